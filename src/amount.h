@@ -1,0 +1,51 @@
+/*-------------------------------------------------------------------------
+ *
+ * amount.h
+ *	  The amount language: typed, exact, bounded (docs/amounts.md).
+ *
+ * Pure.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef UAEF_AMOUNT_H
+#define UAEF_AMOUNT_H
+
+#include "condition.h"
+#include "money.h"
+#include "path.h"
+
+typedef struct UaefAmount UaefAmount;
+
+/*
+ * Compile the text of an expression whose result is money (or, when currency
+ * is not NULL, a number that is then money of that currency).  Raises UA221
+ * with the position, or UA208 for currencies that do not mix.
+ */
+extern UaefAmount *uaef_amount_compile(const char *text, const char *currency,
+									   bool any_root);
+
+/*
+ * Compile a tier table:
+ * {"mode":"marginal"|"slab","on":"in.gmv","bands":[{"to":"1000","rate":"2.9%"},
+ *  {"rate":"2%"}],"min":"25","max":"300"}; min and max are optional.  on is an
+ * expression.  Gaps, overlaps and a missing last band are refused (UA221).
+ */
+extern UaefAmount *uaef_amount_compile_tiers(Jsonb *tiers, const char *currency,
+											 bool any_root);
+
+extern void uaef_amount_paths(const UaefAmount *amount,
+							  void (*visit) (const UaefPath *path, void *arg),
+							  void *arg);
+
+/* The currency of the result. */
+extern const char *uaef_amount_currency(const UaefAmount *amount);
+
+/*
+ * Evaluate to an exact amount and its currency.  False on failure; nothing
+ * that fails leaves a number.
+ */
+extern bool uaef_amount_eval(const UaefAmount *amount, UaefScope *scope,
+							 UaefRational *exact, const char **currency,
+							 UaefEvalError *error);
+
+#endif							/* UAEF_AMOUNT_H */

@@ -1,0 +1,201 @@
+/*-------------------------------------------------------------------------
+ *
+ * definition.h
+ *	  Workflow definitions, checked and compiled.
+ *
+ * A definition never changes once it is stored, so a backend keeps what it
+ * compiled for as long as it lives (definition_cache.c).
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef UAEF_DEFINITION_H
+#define UAEF_DEFINITION_H
+
+#include "condition.h"
+#include "template.h"
+
+typedef enum UaefTaskType
+{
+	UAEF_TASK_SQL,
+	UAEF_TASK_DECISION,
+	UAEF_TASK_CONDITION,
+	UAEF_TASK_PARALLEL,			/* a fork without config, else a map */
+	UAEF_TASK_HUMAN_APPROVAL,
+	UAEF_TASK_HTTP,
+	UAEF_TASK_WAIT,
+	UAEF_TASK_EXTERNAL
+} UaefTaskType;
+
+typedef enum UaefOnFailure
+{
+	UAEF_FAIL_EXECUTION,		/* "fail": the execution fails */
+	UAEF_FAIL_CONTINUE,			/* "continue": go on as if completed */
+	UAEF_FAIL_SKIP				/* "skip": outgoing edges are dead */
+} UaefOnFailure;
+
+/* "retry": when and how often to try again.  Times are milliseconds. */
+typedef struct UaefRetry
+{
+	int			max_attempts;	/* 1: no retry (the default) */
+	bool		exponential;	/* "backoff": exponential or fixed */
+	int64		initial_ms;
+	double		factor;
+	int64		max_ms;
+	double		jitter;			/* 0..1: share of the delay that is random */
+	int			n_on;			/* "on": SQLSTATEs or classes; 0: transient */
+	char	  **on;
+} UaefRetry;
+
+/* One "cases" entry of a decision. */
+typedef struct UaefCase
+{
+	char	   *label;
+	UaefCondition *when;
+} UaefCase;
+
+typedef struct UaefTaskDef UaefTaskDef;
+
+/* The parts of "config", by type. */
+typedef struct UaefSqlConfig
+{
+	char	   *sql;
+	UaefTemplate *input;		/* NULL: all of in; for a map's task: item */
+} UaefSqlConfig;
+
+typedef struct UaefDecisionConfig
+{
+	int			n_cases;
+	UaefCase   *cases;
+	char	   *default_label;	/* NULL: no case is a failure */
+} UaefDecisionConfig;
+
+typedef struct UaefConditionConfig
+{
+	UaefCondition *when;
+} UaefConditionConfig;
+
+typedef struct UaefParallelConfig
+{
+	UaefTemplate *over;			/* NULL: a fork */
+	UaefTaskDef *task;			/* what each item runs; its no is the map's */
+	int			concurrency;	/* 0: all at once */
+	int			join;			/* 0: all items; n: as soon as n completed */
+} UaefParallelConfig;
+
+typedef struct UaefApprovalConfig
+{
+	UaefTemplate *description;	/* a string template, or NULL */
+	int			n_approvers;	/* 0: whoever may approve */
+	char	  **approvers;		/* role names */
+	int			need;
+	bool		four_eyes;		/* the initiator may not approve */
+	int64		expires_ms;		/* 0: never */
+	Jsonb	   *form;			/* JSON Schema of the response, or NULL */
+	UaefTemplate *show;			/* or NULL */
+} UaefApprovalConfig;
+
+typedef struct UaefHttpConfig
+{
+	char	   *connector;		/* or NULL, then url */
+	UaefTemplate *url;			/* one string */
+	char	   *method;			/* upper case */
+	int			n_headers;
+	char	  **header_names;
+	UaefTemplate **header_values;
+	UaefTemplate *body;			/* or NULL */
+	Jsonb	   *expect;			/* {"status":[200,201]}, or NULL: 2xx */
+	bool		idempotent;		/* may be sent again when in doubt */
+} UaefHttpConfig;
+
+typedef struct UaefWaitConfig
+{
+	int64		for_ms;			/* -1: until */
+	UaefTemplate *until;		/* gives a timestamp string */
+} UaefWaitConfig;
+
+typedef struct UaefExternalConfig
+{
+	UaefTemplate *input;		/* NULL: all of in; for a map's task: item */
+} UaefExternalConfig;
+
+struct UaefTaskDef
+{
+	int			no;				/* index in the definition's tasks */
+	char	   *id;
+	UaefTaskType type;
+	UaefRetry	retry;
+	int64		timeout_ms;		/* of an attempt; 0: none */
+	UaefOnFailure on_failure;
+	char	   *queue;			/* external tasks; "default" */
+	int			priority;		/* added to the execution's */
+	int			join;			/* 0: all incoming edges resolved; n: n live */
+	int			n_in;			/* edges by number, in the definition's edges */
+	int		   *in;
+	int			n_out;
+	int		   *out;
+	bool		has_labels;		/* an outgoing edge has "on" */
+	union
+	{
+		UaefSqlConfig sql;
+		UaefDecisionConfig decision;
+		UaefConditionConfig condition;
+		UaefParallelConfig parallel;
+		UaefApprovalConfig approval;
+		UaefHttpConfig http;
+		UaefWaitConfig wait;
+		UaefExternalConfig external;
+	}			config;
+};
+
+typedef struct UaefEdge
+{
+	int			from;
+	int			to;
+	char	   *on;				/* label, or NULL */
+	UaefCondition *when;		/* or NULL */
+} UaefEdge;
+
+typedef struct UaefDefinition
+{
+	int32		definition_id;
+	char	   *name;
+	int32		version;
+	int			n_tasks;
+	UaefTaskDef *tasks;
+	int			n_edges;
+	UaefEdge   *edges;
+	int			n_roots;		/* tasks without incoming edges */
+	int		   *roots;
+	UaefTemplate *output;		/* NULL: outputs of the tasks without successors */
+	Jsonb	   *context;		/* ctx; NULL: {} */
+	bool		only_pure;		/* no task ever waits */
+} UaefDefinition;
+
+/*
+ * Check and compile a document, in the current memory context.  Raises with
+ * the id of the offending task or edge.  With plan_sql, each SQL task's text
+ * is parsed and planned as the current user (not wanted when compiling a
+ * stored definition again).
+ */
+extern UaefDefinition *uaef_definition_compile(const char *name, Jsonb *document,
+											   bool plan_sql);
+
+/* The stored definition of this id, compiled, from the backend's cache. */
+extern const UaefDefinition *uaef_definition_get(int32 definition_id);
+
+/*
+ * The definition_id of a workflow's version (0: the newest).  Raises UA302
+ * when there is none.
+ */
+extern int32 uaef_definition_find(const char *name, int32 version);
+
+/* The number of a task by its id, or -1. */
+extern int	uaef_definition_task_no(const UaefDefinition *definition,
+									const char *id, int len);
+
+extern const char *uaef_task_type_name(UaefTaskType type);
+
+/* "30s", "5min", "2d", "PT1H": any interval, to ms; raises for anything else. */
+extern int64 uaef_duration_ms(const char *text);
+
+#endif							/* UAEF_DEFINITION_H */

@@ -1,0 +1,66 @@
+/*-------------------------------------------------------------------------
+ *
+ * errcodes.h
+ *	  SQLSTATEs of class UA, one block of a hundred per module.
+ *
+ * A standard code is used where one fits; a code stands here only where a
+ * caller will branch on it.  A number is never used again for another thing.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef UAEF_ERRCODES_H
+#define UAEF_ERRCODES_H
+
+#include "utils/elog.h"
+
+/* UA0xx: general */
+#define ERRCODE_UAEF_TOO_LARGE			MAKE_SQLSTATE('U', 'A', '0', '0', '1')
+
+/* UA1xx: ledger */
+#define ERRCODE_UAEF_LEDGER_GUARD		MAKE_SQLSTATE('U', 'A', '1', '0', '1')
+#define ERRCODE_UAEF_LEDGER_MISMATCH	MAKE_SQLSTATE('U', 'A', '1', '0', '2')
+
+/* UA2xx: rules (paths, conditions, amounts, money) */
+#define ERRCODE_UAEF_DIVISION_BY_ZERO	MAKE_SQLSTATE('U', 'A', '2', '0', '1')
+#define ERRCODE_UAEF_MISSING_PATH		MAKE_SQLSTATE('U', 'A', '2', '0', '2')
+#define ERRCODE_UAEF_WRONG_TYPE			MAKE_SQLSTATE('U', 'A', '2', '0', '3')
+#define ERRCODE_UAEF_BAD_NUMBER			MAKE_SQLSTATE('U', 'A', '2', '0', '4')
+#define ERRCODE_UAEF_NEGATIVE_AMOUNT	MAKE_SQLSTATE('U', 'A', '2', '0', '5')
+#define ERRCODE_UAEF_TOO_FINE			MAKE_SQLSTATE('U', 'A', '2', '0', '6')
+#define ERRCODE_UAEF_OVERFLOW			MAKE_SQLSTATE('U', 'A', '2', '0', '7')
+#define ERRCODE_UAEF_CURRENCY			MAKE_SQLSTATE('U', 'A', '2', '0', '8')
+#define ERRCODE_UAEF_BAD_SPLIT			MAKE_SQLSTATE('U', 'A', '2', '0', '9')
+#define ERRCODE_UAEF_BAD_RECIPIENT		MAKE_SQLSTATE('U', 'A', '2', '1', '0')
+#define ERRCODE_UAEF_COST_LIMIT			MAKE_SQLSTATE('U', 'A', '2', '1', '1')
+#define ERRCODE_UAEF_BAD_CONDITION		MAKE_SQLSTATE('U', 'A', '2', '2', '0')
+#define ERRCODE_UAEF_BAD_EXPRESSION		MAKE_SQLSTATE('U', 'A', '2', '2', '1')
+#define ERRCODE_UAEF_BAD_TEMPLATE		MAKE_SQLSTATE('U', 'A', '2', '2', '2')
+#define ERRCODE_UAEF_ZERO_AMOUNT		MAKE_SQLSTATE('U', 'A', '2', '2', '3')
+
+/* UA3xx: engine (definitions, executions, tasks, approvals, settlement) */
+#define ERRCODE_UAEF_BAD_DEFINITION		MAKE_SQLSTATE('U', 'A', '3', '0', '0')
+#define ERRCODE_UAEF_CYCLE				MAKE_SQLSTATE('U', 'A', '3', '0', '1')
+#define ERRCODE_UAEF_UNDEFINED_WORKFLOW	MAKE_SQLSTATE('U', 'A', '3', '0', '2')
+#define ERRCODE_UAEF_UNDEFINED_EXECUTION	MAKE_SQLSTATE('U', 'A', '3', '0', '3')
+#define ERRCODE_UAEF_UNDEFINED_TASK		MAKE_SQLSTATE('U', 'A', '3', '0', '4')
+#define ERRCODE_UAEF_ILLEGAL_TRANSITION	MAKE_SQLSTATE('U', 'A', '3', '0', '5')
+#define ERRCODE_UAEF_LEASE_LOST			MAKE_SQLSTATE('U', 'A', '3', '0', '6')
+#define ERRCODE_UAEF_KEY_REUSED			MAKE_SQLSTATE('U', 'A', '3', '0', '7')
+#define ERRCODE_UAEF_NO_DECISION		MAKE_SQLSTATE('U', 'A', '3', '0', '8')
+#define ERRCODE_UAEF_TASK_TIMEOUT		MAKE_SQLSTATE('U', 'A', '3', '0', '9')
+#define ERRCODE_UAEF_REJECTED			MAKE_SQLSTATE('U', 'A', '3', '1', '0')
+#define ERRCODE_UAEF_APPROVAL			MAKE_SQLSTATE('U', 'A', '3', '1', '1')
+#define ERRCODE_UAEF_UNDEFINED_SETTLEMENT	MAKE_SQLSTATE('U', 'A', '3', '2', '0')
+#define ERRCODE_UAEF_SETTLEMENT_STATE	MAKE_SQLSTATE('U', 'A', '3', '2', '1')
+
+/* UA4xx: connectors */
+#define ERRCODE_UAEF_EGRESS_DENIED		MAKE_SQLSTATE('U', 'A', '4', '0', '1')
+#define ERRCODE_UAEF_HTTP_FAILED		MAKE_SQLSTATE('U', 'A', '4', '0', '2')
+#define ERRCODE_UAEF_IN_DOUBT			MAKE_SQLSTATE('U', 'A', '4', '0', '3')
+#define ERRCODE_UAEF_RESPONSE_REFUSED	MAKE_SQLSTATE('U', 'A', '4', '0', '4')
+#define ERRCODE_UAEF_UNDEFINED_CONNECTOR	MAKE_SQLSTATE('U', 'A', '4', '0', '5')
+
+/* UA5xx: worker */
+#define ERRCODE_UAEF_NO_WORKER_SLOT		MAKE_SQLSTATE('U', 'A', '5', '0', '1')
+
+#endif							/* UAEF_ERRCODES_H */

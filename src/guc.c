@@ -1,0 +1,151 @@
+/*-------------------------------------------------------------------------
+ *
+ * guc.c
+ *	  The settings uaef.*, in alphabetical order.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/timestamp.h"
+
+#include "compat.h"
+#include "guc.h"
+
+/* How many SQL tasks an executor may commit together. */
+int			uaef_executor_batch_size = 100;
+
+/* How long an executor may collect tasks for one commit. */
+int			uaef_executor_batch_ms = 5;
+
+/* How long an executor waits for more work before it ends. */
+int			uaef_executor_idle_ms = 60000;
+
+/* Limits of an outgoing HTTP request. */
+int			uaef_http_connect_timeout_ms = 5000;
+int			uaef_http_max_concurrent = 100;
+int			uaef_http_max_response_kb = 1024;
+int			uaef_http_retry_after_max_s = 3600;
+int			uaef_http_timeout_ms = 30000;
+
+/* SQL executors per database. */
+int			uaef_max_executors = 2;
+
+/* Limits of a definition and of what runs through it. */
+int			uaef_max_map_items = 100000;
+int			uaef_max_payload_kb = 1024;
+int			uaef_max_tasks = 10000;
+
+/* The ledger's sealer. */
+int			uaef_seal_interval_ms = 100;
+int			uaef_seal_max_events = 4096;
+
+/* Whether the launcher keeps a worker in each database. */
+bool		uaef_start_workers = true;
+
+static char *uaef_test_now = NULL;
+TimestampTz uaef_test_now_value = 0;
+
+static bool check_test_now(char **newval, void **extra, GucSource source);
+static void assign_test_now(const char *newval, void *extra);
+
+static void
+define_int(const char *name, const char *what, const char *detail,
+		   int *variable, int min, int max, GucContext context, int unit)
+{
+	DefineCustomIntVariable(name, what, detail, variable, *variable, min, max,
+							context, unit, NULL, NULL, NULL);
+}
+
+/*
+ * Define every setting and reserve the prefix.
+ */
+void
+uaef_guc_init(void)
+{
+	define_int("uaef.executor_batch_ms",
+			   "Longest time for which an executor collects finished SQL tasks into one commit.",
+			   NULL, &uaef_executor_batch_ms, 0, 1000, PGC_SIGHUP, GUC_UNIT_MS);
+	define_int("uaef.executor_batch_size",
+			   "Largest number of SQL tasks that an executor commits together.",
+			   NULL, &uaef_executor_batch_size, 1, 10000, PGC_SIGHUP, 0);
+	define_int("uaef.executor_idle_timeout",
+			   "Time without work after which an executor ends.",
+			   NULL, &uaef_executor_idle_ms, 0, 3600000, PGC_SIGHUP, GUC_UNIT_MS);
+	define_int("uaef.http_connect_timeout",
+			   "Longest time for an HTTP request to resolve and connect.",
+			   NULL, &uaef_http_connect_timeout_ms, 1, 600000, PGC_SIGHUP, GUC_UNIT_MS);
+	define_int("uaef.http_max_concurrent",
+			   "Largest number of HTTP requests in flight per database.",
+			   NULL, &uaef_http_max_concurrent, 1, 10000, PGC_SIGHUP, 0);
+	define_int("uaef.http_max_response_size",
+			   "Largest HTTP response body, counted after decoding.",
+			   NULL, &uaef_http_max_response_kb, 1, 1024 * 1024, PGC_SIGHUP, GUC_UNIT_KB);
+	define_int("uaef.http_retry_after_max",
+			   "Longest wait that a server's Retry-After header can ask for.",
+			   NULL, &uaef_http_retry_after_max_s, 0, 7 * 24 * 3600, PGC_SIGHUP, GUC_UNIT_S);
+	define_int("uaef.http_timeout",
+			   "Longest total time of one HTTP request; a task may ask for less.",
+			   NULL, &uaef_http_timeout_ms, 1, 3600000, PGC_SIGHUP, GUC_UNIT_MS);
+	define_int("uaef.max_executors",
+			   "Largest number of SQL executors per database.",
+			   "Each takes one of max_worker_processes.",
+			   &uaef_max_executors, 0, 64, PGC_SIGHUP, 0);
+	define_int("uaef.max_map_items",
+			   "Largest number of items that a map task expands to.",
+			   NULL, &uaef_max_map_items, 1, 10000000, PGC_SUSET, 0);
+	define_int("uaef.max_payload_size",
+			   "Largest input, output or definition, as text.",
+			   NULL, &uaef_max_payload_kb, 1, 256 * 1024, PGC_SUSET, GUC_UNIT_KB);
+	define_int("uaef.max_tasks",
+			   "Largest number of tasks in a workflow definition.",
+			   NULL, &uaef_max_tasks, 1, 30000, PGC_SUSET, 0);
+	define_int("uaef.seal_interval",
+			   "Time that the sealer lets events gather before it seals a block.",
+			   NULL, &uaef_seal_interval_ms, 1, 3600000, PGC_SIGHUP, GUC_UNIT_MS);
+	define_int("uaef.seal_max_events",
+			   "Largest number of events in one block.",
+			   NULL, &uaef_seal_max_events, 1, 1000000, PGC_SIGHUP, 0);
+	DefineCustomBoolVariable("uaef.start_workers",
+							 "Keeps a worker in every database that has the extension.",
+							 NULL, &uaef_start_workers, true, PGC_SIGHUP, 0,
+							 NULL, NULL, NULL);
+	DefineCustomStringVariable("uaef.test_now",
+							   "Freezes the clock of workflows at this time, for tests.",
+							   "Empty means the wall clock.",
+							   &uaef_test_now, "", PGC_SUSET, 0,
+							   check_test_now, assign_test_now, NULL);
+	MarkGUCPrefixReserved("uaef");
+}
+
+/*
+ * Parse the time here, so that a bad value never reaches the variable.
+ *
+ * The text is read outside of a transaction too (a reload of the settings in
+ * an idle worker), where timestamptz input works as long as the text names
+ * its zone by an offset; a failing parse is an error of the setting.
+ */
+static bool
+check_test_now(char **newval, void **extra, GucSource source)
+{
+	TimestampTz *value = malloc(sizeof(TimestampTz));
+
+	if (value == NULL)
+		return false;
+	*value = 0;
+	if (*newval != NULL && **newval != '\0')
+		*value = DatumGetTimestampTz(DirectFunctionCall3(timestamptz_in,
+														 CStringGetDatum(*newval),
+														 ObjectIdGetDatum(InvalidOid),
+														 Int32GetDatum(-1)));
+	*extra = value;
+	return true;
+}
+
+static void
+assign_test_now(const char *newval, void *extra)
+{
+	uaef_test_now_value = extra ? *(TimestampTz *) extra : 0;
+}

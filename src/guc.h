@@ -1,0 +1,34 @@
+/*-------------------------------------------------------------------------
+ *
+ * guc.h
+ *	  The settings uaef.*, each with its unit in its name.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef UAEF_GUC_H
+#define UAEF_GUC_H
+
+#include "datatype/timestamp.h"
+
+extern int	uaef_executor_batch_size;
+extern int	uaef_executor_batch_ms;
+extern int	uaef_executor_idle_ms;
+extern int	uaef_http_connect_timeout_ms;
+extern int	uaef_http_max_concurrent;
+extern int	uaef_http_max_response_kb;
+extern int	uaef_http_retry_after_max_s;
+extern int	uaef_http_timeout_ms;
+extern int	uaef_max_executors;
+extern int	uaef_max_map_items;
+extern int	uaef_max_payload_kb;
+extern int	uaef_max_tasks;
+extern int	uaef_seal_interval_ms;
+extern int	uaef_seal_max_events;
+extern bool uaef_start_workers;
+
+/* uaef.test_now, parsed; 0 when the wall clock rules. */
+extern TimestampTz uaef_test_now_value;
+
+extern void uaef_guc_init(void);
+
+#endif							/* UAEF_GUC_H */

@@ -1,0 +1,75 @@
+/*-------------------------------------------------------------------------
+ *
+ * identity.c
+ *	  Who calls, and how our code becomes the owner of its tables.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "catalog/pg_namespace.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/syscache.h"
+
+#include "identity.h"
+
+Oid
+uaef_owner(void)
+{
+	HeapTuple	tuple = SearchSysCache1(NAMESPACENAME, CStringGetDatum("uaef"));
+	Oid			owner;
+
+	if (!HeapTupleIsValid(tuple))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_SCHEMA),
+				 errmsg("schema \"%s\" does not exist", "uaef"),
+				 errhint("Use CREATE EXTENSION uaef.")));
+	owner = ((Form_pg_namespace) GETSTRUCT(tuple))->nspowner;
+	ReleaseSysCache(tuple);
+	return owner;
+}
+
+UaefCaller
+uaef_become_owner(void)
+{
+	UaefCaller	caller;
+
+	GetUserIdAndSecContext(&caller.user, &caller.sec_context);
+	SetUserIdAndSecContext(uaef_owner(),
+						   caller.sec_context | SECURITY_LOCAL_USERID_CHANGE |
+						   SECURITY_NOFORCE_RLS);
+	return caller;
+}
+
+void
+uaef_become_caller(UaefCaller caller)
+{
+	SetUserIdAndSecContext(caller.user, caller.sec_context);
+}
+
+void
+uaef_require_member(Oid role, const char *what)
+{
+	if (!has_privs_of_role(GetUserId(), role))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("permission denied for %s", what),
+				 errdetail("It belongs to role \"%s\".",
+						   GetUserNameFromId(role, true) ?
+						   GetUserNameFromId(role, true) : "unknown")));
+}
+
+int
+uaef_pin_search_path(void)
+{
+	int			level = NewGUCNestLevel();
+
+	(void) set_config_option("search_path", "pg_catalog, pg_temp",
+							 PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
+							 true, 0, false);
+	return level;
+}

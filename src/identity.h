@@ -1,0 +1,40 @@
+/*-------------------------------------------------------------------------
+ *
+ * identity.h
+ *	  Who calls, and how our code becomes the owner of its tables.
+ *
+ * The functions that people call are not SECURITY DEFINER: they first note who
+ * calls (GetUserId(), which also a SECURITY DEFINER function of an app
+ * decides), then become the owner, as referential integrity triggers do.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef UAEF_IDENTITY_H
+#define UAEF_IDENTITY_H
+
+typedef struct UaefCaller
+{
+	Oid			user;
+	int			sec_context;
+} UaefCaller;
+
+/* The role that owns the extension's tables. */
+extern Oid	uaef_owner(void);
+
+/*
+ * Become the owner; returns who to go back to.  The abort of the surrounding
+ * (sub)transaction goes back too.
+ */
+extern UaefCaller uaef_become_owner(void);
+extern void uaef_become_caller(UaefCaller caller);
+
+/* Raise unless the current user is a member of role. */
+extern void uaef_require_member(Oid role, const char *what);
+
+/*
+ * Pin the search_path to pg_catalog, pg_temp; returns the level for
+ * AtEOXact_GUC().
+ */
+extern int	uaef_pin_search_path(void);
+
+#endif							/* UAEF_IDENTITY_H */

@@ -1,0 +1,50 @@
+/*-------------------------------------------------------------------------
+ *
+ * ledger.h
+ *	  Append-only, hash-chained events; blocks of sealed events.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef UAEF_LEDGER_H
+#define UAEF_LEDGER_H
+
+#include "datatype/timestamp.h"
+#include "utils/jsonb.h"
+#include "utils/uuid.h"
+
+/* One event to append.  What is NULL or 0 is absent. */
+typedef struct UaefEvent
+{
+	const char *type;			/* "task_completed": the event's name */
+	pg_uuid_t  *stream;			/* NULL: a stream of this backend */
+	const char *actor_type;		/* system, user, agent, worker */
+	const char *actor_id;		/* role name, agent or worker id */
+	int64		task_id;
+	const char *agent_id;
+	Jsonb	   *payload;
+} UaefEvent;
+
+/*
+ * Append events in one statement; their order within a stream is theirs in the
+ * array.  The chain trigger fills in everything else.  Returns the event_id of
+ * the last one.  The current identity must be the owner (uaef_spi_begin()).
+ */
+extern int64 uaef_ledger_append(UaefEvent *events, int n);
+
+/*
+ * Say that this transaction alone can write the stream: it has just made it
+ * up, and it is empty (fresh), or it holds the row lock of the stream's
+ * execution (not fresh).  The trigger then takes no lock of its own.
+ */
+extern void uaef_ledger_hold_stream(const pg_uuid_t *stream, bool fresh);
+
+/*
+ * Seal what has been committed since the last block, at most max_events
+ * events a block, as one block.  Returns its number, or 0 when there was
+ * nothing to seal or another session is sealing.  Runs in its own short
+ * transaction's snapshot; the caller must not have written in this transaction.
+ * *more is set when events were left for a next block.
+ */
+extern int64 uaef_ledger_seal(int max_events, bool *more);
+
+#endif							/* UAEF_LEDGER_H */

@@ -1,0 +1,52 @@
+/*-------------------------------------------------------------------------
+ *
+ * money.h
+ *	  Currencies, minor units, rounding, and exact rational numbers.
+ *
+ * Pure.  An amount on its way is a rational, num/den with den > 0, so that
+ * nothing is lost before the one rounding at the end.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef UAEF_MONEY_H
+#define UAEF_MONEY_H
+
+#include "utils/numeric.h"
+
+#include "eval_error.h"
+
+typedef struct UaefRational
+{
+	Numeric		num;
+	Numeric		den;
+} UaefRational;
+
+typedef enum UaefRounding
+{
+	UAEF_ROUND_HALF_EVEN,
+	UAEF_ROUND_HALF_UP,			/* half away from zero */
+	UAEF_ROUND_HALF_DOWN,
+	UAEF_ROUND_UP,				/* away from zero */
+	UAEF_ROUND_DOWN,			/* towards zero */
+	UAEF_ROUND_CEIL,
+	UAEF_ROUND_FLOOR
+} UaefRounding;
+
+/* Digits after the point (ISO 4217), or -1 for an unknown currency. */
+extern int	uaef_currency_exponent(const char *code);
+
+/* By its name ("half_even"); raises UA221 for another. */
+extern UaefRounding uaef_rounding_by_name(const char *name);
+
+/*
+ * Round an exact amount to the currency's minor unit: an integer of minor
+ * units (cents), as numeric.
+ */
+extern bool uaef_money_to_minor(const UaefRational *exact, const char *currency,
+								UaefRounding rounding, Numeric *minor,
+								UaefEvalError *error);
+
+/* Minor units as an amount with the currency's digits: 1234 EUR -> 12.34. */
+extern Numeric uaef_money_from_minor(Numeric minor, const char *currency);
+
+#endif							/* UAEF_MONEY_H */

@@ -1,0 +1,48 @@
+/*-------------------------------------------------------------------------
+ *
+ * path.h
+ *	  Dotted paths into a scope: in.order.lines[0].price
+ *
+ * Pure: no SPI, no clock.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef UAEF_PATH_H
+#define UAEF_PATH_H
+
+#include "eval_error.h"
+#include "scope.h"
+
+typedef struct UaefPath UaefPath;
+
+/*
+ * Compile a path.  Raises UA222 naming the text when its form is wrong.  A
+ * path compiled for workflows must begin with in, task, item, ctx or sys;
+ * with any_root it may begin with any name.
+ */
+extern UaefPath *uaef_path_compile(const char *text, int len, bool any_root);
+
+/* As it was written. */
+extern const char *uaef_path_text(const UaefPath *path);
+
+/* The task id of a path "task.<id>...", else NULL. */
+extern const char *uaef_path_task(const UaefPath *path);
+
+/* The first name. */
+extern const char *uaef_path_root(const UaefPath *path);
+
+/*
+ * Look it up.  Returns false when it is missing; a JSON null is not missing.
+ * Containers come as jbvBinary.
+ */
+extern bool uaef_path_get(const UaefPath *path, UaefScope *scope,
+						  JsonbValue *value);
+
+/* The same, but missing is a failure (UA202). */
+extern bool uaef_path_require(const UaefPath *path, UaefScope *scope,
+							  JsonbValue *value, UaefEvalError *error);
+
+/* "object", "array", "string", "number", "boolean", "null" */
+extern const char *uaef_value_type(const JsonbValue *value);
+
+#endif							/* UAEF_PATH_H */

@@ -1,0 +1,164 @@
+/*-------------------------------------------------------------------------
+ *
+ * spi_util.c
+ *	  Checked SPI: saved plans, run or raise, read a column or raise.
+ *
+ * Memory: between begin and end the current context is SPI's; what the
+ * readers return by reference is copied to the context that was current at
+ * uaef_spi_begin().
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type_d.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+
+#include "spi_util.h"
+
+static Datum required_value(uint64 row, int column);
+
+/*
+ * Connect to SPI as the extension's owner; returns who to go back to.
+ */
+UaefCaller
+uaef_spi_begin(void)
+{
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "could not connect to SPI");
+	return uaef_become_owner();
+}
+
+void
+uaef_spi_end(UaefCaller caller)
+{
+	uaef_become_caller(caller);
+	SPI_finish();
+}
+
+uint64
+uaef_spi_run(UaefQuery *query, Datum *args, const char *nulls)
+{
+	int			rc;
+
+	if (query->plan == NULL)
+	{
+		SPIPlanPtr	plan = SPI_prepare(query->sql, query->nargs, query->types);
+
+		if (plan == NULL || SPI_keepplan(plan) != 0)
+			elog(ERROR, "could not prepare \"%s\": %s", query->sql,
+				 SPI_result_code_string(SPI_result));
+		query->plan = plan;
+	}
+
+	rc = SPI_execute_plan(query->plan, args, nulls, false, 0);
+	if (rc < 0)
+		elog(ERROR, "unexpected SPI result %s for \"%s\"",
+			 SPI_result_code_string(rc), query->sql);
+
+	return SPI_processed;
+}
+
+Datum
+uaef_spi_value(uint64 row, int column, bool *isnull)
+{
+	if (SPI_tuptable == NULL || row >= SPI_tuptable->numvals)
+		elog(ERROR, "no row %llu in the result", (unsigned long long) row);
+	return SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc,
+						 column, isnull);
+}
+
+static Datum
+required_value(uint64 row, int column)
+{
+	bool		isnull;
+	Datum		value = uaef_spi_value(row, column, &isnull);
+
+	if (isnull)
+		elog(ERROR, "unexpected null in result column %d", column);
+	return value;
+}
+
+int64
+uaef_spi_int64(uint64 row, int column)
+{
+	return DatumGetInt64(required_value(row, column));
+}
+
+int32
+uaef_spi_int32(uint64 row, int column)
+{
+	return DatumGetInt32(required_value(row, column));
+}
+
+bool
+uaef_spi_bool(uint64 row, int column)
+{
+	return DatumGetBool(required_value(row, column));
+}
+
+Oid
+uaef_spi_oid(uint64 row, int column)
+{
+	return DatumGetObjectId(required_value(row, column));
+}
+
+/*
+ * Text or name as a C string; NULL when null.
+ */
+char *
+uaef_spi_text(uint64 row, int column)
+{
+	bool		isnull;
+	Datum		value = uaef_spi_value(row, column, &isnull);
+	struct varlena *packed;
+	char	   *copy;
+	int			len;
+
+	if (isnull)
+		return NULL;
+	packed = PG_DETOAST_DATUM_PACKED(value);
+	len = VARSIZE_ANY_EXHDR(packed);
+	copy = SPI_palloc(len + 1);
+	memcpy(copy, VARDATA_ANY(packed), len);
+	copy[len] = '\0';
+	return copy;
+}
+
+Jsonb *
+uaef_spi_jsonb(uint64 row, int column)
+{
+	bool		isnull;
+	Datum		value = uaef_spi_value(row, column, &isnull);
+	Jsonb	   *detoasted;
+	Jsonb	   *copy;
+
+	if (isnull)
+		return NULL;
+	detoasted = DatumGetJsonbP(value);
+	copy = SPI_palloc(VARSIZE(detoasted));
+	memcpy(copy, detoasted, VARSIZE(detoasted));
+	return copy;
+}
+
+pg_uuid_t
+uaef_spi_uuid(uint64 row, int column)
+{
+	return *DatumGetUUIDP(required_value(row, column));
+}
+
+Datum
+uaef_array(Datum *values, bool *nulls, int n, Oid type)
+{
+	int16		typlen;
+	bool		typbyval;
+	char		typalign;
+	int			lower = 1;
+
+	get_typlenbyvalalign(type, &typlen, &typbyval, &typalign);
+	return PointerGetDatum(construct_md_array(values, nulls, 1, &n, &lower,
+											  type, typlen, typbyval,
+											  typalign));
+}

@@ -1,0 +1,39 @@
+/*-------------------------------------------------------------------------
+ *
+ * uuid7.c
+ *	  UUID version 7 (RFC 9562): time-ordered, 74 random bits.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "utils/fmgrprotos.h"
+#include "utils/timestamp.h"
+
+#include "uuid7.h"
+
+/* Microseconds between the epochs of Unix and of PostgreSQL. */
+#define EPOCH_SHIFT_US \
+	((int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY)
+
+void
+uaef_uuid7(pg_uuid_t *uuid)
+{
+	uint64		ms = (uint64) (GetCurrentTimestamp() + EPOCH_SHIFT_US) / 1000;
+
+	if (!pg_strong_random(uuid->data, UUID_LEN))
+		ereport(ERROR,
+				(errcode(ERRCODE_INTERNAL_ERROR),
+				 errmsg("could not generate random values")));
+
+	for (int i = 0; i < 6; i++)
+		uuid->data[i] = (unsigned char) (ms >> (40 - 8 * i));
+	uuid->data[6] = (uuid->data[6] & 0x0f) | 0x70;
+	uuid->data[8] = (uuid->data[8] & 0x3f) | 0x80;
+}
+
+char *
+uaef_uuid_text(const pg_uuid_t *uuid)
+{
+	return DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(uuid)));
+}

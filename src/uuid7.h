@@ -1,0 +1,19 @@
+/*-------------------------------------------------------------------------
+ *
+ * uuid7.h
+ *	  UUID version 7 (RFC 9562): time-ordered, 74 random bits.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef UAEF_UUID7_H
+#define UAEF_UUID7_H
+
+#include "utils/uuid.h"
+
+/* A new UUID of the current millisecond. */
+extern void uaef_uuid7(pg_uuid_t *uuid);
+
+/* Text form; palloc'd. */
+extern char *uaef_uuid_text(const pg_uuid_t *uuid);
+
+#endif							/* UAEF_UUID7_H */

@@ -1,0 +1,43 @@
+/*-------------------------------------------------------------------------
+ *
+ * wake.h
+ *	  Waking the worker, executors and waiters when a transaction commits.
+ *
+ * Nothing polls and nothing is NOTIFYed: the one commit callback of a backend
+ * looks at what the transaction asked for and sets latches through shared
+ * memory (shmem.h).  A rollback wakes nobody; a prepared transaction wakes the
+ * worker when it is committed, as far as the same session commits it, and
+ * otherwise the worker's next wake-up finds the rows.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef UAEF_WAKE_H
+#define UAEF_WAKE_H
+
+#include "utils/uuid.h"
+
+/* What the committing transaction leaves behind. */
+#define UAEF_WAKE_EVENTS	0x01	/* ledger events to seal */
+#define UAEF_WAKE_TIMERS	0x02	/* a timer that may be the next one due */
+#define UAEF_WAKE_HTTP		0x04	/* deliveries to send */
+#define UAEF_WAKE_CONTROL	0x08	/* settings, DROP EXTENSION: look around */
+
+/* At commit, wake this database's worker for these reasons. */
+extern void uaef_wake_worker_on_commit(int reasons);
+
+/* At commit, wake an executor of this role, or have one started. */
+extern void uaef_wake_executor_on_commit(Oid role);
+
+/* At commit, wake whoever waits for this execution to end. */
+extern void uaef_wake_waiters_on_commit(const pg_uuid_t *execution_id);
+
+/*
+ * Wait until an execution may have ended, at most timeout_ms; returns early
+ * on any doubt, so the caller looks again and loops.  Register first, look at
+ * the execution, then wait, so that no end is missed.
+ */
+extern void uaef_wait_register(const pg_uuid_t *execution_id);
+extern void uaef_wait(long timeout_ms);
+extern void uaef_wait_unregister(void);
+
+#endif							/* UAEF_WAKE_H */
