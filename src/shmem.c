@@ -22,7 +22,7 @@
 UaefShared *uaef_shared = NULL;
 
 static shmem_startup_hook_type previous_startup_hook = NULL;
-#if PG_VERSION_NUM >= 150000
+#ifdef UAEF_HAVE_SHMEM_REQUEST_HOOK
 static shmem_request_hook_type previous_request_hook = NULL;
 #endif
 
@@ -40,7 +40,7 @@ uaef_shmem_init(void)
 	if (!process_shared_preload_libraries_in_progress)
 		return;
 
-#if PG_VERSION_NUM >= 150000
+#ifdef UAEF_HAVE_SHMEM_REQUEST_HOOK
 	previous_request_hook = shmem_request_hook;
 	shmem_request_hook = request;
 #else
@@ -53,7 +53,7 @@ uaef_shmem_init(void)
 static void
 request(void)
 {
-#if PG_VERSION_NUM >= 150000
+#ifdef UAEF_HAVE_SHMEM_REQUEST_HOOK
 	if (previous_request_hook)
 		previous_request_hook();
 #endif

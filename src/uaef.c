@@ -11,8 +11,10 @@
 #include "miscadmin.h"
 
 #include "guc.h"
+#include "launcher.h"
 #include "shmem.h"
 #include "wake.h"
+#include "worker_hook.h"
 
 PG_MODULE_MAGIC;
 
@@ -29,4 +31,6 @@ _PG_init(void)
 		return;
 	uaef_shmem_init();
 	uaef_wake_init();
+	uaef_worker_hook_init();
+	uaef_launcher_init();
 }

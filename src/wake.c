@@ -5,8 +5,8 @@
  *
  * What a transaction asks for gathers in a fixed-size struct of the process;
  * the commit callback, registered once, acts on it after the transaction has
- * become visible.  The callback takes no lock, allocates nothing and cannot
- * fail, since the transaction has committed already.
+ * become visible.  The callback allocates nothing, takes no lock but
+ * for UAEF_WAKE_CONTROL, and does not fail, since the transaction has committed already.
  *
  * No wake-up is lost because both sides write before they read, with a full
  * barrier between: the committer makes its rows visible, then reads the
@@ -58,6 +58,7 @@ static UaefWaiterSlot *my_waiter = NULL;
 
 static void at_xact_end(XactEvent event, void *arg);
 static void forget(void);
+static void wake_for_control(Oid database, int reasons);
 static void wake_all_executors(void);
 static void wake_waiters(void);
 static bool execution_ended(const pg_uuid_t *execution_id);
@@ -117,7 +118,7 @@ uaef_wake_waiters_on_commit(const pg_uuid_t *execution_id)
 void
 uaef_wake_all_on_commit(void)
 {
-	uaef_wake_worker_on_commit(UAEF_WAKE_ALL);
+	uaef_wake_worker_on_commit(UAEF_WAKE_WORK);
 	pending.all_roles = true;
 	pending.all_ended = true;
 }
@@ -171,21 +172,45 @@ at_xact_end(XactEvent event, void *arg)
 void
 uaef_wake_worker(Oid database, int reasons)
 {
-	UaefWorkerSlot *slot = uaef_shmem_worker(database);
+	UaefWorkerSlot *slot;
 	uint32		before;
-	uint32		proc;
 
+	if ((reasons & UAEF_WAKE_CONTROL) != 0)
+	{
+		wake_for_control(database, reasons);
+		return;
+	}
+
+	slot = uaef_shmem_worker(database);
 	if (slot == NULL)
 		return;
 	before = pg_atomic_fetch_or_u32(&slot->reasons, (uint32) reasons);
-	if ((before & reasons) == (uint32) reasons &&
-		(reasons & UAEF_WAKE_CONTROL) == 0)
-		return;
+	if ((before & reasons) != (uint32) reasons)
+		uaef_shmem_set_latch(pg_atomic_read_u32(&slot->proc));
+}
 
-	proc = pg_atomic_read_u32(&slot->proc);
-	if (proc == 0 && (reasons & UAEF_WAKE_CONTROL) != 0)
-		proc = pg_atomic_read_u32(&uaef_shared->launcher);
-	uaef_shmem_set_latch(proc);
+/*
+ * Have a database looked at by its worker, or by the launcher, which tries
+ * to start one.  This is rare and takes the lock: a worker that has just found
+ * no extension, and gives its slot up, either sees our request first or has
+ * freed the slot when we claim one.
+ */
+static void
+wake_for_control(Oid database, int reasons)
+{
+	uint32		launcher = pg_atomic_read_u32(&uaef_shared->launcher);
+	UaefWorkerSlot *slot;
+
+	LWLockAcquire(&uaef_shared->lock, LW_EXCLUSIVE);
+	slot = launcher != 0 ? uaef_shmem_claim_worker(database)
+		: uaef_shmem_worker(database);
+	if (slot != NULL)
+	{
+		pg_atomic_fetch_or_u32(&slot->reasons, (uint32) reasons);
+		uaef_shmem_set_latch(slot->pid != 0
+							 ? pg_atomic_read_u32(&slot->proc) : launcher);
+	}
+	LWLockRelease(&uaef_shared->lock);
 }
 
 /*

@@ -23,7 +23,7 @@
 #define UAEF_WAKE_HTTP		0x04	/* deliveries to send */
 #define UAEF_WAKE_CONTROL	0x08	/* settings, DROP EXTENSION: look around */
 #define UAEF_WAKE_EXECUTORS 0x10	/* SQL tasks that no idle executor takes */
-#define UAEF_WAKE_ALL		0x1f
+#define UAEF_WAKE_WORK		0x17	/* all but CONTROL */
 
 /* From _PG_init: register the commit callback. */
 extern void uaef_wake_init(void);
@@ -40,7 +40,7 @@ extern void uaef_wake_executor_on_commit(Oid role);
 /* At commit, wake whoever waits for this execution to end. */
 extern void uaef_wake_waiters_on_commit(const pg_uuid_t *execution_id);
 
-/* At commit, have everything of this database looked at. */
+/* At commit, look for work of every kind in this database. */
 extern void uaef_wake_all_on_commit(void);
 
 /* At once, wake a database's worker; the launcher, if it has none. */
