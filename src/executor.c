@@ -366,4 +366,7 @@ end_if_asked(UaefExecutorSlot *slot)
 {
 	if (ProcDiePending || pg_atomic_read_u32(&slot->end) != 0)
 		proc_exit(0);
+
+	/* DROP DATABASE and others wait until every process has done this. */
+	CHECK_FOR_INTERRUPTS();
 }

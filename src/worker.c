@@ -167,8 +167,8 @@ uaef_worker_main(Datum arg)
 	{
 		note_reasons();
 		run_due_steps(context);
-		end_if_told();
 		wait_for_event();
+		end_if_told();
 	}
 }
 
@@ -326,6 +326,8 @@ note_reasons(void)
 	int			i;
 
 	ResetLatch(MyLatch);
+	/* DROP DATABASE and others wait until every process has done this. */
+	CHECK_FOR_INTERRUPTS();
 	if (ConfigReloadPending)
 	{
 		ConfigReloadPending = false;
