@@ -167,6 +167,7 @@ uaef_worker_main(Datum arg)
 	{
 		note_reasons();
 		run_due_steps(context);
+		end_if_told();
 		wait_for_event();
 		end_if_told();
 	}
@@ -326,7 +327,11 @@ note_reasons(void)
 	int			i;
 
 	ResetLatch(MyLatch);
-	/* DROP DATABASE and others wait until every process has done this. */
+	/*
+	 * DROP DATABASE and others wait until every process has done this.  There
+	 * is nothing to cancel here.
+	 */
+	QueryCancelPending = false;
 	CHECK_FOR_INTERRUPTS();
 	if (ConfigReloadPending)
 	{
