@@ -32,7 +32,7 @@ static UaefQuery find_connector = {
 static int	use_default_search_path(void);
 static void check_task(const UaefTaskDef *task, const char *where);
 static void check_sql(const char *sql, const char *where);
-static void plan(const char *sql, const char *where);
+static void plan(const char *sql);
 static bool may_be_task(const RawStmt *raw);
 static void check_approvers(const UaefApprovalConfig *approval,
 							const char *where);
@@ -106,11 +106,11 @@ check_sql(const char *sql, const char *where)
 
 	PG_TRY();
 	{
-		plan(sql, where);
+		plan(sql);
 	}
 	PG_CATCH();
 	{
-		uaef_read_rethrow(context, where);
+		uaef_read_rethrow(context, where, NULL);
 	}
 	PG_END_TRY();
 }
@@ -119,7 +119,7 @@ check_sql(const char *sql, const char *where)
  * Parse, analyse and plan one statement whose only parameter is $1 jsonb.
  */
 static void
-plan(const char *sql, const char *where)
+plan(const char *sql)
 {
 	Oid			types[] = {JSONBOID};
 	SPIPlanPtr	prepared;

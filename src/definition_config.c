@@ -164,7 +164,8 @@ read_parallel(const UaefObject *config, UaefTaskDef *task)
 	if (!uaef_read_value(config, "task", &value))
 		uaef_read_missing(config, "task");
 	parallel->task = uaef_read_map_task(config->builder, task, &value,
-										psprintf("task in %s", config->where));
+										psprintf("the task of map \"%s\"",
+												 task->id));
 	parallel->concurrency = uaef_read_int(config, "concurrency", 0, 1, 1000000);
 	parallel->join = uaef_read_join(config, "join");
 }

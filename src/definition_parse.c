@@ -78,8 +78,13 @@ uaef_definition_compile(const char *name, Jsonb *document, bool plan_sql)
 		check_size(document);
 	def->name = pstrdup(name);
 
-	root.val.binary.data = &document->root;
-	root.val.binary.len = VARSIZE(document) - VARHDRSZ;
+	if (JB_ROOT_IS_SCALAR(document))
+		(void) JsonbExtractScalar(&document->root, &root);
+	else
+	{
+		root.val.binary.data = &document->root;
+		root.val.binary.len = VARSIZE(document) - VARHDRSZ;
+	}
 	object = uaef_read_object(&builder, &root, keys, "the definition");
 	tasks = uaef_read_array(&object, "tasks", true, &n_tasks);
 	edges = uaef_read_array(&object, "edges", false, &n_edges);

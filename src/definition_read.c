@@ -12,6 +12,7 @@
 
 #include <math.h>
 
+#include "mb/pg_wchar.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/memutils.h"
@@ -24,6 +25,9 @@
 
 /* Longest duration: ten years. */
 #define MAX_DURATION_MS (INT64CONST(3653) * 86400 * 1000)
+
+/* How much of a wrong value a message shows, in bytes. */
+#define MAX_SHOWN 80
 
 static char *list_words(const char *const *words);
 static void note_path(const UaefPath *path, void *arg);
@@ -105,15 +109,18 @@ void
 uaef_read_wrong(const UaefObject *object, const char *key, const char *must_be)
 {
 	JsonbValue	value;
-	char	   *text = NULL;
+	char	   *text;
 
-	if (uaef_read_value(object, key, &value))
-		text = JsonbToCString(NULL, &uaef_json_from_value(&value)->root, 0);
+	if (!uaef_read_value(object, key, &value))
+		uaef_read_missing(object, key);
+	text = JsonbToCString(NULL, &uaef_json_from_value(&value)->root, 0);
+	if (strlen(text) > MAX_SHOWN)
+		text = psprintf("%.*s...",
+						pg_mbcliplen(text, strlen(text), MAX_SHOWN), text);
 	ereport(ERROR,
 			(errcode(ERRCODE_UAEF_BAD_DEFINITION),
 			 errmsg("\"%s\" in %s must be %s", key, object->where, must_be),
-			 text ? errdetail("It is %s.",
-							  strlen(text) > 200 ? "longer than that" : text) : 0));
+			 errdetail("It is %s.", text)));
 }
 
 /* ----------
@@ -203,7 +210,8 @@ uaef_read_duration(const UaefObject *object, const char *key, int64 fallback)
 	PG_CATCH();
 	{
 		uaef_read_rethrow(context,
-						  psprintf("\"%s\" in %s", key, object->where));
+						  psprintf("\"%s\" in %s", key, object->where),
+						  "Write an interval, such as \"30s\", \"5min\" or \"2 days\".");
 	}
 	PG_END_TRY();
 	return ms;
@@ -343,7 +351,8 @@ uaef_read_template(const UaefObject *object, const char *key)
 	PG_CATCH();
 	{
 		uaef_read_rethrow(context,
-						  psprintf("\"%s\" in %s", key, object->where));
+						  psprintf("\"%s\" in %s", key, object->where),
+						  NULL);
 	}
 	PG_END_TRY();
 	set_reader(object, key);
@@ -367,7 +376,8 @@ uaef_read_text_template(const UaefObject *object, const char *key)
 	PG_CATCH();
 	{
 		uaef_read_rethrow(context,
-						  psprintf("\"%s\" in %s", key, object->where));
+						  psprintf("\"%s\" in %s", key, object->where),
+						  NULL);
 	}
 	PG_END_TRY();
 	set_reader(object, key);
@@ -396,7 +406,8 @@ uaef_read_condition(const UaefObject *object, const char *key, bool required)
 	PG_CATCH();
 	{
 		uaef_read_rethrow(context,
-						  psprintf("\"%s\" in %s", key, object->where));
+						  psprintf("\"%s\" in %s", key, object->where),
+						  NULL);
 	}
 	PG_END_TRY();
 	set_reader(object, key);
@@ -445,7 +456,7 @@ uaef_read_document(const UaefObject *object, const char *key)
 }
 
 void
-uaef_read_rethrow(MemoryContext context, const char *where)
+uaef_read_rethrow(MemoryContext context, const char *where, const char *hint)
 {
 	ErrorData  *error;
 
@@ -453,5 +464,7 @@ uaef_read_rethrow(MemoryContext context, const char *where)
 	error = CopyErrorData();
 	FlushErrorState();
 	error->message = psprintf("%s: %s", where, error->message);
+	if (error->hint == NULL && hint != NULL)
+		error->hint = pstrdup(hint);
 	ReThrowError(error);
 }

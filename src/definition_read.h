@@ -52,7 +52,7 @@ extern UaefObject uaef_read_object(UaefBuilder *builder, JsonbValue *value,
 extern bool uaef_read_value(const UaefObject *object, const char *key,
 							JsonbValue *value);
 
-/* Raise "missing key" or "must be ..., not ...". */
+/* Raise "missing key", or "must be ..." with what it is. */
 extern void uaef_read_missing(const UaefObject *object, const char *key)
 			pg_attribute_noreturn();
 extern void uaef_read_wrong(const UaefObject *object, const char *key,
@@ -99,11 +99,12 @@ extern UaefCondition *uaef_read_condition(const UaefObject *object,
 extern Jsonb *uaef_read_document(const UaefObject *object, const char *key);
 
 /*
- * In PG_CATCH: raise the error again, with where before its message.  context
- * is the one that was current before PG_TRY.
+ * In PG_CATCH: raise the error again, with where before its message, and with
+ * the hint (or NULL) if it has none.  context is the one that was current
+ * before PG_TRY.
  */
-extern void uaef_read_rethrow(MemoryContext context, const char *where)
-			pg_attribute_noreturn();
+extern void uaef_read_rethrow(MemoryContext context, const char *where,
+							  const char *hint) pg_attribute_noreturn();
 
 /* definition_config.c: "config" of a task whose type is known. */
 extern void uaef_read_config(UaefBuilder *builder, UaefTaskDef *task,
