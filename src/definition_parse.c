@@ -52,6 +52,7 @@ static void read_task(UaefBuilder *builder, UaefTaskDef *task,
 static char *read_id(JsonbValue *value, int no);
 static void read_common(const UaefObject *object, UaefTaskDef *task);
 static void read_type(const UaefObject *object, UaefTaskDef *task);
+static void require_map(const UaefObject *object);
 static void read_retry(const UaefObject *object, UaefRetry *retry);
 static void check_retry_code(const UaefObject *object, const char *code);
 static void read_edges(UaefBuilder *builder, JsonbContainer *edges, int n);
@@ -267,30 +268,40 @@ read_type(const UaefObject *object, UaefTaskDef *task)
 	char	   *name = uaef_read_text(object, "type", true);
 	StringInfoData valid;
 
-	initStringInfo(&valid);
 	for (int i = 0; i < lengthof(types); i++)
 	{
-		appendStringInfo(&valid, "%s%s", i > 0 ? ", " : "", types[i].name);
 		if (strcmp(name, types[i].name) != 0)
 			continue;
 		task->type = types[i].type;
 		if (strcmp(name, "map") == 0)
-		{
-			JsonbValue	config;
-
-			if (!uaef_read_value(object, "config", &config))
-				uaef_read_missing(object, "config");
-			if (config.type == jbvBinary &&
-				JsonContainerSize(config.val.binary.data) == 0)
-				uaef_read_wrong(object, "config",
-								"an object with \"over\" and \"task\"");
-		}
+			require_map(object);
+		pfree(name);
 		return;
 	}
+
+	initStringInfo(&valid);
+	for (int i = 0; i < lengthof(types); i++)
+		appendStringInfo(&valid, "%s%s", i > 0 ? ", " : "", types[i].name);
 	ereport(ERROR,
 			(errcode(ERRCODE_UAEF_BAD_DEFINITION),
 			 errmsg("unknown type \"%s\" of %s", name, object->where),
 			 errhint("The types are: %s.", valid.data)));
+}
+
+/*
+ * Unlike "parallel", "map" is never a fork.
+ */
+static void
+require_map(const UaefObject *object)
+{
+	JsonbValue	config;
+
+	if (!uaef_read_value(object, "config", &config))
+		uaef_read_missing(object, "config");
+	if (config.type == jbvBinary &&
+		JsonContainerSize(config.val.binary.data) == 0)
+		uaef_read_wrong(object, "config",
+						"an object with \"over\" and \"task\"");
 }
 
 /*
