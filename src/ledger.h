@@ -8,9 +8,21 @@
 #ifndef UAEF_LEDGER_H
 #define UAEF_LEDGER_H
 
+#include "access/htup.h"
 #include "datatype/timestamp.h"
 #include "utils/jsonb.h"
+#include "utils/relcache.h"
 #include "utils/uuid.h"
+
+/*
+ * Classes of our advisory lock tags (the tag's last field).  SQL's advisory
+ * locks are of the classes 1 and 2, so nobody can take ours by accident.
+ */
+#define UAEF_LOCK_STREAM	3	/* by a hash of the stream */
+#define UAEF_LOCK_SEALER	4	/* one per database */
+
+/* The type of the event that describes a block. */
+#define UAEF_SEAL_EVENT "ledger_sealed"
 
 /* One event to append.  What is NULL or 0 is absent. */
 typedef struct UaefEvent
@@ -37,6 +49,19 @@ extern int64 uaef_ledger_append(UaefEvent *events, int n);
  * execution (not fresh).  The trigger then takes no lock of its own.
  */
 extern void uaef_ledger_hold_stream(const pg_uuid_t *stream, bool fresh);
+
+/*
+ * Append one event for a caller of SQL, with its rights: checks the arguments
+ * and, when an execution is given, locks its row and requires its initiator's
+ * rights.  actor_id NULL is the current user.  Returns the event_id.
+ */
+extern int64 uaef_ledger_record(const UaefEvent *event);
+
+/* The identity of the ledger; valid until the extension's objects change. */
+extern const pg_uuid_t *uaef_ledger_id(void);
+
+/* The body of trigger ledger_chain: the row to insert, chained or checked. */
+extern HeapTuple uaef_ledger_chain_row(Relation rel, HeapTuple tuple);
 
 /*
  * Seal what has been committed since the last block, at most max_events

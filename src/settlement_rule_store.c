@@ -45,6 +45,16 @@
 #include "settlement_rule.h"
 #include "spi_util.h"
 
+/* Longest name of a rule, in bytes. */
+#define MAX_NAME 200
+
+/* The newest version of a rule; version is 0 when there is none. */
+typedef struct Newest
+{
+	int32		version;
+	bool		same;			/* active, and what is to be stored */
+} Newest;
+
 /* A stored version; compiled when it is first in force. */
 typedef struct StoredRule
 {
@@ -68,6 +78,11 @@ static MemoryContext rules_context = NULL;
 static Oid	rules_relid = InvalidOid;
 static bool rules_stale = true;
 
+static void check_name(const char *name);
+static void check_size(const char *name, Jsonb *definition);
+static Newest newest_version(const UaefSettlementRule *rule,
+							 Jsonb *definition, Oid author);
+static void check_owner(const char *name, Oid owner, Oid actor);
 static void check_workflow(const UaefSettlementRule *rule);
 static void check_path_task(const UaefPath *path, void *arg);
 static void check_approvers(const UaefSettlementRule *rule);
@@ -88,18 +103,14 @@ PG_FUNCTION_INFO_V1(uaef_settlement_rule_changed);
 /*
  * Check, number and store a rule.  Raises what the compiler raises, UA001 for
  * a definition that is too large, UA302 for a workflow that does not exist,
- * UA304 for a task that it does not have.
+ * UA304 for a task that it does not have, 42501 for another's rule.  What is
+ * the newest version already is not stored again.
  */
 int32
 uaef_settlement_rule_create(const char *name, Jsonb *definition, Oid author)
 {
 	static UaefQuery lock_rules = {
 		"LOCK TABLE uaef.settlement_rule IN SHARE ROW EXCLUSIVE MODE"
-	};
-	static UaefQuery find_workflow = {
-		"SELECT version, workflow FROM uaef.settlement_rule WHERE name = $1"
-		" ORDER BY version DESC LIMIT 1",
-		1, {TEXTOID}
 	};
 	static UaefQuery insert_rule = {
 		"INSERT INTO uaef.settlement_rule (name, version, workflow, definition,"
@@ -110,43 +121,27 @@ uaef_settlement_rule_create(const char *name, Jsonb *definition, Oid author)
 	};
 	UaefSettlementRule *rule;
 	UaefCaller	caller;
+	Newest		newest;
 	Datum		args[9];
-	int32		version = 1;
 
-	if (VARSIZE_ANY(definition) > uaef_max_payload_kb * (int64) 1024)
-		ereport(ERROR,
-				(errcode(ERRCODE_UAEF_TOO_LARGE),
-				 errmsg("settlement rule \"%s\" is too large", name),
-				 errdetail("The limit is %d kB (uaef.max_payload_size).",
-						   uaef_max_payload_kb)));
-	if (name[0] == '\0')
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("name of a settlement rule must not be empty")));
-
+	check_name(name);
+	check_size(name, definition);
 	rule = uaef_settlement_rule_compile(name, definition);
 	uaef_settlement_rule_set_period(rule, definition);
 	check_approvers(rule);
 
 	caller = uaef_spi_begin();
 	check_workflow(rule);
-	args[0] = CStringGetTextDatum(name);
 	(void) uaef_spi_run(&lock_rules, NULL, NULL);
-	if (uaef_spi_run(&find_workflow, args, NULL) > 0)
+	newest = newest_version(rule, definition, author);
+	if (newest.same)
 	{
-		char	   *workflow = uaef_spi_text(0, 2);
-
-		if (strcmp(workflow, rule->workflow) != 0)
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("settlement rule \"%s\" is for workflow \"%s\"",
-							name, workflow),
-					 errhint("Use another name for a rule of workflow \"%s\".",
-							 rule->workflow)));
-		version = uaef_spi_int32(0, 1) + 1;
+		uaef_spi_end(caller);
+		return newest.version;
 	}
 
-	args[1] = Int32GetDatum(version);
+	args[0] = CStringGetTextDatum(name);
+	args[1] = Int32GetDatum(newest.version + 1);
 	args[2] = CStringGetTextDatum(rule->workflow);
 	args[3] = JsonbPGetDatum(definition);
 	args[4] = CStringGetTextDatum(rule->currency);
@@ -155,14 +150,96 @@ uaef_settlement_rule_create(const char *name, Jsonb *definition, Oid author)
 	args[7] = ObjectIdGetDatum(author);
 	args[8] = TimestampTzGetDatum(uaef_clock_now());
 	(void) uaef_spi_run(&insert_rule, args, NULL);
-	record_change("settlement_rule_created", name, version, rule->workflow,
-				  author);
+	record_change("settlement_rule_created", name, newest.version + 1,
+				  rule->workflow, author);
 	uaef_spi_end(caller);
-	return version;
+	return newest.version + 1;
 }
 
 /*
- * Raises UA320 when there is no such version.
+ * A name is shown in one line.
+ */
+static void
+check_name(const char *name)
+{
+	int			len = strlen(name);
+
+	for (const char *c = name; *c != '\0'; c++)
+	{
+		if ((unsigned char) *c < ' ' || *c == 0x7f)
+			len = 0;
+	}
+	if (len == 0 || len > MAX_NAME)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_NAME),
+				 errmsg("\"%s\" is no name for a settlement rule", name),
+				 errdetail("A name has 1 to %d bytes and no control characters.",
+						   MAX_NAME)));
+}
+
+static void
+check_size(const char *name, Jsonb *definition)
+{
+	if (VARSIZE(definition) > uaef_max_payload_kb * (int64) 1024)
+		ereport(ERROR,
+				(errcode(ERRCODE_UAEF_TOO_LARGE),
+				 errmsg("settlement rule \"%s\" is too large", name),
+				 errdetail("The limit is %d kB (uaef.max_payload_size).",
+						   uaef_max_payload_kb)));
+}
+
+/*
+ * What there is of a rule's name.  A rule stays with its workflow and, like a
+ * workflow, with the role that made its first version.
+ */
+static Newest
+newest_version(const UaefSettlementRule *rule, Jsonb *definition, Oid author)
+{
+	static UaefQuery find_newest = {
+		"SELECT n.version, n.workflow, n.definition = $2 AND n.active,"
+		" f.created_by::oid"
+		" FROM uaef.settlement_rule n"
+		" JOIN uaef.settlement_rule f ON f.name = n.name AND f.version = 1"
+		" WHERE n.name = $1 ORDER BY n.version DESC LIMIT 1",
+		2, {TEXTOID, JSONBOID}
+	};
+	Newest		newest = {0};
+	char	   *workflow;
+	Datum		args[2];
+
+	args[0] = CStringGetTextDatum(rule->name);
+	args[1] = JsonbPGetDatum(definition);
+	if (uaef_spi_run(&find_newest, args, NULL) == 0)
+		return newest;
+
+	newest.version = uaef_spi_int32(0, 1);
+	newest.same = uaef_spi_bool(0, 3);
+	check_owner(rule->name, uaef_spi_oid(0, 4), author);
+	workflow = uaef_spi_text(0, 2);
+	if (strcmp(workflow, rule->workflow) != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("settlement rule \"%s\" is for workflow \"%s\"",
+						rule->name, workflow),
+				 errhint("Use another name for a rule of workflow \"%s\".",
+						 rule->workflow)));
+	return newest;
+}
+
+static void
+check_owner(const char *name, Oid owner, Oid actor)
+{
+	if (!has_privs_of_role(actor, owner))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("permission denied for settlement rule \"%s\"", name),
+				 errdetail("It belongs to role \"%s\".",
+						   GetUserNameFromId(owner, true) ?
+						   GetUserNameFromId(owner, true) : "unknown")));
+}
+
+/*
+ * Raises UA320 when there is no such version, 42501 for another's rule.
  */
 void
 uaef_settlement_rule_set_active(const char *name, int32 version, bool active,
@@ -171,7 +248,8 @@ uaef_settlement_rule_set_active(const char *name, int32 version, bool active,
 	static UaefQuery update_rule = {
 		"UPDATE uaef.settlement_rule SET active = $3"
 		" WHERE name = $1 AND (version = $2 OR $2 = 0)"
-		" RETURNING workflow",
+		" RETURNING workflow, (SELECT created_by::oid"
+		"  FROM uaef.settlement_rule WHERE name = $1 AND version = 1)",
 		3, {TEXTOID, INT4OID, BOOLOID}
 	};
 	UaefCaller	caller = uaef_spi_begin();
@@ -187,6 +265,7 @@ uaef_settlement_rule_set_active(const char *name, int32 version, bool active,
 				 ? errmsg("settlement rule \"%s\" does not exist", name)
 				 : errmsg("settlement rule \"%s\" has no version %d", name,
 						  version)));
+	check_owner(name, uaef_spi_oid(0, 2), actor);
 	record_change(active ? "settlement_rule_activated"
 				  : "settlement_rule_deactivated",
 				  name, version, uaef_spi_text(0, 1), actor);
