@@ -335,30 +335,22 @@ uaef_advance_requeue(UaefTask *task, const char *reason)
 }
 
 /*
- * Fill in a request and queue its delivery.  What it refuses (an address that
- * egress rules deny, say) is the task's failure, so it is caught, and with it
- * whatever it has written is undone.
+ * Queue a delivery.  What it refuses (an address that egress rules deny, say)
+ * is the task's failure, so it is caught, and whatever it has written is
+ * undone.  Returns the refusal, or NULL.
  */
-static void
-hand_out_http(UaefTask *task)
+static ErrorData *
+enqueue_delivery(const UaefDeliveryRequest *request)
 {
 	MemoryContext context = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
-	UaefDeliveryRequest request;
-	UaefEvalError error = {0};
-	ErrorData  *refusal = NULL;
-
-	if (!uaef_http_request(task, &request, &error))
-	{
-		fail_evaluation(task, &error);
-		return;
-	}
+	ErrorData  *volatile refusal = NULL;
 
 	BeginInternalSubTransaction(NULL);
 	MemoryContextSwitchTo(context);
 	PG_TRY();
 	{
-		(void) uaef_delivery_enqueue(&request);
+		(void) uaef_delivery_enqueue(request);
 		ReleaseCurrentSubTransaction();
 	}
 	PG_CATCH();
@@ -371,7 +363,22 @@ hand_out_http(UaefTask *task)
 	PG_END_TRY();
 	MemoryContextSwitchTo(context);
 	CurrentResourceOwner = owner;
+	return refusal;
+}
 
+static void
+hand_out_http(UaefTask *task)
+{
+	UaefDeliveryRequest request;
+	UaefEvalError error = {0};
+	ErrorData  *refusal;
+
+	if (!uaef_http_request(task, &request, &error))
+	{
+		fail_evaluation(task, &error);
+		return;
+	}
+	refusal = enqueue_delivery(&request);
 	if (refusal != NULL)
 	{
 		UaefFailure failure;

@@ -332,7 +332,7 @@ uaef_sql_run_batch(Oid role)
 	int			limit = claim_size;
 	volatile int n_jobs = 0;
 	UaefTaskRef first = {0};
-	ErrorData  *error = NULL;
+	ErrorData  *volatile error = NULL;
 
 	PG_TRY();
 	{
