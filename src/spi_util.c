@@ -3,9 +3,10 @@
  * spi_util.c
  *	  Checked SPI: saved plans, run or raise, read a column or raise.
  *
- * Memory: between begin and end the current context is SPI's; what the
- * readers return by reference is copied to the context that was current at
- * uaef_spi_begin().
+ * Memory: uaef_spi_begin() leaves SPI's context current, which goes away at
+ * the end; a caller may switch to one that stays, and uaef_spi_run() leaves
+ * that as it is.  What the readers return by reference is copied to the context
+ * that was current at uaef_spi_begin().
  *
  *-------------------------------------------------------------------------
  */
@@ -42,6 +43,7 @@ uaef_spi_end(UaefCaller caller)
 uint64
 uaef_spi_run(UaefQuery *query, Datum *args, const char *nulls)
 {
+	MemoryContext context = CurrentMemoryContext;
 	int			rc;
 
 	if (query->plan == NULL)
@@ -55,6 +57,7 @@ uaef_spi_run(UaefQuery *query, Datum *args, const char *nulls)
 	}
 
 	rc = execute_by_key(query->plan, args, nulls);
+	MemoryContextSwitchTo(context);
 	if (rc < 0)
 		elog(ERROR, "unexpected SPI result %s for \"%s\"",
 			 SPI_result_code_string(rc), query->sql);

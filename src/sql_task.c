@@ -66,6 +66,7 @@ typedef struct Batch
 	UaefSqlJob *jobs;
 	int			n_jobs;			/* to be run */
 	int			n_run;			/* that were run; the rest goes back */
+	int			n_succeeded;
 } Batch;
 
 /*
@@ -198,6 +199,8 @@ run_batch(Batch *batch)
 		if (job->input != NULL)
 			uaef_sql_run(job, true);
 		batch->n_run++;
+		if (job->succeeded)
+			batch->n_succeeded++;
 	}
 }
 
@@ -300,12 +303,7 @@ run_in_transaction(Batch *batch, Oid role, int limit)
 static void
 adapt_claim_size(const Batch *batch, int limit)
 {
-	int			good = 0;
-
-	for (int i = 0; i < batch->n_run; i++)
-		if (batch->jobs[i].succeeded)
-			good++;
-	if (good < batch->n_run)
+	if (batch->n_succeeded < batch->n_run)
 		claim_size = 1;			/* so that the failed ones run alone */
 	else if (batch->n_run < batch->n_jobs)
 		claim_size = Max(1, batch->n_run);
