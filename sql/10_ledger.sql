@@ -88,6 +88,21 @@ LANGUAGE C SET search_path = pg_catalog, pg_temp;
 COMMENT ON FUNCTION uaef.ledger_guard() IS
 	'trigger: refuses to change what is append-only';
 
+CREATE FUNCTION uaef.ledger_identity() RETURNS trigger
+AS 'MODULE_PATHNAME', 'uaef_ledger_identity'
+LANGUAGE C SET search_path = pg_catalog, pg_temp;
+COMMENT ON FUNCTION uaef.ledger_identity() IS
+	'trigger: lets a restored identity replace that of a ledger without events';
+
+CREATE TRIGGER ledger_identity
+	BEFORE INSERT ON uaef.ledger
+	FOR EACH ROW EXECUTE FUNCTION uaef.ledger_identity();
+CREATE TRIGGER ledger_guard
+	BEFORE UPDATE OR DELETE OR TRUNCATE ON uaef.ledger
+	FOR EACH STATEMENT EXECUTE FUNCTION uaef.ledger_guard();
+ALTER TABLE uaef.ledger ENABLE ALWAYS TRIGGER ledger_identity;
+ALTER TABLE uaef.ledger ENABLE ALWAYS TRIGGER ledger_guard;
+
 CREATE TRIGGER ledger_chain
 	BEFORE INSERT ON uaef.ledger_event
 	FOR EACH ROW EXECUTE FUNCTION uaef.ledger_chain();
@@ -142,6 +157,37 @@ CREATE TRIGGER ledger_guard
 	FOR EACH STATEMENT EXECUTE FUNCTION uaef.ledger_guard();
 ALTER TABLE uaef.ledger_block ENABLE ALWAYS TRIGGER ledger_guard;
 
+-- Events that the last block's snapshot did not see, as the sealer finds them.
+CREATE VIEW uaef.ledger_unsealed AS
+SELECT e.event_id, e.stream, e.stream_seq, e.event_type, e.recorded_at
+FROM (SELECT snapshot, foreign_event_id
+	  FROM uaef.ledger_block ORDER BY block_no DESC LIMIT 1) AS b
+	JOIN uaef.ledger_event AS e ON e.event_id > b.foreign_event_id
+		AND e.tx >= pg_catalog.pg_snapshot_xmin(b.snapshot)
+		AND NOT pg_catalog.pg_visible_in_snapshot(e.tx, b.snapshot)
+UNION ALL
+SELECT e.event_id, e.stream, e.stream_seq, e.event_type, e.recorded_at
+FROM uaef.ledger_event AS e
+WHERE NOT EXISTS (SELECT FROM uaef.ledger_block);
+COMMENT ON VIEW uaef.ledger_unsealed IS 'events that wait for a block';
+
+CREATE VIEW uaef.ledger_status AS
+SELECT l.ledger_id,
+	(SELECT count(*) FROM uaef.ledger_event) AS events,
+	coalesce(b.tree_size, 0) AS sealed,
+	u.unsealed,
+	coalesce(b.block_no, 0) AS blocks,
+	pg_catalog.encode(b.tree_root, 'hex') AS root,
+	b.sealed_at,
+	pg_catalog.clock_timestamp() - u.oldest AS oldest_unsealed_age
+FROM uaef.ledger AS l
+	LEFT JOIN (SELECT * FROM uaef.ledger_block
+			   ORDER BY block_no DESC LIMIT 1) AS b ON true
+	CROSS JOIN (SELECT count(*) AS unsealed, min(recorded_at) AS oldest
+				FROM uaef.ledger_unsealed) AS u;
+COMMENT ON VIEW uaef.ledger_status IS
+	'the ledger in one row: numbers of events and blocks, the last root (hex), how far sealing lags';
+
 --
 -- Functions
 --
@@ -166,14 +212,51 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp;
 COMMENT ON FUNCTION uaef.seal_ledger() IS
 	'seal the committed events into blocks; returns the last block''s number, or null when there was nothing to seal or another session is sealing';
 
-REVOKE ALL ON TABLE uaef.ledger, uaef.ledger_event, uaef.ledger_block FROM PUBLIC;
+CREATE FUNCTION uaef.hash_event(event_id bigint) RETURNS bytea
+AS 'MODULE_PATHNAME', 'uaef_hash_event'
+LANGUAGE C STABLE STRICT PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp;
+COMMENT ON FUNCTION uaef.hash_event(bigint) IS
+	'the hash of an event, computed from its row';
+
+CREATE FUNCTION uaef.verify_ledger(from_block bigint DEFAULT 1,
+	trusted_hash bytea DEFAULT NULL)
+	RETURNS TABLE (severity text, code text, stream uuid, stream_seq bigint,
+				   event_id bigint, block_no bigint, detail text)
+AS 'MODULE_PATHNAME', 'uaef_verify_ledger_sql'
+LANGUAGE C VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp;
+COMMENT ON FUNCTION uaef.verify_ledger(bigint, bytea) IS
+	'problems of the ledger, none if it is consistent with itself (which is not proof that nobody rewrote it: compare a block_hash that was kept elsewhere); from a block on if one is given, following the block with the trusted hash';
+
+CREATE FUNCTION uaef.verify_block(block_no bigint)
+	RETURNS TABLE (severity text, code text, stream uuid, stream_seq bigint,
+				   event_id bigint, block_no bigint, detail text)
+AS 'MODULE_PATHNAME', 'uaef_verify_block_sql'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp;
+COMMENT ON FUNCTION uaef.verify_block(bigint) IS
+	'problems of a block and its events, none if it is consistent with itself and the block before';
+
+CREATE FUNCTION uaef.verify_event(event_id bigint)
+	RETURNS TABLE (severity text, code text, stream uuid, stream_seq bigint,
+				   event_id bigint, block_no bigint, detail text)
+AS 'MODULE_PATHNAME', 'uaef_verify_event_sql'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp;
+COMMENT ON FUNCTION uaef.verify_event(bigint) IS
+	'problems of an event, none if it is consistent with itself and the event before it in its stream';
+
+REVOKE ALL ON TABLE uaef.ledger, uaef.ledger_event, uaef.ledger_block,
+	uaef.ledger_unsealed, uaef.ledger_status FROM PUBLIC;
 REVOKE ALL ON SEQUENCE uaef.ledger_event_id FROM PUBLIC;
 REVOKE ALL ON FUNCTION
 	uaef.ledger_chain(),
 	uaef.ledger_guard(),
+	uaef.ledger_identity(),
 	uaef.canonical_json(jsonb),
 	uaef.record_event(text, jsonb, uuid, text, text, bigint, text),
-	uaef.seal_ledger()
+	uaef.seal_ledger(),
+	uaef.hash_event(bigint),
+	uaef.verify_ledger(bigint, bytea),
+	uaef.verify_block(bigint),
+	uaef.verify_event(bigint)
 	FROM PUBLIC;
 
 SELECT pg_catalog.pg_extension_config_dump('uaef.ledger', '');

@@ -25,6 +25,7 @@
 #include "postgres.h"
 
 #include "access/genam.h"
+#include "access/heapam.h"
 #include "access/htup_details.h"
 #include "access/table.h"
 #include "access/xact.h"
@@ -532,6 +533,32 @@ uaef_ledger_chain_row(Relation rel, HeapTuple tuple)
 	}
 	chain_event(rel, values, nulls);
 	return heap_form_tuple(desc, values, nulls);
+}
+
+/*
+ * CREATE EXTENSION gives the ledger an identity; a restored one replaces it,
+ * as long as nothing has been hashed with it.
+ */
+void
+uaef_ledger_replace_identity(Relation rel)
+{
+	Relation	events = table_open(ledger_info()->event_table, AccessShareLock);
+	SysScanDesc scan = systable_beginscan(events, InvalidOid, false,
+										  SnapshotSelf, 0, NULL);
+	HeapTuple	tuple = systable_getnext(scan);
+
+	if (HeapTupleIsValid(tuple))
+		ereport(ERROR,
+				(errcode(ERRCODE_UAEF_LEDGER_GUARD),
+				 errmsg("the ledger already has an identity and events")));
+	systable_endscan(scan);
+	table_close(events, AccessShareLock);
+
+	scan = systable_beginscan(rel, InvalidOid, false, SnapshotSelf, 0, NULL);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+		simple_heap_delete(rel, &tuple->t_self);
+	systable_endscan(scan);
+	CacheInvalidateRelcache(rel);
 }
 
 /* ----------

@@ -64,6 +64,12 @@ extern const pg_uuid_t *uaef_ledger_id(void);
 extern HeapTuple uaef_ledger_chain_row(Relation rel, HeapTuple tuple);
 
 /*
+ * The body of trigger ledger_identity: makes way for the identity that a
+ * restore inserts.  Raises when the ledger has events already.
+ */
+extern void uaef_ledger_replace_identity(Relation rel);
+
+/*
  * Seal what has been committed since the last block, in as many blocks of at
  * most max_events events as it takes.  Returns the last one's number, or 0
  * when there was nothing to seal or another session is sealing.  Raises when

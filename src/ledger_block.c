@@ -55,7 +55,7 @@ read_hash(Datum value, uint8 *hash)
 static bool
 read_event_ids(Datum value, UaefBlock *block)
 {
-	ArrayType  *array = DatumGetArrayTypeP(value);
+	ArrayType  *array = DatumGetArrayTypePCopy(value);
 
 	if (ARR_HASNULL(array) ||
 		ArrayGetNItems(ARR_NDIM(array), ARR_DIMS(array)) != block->leaf_count)
