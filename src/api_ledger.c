@@ -15,6 +15,7 @@
 
 #include "canonical.h"
 #include "errcodes.h"
+#include "guc.h"
 #include "ledger.h"
 
 static char *optional_text(FunctionCallInfo fcinfo, int argno);
@@ -111,4 +112,19 @@ uaef_record_event(PG_FUNCTION_ARGS)
 	event.agent_id = optional_text(fcinfo, 6);
 
 	PG_RETURN_INT64(uaef_ledger_record(&event));
+}
+
+/*
+ * uaef.seal_ledger() returns bigint
+ */
+PG_FUNCTION_INFO_V1(uaef_seal_ledger);
+Datum
+uaef_seal_ledger(PG_FUNCTION_ARGS)
+{
+	bool		more;
+	int64		block_no = uaef_ledger_seal(uaef_seal_max_events, &more);
+
+	if (block_no == 0)
+		PG_RETURN_NULL();
+	PG_RETURN_INT64(block_no);
 }

@@ -99,7 +99,6 @@ static const pg_uuid_t *choose_stream(void);
 static void read_head(Relation rel, StreamHead *head);
 static StreamHead *hold_head(Relation rel, const pg_uuid_t *stream);
 static void check_type(Datum value, bool isnull);
-static Datum bytea_datum(const uint8 *bytes, size_t len);
 static void fill_identity(Datum *values, bool *nulls);
 static void fill_payload(Datum *values, bool *nulls);
 static void chain_event(Relation rel, Datum *values, bool *nulls);
@@ -403,16 +402,6 @@ check_type(Datum value, bool isnull)
 						   MAX_TYPE_LEN - 1)));
 }
 
-static Datum
-bytea_datum(const uint8 *bytes, size_t len)
-{
-	bytea	   *result = palloc(VARHDRSZ + len);
-
-	SET_VARSIZE(result, VARHDRSZ + len);
-	memcpy(VARDATA(result), bytes, len);
-	return PointerGetDatum(result);
-}
-
 /*
  * Who is connected, and as whom it acts by SET ROLE if that is another.  The
  * current user is no help here: it is the extension's owner.
@@ -451,8 +440,8 @@ fill_payload(Datum *values, bool *nulls)
 				(errcode(ERRCODE_INTERNAL_ERROR),
 				 errmsg("could not generate random values")));
 	uaef_payload_hash(DatumGetJsonbP(VALUE(UAEF_EVENT_PAYLOAD)), salt, hash);
-	VALUE(UAEF_EVENT_SALT) = bytea_datum(salt, sizeof(salt));
-	VALUE(UAEF_EVENT_PAYLOAD_HASH) = bytea_datum(hash, sizeof(hash));
+	VALUE(UAEF_EVENT_SALT) = uaef_bytea(salt, sizeof(salt));
+	VALUE(UAEF_EVENT_PAYLOAD_HASH) = uaef_bytea(hash, sizeof(hash));
 }
 
 /*
@@ -474,7 +463,7 @@ chain_event(Relation rel, Datum *values, bool *nulls)
 	VALUE(UAEF_EVENT_STREAM_SEQ) = Int64GetDatum(head->seq + 1);
 	VALUE(UAEF_EVENT_RECORDED_AT) =
 		TimestampTzGetDatum(Max(now, head->recorded_at));
-	VALUE(UAEF_EVENT_PREV_HASH) = bytea_datum(head->hash, UAEF_HASH_LEN);
+	VALUE(UAEF_EVENT_PREV_HASH) = uaef_bytea(head->hash, UAEF_HASH_LEN);
 	VALUE(UAEF_EVENT_TX) =
 		FullTransactionIdGetDatum(GetTopFullTransactionId());
 	VALUE(UAEF_EVENT_ID) =
@@ -492,7 +481,7 @@ chain_event(Relation rel, Datum *values, bool *nulls)
 		elog(ERROR, "incomplete event");
 	head->seq++;
 	head->recorded_at = DatumGetTimestampTz(VALUE(UAEF_EVENT_RECORDED_AT));
-	VALUE(UAEF_EVENT_HASH) = bytea_datum(head->hash, UAEF_HASH_LEN);
+	VALUE(UAEF_EVENT_HASH) = uaef_bytea(head->hash, UAEF_HASH_LEN);
 	ISNULL(UAEF_EVENT_HASH) = false;
 }
 
