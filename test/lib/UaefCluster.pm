@@ -5,10 +5,10 @@
 # needs nothing but the server and Debian's perl, and it knows how to bury a
 # cluster whose postmaster was killed.
 #
-# Root builds and stages the tree first and then becomes the user postgres, in
-# this process, since the server refuses to run as root.  UAEF_STAGE=dir says
-# that somebody has staged the tree there already; UAEF_STAGE= (empty) that the
-# extension is installed in the server.
+# Like there, TEMP_CONFIG names a file of settings, by which a server finds an
+# extension that is not installed, and PG_REGRESS says that somebody runs the
+# tests against what is installed.  A script that is started with neither starts
+# itself anew through test/staged.
 package UaefCluster;
 
 use strict;
@@ -23,14 +23,20 @@ use IPC::Open3 qw(open3);
 use POSIX qw(:sys_wait_h);
 use Time::HiRes qw(time sleep);
 
-our @EXPORT_OK = qw(median tree_top);
+our @EXPORT_OK = qw(median);
 
-my $top    = abs_path(dirname(__FILE__) . '/../..');
-my $bindir = _pg_config('bindir');
-my $stage;
+my $top = abs_path(dirname(__FILE__) . '/../..');
+my $bindir;
 
-# The root of the work tree.
-sub tree_top { return $top; }
+# Children that are stopped by a signal leave no cluster behind.
+$SIG{INT} = $SIG{TERM} = sub { exit 1 };
+
+BEGIN
+{
+	exec dirname(__FILE__) . '/../staged', $0, @ARGV
+	  or die "could not run test/staged: $!\n"
+	  if !$^C && !$ENV{TEMP_CONFIG} && !$ENV{PG_REGRESS};
+}
 
 # The middle of a list of numbers.
 sub median
@@ -52,42 +58,13 @@ sub _pg_config
 	return $answer;
 }
 
-# Build and stage the tree once, and leave root.
-sub _prepare
-{
-	return if defined $stage;
-	$stage = $ENV{UAEF_STAGE};
-	if (!defined $stage)
-	{
-		$stage = "$top/tmp_install";
-		system("make -s -C '$top' all >/dev/null && make -s -C '$top' install DESTDIR='$stage' >/dev/null") == 0
-		  or die "could not build the extension\n";
-	}
-	_leave_root() if $> == 0;
-	return;
-}
-
-sub _leave_root
-{
-	my (undef, undef, $uid, $gid) = getpwnam('postgres');
-
-	die "root needs a user postgres to become\n" if !defined $uid;
-	$) = "$gid $gid";
-	POSIX::setgid($gid);
-	POSIX::setuid($uid);
-	$ENV{HOME} = '/tmp';
-	chdir '/tmp';
-	die "could not leave root\n" if $> == 0;
-	return;
-}
-
 # Make and start a cluster.  Options: conf (lines for postgresql.conf), database
 # (made, with the extension in it; default app).
 sub new
 {
 	my ($class, %option) = @_;
 
-	_prepare();
+	$bindir //= _pg_config('bindir');
 	my $self = bless {
 		dir      => tempdir('uaef-XXXXXX', DIR => '/tmp'),
 		port     => 5432,
@@ -107,8 +84,13 @@ sub new
 sub _configure
 {
 	my ($self, $conf) = @_;
-	my $lib = _pg_config('pkglibdir');
+	my $given = '';
 
+	if ($ENV{TEMP_CONFIG})
+	{
+		local (@ARGV, $/) = $ENV{TEMP_CONFIG};
+		$given = <>;
+	}
 	open my $file, '>>', "$self->{dir}/data/postgresql.conf" or die $!;
 	print $file <<"END";
 port = $self->{port}
@@ -116,12 +98,9 @@ listen_addresses = ''
 unix_socket_directories = '$self->{dir}'
 shared_preload_libraries = 'uaef'
 log_line_prefix = '%m [%p] %b '
+$given
+$conf
 END
-	print $file <<"END" if $stage ne '';
-dynamic_library_path = '$stage$lib:\$libdir'
-extension_destdir = '$stage'
-END
-	print $file $conf;
 	close $file or die $!;
 	return;
 }
@@ -305,11 +284,11 @@ sub flip_a_byte
 
 	$self->query(<<"END");
 BEGIN;
-ALTER TABLE uaef.ledger_event DISABLE TRIGGER ALL;
+ALTER TABLE uaef.ledger_event DISABLE TRIGGER ledger_guard;
 UPDATE uaef.ledger_event
    SET event_hash = set_byte(event_hash, 7, get_byte(event_hash, 7) # 1)
  WHERE event_id = $event_id;
-ALTER TABLE uaef.ledger_event ENABLE TRIGGER ALL;
+ALTER TABLE uaef.ledger_event ENABLE ALWAYS TRIGGER ledger_guard;
 COMMIT;
 END
 	return;
