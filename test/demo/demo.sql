@@ -169,7 +169,7 @@ BEGIN
 	-- 105.47 * 2.5 % = 2.63675; 1520.75 * 2.5 % = 38.01875
 	ASSERT (SELECT string_agg(s.amount::numeric(10,2)::text, ' ' ORDER BY e.input->>'order_no', s.amount DESC)
 			FROM uaef.settlement s JOIN uaef.workflow_execution e USING (execution_id))
-		= '1.85 0.53 0.26 26.61 7.60 3.80', 'the money is right to the cent';
+		= '1.85 0.53 0.26 26.62 7.60 3.80', 'the money is right to the cent';
 END $$;
 
 \echo '== 7. The ledger: every step of it, chained'
