@@ -118,20 +118,34 @@ sub _run
 	return;
 }
 
-# Start the server.  After a kill of the postmaster its children may still be
-# there for a moment, and hold on to the shared memory; so try for a while.
+sub _try_to_start
+{
+	my ($self) = @_;
+
+	return system("$bindir/pg_ctl -s -w -t 60 -D $self->{dir}/data -l $self->{dir}/log start >$self->{dir}/pg_ctl.log 2>&1") == 0;
+}
+
 sub start
+{
+	my ($self) = @_;
+
+	$self->_try_to_start or die "could not start the server:\n" . $self->log_tail;
+	return;
+}
+
+# Start the server after its postmaster was killed.  Children may still be there
+# for a moment and hold on to the shared memory, so try for a while.
+sub revive
 {
 	my ($self) = @_;
 	my $deadline = time + 60;
 
-	while (1)
+	while (!$self->_try_to_start)
 	{
-		my $rc = system("$bindir/pg_ctl -s -w -t 60 -D $self->{dir}/data -l $self->{dir}/log start >$self->{dir}/pg_ctl.log 2>&1");
-		return if $rc == 0;
-		die "could not start the server:\n" . $self->log if time > $deadline;
+		die "could not start the server again:\n" . $self->log_tail if time > $deadline;
 		sleep 0.1;
 	}
+	return;
 }
 
 sub stop
@@ -161,6 +175,15 @@ sub log
 	seek $file, $from || 0, 0;
 	local $/;
 	return scalar(<$file>) // '';
+}
+
+# The end of it, for people.
+sub log_tail
+{
+	my ($self) = @_;
+	my @lines = split /^/, $self->log;
+
+	return join '', @lines > 40 ? @lines[ -40 .. -1 ] : @lines;
 }
 
 sub log_size { my ($self) = @_; return -s "$self->{dir}/log" || 0; }
