@@ -8,13 +8,17 @@
 SET client_min_messages = warning;
 
 \echo
-\echo '== 1. A shop, as it was before: three tables, and not a line of workflow code'
+\echo '== 1. A shop, as it was before: four tables and a manager, and not a line of workflow code'
 \echo
 
 CREATE TABLE stock (sku text PRIMARY KEY, on_hand integer NOT NULL CHECK (on_hand >= 0));
 CREATE TABLE shop_order (order_no integer PRIMARY KEY, customer text NOT NULL, lines jsonb NOT NULL);
 CREATE TABLE picked (order_no integer, sku text, amount numeric NOT NULL, PRIMARY KEY (order_no, sku));
 CREATE TABLE shipped (order_no integer PRIMARY KEY, parcel text NOT NULL);
+CREATE ROLE manager;
+GRANT USAGE ON SCHEMA uaef TO manager;
+GRANT SELECT ON uaef.pending_approval TO manager;
+GRANT EXECUTE ON FUNCTION uaef.approve TO manager;
 INSERT INTO stock VALUES ('chart', 40), ('compass', 12), ('lamp', 9), ('sextant', 4);
 TABLE stock;
 
@@ -63,7 +67,8 @@ SELECT uaef.create_workflow('order', replace($workflow$
 }
 $workflow$, '@carrier@', :'carrier')::jsonb) AS "version of order";
 
-SELECT uaef.workflow_graph('order', 'text');
+SELECT uaef.workflow_graph('order', 'text') \g (format=unaligned tuples_only=on)
+\echo
 
 \echo '   A mistake is refused at once.  Here two tasks wait for each other:'
 \echo
@@ -100,10 +105,6 @@ SELECT uaef.create_settlement_rule('commission', $rule$
     {"to": "house", "share": "rest"}]}
 }
 $rule$) AS "version of commission";
-CREATE ROLE manager;
-GRANT USAGE ON SCHEMA uaef TO manager;
-GRANT SELECT ON uaef.pending_approval TO manager;
-GRANT EXECUTE ON FUNCTION uaef.approve TO manager;
 SELECT uaef.allow_egress('127.0.0.1', :port, 'http', '127.0.0.0/8') IS NOT NULL AS "the carrier may be called";
 
 \echo

@@ -273,13 +273,21 @@ sub poll
 	}
 }
 
-# Show a script as psql shows it to a person; returns psql's exit code.
+# Show a script as psql shows it to a person who types it; returns psql's exit
+# code.
 sub show
 {
 	my ($self, $file, %variable) = @_;
 	my @set = map { ('-v', "$_=$variable{$_}") } sort keys %variable;
 
-	system($self->_psql($self->{database}, '-q', @set, '-f', $file));
+	open my $script, '<', $file or die "could not open $file: $!\n";
+	my $pid = fork // die "could not fork: $!\n";
+	if ($pid == 0)
+	{
+		open STDIN, '<&', $script or die $!;
+		exec $self->_psql($self->{database}, '-q', @set) or die "could not run psql: $!\n";
+	}
+	waitpid $pid, 0;
 	return $? >> 8;
 }
 
