@@ -326,10 +326,10 @@ END
 }
 
 # Start a loopback HTTP server; returns its port.
-sub start_http_server
+sub start_echo_server
 {
 	my ($self, @args) = @_;
-	my $pid = open my $pipe, '-|', $^X, "$top/test/servers/http_server", @args
+	my $pid = open my $pipe, '-|', $^X, "$top/test/servers/echo_server", @args
 	  or die "could not start the HTTP server\n";
 	my $port = <$pipe>;
 
