@@ -107,10 +107,12 @@ static bool tier_amount(const AmountTiers *tiers, const UaefFraction *base,
 static bool eval_tiers(const AmountTiers *tiers, AmountValue *value,
 					   UaefEvalError *error);
 
-/* The text of a node that reads data, else NULL. */
+/* The path of a node that reads data, else NULL. */
 static const char *
 node_path(const AmountNode *node)
 {
+	if (node->kind == NODE_DEFAULT)
+		node = node->args[0];
 	return node->path == NULL ? NULL : uaef_path_text(node->path);
 }
 
