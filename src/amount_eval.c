@@ -465,11 +465,16 @@ eval_logic(Evaluation *eval, const AmountNode *node, AmountValue *value)
 	return true;
 }
 
+/* let name = a in b; a may use the slot itself, for variables of its own */
 static bool
 eval_let(Evaluation *eval, const AmountNode *node, AmountValue *value)
 {
-	return eval_node(eval, node->args[0], &eval->slots[node->slot]) &&
-		eval_node(eval, node->args[1], value);
+	AmountValue bound;
+
+	if (!eval_node(eval, node->args[0], &bound))
+		return false;
+	eval->slots[node->slot] = bound;
+	return eval_node(eval, node->args[1], value);
 }
 
 /* Replace *value by a candidate that is less, or more. */

@@ -144,6 +144,7 @@ FROM doc, unnest(ARRAY[
 	'if exists(in.nil) then EUR 1 else EUR 2',
 	'if false then EUR 1 else if true then EUR 2 else EUR 3',
 	'let a = 2 in let b = a * a in let a = 10 in EUR 1 * (a + b)',
+	'let a = EUR 6 / sum(n in in.nums: EUR 1 * n) in EUR 1 * a',
 	'let a = (if in.region in in.regions then 1 else 2) in EUR 1 * a',
 	'if in.region != "US" then EUR 1 else EUR 2',
 	'if EUR 1 >= EUR 1.00 then EUR 1 else EUR 2',
