@@ -376,7 +376,8 @@ uaef_settlement_error_add(UaefJson *json, const UaefEvalError *error)
 
 /*
  * The subtransaction is what makes catching an error safe: looking up a task's
- * output reads tables.
+ * output reads tables.  The context of an error that is kept is only what we
+ * add to it ourselves, and not the statements that led here.
  */
 bool
 uaef_settlement_guard(void (*function) (void *arg), void *arg,
@@ -385,12 +386,15 @@ uaef_settlement_guard(void (*function) (void *arg), void *arg,
 	MemoryContext context = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
 	volatile bool ok = true;
+	ErrorContextCallback *outside = error_context_stack;
 
 	BeginInternalSubTransaction(NULL);
 	MemoryContextSwitchTo(context);
 	PG_TRY();
 	{
+		error_context_stack = NULL;
 		function(arg);
+		error_context_stack = outside;
 		ReleaseCurrentSubTransaction();
 	}
 	PG_CATCH();

@@ -67,9 +67,10 @@ static bool is_one_of(const char *const *list, const char *text, int len);
 static void check_keys(Jsonb *object, const char *const *known);
 static Jsonb *container_of(JsonbValue *value, bool array);
 static char *text_at(Jsonb *object, const char *key, bool required);
-static Numeric parse_decimal(const char *text, int len);
+static Numeric parse_decimal(const char *key, const char *text, int len);
 static Numeric decimal_at(Jsonb *object, const char *key);
-static Numeric minor_of(const UaefSettlementRule *rule, Numeric amount);
+static Numeric minor_of(const UaefSettlementRule *rule, const char *key,
+						Numeric amount);
 static char *parse_choice(Jsonb *definition, const char *key,
 						  const char *first, const char *second);
 static void parse_scope(Parser *parser, UaefSettlementRule *rule,
@@ -290,7 +291,7 @@ text_at(Jsonb *object, const char *key, bool required)
  * Digits with at most one point: no sign, exponent, space or NaN.
  */
 static Numeric
-parse_decimal(const char *text, int len)
+parse_decimal(const char *key, const char *text, int len)
 {
 	int			points = 0;
 	int			digits = 0;
@@ -304,8 +305,9 @@ parse_decimal(const char *text, int len)
 	}
 	if (digits == 0 || points > 1 || digits + points != len ||
 		len > MAX_DECIMAL)
-		refuse(ERRCODE_UAEF_BAD_NUMBER, "\"%.*s\" is not a decimal number",
-			   Min(len, MAX_DECIMAL), text);
+		refuse(ERRCODE_UAEF_BAD_NUMBER,
+			   "value \"%.*s\" of \"%s\" is not a decimal number",
+			   Min(len, MAX_DECIMAL), text, key);
 	return DatumGetNumeric(DirectFunctionCall3(numeric_in,
 											   CStringGetDatum(pnstrdup(text, len)),
 											   ObjectIdGetDatum(InvalidOid),
@@ -324,21 +326,22 @@ decimal_at(Jsonb *object, const char *key)
 	if (!uaef_json_get(object, key, &value))
 		return NULL;
 	if (value.type == jbvString)
-		return parse_decimal(value.val.string.val, value.val.string.len);
+		return parse_decimal(key, value.val.string.val,
+							 value.val.string.len);
 	if (value.type != jbvNumeric)
 		refuse(ERRCODE_UAEF_BAD_NUMBER,
 			   "value of \"%s\" must be a decimal number", key);
 	text = DatumGetCString(DirectFunctionCall1(numeric_out,
 											   NumericGetDatum(value.val.numeric)));
-	return parse_decimal(text, strlen(text));
+	return parse_decimal(key, text, strlen(text));
 }
 
 /*
- * An amount in minor units of the rule's currency.  Raises UA206 when it has
+ * The amount of a key in minor units of the rule's currency.  Raises UA206 when it has
  * more digits than the currency.
  */
 static Numeric
-minor_of(const UaefSettlementRule *rule, Numeric amount)
+minor_of(const UaefSettlementRule *rule, const char *key, Numeric amount)
 {
 	UaefRational exact = {amount, int64_to_numeric(1)};
 	UaefEvalError error = {0};
@@ -350,7 +353,8 @@ minor_of(const UaefSettlementRule *rule, Numeric amount)
 	if (!DatumGetBool(DirectFunctionCall2(numeric_eq, NumericGetDatum(amount),
 										  NumericGetDatum(uaef_money_from_minor(minor, rule->currency)))))
 		refuse(ERRCODE_UAEF_TOO_FINE,
-			   "amount is finer than the minor unit of %s", rule->currency);
+			   "value of \"%s\" is finer than the minor unit of %s", key,
+			   rule->currency);
 	return minor;
 }
 
@@ -460,7 +464,7 @@ compile_fixed(UaefSettlementRule *rule, Jsonb *definition)
 	char	   *text;
 
 	if (DatumGetBool(DirectFunctionCall2(numeric_eq,
-										 NumericGetDatum(minor_of(rule, amount)),
+										 NumericGetDatum(minor_of(rule, "fixed", amount)),
 										 NumericGetDatum(int64_to_numeric(0)))))
 		refuse(ERRCODE_UAEF_ZERO_AMOUNT, "fixed amount must not be zero");
 	text = DatumGetCString(DirectFunctionCall1(numeric_out,
@@ -527,12 +531,12 @@ parse_bounds(UaefSettlementRule *rule, Jsonb *object)
 			   "\"min\" or \"max\" is given twice");
 	if (min != NULL)
 	{
-		(void) minor_of(rule, min);
+		(void) minor_of(rule, "min", min);
 		rule->min = min;
 	}
 	if (max != NULL)
 	{
-		(void) minor_of(rule, max);
+		(void) minor_of(rule, "max", max);
 		rule->max = max;
 	}
 	if (rule->min != NULL && rule->max != NULL &&
@@ -630,7 +634,7 @@ parse_part(UaefSplitPart *part, JsonbValue *value)
 		refuse(ERRCODE_UAEF_BAD_SPLIT,
 			   "share \"%s\" is neither a percentage nor \"rest\"",
 			   part->share);
-	part->weight = parse_decimal(part->share, len - 1);
+	part->weight = parse_decimal("share", part->share, len - 1);
 }
 
 /*
@@ -730,7 +734,7 @@ parse_band(UaefSettlementRule *rule, int no, JsonbValue *value)
 		refuse(ERRCODE_UAEF_BAD_EXPRESSION,
 			   "every band but the last must have \"to\"");
 	if (to != NULL)
-		band->to_minor = minor_of(rule, to);
+		band->to_minor = minor_of(rule, "to", to);
 	if (no > 0 && !last &&
 		!DatumGetBool(DirectFunctionCall2(numeric_gt,
 										  NumericGetDatum(band->to_minor),
