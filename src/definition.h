@@ -169,7 +169,7 @@ typedef struct UaefDefinition
 	UaefEdge   *edges;
 	int			n_roots;		/* tasks without incoming edges */
 	int		   *roots;
-	UaefTemplate *output;		/* NULL: outputs of the tasks without successors */
+	UaefTemplate *output;		/* NULL: what the tasks at the end gave */
 	Jsonb	   *context;		/* ctx; NULL: {} */
 	bool		only_pure;		/* no task ever waits */
 } UaefDefinition;

@@ -239,7 +239,7 @@ check_cycle(const UaefDefinition *def, const UaefDag *dag, int *order)
 			 errhint("Remove one of these edges.")));
 }
 
-/* ----------
+/*----------
  * Labels and joins
  * ----------
  */
@@ -333,7 +333,7 @@ check_joins(const UaefDefinition *def)
 							   def->tasks[i].join, def->tasks[i].n_in)));
 }
 
-/* ----------
+/*----------
  * Paths
  * ----------
  */

@@ -78,7 +78,7 @@ read_sql(const UaefObject *config, UaefTaskDef *task)
 	task->config.sql.input = uaef_read_template(config, "input");
 }
 
-/* ----------
+/*----------
  * decision, condition
  * ----------
  */
@@ -137,7 +137,7 @@ read_condition(const UaefObject *config, UaefTaskDef *task)
 	task->config.condition.when = uaef_read_condition(config, "when", true);
 }
 
-/* ----------
+/*----------
  * parallel, map
  * ----------
  */
@@ -170,7 +170,7 @@ read_parallel(const UaefObject *config, UaefTaskDef *task)
 	parallel->join = uaef_read_join(config, "join");
 }
 
-/* ----------
+/*----------
  * human_approval
  * ----------
  */
@@ -194,7 +194,7 @@ read_approval(const UaefObject *config, UaefTaskDef *task)
 	approval->show = uaef_read_template(config, "show");
 }
 
-/* ----------
+/*----------
  * http
  * ----------
  */
@@ -303,8 +303,8 @@ check_header_name(const UaefObject *config, const char *name)
 	{"connection", "content-length", "host", "te", "trailer",
 	"transfer-encoding", "upgrade"};
 	static const char token[] =
-		"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz"
-		"ABCDEFGHIJKLMNOPQRSTUVWXYZ";
+	"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz"
+	"ABCDEFGHIJKLMNOPQRSTUVWXYZ";
 
 	if (*name == '\0' || name[strspn(name, token)] != '\0')
 		ereport(ERROR,
@@ -342,8 +342,10 @@ read_expect(const UaefObject *config)
 	for (int i = 0; i < n; i++)
 	{
 		JsonbValue	status = uaef_read_element(array, i);
-		char	   *text = status.type == jbvNumeric ?
-			numeric_normalize(status.val.numeric) : "";
+		char	   *text = "";
+
+		if (status.type == jbvNumeric)
+			text = numeric_normalize(status.val.numeric);
 
 		if (strlen(text) != 3 || strspn(text, "0123456789") != 3 ||
 			text[0] < '1' || text[0] > '5')
@@ -353,7 +355,7 @@ read_expect(const UaefObject *config)
 	return uaef_json_from_value(&value);
 }
 
-/* ----------
+/*----------
  * wait, external
  * ----------
  */

@@ -44,6 +44,7 @@ static const struct
 	{"external", UAEF_TASK_EXTERNAL}
 };
 
+static void set_reader(UaefBuilder *builder, int task, bool after);
 static void check_size(Jsonb *document);
 static void read_tasks(UaefBuilder *builder, JsonbContainer *tasks, int n,
 					   bool is_new);
@@ -52,6 +53,7 @@ static void read_task(UaefBuilder *builder, UaefTaskDef *task,
 static char *read_id(JsonbValue *value, int no);
 static void read_common(const UaefObject *object, UaefTaskDef *task);
 static void read_type(const UaefObject *object, UaefTaskDef *task);
+static void require_map(const UaefObject *object);
 static void read_retry(const UaefObject *object, UaefRetry *retry);
 static void check_retry_code(const UaefObject *object, const char *code);
 static void read_edges(UaefBuilder *builder, JsonbContainer *edges, int n);
@@ -94,7 +96,7 @@ uaef_definition_compile(const char *name, Jsonb *document, bool plan_sql)
 	read_tasks(&builder, tasks, n_tasks, plan_sql);
 	uaef_definition_index(def);
 	read_edges(&builder, edges, n_edges);
-	builder.reader = (UaefPathUse) {.task = -1};
+	set_reader(&builder, -1, false);
 	def->output = uaef_read_template(&object, "output");
 
 	uaef_definition_check(&builder);
@@ -102,6 +104,17 @@ uaef_definition_compile(const char *name, Jsonb *document, bool plan_sql)
 	if (plan_sql)
 		uaef_definition_check_catalog(def);
 	return def;
+}
+
+/*
+ * Say who reads the paths that come next.
+ */
+static void
+set_reader(UaefBuilder *builder, int task, bool after)
+{
+	builder->reader.task = task;
+	builder->reader.after = after;
+	builder->reader.item = false;
 }
 
 /*
@@ -140,7 +153,7 @@ check_size(Jsonb *document)
 	pfree(text.data);
 }
 
-/* ----------
+/*----------
  * Tasks
  * ----------
  */
@@ -186,7 +199,7 @@ read_task(UaefBuilder *builder, UaefTaskDef *task, JsonbValue *value)
 	UaefObject	object;
 
 	task->id = read_id(value, task->no + 1);
-	builder->reader = (UaefPathUse) {.task = task->no};
+	set_reader(builder, task->no, false);
 	object = uaef_read_object(builder, value, keys,
 							  psprintf("task \"%s\"", task->id));
 	read_common(&object, task);
@@ -202,9 +215,9 @@ static char *
 read_id(JsonbValue *value, int no)
 {
 	static const char first[] =
-		"_ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+	"_ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 	static const char other[] =
-		"_ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-";
+	"_ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-";
 	UaefObject	object = {.where = psprintf("task number %d", no)};
 	char	   *id;
 
@@ -267,30 +280,40 @@ read_type(const UaefObject *object, UaefTaskDef *task)
 	char	   *name = uaef_read_text(object, "type", true);
 	StringInfoData valid;
 
-	initStringInfo(&valid);
 	for (int i = 0; i < lengthof(types); i++)
 	{
-		appendStringInfo(&valid, "%s%s", i > 0 ? ", " : "", types[i].name);
 		if (strcmp(name, types[i].name) != 0)
 			continue;
 		task->type = types[i].type;
 		if (strcmp(name, "map") == 0)
-		{
-			JsonbValue	config;
-
-			if (!uaef_read_value(object, "config", &config))
-				uaef_read_missing(object, "config");
-			if (config.type == jbvBinary &&
-				JsonContainerSize(config.val.binary.data) == 0)
-				uaef_read_wrong(object, "config",
-								"an object with \"over\" and \"task\"");
-		}
+			require_map(object);
+		pfree(name);
 		return;
 	}
+
+	initStringInfo(&valid);
+	for (int i = 0; i < lengthof(types); i++)
+		appendStringInfo(&valid, "%s%s", i > 0 ? ", " : "", types[i].name);
 	ereport(ERROR,
 			(errcode(ERRCODE_UAEF_BAD_DEFINITION),
 			 errmsg("unknown type \"%s\" of %s", name, object->where),
 			 errhint("The types are: %s.", valid.data)));
+}
+
+/*
+ * Unlike "parallel", "map" is never a fork.
+ */
+static void
+require_map(const UaefObject *object)
+{
+	JsonbValue	config;
+
+	if (!uaef_read_value(object, "config", &config))
+		uaef_read_missing(object, "config");
+	if (config.type == jbvBinary &&
+		JsonContainerSize(config.val.binary.data) == 0)
+		uaef_read_wrong(object, "config",
+						"an object with \"over\" and \"task\"");
 }
 
 /*
@@ -333,7 +356,7 @@ uaef_task_type_name(UaefTaskType type)
 	elog(ERROR, "unknown task type %d", type);
 }
 
-/* ----------
+/*----------
  * Retry
  * ----------
  */
@@ -347,14 +370,18 @@ read_retry(const UaefObject *object, UaefRetry *retry)
 		"on", NULL
 	};
 	static const char *const backoffs[] = {"fixed", "exponential", NULL};
+	static const UaefRetry defaults = {
+		.max_attempts = 1,
+		.exponential = true,
+		.initial_ms = 1000,
+		.factor = 2,
+		.max_ms = 5 * 60 * 1000,
+		.jitter = 0.2
+	};
 	JsonbValue	value;
 	UaefObject	own;
 
-	*retry = (UaefRetry)
-	{
-		.max_attempts = 1,.exponential = true,.initial_ms = 1000,
-			.factor = 2,.max_ms = 5 * 60 * 1000,.jitter = 0.2
-	};
+	*retry = defaults;
 	if (!uaef_read_value(object, "retry", &value))
 		return;
 	own = uaef_read_object(object->builder, &value, keys,
@@ -396,7 +423,7 @@ check_retry_code(const UaefObject *object, const char *code)
 			 errhint("Give a SQLSTATE such as 40001, a class of them such as 40, or a word such as http_503.")));
 }
 
-/* ----------
+/*----------
  * Edges
  * ----------
  */
@@ -429,7 +456,7 @@ read_edge(UaefBuilder *builder, UaefEdge *edge, JsonbValue *value, int no)
 							builder->def->tasks[edge->from].id,
 							builder->def->tasks[edge->to].id);
 	edge->on = uaef_read_text(&object, "on", false);
-	builder->reader = (UaefPathUse) {.task = edge->from,.after = true};
+	set_reader(builder, edge->from, true);
 	edge->when = uaef_read_condition(&object, "when", false);
 	if (edge->when != NULL)
 		edge->when_json = uaef_read_document(&object, "when");

@@ -33,7 +33,7 @@ static char *list_words(const char *const *words);
 static void note_path(const UaefPath *path, void *arg);
 static void set_reader(const UaefObject *object, const char *key);
 
-/* ----------
+/*----------
  * Objects and values
  * ----------
  */
@@ -114,16 +114,18 @@ uaef_read_wrong(const UaefObject *object, const char *key, const char *must_be)
 	if (!uaef_read_value(object, key, &value))
 		uaef_read_missing(object, key);
 	text = JsonbToCString(NULL, &uaef_json_from_value(&value)->root, 0);
+
 	if (strlen(text) > MAX_SHOWN)
 		text = psprintf("%.*s...",
 						pg_mbcliplen(text, strlen(text), MAX_SHOWN), text);
+
 	ereport(ERROR,
 			(errcode(ERRCODE_UAEF_BAD_DEFINITION),
 			 errmsg("\"%s\" in %s must be %s", key, object->where, must_be),
 			 errdetail("It is %s.", text)));
 }
 
-/* ----------
+/*----------
  * Scalars
  * ----------
  */
@@ -272,7 +274,7 @@ uaef_duration_ms(const char *text)
 	return (int64) ceil(ms);
 }
 
-/* ----------
+/*----------
  * Arrays
  * ----------
  */
@@ -330,7 +332,7 @@ uaef_read_texts(const UaefObject *object, const char *key, char ***texts)
 	return n;
 }
 
-/* ----------
+/*----------
  * Templates and conditions
  * ----------
  */

@@ -94,7 +94,7 @@ check_name(const char *name)
 {
 	int			len = strlen(name);
 	bool		is_uuid = len == 36 &&
-		strspn(name, "0123456789abcdefABCDEF-") == 36;
+	strspn(name, "0123456789abcdefABCDEF-") == 36;
 
 	for (const char *c = name; *c != '\0'; c++)
 		if ((unsigned char) *c < ' ' || *c == 0x7f)
@@ -151,8 +151,8 @@ newest_of(const char *name, Datum digest)
 }
 
 /*
- * Only a transaction whose snapshot is older than the lock can meet the
- * version that it wants to make.
+ * Under the lock the version is free, unless the transaction's snapshot is
+ * older than the lock; then ON CONFLICT raises a serialization failure.
  */
 static void
 insert(const char *name, int32 version, Jsonb *document, Datum digest,
@@ -169,12 +169,7 @@ insert(const char *name, int32 version, Jsonb *document, Datum digest,
 	UaefCaller	caller = uaef_spi_begin();
 
 	if (uaef_spi_run(&insert_definition, args, nulls) == 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
-				 errmsg("could not serialize access to workflow \"%s\"", name),
-				 errdetail("Another transaction has made version %d.",
-						   version),
-				 errhint("Repeat the transaction.")));
+		elog(ERROR, "version %d of workflow \"%s\" exists", version, name);
 	record(name, version, digest, role);
 	uaef_spi_end(caller);
 }

@@ -4,7 +4,7 @@
  *	  Deliveries to be made: rows that a transaction leaves for the worker.
  *
  * This is the engine's side of the connectors: it writes and cancels rows, and
- * knows nothing of HTTP.  connector.h is the other direction.
+ * knows nothing of HTTP.
  *
  *-------------------------------------------------------------------------
  */
@@ -18,7 +18,7 @@
 
 typedef struct UaefDeliveryRequest
 {
-	const char *connector;		/* or NULL: url is the whole address */
+	const char *connector;		/* fills in what is missing; or NULL */
 	Oid			role;			/* on whose behalf; its egress rules apply */
 	bool		has_task;		/* then the next four say whose result it is */
 	pg_uuid_t	execution_id;
@@ -26,24 +26,29 @@ typedef struct UaefDeliveryRequest
 	int32		item;
 	int64		task_id;
 	int			attempt;		/* of the task */
-	const char *method;
-	const char *url;			/* filled in */
+	const char *method;			/* NULL: the connector's, or POST */
+	const char *url;			/* filled in; NULL: the connector's */
 	Jsonb	   *headers;		/* object of strings, or NULL */
 	Jsonb	   *body;			/* or NULL */
-	Jsonb	   *expect;
-	bool		idempotent;
+	Jsonb	   *expect;			/* {"status":[200,409]}, or NULL: 2xx */
+	bool		idempotent;		/* may be sent again when in doubt */
 	int64		timeout_ms;		/* 0: the default */
 	const UaefRetry *retry;		/* the delivery's own retries; NULL: defaults */
+	const char *idempotency_key;	/* NULL: a new one */
 } UaefDeliveryRequest;
 
 /*
- * Insert a delivery with a new idempotency key; returns its id.  The egress
- * rules are looked at already, and refusal raises UA401.  The current identity
- * must be the owner.
+ * Insert a delivery; returns its id.  With an idempotency key that the role
+ * has used for the same request it returns that delivery's; for another
+ * request it raises UA307.  The egress rules are looked at already, and refusal
+ * raises UA401.
  */
 extern int64 uaef_delivery_enqueue(const UaefDeliveryRequest *request);
 
-/* Withdraw what has not been sent of a task that no longer waits for it. */
+/*
+ * Withdraw what has not been sent of a task that no longer waits for it; what
+ * is being sent ends, but is not tried again.  The execution's row is locked.
+ */
 extern void uaef_delivery_cancel(const pg_uuid_t *execution_id, int64 task_id);
 
 #endif							/* UAEF_DELIVERY_QUEUE_H */

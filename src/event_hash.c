@@ -50,7 +50,6 @@ enum
 static EVP_MD_CTX *digest_context = NULL;
 static const EVP_MD *digest_algorithm = NULL;
 
-static void add_uint64(uint64 value);
 static void add_tlv(uint16 tag, const void *data, uint32 len);
 static bool has_required(const bool *nulls);
 static void add_text(uint16 tag, Datum value, bool isnull);
@@ -98,26 +97,17 @@ uaef_hash_end(uint8 *hash)
 }
 
 void
-uaef_put_uint64(uint8 *bytes, uint64 value)
+uaef_hash_add_uint64(uint64 value)
 {
 	value = pg_hton64(value);
-	memcpy(bytes, &value, sizeof(value));
+	uaef_hash_add(&value, sizeof(value));
 }
 
 void
-uaef_put_uint32(uint8 *bytes, uint32 value)
+uaef_hash_add_uint32(uint32 value)
 {
 	value = pg_hton32(value);
-	memcpy(bytes, &value, sizeof(value));
-}
-
-static void
-add_uint64(uint64 value)
-{
-	uint8		bytes[8];
-
-	uaef_put_uint64(bytes, value);
-	uaef_hash_add(bytes, sizeof(bytes));
+	uaef_hash_add(&value, sizeof(value));
 }
 
 int64
@@ -149,7 +139,7 @@ uaef_derive_uuid(const pg_uuid_t *ledger, const char *word, int64 number,
 	uaef_hash_begin();
 	uaef_hash_add(domain, sizeof(domain));
 	uaef_hash_add(ledger->data, UUID_LEN);
-	add_uint64(number);
+	uaef_hash_add_uint64(number);
 	uaef_hash_add(word, strlen(word));
 	uaef_hash_end(hash);
 
@@ -181,12 +171,10 @@ uaef_payload_hash(Jsonb *payload, const uint8 *salt, uint8 *hash)
 static void
 add_tlv(uint16 tag, const void *data, uint32 len)
 {
-	uint8		head[6];
+	uint8		head[2] = {tag >> 8, tag & 0xff};
 
-	head[0] = tag >> 8;
-	head[1] = tag & 0xff;
-	uaef_put_uint32(head + 2, len);
 	uaef_hash_add(head, sizeof(head));
+	uaef_hash_add_uint32(len);
 	uaef_hash_add(data, len);
 }
 
@@ -207,6 +195,16 @@ add_text(uint16 tag, Datum value, bool isnull)
 	if (utf8 != bytes)
 		len = strlen(utf8);
 	add_tlv(tag, utf8, len);
+}
+
+Datum
+uaef_bytea(const void *bytes, size_t len)
+{
+	bytea	   *result = palloc(VARHDRSZ + len);
+
+	SET_VARSIZE(result, VARHDRSZ + len);
+	memcpy(VARDATA(result), bytes, len);
+	return PointerGetDatum(result);
 }
 
 const uint8 *
@@ -248,7 +246,6 @@ uaef_event_hash(const pg_uuid_t *ledger, const Datum *values,
 		KIND_EVENT, FLAGS >> 8, FLAGS & 0xff
 	};
 	const uint8 *prev;
-	uint8		number[8];
 
 	if (!has_required(nulls))
 		return false;
@@ -260,10 +257,11 @@ uaef_event_hash(const pg_uuid_t *ledger, const Datum *values,
 	uaef_hash_add(head, sizeof(head));
 	uaef_hash_add(ledger->data, UUID_LEN);
 	uaef_hash_add(DatumGetUUIDP(VALUE(UAEF_EVENT_STREAM))->data, UUID_LEN);
-	add_uint64(DatumGetInt64(VALUE(UAEF_EVENT_STREAM_SEQ)));
-	add_uint64(DatumGetInt64(VALUE(UAEF_EVENT_ID)));
-	add_uint64(uaef_unix_us(DatumGetTimestampTz(VALUE(UAEF_EVENT_RECORDED_AT))));
-	add_uint64(DatumGetInt64(VALUE(UAEF_EVENT_TX)));
+	uaef_hash_add_uint64(DatumGetInt64(VALUE(UAEF_EVENT_STREAM_SEQ)));
+	uaef_hash_add_uint64(DatumGetInt64(VALUE(UAEF_EVENT_ID)));
+	uaef_hash_add_uint64(uaef_unix_us(
+						 DatumGetTimestampTz(VALUE(UAEF_EVENT_RECORDED_AT))));
+	uaef_hash_add_uint64(DatumGetInt64(VALUE(UAEF_EVENT_TX)));
 	uaef_hash_add(prev, UAEF_HASH_LEN);
 
 	add_text(TAG_TYPE, VALUE(UAEF_EVENT_TYPE), ISNULL(UAEF_EVENT_TYPE));
@@ -277,8 +275,9 @@ uaef_event_hash(const pg_uuid_t *ledger, const Datum *values,
 			 ISNULL(UAEF_EVENT_EFFECTIVE_ROLE));
 	if (!ISNULL(UAEF_EVENT_TASK_ID))
 	{
-		uaef_put_uint64(number, DatumGetInt64(VALUE(UAEF_EVENT_TASK_ID)));
-		add_tlv(TAG_TASK_ID, number, sizeof(number));
+		uint64		number = pg_hton64(DatumGetInt64(VALUE(UAEF_EVENT_TASK_ID)));
+
+		add_tlv(TAG_TASK_ID, &number, sizeof(number));
 	}
 	add_text(TAG_AGENT_ID, VALUE(UAEF_EVENT_AGENT_ID),
 			 ISNULL(UAEF_EVENT_AGENT_ID));

@@ -46,11 +46,9 @@ enum
  */
 extern void uaef_hash_begin(void);
 extern void uaef_hash_add(const void *data, size_t len);
+extern void uaef_hash_add_uint64(uint64 value);	/* big-endian */
+extern void uaef_hash_add_uint32(uint32 value);
 extern void uaef_hash_end(uint8 *hash);
-
-/* Big-endian, as all our hashed bytes have it. */
-extern void uaef_put_uint64(uint8 *bytes, uint64 value);
-extern void uaef_put_uint32(uint8 *bytes, uint32 value);
 
 /* Microseconds since 1970-01-01 UTC. */
 extern int64 uaef_unix_us(TimestampTz time);
@@ -76,6 +74,9 @@ extern void uaef_payload_hash(Jsonb *payload, const uint8 *salt, uint8 *hash);
  */
 extern bool uaef_event_hash(const pg_uuid_t *ledger, const Datum *values,
 							const bool *nulls, uint8 *hash);
+
+/* Bytes as a new bytea. */
+extern Datum uaef_bytea(const void *bytes, size_t len);
 
 /* Bytes of a bytea of len bytes; NULL when it has another length. */
 extern const uint8 *uaef_fixed_bytes(Datum value, size_t len);

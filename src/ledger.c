@@ -25,6 +25,7 @@
 #include "postgres.h"
 
 #include "access/genam.h"
+#include "access/heapam.h"
 #include "access/htup_details.h"
 #include "access/table.h"
 #include "access/xact.h"
@@ -99,7 +100,6 @@ static const pg_uuid_t *choose_stream(void);
 static void read_head(Relation rel, StreamHead *head);
 static StreamHead *hold_head(Relation rel, const pg_uuid_t *stream);
 static void check_type(Datum value, bool isnull);
-static Datum bytea_datum(const uint8 *bytes, size_t len);
 static void fill_identity(Datum *values, bool *nulls);
 static void fill_payload(Datum *values, bool *nulls);
 static void chain_event(Relation rel, Datum *values, bool *nulls);
@@ -403,16 +403,6 @@ check_type(Datum value, bool isnull)
 						   MAX_TYPE_LEN - 1)));
 }
 
-static Datum
-bytea_datum(const uint8 *bytes, size_t len)
-{
-	bytea	   *result = palloc(VARHDRSZ + len);
-
-	SET_VARSIZE(result, VARHDRSZ + len);
-	memcpy(VARDATA(result), bytes, len);
-	return PointerGetDatum(result);
-}
-
 /*
  * Who is connected, and as whom it acts by SET ROLE if that is another.  The
  * current user is no help here: it is the extension's owner.
@@ -451,8 +441,8 @@ fill_payload(Datum *values, bool *nulls)
 				(errcode(ERRCODE_INTERNAL_ERROR),
 				 errmsg("could not generate random values")));
 	uaef_payload_hash(DatumGetJsonbP(VALUE(UAEF_EVENT_PAYLOAD)), salt, hash);
-	VALUE(UAEF_EVENT_SALT) = bytea_datum(salt, sizeof(salt));
-	VALUE(UAEF_EVENT_PAYLOAD_HASH) = bytea_datum(hash, sizeof(hash));
+	VALUE(UAEF_EVENT_SALT) = uaef_bytea(salt, sizeof(salt));
+	VALUE(UAEF_EVENT_PAYLOAD_HASH) = uaef_bytea(hash, sizeof(hash));
 }
 
 /*
@@ -474,7 +464,7 @@ chain_event(Relation rel, Datum *values, bool *nulls)
 	VALUE(UAEF_EVENT_STREAM_SEQ) = Int64GetDatum(head->seq + 1);
 	VALUE(UAEF_EVENT_RECORDED_AT) =
 		TimestampTzGetDatum(Max(now, head->recorded_at));
-	VALUE(UAEF_EVENT_PREV_HASH) = bytea_datum(head->hash, UAEF_HASH_LEN);
+	VALUE(UAEF_EVENT_PREV_HASH) = uaef_bytea(head->hash, UAEF_HASH_LEN);
 	VALUE(UAEF_EVENT_TX) =
 		FullTransactionIdGetDatum(GetTopFullTransactionId());
 	VALUE(UAEF_EVENT_ID) =
@@ -492,7 +482,7 @@ chain_event(Relation rel, Datum *values, bool *nulls)
 		elog(ERROR, "incomplete event");
 	head->seq++;
 	head->recorded_at = DatumGetTimestampTz(VALUE(UAEF_EVENT_RECORDED_AT));
-	VALUE(UAEF_EVENT_HASH) = bytea_datum(head->hash, UAEF_HASH_LEN);
+	VALUE(UAEF_EVENT_HASH) = uaef_bytea(head->hash, UAEF_HASH_LEN);
 	ISNULL(UAEF_EVENT_HASH) = false;
 }
 
@@ -543,6 +533,32 @@ uaef_ledger_chain_row(Relation rel, HeapTuple tuple)
 	}
 	chain_event(rel, values, nulls);
 	return heap_form_tuple(desc, values, nulls);
+}
+
+/*
+ * CREATE EXTENSION gives the ledger an identity; a restored one replaces it,
+ * as long as nothing has been hashed with it.
+ */
+void
+uaef_ledger_replace_identity(Relation rel)
+{
+	Relation	events = table_open(ledger_info()->event_table, AccessShareLock);
+	SysScanDesc scan = systable_beginscan(events, InvalidOid, false,
+										  SnapshotSelf, 0, NULL);
+	HeapTuple	tuple = systable_getnext(scan);
+
+	if (HeapTupleIsValid(tuple))
+		ereport(ERROR,
+				(errcode(ERRCODE_UAEF_LEDGER_GUARD),
+				 errmsg("the ledger already has an identity and events")));
+	systable_endscan(scan);
+	table_close(events, AccessShareLock);
+
+	scan = systable_beginscan(rel, InvalidOid, false, SnapshotSelf, 0, NULL);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+		simple_heap_delete(rel, &tuple->t_self);
+	systable_endscan(scan);
+	CacheInvalidateRelcache(rel);
 }
 
 /* ----------

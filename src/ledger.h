@@ -64,11 +64,17 @@ extern const pg_uuid_t *uaef_ledger_id(void);
 extern HeapTuple uaef_ledger_chain_row(Relation rel, HeapTuple tuple);
 
 /*
- * Seal what has been committed since the last block, at most max_events
- * events a block, as one block.  Returns its number, or 0 when there was
- * nothing to seal or another session is sealing.  Runs in its own short
- * transaction's snapshot; the caller must not have written in this transaction.
- * *more is set when events were left for a next block.
+ * The body of trigger ledger_identity: makes way for the identity that a
+ * restore inserts.  Raises when the ledger has events already.
+ */
+extern void uaef_ledger_replace_identity(Relation rel);
+
+/*
+ * Seal what has been committed since the last block, in as many blocks of at
+ * most max_events events as it takes.  Returns the last one's number, or 0
+ * when there was nothing to seal or another session is sealing.  Raises when
+ * this transaction has written; the caller commits soon, for the lock of the
+ * sealer is held until then.  *more is always false: all is sealed at once.
  */
 extern int64 uaef_ledger_seal(int max_events, bool *more);
 

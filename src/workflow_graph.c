@@ -138,10 +138,10 @@ load_live(Picture *picture, const pg_uuid_t *execution_id)
 
 	picture->live = palloc0(sizeof(Live) * n);
 	for (int i = 0; i < n; i++)
-		picture->live[i] = (Live)
 	{
-		.status = "pending",.items_total = -1
-	};
+		picture->live[i].status = "pending";
+		picture->live[i].items_total = -1;
+	}
 
 	caller = uaef_spi_begin();
 	rows = uaef_spi_run(&find_tasks, args, NULL);
@@ -211,7 +211,7 @@ arrange(Picture *picture)
 	picture->order = order;
 }
 
-/* ----------
+/*----------
  * What the formats share
  * ----------
  */
@@ -266,7 +266,7 @@ edge_label(const UaefEdge *edge)
 	return edge->on == NULL ? when : psprintf("%s, %s", edge->on, when);
 }
 
-/* ----------
+/*----------
  * text
  * ----------
  */
@@ -301,7 +301,7 @@ draw_text(Picture *picture)
 		int			no = picture->order[i];
 		const UaefTaskDef *task = &def->tasks[no];
 		bool		first = i == 0 ||
-			picture->level[no] != picture->level[picture->order[i - 1]];
+		picture->level[no] != picture->level[picture->order[i - 1]];
 
 		if (first)
 			appendStringInfo(out, "\n%3d", picture->level[no] + 1);
@@ -327,7 +327,7 @@ draw_text(Picture *picture)
 	}
 }
 
-/* ----------
+/*----------
  * Mermaid
  * ----------
  */
@@ -400,7 +400,7 @@ escape_mermaid(StringInfo out, const char *text)
 	}
 }
 
-/* ----------
+/*----------
  * dot
  * ----------
  */

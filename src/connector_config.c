@@ -1,0 +1,315 @@
+/*-------------------------------------------------------------------------
+ *
+ * connector_config.c
+ *	  Connectors: named ways to reach an outside system.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type_d.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+
+#include "clock.h"
+#include "connector_config.h"
+#include "delivery_retry.h"
+#include "errcodes.h"
+#include "json_util.h"
+#include "ledger.h"
+#include "spi_util.h"
+#include "url.h"
+#include "wake.h"
+
+static UaefQuery insert_connector = {
+	"INSERT INTO uaef.connector"
+	" (name, type, config, paused, created_by, created_at)"
+	" VALUES ($1, $2, $3, false, $4, $5)"
+	" ON CONFLICT DO NOTHING RETURNING connector_id",
+	5, {TEXTOID, TEXTOID, JSONBOID, REGROLEOID, TIMESTAMPTZOID}
+};
+
+static UaefQuery select_connector = {
+	"SELECT config FROM uaef.connector WHERE name = $1",
+	1, {TEXTOID}
+};
+
+static UaefQuery update_paused = {
+	"UPDATE uaef.connector SET paused = $2 WHERE name = $1",
+	2, {TEXTOID, BOOLOID}
+};
+
+static void check_header(const char *name, const JsonbValue *value);
+static void bad_config(const char *key, const char *wanted)
+			pg_attribute_noreturn();
+static void check_keys(Jsonb *document);
+static void parse(Jsonb *document, UaefConnectorConfig *config);
+static void raise_undefined(const char *name) pg_attribute_noreturn();
+static void record(const char *type, Oid user, const char *name);
+
+char *
+uaef_http_method_check(const char *method)
+{
+	static const char *const known[] = {
+		"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"
+	};
+
+	for (int i = 0; i < lengthof(known); i++)
+	{
+		if (pg_strcasecmp(known[i], method) == 0)
+			return pstrdup(known[i]);
+	}
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("invalid HTTP method \"%s\"", method),
+			 errhint("Use GET, HEAD, POST, PUT, PATCH or DELETE.")));
+}
+
+bool
+uaef_http_method_is_safe(const char *method)
+{
+	return strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0;
+}
+
+static void
+check_header(const char *name, const JsonbValue *value)
+{
+	static const char *const refused[] = {
+		"accept-encoding", "connection", "content-length", "expect", "host",
+		"idempotency-key", "keep-alive", "te", "trailer", "transfer-encoding",
+		"upgrade", "webhook-id"
+	};
+	const char *problem = NULL;
+
+	if (*name == '\0' ||
+		strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+			   "0123456789!#$%&'*+-.^_`|~") != strlen(name))
+		problem = "its name is malformed";
+	else if (pg_strncasecmp(name, "proxy-", 6) == 0)
+		problem = "it is not for a request to set";
+	for (int i = 0; problem == NULL && i < lengthof(refused); i++)
+	{
+		if (pg_strcasecmp(refused[i], name) == 0)
+			problem = "it is not for a request to set";
+	}
+	if (problem == NULL && value->type != jbvString)
+		problem = "its value is not a string";
+	for (int i = 0; problem == NULL && i < value->val.string.len; i++)
+	{
+		unsigned char c = value->val.string.val[i];
+
+		if ((c < ' ' && c != '\t') || c == 0x7f)
+			problem = "its value has a control character";
+	}
+	if (problem != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("invalid HTTP header \"%s\"", name),
+				 errdetail("The header is refused because %s.", problem)));
+}
+
+void
+uaef_http_headers_check(Jsonb *headers)
+{
+	JsonbIterator *it;
+	JsonbIteratorToken token;
+	JsonbValue	value;
+	char	   *name = NULL;
+
+	if (headers == NULL)
+		return;
+	if (!JB_ROOT_IS_OBJECT(headers))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("HTTP headers must be an object of strings")));
+	it = JsonbIteratorInit(&headers->root);
+	while ((token = JsonbIteratorNext(&it, &value, true)) != WJB_DONE)
+	{
+		if (token == WJB_KEY)
+			name = pnstrdup(value.val.string.val, value.val.string.len);
+		else if (token == WJB_VALUE)
+			check_header(name, &value);
+	}
+}
+
+static void
+bad_config(const char *key, const char *wanted)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("invalid value for \"%s\" in a connector's config", key),
+			 errdetail("It must be %s.", wanted)));
+}
+
+static void
+check_keys(Jsonb *document)
+{
+	static const char *const known[] = {
+		"url", "method", "headers", "timeout", "retry", "idempotent"
+	};
+	JsonbIterator *it = JsonbIteratorInit(&document->root);
+	JsonbIteratorToken token;
+	JsonbValue	key;
+
+	if (!JB_ROOT_IS_OBJECT(document))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("a connector's config must be an object")));
+	while ((token = JsonbIteratorNext(&it, &key, true)) != WJB_DONE)
+	{
+		bool		found = token != WJB_KEY;
+
+		for (int i = 0; !found && i < lengthof(known); i++)
+			found = strlen(known[i]) == key.val.string.len &&
+				strncmp(known[i], key.val.string.val,
+						key.val.string.len) == 0;
+		if (!found)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("unknown key \"%s\" in a connector's config",
+							pnstrdup(key.val.string.val,
+									 key.val.string.len))));
+	}
+}
+
+/*
+ * A config document to its parts; raises for what is wrong.
+ */
+static void
+parse(Jsonb *document, UaefConnectorConfig *config)
+{
+	JsonbValue	value;
+	UaefUrl		url;
+	char	   *text;
+
+	check_keys(document);
+	memset(config, 0, sizeof(*config));
+
+	text = uaef_json_get_text(document, "url");
+	if (text == NULL)
+		bad_config("url", "a string");
+	uaef_url_require(text, &url);
+	config->url = uaef_url_text(&url);
+
+	text = uaef_json_get_text(document, "method");
+	if (text == NULL && uaef_json_get(document, "method", &value))
+		bad_config("method", "a string");
+	config->method = uaef_http_method_check(text ? text : "POST");
+
+	if (uaef_json_get(document, "headers", &value))
+	{
+		config->headers = uaef_json_from_value(&value);
+		uaef_http_headers_check(config->headers);
+	}
+
+	text = uaef_json_get_text(document, "timeout");
+	if (text == NULL && uaef_json_get(document, "timeout", &value))
+		bad_config("timeout", "an interval such as \"30s\"");
+	config->timeout_ms = text ? uaef_duration_ms(text) : 0;
+	if (text != NULL && config->timeout_ms <= 0)
+		bad_config("timeout", "more than zero");
+
+	uaef_delivery_retry_parse(uaef_json_get(document, "retry", &value)
+							  ? uaef_json_from_value(&value) : NULL,
+							  &config->retry);
+
+	if (uaef_json_get(document, "idempotent", &value))
+	{
+		if (value.type != jbvBool)
+			bad_config("idempotent", "true or false");
+		config->idempotent = value.val.boolean;
+	}
+}
+
+static void
+record(const char *type, Oid user, const char *name)
+{
+	UaefJson	json;
+	UaefEvent	event = {
+		.type = type,
+		.actor_type = "user",
+		.actor_id = GetUserNameFromId(user, false)
+	};
+
+	uaef_json_begin(&json);
+	uaef_json_text(&json, "connector", name);
+	event.payload = uaef_json_end(&json);
+	(void) uaef_ledger_append(&event, 1);
+}
+
+int32
+uaef_connector_create(const char *name, const char *type, Jsonb *config)
+{
+	Oid			user = GetUserId();
+	UaefConnectorConfig parsed;
+	UaefCaller	caller;
+	Datum		args[5];
+	int32		connector_id;
+
+	if (*name == '\0')
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("a connector's name must not be empty")));
+	if (strcmp(type, "webhook") != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("unknown connector type \"%s\"", type),
+				 errhint("The type is \"webhook\".")));
+	parse(config, &parsed);
+
+	caller = uaef_spi_begin();
+	args[0] = CStringGetTextDatum(name);
+	args[1] = CStringGetTextDatum(type);
+	args[2] = JsonbPGetDatum(config);
+	args[3] = ObjectIdGetDatum(user);
+	args[4] = TimestampTzGetDatum(uaef_clock_now());
+	if (uaef_spi_run(&insert_connector, args, NULL) == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_DUPLICATE_OBJECT),
+				 errmsg("connector \"%s\" already exists", name)));
+	connector_id = uaef_spi_int32(0, 1);
+	record("connector_created", user, name);
+	uaef_spi_end(caller);
+	return connector_id;
+}
+
+static void
+raise_undefined(const char *name)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_UAEF_UNDEFINED_CONNECTOR),
+			 errmsg("connector \"%s\" does not exist", name),
+			 errhint("Use uaef.create_connector() to make it.")));
+}
+
+void
+uaef_connector_load(const char *name, UaefConnectorConfig *config)
+{
+	UaefCaller	caller = uaef_spi_begin();
+	Datum		args[1];
+	Jsonb	   *document;
+
+	args[0] = CStringGetTextDatum(name);
+	if (uaef_spi_run(&select_connector, args, NULL) == 0)
+		raise_undefined(name);
+	document = uaef_spi_jsonb(0, 1);
+	uaef_spi_end(caller);
+	parse(document, config);
+}
+
+void
+uaef_connector_pause(const char *name, bool paused)
+{
+	Oid			user = GetUserId();
+	UaefCaller	caller = uaef_spi_begin();
+	Datum		args[2];
+
+	args[0] = CStringGetTextDatum(name);
+	args[1] = BoolGetDatum(paused);
+	if (uaef_spi_run(&update_paused, args, NULL) == 0)
+		raise_undefined(name);
+	record(paused ? "connector_paused" : "connector_resumed", user, name);
+	uaef_wake_worker_on_commit(UAEF_WAKE_HTTP);
+	uaef_spi_end(caller);
+}

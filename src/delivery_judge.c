@@ -1,0 +1,154 @@
+/*-------------------------------------------------------------------------
+ *
+ * delivery_judge.c
+ *	  What the result of an attempt means for its delivery.
+ *
+ * How far the request got decides first.  Before anything was sent, another
+ * attempt risks nothing.  Once it was sent, and as long as no complete answer
+ * came, the other side may have acted on it or not: only a delivery that is
+ * idempotent is sent again.  An answer speaks for itself.
+ *
+ * A delivery that may have had its effect and cannot be tried again is in
+ * doubt, not failed; only GET and HEAD, which have no effect, just fail.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "utils/builtins.h"
+#include "utils/numeric.h"
+
+#include "connector_config.h"
+#include "delivery_judge.h"
+#include "delivery_retry.h"
+#include "guc.h"
+#include "json_util.h"
+
+/* Attempts that a crash took are not the server's fault; but not for ever. */
+#define MAX_EXTRA_ATTEMPTS 3
+
+static bool status_expected(Jsonb *expect, int status);
+static bool status_transient(int status);
+static bool judge_answer(const UaefDelivery *delivery,
+						 const UaefHttpResult *result, UaefVerdict *verdict);
+static void decide(const UaefDelivery *delivery, const UaefHttpResult *result,
+				   bool transient, UaefVerdict *verdict);
+
+/*
+ * Listed in expect's "status", or without such a list 200 to 299.
+ */
+static bool
+status_expected(Jsonb *expect, int status)
+{
+	JsonbValue	list;
+
+	if (!uaef_json_get(expect, "status", &list) || list.type != jbvBinary ||
+		!JsonContainerIsArray(list.val.binary.data))
+		return status >= 200 && status <= 299;
+	for (uint32 i = 0; i < JsonContainerSize(list.val.binary.data); i++)
+	{
+		JsonbValue *item = getIthJsonbValueFromContainer(list.val.binary.data,
+														 i);
+
+		if (item->type == jbvNumeric &&
+			DatumGetBool(DirectFunctionCall2(numeric_eq,
+											 NumericGetDatum(item->val.numeric),
+											 NumericGetDatum(int64_to_numeric(status)))))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Request timeout, too early, too many requests, and all errors of servers.
+ */
+static bool
+status_transient(int status)
+{
+	return status == 408 || status == 425 || status == 429 || status >= 500;
+}
+
+/*
+ * A complete answer; returns whether another attempt may go better.
+ */
+static bool
+judge_answer(const UaefDelivery *delivery, const UaefHttpResult *result,
+			 UaefVerdict *verdict)
+{
+	if (status_expected(delivery->expect, result->status))
+	{
+		verdict->outcome = UAEF_DELIVERY_SUCCEEDED;
+		return false;
+	}
+	verdict->outcome = UAEF_DELIVERY_FAILED;
+	verdict->code = psprintf("http_%d", result->status);
+	verdict->message = psprintf("the server answered with status %d",
+								result->status);
+	return status_transient(result->status);
+}
+
+/*
+ * Try again, or end it.
+ */
+static void
+decide(const UaefDelivery *delivery, const UaefHttpResult *result,
+	   bool transient, UaefVerdict *verdict)
+{
+	bool		lost = strcmp(verdict->code, UAEF_CODE_WORKER_LOST) == 0;
+	bool		repeatable = !verdict->uncertain || delivery->idempotent;
+	int64		at_least_ms;
+	UaefRetry	retry;
+
+	uaef_delivery_retry_parse(delivery->retry, &retry);
+	if (lost && repeatable &&
+		delivery->attempt < retry.max_attempts + MAX_EXTRA_ATTEMPTS)
+	{
+		verdict->outcome = UAEF_DELIVERY_RETRY;
+		verdict->delay_ms = 0;
+		return;
+	}
+	if (repeatable &&
+		uaef_delivery_retry_wanted(&retry, delivery->attempt, verdict->code,
+								   transient))
+	{
+		at_least_ms = Min(result->retry_after_ms,
+						  uaef_http_retry_after_max_s * (int64) 1000);
+		verdict->outcome = UAEF_DELIVERY_RETRY;
+		verdict->delay_ms = uaef_delivery_retry_delay_ms(&retry,
+														 delivery->attempt,
+														 at_least_ms);
+		return;
+	}
+
+	verdict->detail = psprintf("It was attempt %d of %d.",
+							   delivery->attempt, retry.max_attempts);
+	if ((verdict->uncertain || delivery->uncertain) &&
+		!uaef_http_method_is_safe(delivery->method))
+	{
+		verdict->outcome = UAEF_DELIVERY_IN_DOUBT;
+		verdict->detail = psprintf("The last failure was %s: %s.  %s",
+								   verdict->code, verdict->message,
+								   verdict->detail);
+		verdict->code = "in_doubt";
+		verdict->message = "the request was sent, and whether it took effect is not known";
+	}
+}
+
+void
+uaef_delivery_judge(const UaefDelivery *delivery, const UaefHttpResult *result,
+					UaefVerdict *verdict)
+{
+	bool		transient = result->transient;
+
+	memset(verdict, 0, sizeof(*verdict));
+	verdict->outcome = UAEF_DELIVERY_FAILED;
+	verdict->code = result->code;
+	verdict->message = result->message;
+	if (result->phase == UAEF_HTTP_ANSWERED)
+		transient = judge_answer(delivery, result, verdict);
+	else if (result->phase == UAEF_HTTP_SENT)
+		verdict->uncertain = strcmp(result->code, "response_too_large") != 0;
+
+	if (verdict->outcome != UAEF_DELIVERY_SUCCEEDED)
+		decide(delivery, result, transient, verdict);
+}

@@ -1,0 +1,284 @@
+/*-------------------------------------------------------------------------
+ *
+ * delivery_queue.c
+ *	  Deliveries to be made: rows that a transaction leaves for the worker.
+ *
+ * Locking: a delivery's row is locked only by whoever writes it, after the row
+ * of its execution where it has one.  The engine cancels under the execution's
+ * lock; the worker claims rows with SKIP LOCKED, and records a result that
+ * concerns a task after it has locked the execution (delivery_store.c).
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type_d.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+
+#include "clock.h"
+#include "connector_config.h"
+#include "delivery_queue.h"
+#include "delivery_retry.h"
+#include "egress.h"
+#include "errcodes.h"
+#include "guc.h"
+#include "json_util.h"
+#include "ledger.h"
+#include "spi_util.h"
+#include "uuid7.h"
+#include "wake.h"
+
+#define MAX_KEY_LENGTH 255
+
+static UaefQuery insert_delivery = {
+	"INSERT INTO uaef.delivery (connector, role, execution_id, task_no, item,"
+	" task_id, task_attempt, method, url, headers, body, expect, idempotent,"
+	" idempotency_key, timeout_ms, retry, status, next_attempt_at, created_at)"
+	" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15,"
+	" $16, 'pending', $17, $17)"
+	" ON CONFLICT (role, idempotency_key) DO NOTHING"
+	" RETURNING delivery_id",
+	17, {TEXTOID, REGROLEOID, UUIDOID, INT2OID, INT4OID, INT8OID, INT4OID,
+		TEXTOID, TEXTOID, JSONBOID, JSONBOID, JSONBOID, BOOLOID, TEXTOID,
+	INT4OID, JSONBOID, TIMESTAMPTZOID}
+};
+
+static UaefQuery select_by_key = {
+	"SELECT delivery_id,"
+	" connector IS NOT DISTINCT FROM $3 AND body IS NOT DISTINCT FROM $4"
+	" FROM uaef.delivery WHERE role = $1 AND idempotency_key = $2",
+	4, {REGROLEOID, TEXTOID, TEXTOID, JSONBOID}
+};
+
+static UaefQuery cancel_deliveries = {
+	"UPDATE uaef.delivery SET cancel_requested = true,"
+	" status = CASE WHEN status = 'sending' THEN status ELSE 'cancelled' END,"
+	" finished_at = CASE WHEN status = 'sending' THEN NULL ELSE $3 END"
+	" WHERE task_id = $2 AND execution_id = $1"
+	" AND status IN ('pending', 'sending', 'retry')",
+	3, {UUIDOID, INT8OID, TIMESTAMPTZOID}
+};
+
+/* A request with what its connector and the defaults add to it. */
+typedef struct Completed
+{
+	const char *method;
+	UaefUrl		url;
+	Jsonb	   *headers;
+	bool		idempotent;
+	int64		timeout_ms;
+	UaefRetry	retry;
+} Completed;
+
+static Jsonb *merge_headers(Jsonb *defaults, Jsonb *headers);
+static void complete(const UaefDeliveryRequest *request, Completed *completed);
+static int64 insert(const UaefDeliveryRequest *request,
+					const Completed *completed, const char *key);
+static int64 existing(const UaefDeliveryRequest *request, const char *key);
+static void record_created(const UaefDeliveryRequest *request,
+						   const Completed *completed, int64 delivery_id,
+						   const char *key);
+
+/*
+ * The headers of the connector and of the request; the request's win.
+ */
+static Jsonb *
+merge_headers(Jsonb *defaults, Jsonb *headers)
+{
+	if (defaults == NULL || headers == NULL)
+		return headers ? headers : defaults;
+	return DatumGetJsonbP(DirectFunctionCall2(jsonb_concat,
+											  JsonbPGetDatum(defaults),
+											  JsonbPGetDatum(headers)));
+}
+
+/*
+ * Fill in from the connector, and check.  A task that says nothing of retries
+ * leaves them to the connector.
+ */
+static void
+complete(const UaefDeliveryRequest *request, Completed *completed)
+{
+	UaefConnectorConfig config = {0};
+	const char *method;
+	const char *url = request->url;
+
+	if (request->connector != NULL)
+	{
+		uaef_connector_load(request->connector, &config);
+		if (url == NULL)
+			url = config.url;
+	}
+	else
+		uaef_delivery_retry_parse(NULL, &config.retry);
+	if (url == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("a delivery needs a connector or a URL")));
+	uaef_url_require(url, &completed->url);
+
+	method = request->method ? request->method : config.method;
+	completed->method = uaef_http_method_check(method ? method : "POST");
+	uaef_http_headers_check(request->headers);
+	completed->headers = merge_headers(config.headers, request->headers);
+	completed->idempotent = request->idempotent || config.idempotent ||
+		uaef_http_method_is_safe(completed->method);
+	completed->timeout_ms = request->timeout_ms ? request->timeout_ms
+		: config.timeout_ms;
+	if (request->retry != NULL &&
+		(request->connector == NULL || request->retry->max_attempts > 1))
+		completed->retry = *request->retry;
+	else
+		completed->retry = config.retry;
+}
+
+/*
+ * Returns the delivery's id, or 0 when its key is taken.
+ */
+static int64
+insert(const UaefDeliveryRequest *request, const Completed *completed,
+	   const char *key)
+{
+	Datum		args[17];
+	char		nulls[18];
+	int64		timeout_ms = completed->timeout_ms;
+
+	memset(nulls, ' ', sizeof(nulls));
+	if (request->connector != NULL)
+		args[0] = CStringGetTextDatum(request->connector);
+	else
+		nulls[0] = 'n';
+	args[1] = ObjectIdGetDatum(request->role);
+	args[2] = UUIDPGetDatum(&request->execution_id);
+	args[3] = Int16GetDatum(request->task_no);
+	args[4] = Int32GetDatum(request->item);
+	args[5] = Int64GetDatum(request->task_id);
+	args[6] = Int32GetDatum(request->attempt);
+	if (!request->has_task)
+		memset(nulls + 2, 'n', 5);
+	args[7] = CStringGetTextDatum(completed->method);
+	args[8] = CStringGetTextDatum(uaef_url_text(&completed->url));
+	args[9] = JsonbPGetDatum(completed->headers);
+	nulls[9] = completed->headers ? ' ' : 'n';
+	args[10] = JsonbPGetDatum(request->body);
+	nulls[10] = request->body ? ' ' : 'n';
+	args[11] = JsonbPGetDatum(request->expect);
+	nulls[11] = request->expect ? ' ' : 'n';
+	args[12] = BoolGetDatum(completed->idempotent);
+	args[13] = CStringGetTextDatum(key);
+	args[14] = Int32GetDatum((int32) Min(timeout_ms, PG_INT32_MAX));
+	nulls[14] = timeout_ms > 0 ? ' ' : 'n';
+	args[15] = JsonbPGetDatum(uaef_delivery_retry_document(&completed->retry));
+	args[16] = TimestampTzGetDatum(uaef_clock_now());
+	if (uaef_spi_run(&insert_delivery, args, nulls) == 0)
+		return 0;
+	return uaef_spi_int64(0, 1);
+}
+
+/*
+ * The delivery that has the key already; raises UA307 when it is another one.
+ */
+static int64
+existing(const UaefDeliveryRequest *request, const char *key)
+{
+	Datum		args[4];
+	char		nulls[5] = "    ";
+
+	args[0] = ObjectIdGetDatum(request->role);
+	args[1] = CStringGetTextDatum(key);
+	args[2] = request->connector ? CStringGetTextDatum(request->connector)
+		: (Datum) 0;
+	nulls[2] = request->connector ? ' ' : 'n';
+	args[3] = JsonbPGetDatum(request->body);
+	nulls[3] = request->body ? ' ' : 'n';
+	if (uaef_spi_run(&select_by_key, args, nulls) == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+				 errmsg("could not see the delivery that has the same idempotency key"),
+				 errhint("Retry the transaction.")));
+	if (!uaef_spi_bool(0, 2))
+		ereport(ERROR,
+				(errcode(ERRCODE_UAEF_KEY_REUSED),
+				 errmsg("idempotency key \"%s\" was used for another delivery", key)));
+	return uaef_spi_int64(0, 1);
+}
+
+/*
+ * What is sent for a task is in the task's events already.
+ */
+static void
+record_created(const UaefDeliveryRequest *request, const Completed *completed,
+			   int64 delivery_id, const char *key)
+{
+	UaefJson	json;
+	UaefEvent	event = {
+		.type = "delivery_created",
+		.actor_type = "user",
+		.actor_id = GetUserNameFromId(request->role, false)
+	};
+
+	if (request->has_task)
+		return;
+	uaef_json_begin(&json);
+	uaef_json_int(&json, "delivery_id", delivery_id);
+	uaef_json_text(&json, "connector", request->connector);
+	uaef_json_text(&json, "method", completed->method);
+	uaef_json_text(&json, "url", uaef_url_public_text(&completed->url));
+	uaef_json_text(&json, "idempotency_key", key);
+	event.payload = uaef_json_end(&json);
+	(void) uaef_ledger_append(&event, 1);
+}
+
+int64
+uaef_delivery_enqueue(const UaefDeliveryRequest *request)
+{
+	const char *key = request->idempotency_key;
+	Completed	completed;
+	UaefCaller	caller;
+	int64		delivery_id;
+
+	complete(request, &completed);
+	uaef_egress_require(request->role, &completed.url);
+	if (key == NULL)
+	{
+		pg_uuid_t	uuid;
+
+		uaef_uuid7(&uuid);
+		key = uaef_uuid_text(&uuid);
+	}
+	else if (*key == '\0' || strlen(key) > MAX_KEY_LENGTH ||
+			 strspn(key, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+					"0123456789-._~:") != strlen(key))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("invalid idempotency key"),
+				 errdetail("It is sent as a header: at most %d letters, digits and \"-._~:\".",
+						   MAX_KEY_LENGTH)));
+
+	caller = uaef_spi_begin();
+	delivery_id = insert(request, &completed, key);
+	if (delivery_id == 0)
+		delivery_id = existing(request, key);
+	else
+	{
+		record_created(request, &completed, delivery_id, key);
+		uaef_wake_worker_on_commit(UAEF_WAKE_HTTP);
+	}
+	uaef_spi_end(caller);
+	return delivery_id;
+}
+
+void
+uaef_delivery_cancel(const pg_uuid_t *execution_id, int64 task_id)
+{
+	UaefCaller	caller = uaef_spi_begin();
+	Datum		args[3];
+
+	args[0] = UUIDPGetDatum(execution_id);
+	args[1] = Int64GetDatum(task_id);
+	args[2] = TimestampTzGetDatum(uaef_clock_now());
+	(void) uaef_spi_run(&cancel_deliveries, args, NULL);
+	uaef_spi_end(caller);
+}

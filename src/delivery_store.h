@@ -1,0 +1,85 @@
+/*-------------------------------------------------------------------------
+ *
+ * delivery_store.h
+ *	  Deliveries in their tables: claiming them, recording what came of them.
+ *
+ * Every function works in the caller's transaction.  Locking: a result that
+ * ends a task's delivery goes to the engine first, which locks the execution,
+ * and then to the delivery's row; so the caller records several such results
+ * in the order of their executions, and those that lock only deliveries last.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef UAEF_DELIVERY_STORE_H
+#define UAEF_DELIVERY_STORE_H
+
+#include "datatype/timestamp.h"
+#include "utils/jsonb.h"
+
+#include "delivery_response.h"
+#include "engine.h"
+#include "http_pool.h"
+
+/* A delivery that is being sent. */
+typedef struct UaefDelivery
+{
+	int64		delivery_id;
+	int			attempt;
+	Oid			role;
+	char	   *connector;		/* or NULL */
+	bool		has_task;
+	UaefTaskRef task;
+	int64		task_id;
+	char	   *method;
+	char	   *url;
+	Jsonb	   *headers;		/* or NULL */
+	Jsonb	   *body;			/* or NULL */
+	Jsonb	   *expect;			/* or NULL */
+	bool		idempotent;
+	char	   *idempotency_key;
+	int			timeout_ms;		/* 0: the default */
+	Jsonb	   *retry;
+	bool		uncertain;		/* an earlier attempt may have had its effect */
+} UaefDelivery;
+
+typedef enum UaefOutcome
+{
+	UAEF_DELIVERY_RETRY,
+	UAEF_DELIVERY_SUCCEEDED,
+	UAEF_DELIVERY_FAILED,
+	UAEF_DELIVERY_IN_DOUBT
+} UaefOutcome;
+
+/* What an attempt's result means. */
+typedef struct UaefVerdict
+{
+	UaefOutcome outcome;
+	bool		uncertain;		/* this attempt may have had its effect */
+	const char *code;			/* of the failure */
+	const char *message;
+	const char *detail;			/* or NULL */
+	int64		delay_ms;		/* until the next attempt */
+} UaefVerdict;
+
+/*
+ * Claim what is due, at most limit: mark it as being sent, with an attempt
+ * begun.  Returns how many; they are palloc'd in the current context.
+ */
+extern int	uaef_delivery_claim(int limit, UaefDelivery **deliveries);
+
+/* When the next one is due (DT_NOEND: none). */
+extern TimestampTz uaef_delivery_next_due(void);
+
+/* The attempts that are being sent, as results without an answer. */
+extern void uaef_delivery_lost(dlist_head *results);
+
+/* Read the delivery of a result; false when it no longer waits for it. */
+extern bool uaef_delivery_load(int64 delivery_id, int attempt,
+							   UaefDelivery *delivery);
+
+/* Apply: the task, the delivery, the attempt, the event. */
+extern void uaef_delivery_record(const UaefDelivery *delivery,
+								 const UaefHttpResult *result,
+								 const UaefVerdict *verdict);
+
+#endif							/* UAEF_DELIVERY_STORE_H */

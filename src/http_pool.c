@@ -1,0 +1,778 @@
+/*-------------------------------------------------------------------------
+ *
+ * http_pool.c
+ *	  Many HTTP requests at once, in one process and one thread of ours.
+ *
+ * This is the only file that knows libcurl.
+ *
+ * Callbacks run on libcurl's stack, so they must not raise: they use malloc(),
+ * never palloc, and leave word in the transfer instead of calling ereport().
+ * Signals are blocked around every call into libcurl, because it starts
+ * resolver threads, which would otherwise inherit our mask and run PostgreSQL's
+ * signal handlers.
+ *
+ * Requests are HTTP/1.1.  libcurl repeats a request by itself when a connection
+ * that it used again turns out to be closed; a request that must not be sent
+ * twice therefore always gets a new connection.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <curl/curl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+#include "http_pool.h"
+
+#if LIBCURL_VERSION_NUM < 0x075000
+#error "libcurl 7.80 or newer is needed"
+#endif
+
+#define MAX_HEAD_BYTES		65536
+#define MAX_IDLE_CONNECTIONS 64
+#define EVENTS_PER_ROUND	64
+#define MAX_ROUNDS			16
+
+struct UaefHttpPool
+{
+	CURLM	   *multi;
+	int			epoll_fd;
+	int			timer_fd;
+	int			in_flight;
+	dlist_head	transfers;		/* of Transfer, in flight */
+	dlist_head	stillborn;		/* results of requests that could not begin */
+};
+
+/* A buffer that grows up to a limit. */
+typedef struct Buffer
+{
+	char	   *data;
+	size_t		len;
+	size_t		allocated;
+	size_t		limit;
+	bool		overflow;		/* the limit was hit, or memory ran out */
+} Buffer;
+
+/* One request in flight; the handle's private data. */
+typedef struct Transfer
+{
+	dlist_node	node;
+	int64		id;
+	int			attempt;
+	CURL	   *easy;
+	struct curl_slist *headers;
+	UaefNetwork *networks;
+	int			n_networks;
+	bool		denied;			/* an address was refused */
+	bool		dialled;		/* an address was allowed */
+	bool		sent;			/* the request was about to be written */
+	bool		head_done;
+	Buffer		head;
+	Buffer		body;
+	char		error[CURL_ERROR_SIZE];
+} Transfer;
+
+static void block_signals(sigset_t *saved);
+static void restore_signals(const sigset_t *saved);
+static bool buffer_append(Buffer *buffer, const char *data, size_t len);
+static bool address_allowed(Transfer *transfer, const UaefNetwork *address);
+static curl_socket_t open_socket(void *arg, curlsocktype purpose,
+								 struct curl_sockaddr *address);
+static int	before_request(void *arg, char *remote_ip, char *local_ip,
+						   int remote_port, int local_port);
+static size_t on_header(char *data, size_t size, size_t n, void *arg);
+static size_t on_body(char *data, size_t size, size_t n, void *arg);
+static int	watch_socket(CURL *easy, curl_socket_t fd, int what, void *arg,
+						 void *socket_arg);
+static int	set_timer(CURLM *multi, long timeout_ms, void *arg);
+static bool transfer_headers(Transfer *transfer,
+							 const UaefHttpRequest *request);
+static void set_safety(Transfer *transfer, const UaefHttpRequest *request);
+static void set_request(Transfer *transfer, const UaefHttpRequest *request);
+static Transfer *transfer_make(const UaefHttpRequest *request);
+static void transfer_free(Transfer *transfer);
+static void classify(const Transfer *transfer, CURLcode rc,
+					 UaefHttpResult *result);
+static const char *code_not_sent(const Transfer *transfer, CURLcode rc,
+								 bool *transient);
+static const char *code_sent(const Transfer *transfer, CURLcode rc,
+							 bool *transient);
+static void set_message(UaefHttpResult *result, const char *message);
+static void read_info(CURL *easy, UaefHttpResult *result);
+static UaefHttpResult *finish(UaefHttpPool *pool, Transfer *transfer,
+							  CURLcode rc);
+static void run_events(UaefHttpPool *pool);
+static void collect(UaefHttpPool *pool, dlist_head *results);
+
+static void
+block_signals(sigset_t *saved)
+{
+	sigset_t	all;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, saved);
+}
+
+static void
+restore_signals(const sigset_t *saved)
+{
+	pthread_sigmask(SIG_SETMASK, saved, NULL);
+}
+
+/*
+ * Append; returns false, and keeps what there is, when it does not fit.
+ */
+static bool
+buffer_append(Buffer *buffer, const char *data, size_t len)
+{
+	if (len > buffer->limit - buffer->len)
+	{
+		buffer->overflow = true;
+		return false;
+	}
+	if (buffer->len + len > buffer->allocated)
+	{
+		size_t		doubled = Min(Max(buffer->allocated * 2, 1024),
+								  buffer->limit);
+		size_t		wanted = Max(buffer->len + len, doubled);
+		char	   *grown = realloc(buffer->data, wanted);
+
+		if (grown == NULL)
+		{
+			buffer->overflow = true;
+			return false;
+		}
+		buffer->data = grown;
+		buffer->allocated = wanted;
+	}
+	memcpy(buffer->data + buffer->len, data, len);
+	buffer->len += len;
+	return true;
+}
+
+static bool
+address_allowed(Transfer *transfer, const UaefNetwork *address)
+{
+	if (uaef_network_allows(transfer->networks, transfer->n_networks, address))
+		return true;
+	transfer->denied = true;
+	return false;
+}
+
+/*
+ * libcurl wants a socket: the first gate, before a packet leaves.
+ */
+static curl_socket_t
+open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *address)
+{
+	Transfer   *transfer = arg;
+	UaefNetwork network;
+
+	if (!uaef_network_from_sockaddr(&address->addr, &network))
+	{
+		transfer->denied = true;
+		return CURL_SOCKET_BAD;
+	}
+	if (!address_allowed(transfer, &network))
+		return CURL_SOCKET_BAD;
+	transfer->dialled = true;
+	return socket(address->family, address->socktype | SOCK_CLOEXEC,
+				  address->protocol);
+}
+
+/*
+ * The connection stands and the request is about to be written: the second
+ * gate, which sees connections that are used again too.
+ */
+static int
+before_request(void *arg, char *remote_ip, char *local_ip,
+			   int remote_port, int local_port)
+{
+	Transfer   *transfer = arg;
+	UaefNetwork network;
+
+	if (!uaef_network_from_text(remote_ip, &network) ||
+		!address_allowed(transfer, &network))
+	{
+		transfer->denied = true;
+		return CURL_PREREQFUNC_ABORT;
+	}
+	transfer->sent = true;
+	return CURL_PREREQFUNC_OK;
+}
+
+/*
+ * A header line.  The lines of an interim answer (1xx) give way to those of the
+ * next; trailers, which follow the body, are left out.
+ */
+static size_t
+on_header(char *data, size_t size, size_t n, void *arg)
+{
+	Transfer   *transfer = arg;
+	size_t		len = size * n;
+
+	if (len >= 5 && memcmp(data, "HTTP/", 5) == 0)
+	{
+		transfer->head.len = 0;
+		transfer->head_done = false;
+		return len;
+	}
+	if (transfer->head_done)
+		return len;
+	if (len <= 2)
+	{
+		transfer->head_done = true;
+		return len;
+	}
+	return buffer_append(&transfer->head, data, len) ? len : 0;
+}
+
+static size_t
+on_body(char *data, size_t size, size_t n, void *arg)
+{
+	Transfer   *transfer = arg;
+
+	return buffer_append(&transfer->body, data, size * n) ? size * n : 0;
+}
+
+/*
+ * libcurl says what it waits for on a socket.
+ */
+static int
+watch_socket(CURL *easy, curl_socket_t fd, int what, void *arg,
+			 void *socket_arg)
+{
+	UaefHttpPool *pool = arg;
+	struct epoll_event event = {0};
+
+	event.data.fd = fd;
+	if (what == CURL_POLL_REMOVE)
+	{
+		(void) epoll_ctl(pool->epoll_fd, EPOLL_CTL_DEL, fd, &event);
+		return 0;
+	}
+	if (what & CURL_POLL_IN)
+		event.events |= EPOLLIN;
+	if (what & CURL_POLL_OUT)
+		event.events |= EPOLLOUT;
+	if (epoll_ctl(pool->epoll_fd, EPOLL_CTL_MOD, fd, &event) == 0)
+		return 0;
+	return epoll_ctl(pool->epoll_fd, EPOLL_CTL_ADD, fd, &event) == 0 ? 0 : -1;
+}
+
+/*
+ * libcurl says when it wants to be called at the latest; -1: never.
+ */
+static int
+set_timer(CURLM *multi, long timeout_ms, void *arg)
+{
+	UaefHttpPool *pool = arg;
+	struct itimerspec when = {{0}};
+
+	if (timeout_ms == 0)
+		when.it_value.tv_nsec = 1;
+	else if (timeout_ms > 0)
+	{
+		when.it_value.tv_sec = timeout_ms / 1000;
+		when.it_value.tv_nsec = (timeout_ms % 1000) * 1000000L;
+	}
+	return timerfd_settime(pool->timer_fd, 0, &when, NULL) == 0 ? 0 : -1;
+}
+
+UaefHttpPool *
+uaef_http_pool_create(void)
+{
+	UaefHttpPool *pool = calloc(1, sizeof(UaefHttpPool));
+	struct epoll_event event = {0};
+	sigset_t	saved;
+
+	if (pool == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
+	dlist_init(&pool->transfers);
+	dlist_init(&pool->stillborn);
+	pool->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	pool->timer_fd = timerfd_create(CLOCK_MONOTONIC,
+									TFD_CLOEXEC | TFD_NONBLOCK);
+
+	block_signals(&saved);
+	if (curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK)
+		pool->multi = curl_multi_init();
+	if (pool->multi != NULL)
+	{
+		curl_multi_setopt(pool->multi, CURLMOPT_SOCKETFUNCTION, watch_socket);
+		curl_multi_setopt(pool->multi, CURLMOPT_SOCKETDATA, pool);
+		curl_multi_setopt(pool->multi, CURLMOPT_TIMERFUNCTION, set_timer);
+		curl_multi_setopt(pool->multi, CURLMOPT_TIMERDATA, pool);
+		curl_multi_setopt(pool->multi, CURLMOPT_MAXCONNECTS,
+						  (long) MAX_IDLE_CONNECTIONS);
+	}
+	restore_signals(&saved);
+
+	event.events = EPOLLIN;
+	event.data.fd = pool->timer_fd;
+	if (pool->multi == NULL || pool->epoll_fd < 0 || pool->timer_fd < 0 ||
+		epoll_ctl(pool->epoll_fd, EPOLL_CTL_ADD, pool->timer_fd, &event) != 0)
+	{
+		uaef_http_pool_destroy(pool);
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_RESOURCES),
+				 errmsg("could not set up outgoing HTTP")));
+	}
+	return pool;
+}
+
+int
+uaef_http_pool_fd(const UaefHttpPool *pool)
+{
+	return pool->epoll_fd;
+}
+
+int
+uaef_http_pool_in_flight(const UaefHttpPool *pool)
+{
+	return pool->in_flight;
+}
+
+/*
+ * Copy the headers; "Expect:" keeps libcurl from waiting for a 100, and from
+ * sending the request again when the server answers 417.
+ */
+static bool
+transfer_headers(Transfer *transfer, const UaefHttpRequest *request)
+{
+	struct curl_slist *list = curl_slist_append(NULL, "Expect:");
+
+	for (int i = 0; list != NULL && i < request->n_headers; i++)
+	{
+		transfer->headers = list;
+		list = curl_slist_append(list, request->headers[i]);
+	}
+	if (list == NULL)
+		return false;
+	transfer->headers = list;
+	curl_easy_setopt(transfer->easy, CURLOPT_HTTPHEADER, list);
+	return true;
+}
+
+/*
+ * What holds for every request: one protocol, no redirects, no proxy, no
+ * netrc, no cookies, certificates verified, both gates.
+ */
+static void
+set_safety(Transfer *transfer, const UaefHttpRequest *request)
+{
+	CURL	   *easy = transfer->easy;
+
+#if LIBCURL_VERSION_NUM >= 0x075500
+	curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR,
+					 request->tls ? "https" : "http");
+#else
+	curl_easy_setopt(easy, CURLOPT_PROTOCOLS,
+					 (long) (request->tls ? CURLPROTO_HTTPS : CURLPROTO_HTTP));
+#endif
+	curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
+	curl_easy_setopt(easy, CURLOPT_PROXY, "");
+	curl_easy_setopt(easy, CURLOPT_NETRC, (long) CURL_NETRC_IGNORED);
+	curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 1L);
+	curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 2L);
+	curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, open_socket);
+	curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, transfer);
+	curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, before_request);
+	curl_easy_setopt(easy, CURLOPT_PREREQDATA, transfer);
+	curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+#if LIBCURL_VERSION_NUM >= 0x075700
+	curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);
+#endif
+	curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long) CURL_HTTP_VERSION_1_1);
+	curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT,
+					 request->may_repeat ? 0L : 1L);
+	curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS,
+					 (long) request->connect_timeout_ms);
+	curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long) request->timeout_ms);
+}
+
+static void
+set_request(Transfer *transfer, const UaefHttpRequest *request)
+{
+	CURL	   *easy = transfer->easy;
+
+	curl_easy_setopt(easy, CURLOPT_PRIVATE, transfer);
+	curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, transfer->error);
+	curl_easy_setopt(easy, CURLOPT_URL, request->url);
+	curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L);
+	if (request->body != NULL)
+	{
+		curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE,
+						 (curl_off_t) request->body_len);
+		curl_easy_setopt(easy, CURLOPT_COPYPOSTFIELDS, request->body);
+	}
+	else if (strcmp(request->method, "POST") == 0)
+	{
+		curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE, 0L);
+		curl_easy_setopt(easy, CURLOPT_COPYPOSTFIELDS, "");
+	}
+	if (strcmp(request->method, "HEAD") == 0)
+		curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
+	else
+		curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, request->method);
+	curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
+	curl_easy_setopt(easy, CURLOPT_HEADERDATA, transfer);
+	curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
+	curl_easy_setopt(easy, CURLOPT_WRITEDATA, transfer);
+}
+
+/*
+ * NULL when memory ran out.
+ */
+static Transfer *
+transfer_make(const UaefHttpRequest *request)
+{
+	Transfer   *transfer = calloc(1, sizeof(Transfer));
+	size_t		networks_size = request->n_networks * sizeof(UaefNetwork);
+
+	if (transfer == NULL)
+		return NULL;
+	transfer->id = request->id;
+	transfer->attempt = request->attempt;
+	transfer->head.limit = MAX_HEAD_BYTES;
+	transfer->body.limit = request->max_response;
+	transfer->networks = malloc(Max(networks_size, 1));
+	transfer->easy = curl_easy_init();
+	if (transfer->networks == NULL || transfer->easy == NULL ||
+		!transfer_headers(transfer, request))
+	{
+		transfer_free(transfer);
+		return NULL;
+	}
+	if (networks_size > 0)
+		memcpy(transfer->networks, request->networks, networks_size);
+	transfer->n_networks = request->n_networks;
+	set_safety(transfer, request);
+	set_request(transfer, request);
+	return transfer;
+}
+
+/*
+ * The handle must not be in the multi any more.
+ */
+static void
+transfer_free(Transfer *transfer)
+{
+	if (transfer->easy != NULL)
+		curl_easy_cleanup(transfer->easy);
+	curl_slist_free_all(transfer->headers);
+	free(transfer->networks);
+	free(transfer->head.data);
+	free(transfer->body.data);
+	free(transfer);
+}
+
+void
+uaef_http_pool_send(UaefHttpPool *pool, const UaefHttpRequest *request)
+{
+	Transfer   *transfer;
+	sigset_t	saved;
+
+	block_signals(&saved);
+	transfer = transfer_make(request);
+	if (transfer != NULL &&
+		curl_multi_add_handle(pool->multi, transfer->easy) == CURLM_OK)
+	{
+		dlist_push_tail(&pool->transfers, &transfer->node);
+		pool->in_flight++;
+	}
+	else
+	{
+		UaefHttpResult *result;
+
+		if (transfer != NULL)
+			transfer_free(transfer);
+		result = uaef_http_result_make(request->id, request->attempt,
+									   UAEF_HTTP_NOT_SENT, "http_connect",
+									   "out of memory");
+		if (result != NULL)
+		{
+			result->transient = true;
+			dlist_push_tail(&pool->stillborn, &result->node);
+			(void) set_timer(pool->multi, 0, pool);
+		}
+	}
+	restore_signals(&saved);
+}
+
+/*
+ * Why nothing was sent.
+ */
+static const char *
+code_not_sent(const Transfer *transfer, CURLcode rc, bool *transient)
+{
+	*transient = true;
+	if (transfer->denied && (!transfer->dialled ||
+							 rc == CURLE_ABORTED_BY_CALLBACK))
+	{
+		*transient = false;
+		return "egress_denied";
+	}
+	switch (rc)
+	{
+		case CURLE_COULDNT_RESOLVE_HOST:
+			return "http_dns";
+		case CURLE_OPERATION_TIMEDOUT:
+			return "http_timeout";
+		case CURLE_PEER_FAILED_VERIFICATION:
+		case CURLE_SSL_CACERT_BADFILE:
+			*transient = false;
+			return "http_tls";
+		case CURLE_SSL_CONNECT_ERROR:
+		case CURLE_SSL_CERTPROBLEM:
+		case CURLE_SSL_CIPHER:
+			return "http_tls";
+		default:
+			return "http_connect";
+	}
+}
+
+/*
+ * Why no complete answer came.
+ */
+static const char *
+code_sent(const Transfer *transfer, CURLcode rc, bool *transient)
+{
+	*transient = true;
+	if (transfer->body.overflow || transfer->head.overflow)
+	{
+		*transient = false;
+		return "response_too_large";
+	}
+	switch (rc)
+	{
+		case CURLE_OPERATION_TIMEDOUT:
+			return "http_timeout";
+		case CURLE_GOT_NOTHING:
+		case CURLE_PARTIAL_FILE:
+		case CURLE_RECV_ERROR:
+		case CURLE_SEND_ERROR:
+			return "http_reset";
+		default:
+			return "http_protocol";
+	}
+}
+
+/*
+ * Words of libcurl may hold bytes of the peer; only printable ASCII stays.
+ */
+static void
+set_message(UaefHttpResult *result, const char *message)
+{
+	strlcpy(result->message, message, sizeof(result->message));
+	for (char *p = result->message; *p != '\0'; p++)
+	{
+		if (*p < ' ' || *p > '~')
+			*p = '?';
+	}
+}
+
+static void
+classify(const Transfer *transfer, CURLcode rc, UaefHttpResult *result)
+{
+	const char *code = "";
+
+	if (rc == CURLE_OK)
+		result->phase = UAEF_HTTP_ANSWERED;
+	else if (transfer->sent)
+	{
+		result->phase = UAEF_HTTP_SENT;
+		code = code_sent(transfer, rc, &result->transient);
+	}
+	else
+		code = code_not_sent(transfer, rc, &result->transient);
+
+	strlcpy(result->code, code, sizeof(result->code));
+	if (strcmp(code, "egress_denied") == 0)
+		set_message(result, "no egress rule allows the address of the host");
+	else if (strcmp(code, "response_too_large") == 0)
+		set_message(result, "the response is larger than the limit");
+	else if (rc != CURLE_OK)
+		set_message(result, transfer->error[0] != '\0' ? transfer->error
+					: curl_easy_strerror(rc));
+}
+
+static void
+read_info(CURL *easy, UaefHttpResult *result)
+{
+	long		status = 0;
+	curl_off_t	value = 0;
+
+	curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status);
+	result->status = (int) status;
+	if (curl_easy_getinfo(easy, CURLINFO_RETRY_AFTER, &value) == CURLE_OK &&
+		value > 0)
+		result->retry_after_ms = Min(value, PG_INT32_MAX) * (int64) 1000;
+
+	curl_easy_getinfo(easy, CURLINFO_NAMELOOKUP_TIME_T, &value);
+	result->times.dns = value;
+	curl_easy_getinfo(easy, CURLINFO_CONNECT_TIME_T, &value);
+	result->times.connect = value;
+	curl_easy_getinfo(easy, CURLINFO_APPCONNECT_TIME_T, &value);
+	result->times.tls = value;
+	curl_easy_getinfo(easy, CURLINFO_STARTTRANSFER_TIME_T, &value);
+	result->times.first_byte = value;
+	curl_easy_getinfo(easy, CURLINFO_TOTAL_TIME_T, &value);
+	result->times.total = value;
+}
+
+/*
+ * Turn a transfer that ended into its result; NULL when there is no memory
+ * for it, and the transfer is as good as lost in a crash.
+ */
+static UaefHttpResult *
+finish(UaefHttpPool *pool, Transfer *transfer, CURLcode rc)
+{
+	UaefHttpResult *result = uaef_http_result_make(transfer->id,
+												   transfer->attempt,
+												   UAEF_HTTP_NOT_SENT, "", "");
+
+	if (result != NULL)
+	{
+		classify(transfer, rc, result);
+		read_info(transfer->easy, result);
+		result->head = transfer->head.data;
+		result->head_len = transfer->head.len;
+		result->body = transfer->body.data;
+		result->body_len = transfer->body.len;
+		transfer->head.data = NULL;
+		transfer->body.data = NULL;
+	}
+	curl_multi_remove_handle(pool->multi, transfer->easy);
+	dlist_delete(&transfer->node);
+	transfer_free(transfer);
+	pool->in_flight--;
+	return result;
+}
+
+/*
+ * Tell libcurl which sockets are ready and whether its time has come.
+ */
+static void
+run_events(UaefHttpPool *pool)
+{
+	struct epoll_event events[EVENTS_PER_ROUND];
+	int			n;
+
+	for (int round = 0; round < MAX_ROUNDS; round++)
+	{
+		n = epoll_wait(pool->epoll_fd, events, EVENTS_PER_ROUND, 0);
+		for (int i = 0; i < n; i++)
+		{
+			int			running;
+			uint64		expirations;
+
+			if (events[i].data.fd == pool->timer_fd)
+			{
+				(void) !read(pool->timer_fd, &expirations,
+							 sizeof(expirations));
+				curl_multi_socket_action(pool->multi, CURL_SOCKET_TIMEOUT, 0,
+										 &running);
+				continue;
+			}
+			curl_multi_socket_action(pool->multi, events[i].data.fd,
+									 ((events[i].events & EPOLLIN) ? CURL_CSELECT_IN : 0) |
+									 ((events[i].events & EPOLLOUT) ? CURL_CSELECT_OUT : 0) |
+									 ((events[i].events & (EPOLLERR | EPOLLHUP)) ? CURL_CSELECT_ERR : 0),
+									 &running);
+		}
+		if (n <= 0)
+			break;
+	}
+}
+
+static void
+collect(UaefHttpPool *pool, dlist_head *results)
+{
+	CURLMsg    *message;
+	int			left;
+
+	while ((message = curl_multi_info_read(pool->multi, &left)) != NULL)
+	{
+		Transfer   *transfer;
+		UaefHttpResult *result;
+
+		if (message->msg != CURLMSG_DONE)
+			continue;
+		curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &transfer);
+		result = finish(pool, transfer, message->data.result);
+		if (result != NULL)
+			dlist_push_tail(results, &result->node);
+	}
+	while (!dlist_is_empty(&pool->stillborn))
+		dlist_push_tail(results, dlist_pop_head_node(&pool->stillborn));
+}
+
+void
+uaef_http_pool_run(UaefHttpPool *pool, dlist_head *results)
+{
+	sigset_t	saved;
+
+	block_signals(&saved);
+	run_events(pool);
+	collect(pool, results);
+	restore_signals(&saved);
+}
+
+void
+uaef_http_pool_destroy(UaefHttpPool *pool)
+{
+	sigset_t	saved;
+
+	block_signals(&saved);
+	while (!dlist_is_empty(&pool->transfers))
+	{
+		Transfer   *transfer = dlist_head_element(Transfer, node,
+												  &pool->transfers);
+
+		curl_multi_remove_handle(pool->multi, transfer->easy);
+		dlist_delete(&transfer->node);
+		transfer_free(transfer);
+	}
+	while (!dlist_is_empty(&pool->stillborn))
+		uaef_http_result_free(dlist_container(UaefHttpResult, node,
+											  dlist_pop_head_node(&pool->stillborn)));
+	if (pool->multi != NULL)
+		curl_multi_cleanup(pool->multi);
+	if (pool->epoll_fd >= 0)
+		close(pool->epoll_fd);
+	if (pool->timer_fd >= 0)
+		close(pool->timer_fd);
+	free(pool);
+	restore_signals(&saved);
+}
+
+UaefHttpResult *
+uaef_http_result_make(int64 id, int attempt, UaefHttpPhase phase,
+					  const char *code, const char *message)
+{
+	UaefHttpResult *result = calloc(1, sizeof(UaefHttpResult));
+
+	if (result == NULL)
+		return NULL;
+	result->id = id;
+	result->attempt = attempt;
+	result->phase = phase;
+	strlcpy(result->code, code, sizeof(result->code));
+	set_message(result, message);
+	return result;
+}
+
+void
+uaef_http_result_free(UaefHttpResult *result)
+{
+	free(result->head);
+	free(result->body);
+	free(result);
+}
