@@ -16,11 +16,11 @@
 #include "postgres.h"
 
 #include "utils/builtins.h"
-#include "utils/numeric.h"
 #include "utils/timestamp.h"
 
 #include "errcodes.h"
 #include "json_util.h"
+#include "numeric_util.h"
 #include "settlement_rule.h"
 
 /* Limits of a definition. */
@@ -308,10 +308,7 @@ parse_decimal(const char *key, const char *text, int len)
 		refuse(ERRCODE_UAEF_BAD_NUMBER,
 			   "value \"%.*s\" of \"%s\" is not a decimal number",
 			   Min(len, MAX_DECIMAL), text, key);
-	return DatumGetNumeric(DirectFunctionCall3(numeric_in,
-											   CStringGetDatum(pnstrdup(text, len)),
-											   ObjectIdGetDatum(InvalidOid),
-											   Int32GetDatum(-1)));
+	return uaef_numeric_from_text(pnstrdup(text, len));
 }
 
 /*
@@ -331,8 +328,8 @@ decimal_at(Jsonb *object, const char *key)
 	if (value.type != jbvNumeric)
 		refuse(ERRCODE_UAEF_BAD_NUMBER,
 			   "value of \"%s\" must be a decimal number", key);
-	text = DatumGetCString(DirectFunctionCall1(numeric_out,
-											   NumericGetDatum(value.val.numeric)));
+	text = uaef_numeric_text(value.val.numeric);
+
 	return parse_decimal(key, text, strlen(text));
 }
 
@@ -343,18 +340,11 @@ decimal_at(Jsonb *object, const char *key)
 static Numeric
 minor_of(const UaefSettlementRule *rule, const char *key, Numeric amount)
 {
-	UaefRational exact = {amount, int64_to_numeric(1)};
 	UaefEvalError error = {0};
 	Numeric		minor;
 
-	if (!uaef_money_to_minor(&exact, rule->currency, UAEF_ROUND_DOWN, &minor,
-							 &error))
-		uaef_eval_raise(&error);
-	if (!DatumGetBool(DirectFunctionCall2(numeric_eq, NumericGetDatum(amount),
-										  NumericGetDatum(uaef_money_from_minor(minor, rule->currency)))))
-		refuse(ERRCODE_UAEF_TOO_FINE,
-			   "value of \"%s\" is finer than the minor unit of %s", key,
-			   rule->currency);
+	if (!uaef_money_exact_minor(amount, rule->currency, &minor, &error))
+		refuse(error.sqlstate, "value of \"%s\": %s", key, error.message);
 	return minor;
 }
 
@@ -417,6 +407,7 @@ static void
 parse_amount(Parser *parser, UaefSettlementRule *rule, Jsonb *definition)
 {
 	const char *form = NULL;
+	const char *currency;
 	JsonbValue	value;
 
 	for (int i = 0; amount_keys[i] != NULL; i++)
@@ -445,9 +436,10 @@ parse_amount(Parser *parser, UaefSettlementRule *rule, Jsonb *definition)
 	else
 		rule->amount = uaef_amount_compile(text_at(definition, form, true),
 										   rule->currency, false);
-	if (strcmp(uaef_amount_currency(rule->amount), rule->currency) != 0)
+	currency = uaef_amount_currency(rule->amount);
+	if (currency != NULL && strcmp(currency, rule->currency) != 0)
 		refuse(ERRCODE_UAEF_CURRENCY, "amount is in %s but the rule in %s",
-			   uaef_amount_currency(rule->amount), rule->currency);
+			   currency, rule->currency);
 
 	at(parser, "round");
 	rule->round = text_at(definition, "round", false);
@@ -461,15 +453,11 @@ static UaefAmount *
 compile_fixed(UaefSettlementRule *rule, Jsonb *definition)
 {
 	Numeric		amount = decimal_at(definition, "fixed");
-	char	   *text;
 
-	if (DatumGetBool(DirectFunctionCall2(numeric_eq,
-										 NumericGetDatum(minor_of(rule, "fixed", amount)),
-										 NumericGetDatum(int64_to_numeric(0)))))
+	if (uaef_numeric_sign(minor_of(rule, "fixed", amount)) == 0)
 		refuse(ERRCODE_UAEF_ZERO_AMOUNT, "fixed amount must not be zero");
-	text = DatumGetCString(DirectFunctionCall1(numeric_out,
-											   NumericGetDatum(amount)));
-	return uaef_amount_compile(text, rule->currency, false);
+	return uaef_amount_compile(uaef_numeric_text(amount), rule->currency,
+							   false);
 }
 
 /*
@@ -540,9 +528,7 @@ parse_bounds(UaefSettlementRule *rule, Jsonb *object)
 		rule->max = max;
 	}
 	if (rule->min != NULL && rule->max != NULL &&
-		DatumGetBool(DirectFunctionCall2(numeric_gt,
-										 NumericGetDatum(rule->min),
-										 NumericGetDatum(rule->max))))
+		uaef_numeric_compare(rule->min, rule->max) > 0)
 		refuse(ERRCODE_UAEF_BAD_EXPRESSION, "\"min\" is greater than \"max\"");
 }
 
@@ -643,28 +629,26 @@ parse_part(UaefSplitPart *part, JsonbValue *value)
 static void
 check_shares(UaefSettlementRule *rule)
 {
-	Datum		left = NumericGetDatum(int64_to_numeric(100));
+	Numeric		left = int64_to_numeric(100);
 	UaefSplitPart *rest = NULL;
 	int			sign;
 
 	for (int i = 0; i < rule->n_parts; i++)
 	{
 		if (rule->parts[i].weight != NULL)
-			left = DirectFunctionCall2(numeric_sub, left,
-									   NumericGetDatum(rule->parts[i].weight));
+			left = uaef_numeric_op(numeric_sub, left, rule->parts[i].weight);
 		else if (rest != NULL)
 			refuse(ERRCODE_UAEF_BAD_SPLIT, "split has more than one \"rest\"");
 		else
 			rest = &rule->parts[i];
 	}
 
-	sign = DatumGetInt32(DirectFunctionCall2(numeric_cmp, left,
-											 NumericGetDatum(int64_to_numeric(0))));
+	sign = uaef_numeric_sign(left);
 	if (sign < 0 || (sign > 0 && rest == NULL))
 		refuse(ERRCODE_UAEF_BAD_SPLIT,
 			   "shares are %s than 100%%", sign < 0 ? "more" : "less");
 	if (rest != NULL)
-		rest->weight = DatumGetNumeric(left);
+		rest->weight = left;
 }
 
 /*
@@ -736,21 +720,18 @@ parse_band(UaefSettlementRule *rule, int no, JsonbValue *value)
 	if (to != NULL)
 		band->to_minor = minor_of(rule, "to", to);
 	if (no > 0 && !last &&
-		!DatumGetBool(DirectFunctionCall2(numeric_gt,
-										  NumericGetDatum(band->to_minor),
-										  NumericGetDatum(rule->bands[no - 1].to_minor))))
+		uaef_numeric_compare(band->to_minor,
+							 rule->bands[no - 1].to_minor) <= 0)
 		refuse(ERRCODE_UAEF_BAD_EXPRESSION, "bands must ascend");
 
 	need = decimal_at(object, "need");
 	if (need == NULL ||
-		DatumGetBool(DirectFunctionCall2(numeric_gt, NumericGetDatum(need),
-										 NumericGetDatum(int64_to_numeric(MAX_NEED)))))
+		uaef_numeric_compare(need, int64_to_numeric(MAX_NEED)) > 0)
 		refuse(ERRCODE_UAEF_BAD_EXPRESSION,
 			   "\"need\" must be a number from 0 to %d", MAX_NEED);
 	band->need = DatumGetInt32(DirectFunctionCall1(numeric_int4,
 												   NumericGetDatum(need)));
-	if (!DatumGetBool(DirectFunctionCall2(numeric_eq, NumericGetDatum(need),
-										  NumericGetDatum(int64_to_numeric(band->need)))))
+	if (uaef_numeric_compare(need, int64_to_numeric(band->need)) != 0)
 		refuse(ERRCODE_UAEF_BAD_EXPRESSION, "\"need\" must be a whole number");
 
 	band->of = text_at(object, "of", false);
@@ -818,6 +799,7 @@ parse_time(JsonbValue *value, TimestampTz otherwise)
 	if (value->type != jbvString)
 		refuse(ERRCODE_UAEF_BAD_EXPRESSION, "time must be a text or null");
 	text = pnstrdup(value->val.string.val, value->val.string.len);
+
 	time = DatumGetTimestampTz(DirectFunctionCall3(timestamptz_in,
 												   CStringGetDatum(text),
 												   ObjectIdGetDatum(InvalidOid),

@@ -281,9 +281,11 @@ SELECT uaef.deactivate_settlement_rule('commission');
 
 -- A rule belongs to the role that made its first version.
 SET ROLE regress_settle_stranger;
+\set VERBOSITY terse
 SELECT uaef.deactivate_settlement_rule('commission');
 SELECT uaef.create_settlement_rule('commission',
 	:'commission'::jsonb || '{"max":"299.00"}');
+\set VERBOSITY default
 RESET ROLE;
 
 --
@@ -296,12 +298,12 @@ SELECT uaef.create_settlement_rule('pay', '{"workflow":"settle_loan",
 	{"to":"1000.00","need":1,"of":"regress_settle_boss"},
 	{"need":2,"of":"regress_settle_boss"}]}}');
 SET ROLE regress_settle_starter;
-SELECT pg_temp.run('m', '{"amount":100.00,"broker":"b7"}');
-SELECT pg_temp.run('n', '{"amount":100.01,"broker":"b7"}');
-SELECT pg_temp.run('o', '{"amount":1000.01,"broker":"b7"}');
-SELECT pg_temp.run('p', '{"amount":-1,"broker":"b7"}');
+SELECT pg_temp.run('m', '{"status":"good","amount":100.00,"broker":"b7"}');
+SELECT pg_temp.run('n', '{"status":"good","amount":100.01,"broker":"b7"}');
+SELECT pg_temp.run('o', '{"status":"good","amount":1000.01,"broker":"b7"}');
+SELECT pg_temp.run('p', '{"status":"good","amount":-1,"broker":"b7"}');
 RESET ROLE;
-SELECT name, recipient, amount, status, code FROM settle_result
+SELECT name, execution, recipient, amount, status, code FROM settle_result
 WHERE name IN ('m', 'n', 'o', 'p');
 
 CREATE FUNCTION pg_temp.signal(execution text) RETURNS bigint
@@ -370,7 +372,7 @@ ORDER BY e.name, l.stream_seq;
 
 -- An approval counts for what was approved, not for what became of it.
 SET ROLE regress_settle_starter;
-SELECT pg_temp.run('q', '{"amount":5000,"broker":"b7"}');
+SELECT pg_temp.run('q', '{"status":"good","amount":5000,"broker":"b7"}');
 RESET ROLE;
 SET ROLE regress_settle_ann;
 SELECT pg_temp.decide('approve', 'q');
@@ -383,7 +385,7 @@ RESET ROLE;
 
 -- Every status with every decision: what is not legal is UA321.
 SET ROLE regress_settle_starter;
-SELECT pg_temp.run('r', '{"amount":500,"broker":"b7"}');
+SELECT pg_temp.run('r', '{"status":"good","amount":500,"broker":"b7"}');
 RESET ROLE;
 CREATE FUNCTION pg_temp.try(was text, decision text) RETURNS text
 LANGUAGE plpgsql AS $$

@@ -16,8 +16,9 @@ BEGIN
 EXCEPTION WHEN OTHERS THEN
 	GET STACKED DIAGNOSTICS message = MESSAGE_TEXT,
 		place = PG_EXCEPTION_CONTEXT;
+	place := regexp_replace(place, E'\n(SQL|PL/pgSQL).*', '');
 	RETURN format('%s %s (%s)', SQLSTATE, message,
-				  regexp_replace(place, E'\n.*', ''));
+				  replace(place, E'\n', '; '));
 END
 $$;
 
