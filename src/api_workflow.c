@@ -120,5 +120,5 @@ uaef_start_workflow_trigger(PG_FUNCTION_ARGS)
 				 errmsg("function \"%s\" was not called as a trigger",
 						"start_workflow_trigger")));
 	uaef_start_from_row((TriggerData *) fcinfo->context);
-	PG_RETURN_NULL();
+	return PointerGetDatum(NULL);
 }
