@@ -366,4 +366,11 @@ end_if_asked(UaefExecutorSlot *slot)
 {
 	if (ProcDiePending || pg_atomic_read_u32(&slot->end) != 0)
 		proc_exit(0);
+
+	/*
+	 * DROP DATABASE and others wait until every process has done this.  There
+	 * is nothing to cancel here.
+	 */
+	QueryCancelPending = false;
+	CHECK_FOR_INTERRUPTS();
 }
