@@ -1,9 +1,28 @@
+# uaef
+#
+#   make                build
+#   make install        into the server that PG_CONFIG names
+#   make installcheck   regression, isolation and TAP tests against that server
+#
+#   make test           every test in throw-away clusters; installs nothing
+#                       (ONLY="regress:setup,ledger tap:010_x" picks some)
+#   make test-long      the tests that take long: crashes, many executions
+#   make demo           a real workflow, from nothing to a verified ledger
+#   make psql           psql in a scratch cluster that is kept in ./scratch
+#   make psql-stop      end that cluster and delete it
+#   make bench          the measurements, as tables
+#   make lint, format   the rules of the house; apply the layout of the code
+#   make docs, dist     docs/reference.md; an archive of the committed tree
+#
+# The second group works on a fresh machine: test/bootstrap gets what is
+# missing before anything is built.
+
 EXTENSION   = uaef
 EXTVERSION := $(shell sed -n "s/^default_version *= *'\(.*\)'.*/\1/p" $(EXTENSION).control)
 INSTALL_SQL = sql/$(EXTENSION)--$(EXTVERSION).sql
 
 MODULE_big  = $(EXTENSION)
-OBJS        = $(patsubst %.c,%.o,$(wildcard src/*.c))
+OBJS        = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c)))
 PG_CFLAGS   = -std=gnu99 -Wall -Wextra -Wno-unused-parameter -Wno-sign-compare -Wno-missing-field-initializers
 SHLIB_LINK  = -lcurl -lcrypto
 
@@ -12,8 +31,72 @@ PARTS       = $(sort $(wildcard sql/[0-9][0-9]_*.sql))
 DATA        = $(wildcard sql/$(EXTENSION)--*--*.sql)
 DATA_built  = $(INSTALL_SQL)
 
+# Every file in its place is a test; setup makes the extension, so it is first.
+REGRESS     = setup $(filter-out setup,$(sort $(patsubst test/sql/%.sql,%,$(wildcard test/sql/*.sql))))
+REGRESS_OPTS = --inputdir=test
+ISOLATION   = $(sort $(patsubst test/specs/%.spec,%,$(wildcard test/specs/*.spec)))
+ISOLATION_OPTS = --inputdir=test --outputdir=. --load-extension=pgcrypto --load-extension=$(EXTENSION)
+TAP_TESTS   = 1
+PROVE_TESTS = test/t/*.pl
+EXTRA_CLEAN = tmp_install tmp_check log results output_iso dist
+
+all:
+
 PG_CONFIG ?= pg_config
-PGXS := $(shell $(PG_CONFIG) --pgxs)
+export PG_CONFIG
+
+.PHONY: test test-long demo psql psql-stop bench lint format docs dist
+test:
+	@test/bootstrap
+	@test/run $(ONLY)
+
+test-long:
+	@test/bootstrap
+	@test/run long
+
+demo:
+	@test/bootstrap
+	@test/demo/run
+
+psql:
+	@test/bootstrap
+	@test/cluster start
+	@test/cluster psql
+
+psql-stop:
+	@test/cluster stop
+
+bench:
+	@test/bootstrap
+	@test/bench/run
+
+lint:
+	@test/bootstrap lint
+	@test/lint/run
+
+format:
+	@test/bootstrap lint
+	@test/lint/typedefs
+	@test/lint/format --apply src/*.c src/*.h
+
+docs:
+	@test/bootstrap
+	@docs/generate
+
+META.json: META.json.in $(EXTENSION).control
+	sed 's/@VERSION@/$(EXTVERSION).0/' META.json.in > $@
+
+dist: META.json
+	mkdir -p dist
+	git archive --prefix=$(EXTENSION)-$(EXTVERSION).0/ -o dist/$(EXTENSION)-$(EXTVERSION).0.zip HEAD
+
+# pg_config may be there without PGXS, which is in the server's headers.
+PGXS := $(wildcard $(shell $(PG_CONFIG) --pgxs 2>/dev/null))
+ifneq ($(PGXS),)
+
+# Bitcode would let JIT inline our functions, which never helps calls that
+# read tables, and needs exactly the clang that the server was built with.
+override with_llvm = no
 include $(PGXS)
 
 # PGXS tracks no header dependencies; the tree is small, so rebuild it all.
@@ -21,3 +104,19 @@ $(OBJS): $(wildcard src/*.h)
 
 $(INSTALL_SQL): $(PARTS)
 	cat $^ > $@
+
+# For test/lint/run: what the sources see, without the server's own warnings.
+.PHONY: print-cflags
+print-cflags:
+	@echo $(PG_CFLAGS) -Wdeclaration-after-statement $(CPPFLAGS)
+
+else
+
+.PHONY: all install installcheck clean
+all install installcheck:
+	@echo "$(PG_CONFIG) names no PGXS: install the headers of the PostgreSQL server, or run test/bootstrap" >&2
+	@exit 1
+clean:
+	rm -rf $(OBJS) $(EXTENSION).so $(INSTALL_SQL) $(EXTRA_CLEAN)
+
+endif

@@ -150,3 +150,21 @@ CREATE TABLE uaef.human_approval_vote (
 );
 COMMENT ON TABLE uaef.human_approval_vote IS
 	'who decided what, bound to the digest of what was shown';
+
+-- The caller's rights never reach these tables; functions and views do.
+REVOKE ALL ON uaef.workflow_definition, uaef.workflow_execution,
+	uaef.workflow_start_key, uaef.task_execution, uaef.task_ready,
+	uaef.task_timer, uaef.human_approval, uaef.human_approval_vote FROM PUBLIC;
+REVOKE ALL ON SEQUENCE uaef.task_id FROM PUBLIC;
+
+SELECT pg_catalog.pg_extension_config_dump('uaef.workflow_definition', '');
+SELECT pg_catalog.pg_extension_config_dump('uaef.workflow_definition_definition_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('uaef.workflow_execution', '');
+SELECT pg_catalog.pg_extension_config_dump('uaef.workflow_start_key', '');
+SELECT pg_catalog.pg_extension_config_dump('uaef.task_execution', '');
+SELECT pg_catalog.pg_extension_config_dump('uaef.task_id', '');
+SELECT pg_catalog.pg_extension_config_dump('uaef.task_ready', '');
+SELECT pg_catalog.pg_extension_config_dump('uaef.task_timer', '');
+SELECT pg_catalog.pg_extension_config_dump('uaef.human_approval', '');
+SELECT pg_catalog.pg_extension_config_dump('uaef.human_approval_approval_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('uaef.human_approval_vote', '');

@@ -37,7 +37,7 @@ extern void uaef_amount_paths(const UaefAmount *amount,
 							  void (*visit) (const UaefPath *path, void *arg),
 							  void *arg);
 
-/* The currency of the result. */
+/* The currency of the result; NULL when only the data knows it. */
 extern const char *uaef_amount_currency(const UaefAmount *amount);
 
 /*

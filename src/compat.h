@@ -8,7 +8,9 @@
 #ifndef UAEF_COMPAT_H
 #define UAEF_COMPAT_H
 
+#include "catalog/pg_database.h"
 #include "storage/proc.h"
+#include "utils/acl.h"
 
 /* The number that a backend's slot has in shared memory, from 0. */
 #if PG_VERSION_NUM >= 170000
@@ -19,6 +21,33 @@
 
 #if PG_VERSION_NUM < 150000
 #define MarkGUCPrefixReserved(prefix)	EmitWarningsOnPlaceholders(prefix)
+#endif
+
+/* Shared memory is asked for in a hook of its own since 15. */
+#if PG_VERSION_NUM >= 150000
+#define UAEF_HAVE_SHMEM_REQUEST_HOOK
+#endif
+
+/* A background worker may connect as a role without LOGIN since 17. */
+#if PG_VERSION_NUM >= 170000
+#define UAEF_HAVE_NOLOGIN_WORKERS
+#define UAEF_EXECUTOR_CONNECT_FLAGS BGWORKER_BYPASS_ROLELOGINCHECK
+#else
+#define UAEF_EXECUTOR_CONNECT_FLAGS 0
+#endif
+
+/* Whether a role owns a database. */
+#if PG_VERSION_NUM >= 160000
+#define uaef_owns_database(database, role) \
+	object_ownercheck(DatabaseRelationId, database, role)
+#else
+#define uaef_owns_database(database, role) \
+	pg_database_ownercheck(database, role)
+#endif
+
+/* The mark of a database whose DROP DATABASE was cut off (minor releases). */
+#ifndef DATCONNLIMIT_INVALID_DB
+#define DATCONNLIMIT_INVALID_DB (-2)
 #endif
 
 #endif							/* UAEF_COMPAT_H */

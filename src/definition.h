@@ -121,7 +121,8 @@ typedef struct UaefExternalConfig
 struct UaefTaskDef
 {
 	int			no;				/* index in the definition's tasks */
-	char	   *id;
+	char	   *id;				/* a map's task has the map's */
+	char	   *description;	/* for people, or NULL */
 	UaefTaskType type;
 	UaefRetry	retry;
 	int64		timeout_ms;		/* of an attempt; 0: none */
@@ -152,7 +153,8 @@ typedef struct UaefEdge
 	int			from;
 	int			to;
 	char	   *on;				/* label, or NULL */
-	UaefCondition *when;		/* or NULL */
+	UaefCondition *when;		/* or NULL; with on, both must hold */
+	Jsonb	   *when_json;		/* as it was written, for graphs */
 } UaefEdge;
 
 typedef struct UaefDefinition
@@ -162,25 +164,30 @@ typedef struct UaefDefinition
 	int32		version;
 	int			n_tasks;
 	UaefTaskDef *tasks;
+	int		   *by_id;			/* task numbers in the order of their ids */
 	int			n_edges;
 	UaefEdge   *edges;
 	int			n_roots;		/* tasks without incoming edges */
 	int		   *roots;
-	UaefTemplate *output;		/* NULL: outputs of the tasks without successors */
+	UaefTemplate *output;		/* NULL: what the tasks at the end gave */
 	Jsonb	   *context;		/* ctx; NULL: {} */
 	bool		only_pure;		/* no task ever waits */
 } UaefDefinition;
 
 /*
  * Check and compile a document, in the current memory context.  Raises with
- * the id of the offending task or edge.  With plan_sql, each SQL task's text
- * is parsed and planned as the current user (not wanted when compiling a
- * stored definition again).
+ * the id of the offending task or edge.  With plan_sql, the definition is a new
+ * one: limits of size hold, each SQL task's text is parsed and planned as the
+ * current user, and the roles and connectors that it names must exist (not
+ * wanted when compiling a stored definition again).
  */
 extern UaefDefinition *uaef_definition_compile(const char *name, Jsonb *document,
 											   bool plan_sql);
 
-/* The stored definition of this id, compiled, from the backend's cache. */
+/*
+ * The stored definition of this id, compiled, from the backend's cache.  It
+ * stays where it is until the transaction ends.  Raises UA302.
+ */
 extern const UaefDefinition *uaef_definition_get(int32 definition_id);
 
 /*
@@ -189,10 +196,21 @@ extern const UaefDefinition *uaef_definition_get(int32 definition_id);
  */
 extern int32 uaef_definition_find(const char *name, int32 version);
 
+/*
+ * Store a definition as a new version of the workflow, or find that the
+ * newest version is this definition; returns the version.  description may be
+ * NULL.  Checks as uaef_definition_compile(), with the rights of the current
+ * user.  Definitions of one name wait for each other until their transactions
+ * end.
+ */
+extern int32 uaef_definition_create(const char *name, Jsonb *document,
+									const char *description);
+
 /* The number of a task by its id, or -1. */
 extern int	uaef_definition_task_no(const UaefDefinition *definition,
 									const char *id, int len);
 
+/* "parallel" covers map. */
 extern const char *uaef_task_type_name(UaefTaskType type);
 
 /* "30s", "5min", "2d", "PT1H": any interval, to ms; raises for anything else. */

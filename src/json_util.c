@@ -124,6 +124,22 @@ uaef_json_texts(UaefJson *json, const char *key, char *const *values, int n)
 	(void) pushJsonbValue(&json->state, WJB_END_ARRAY, NULL);
 }
 
+void
+uaef_json_members(UaefJson *json, Jsonb *object)
+{
+	JsonbIterator *iterator;
+	JsonbIteratorToken token;
+	JsonbValue	value;
+
+	if (object == NULL)
+		return;
+	iterator = JsonbIteratorInit(&object->root);
+	/* Members come as a key and a whole value; only the outer braces go. */
+	while ((token = JsonbIteratorNext(&iterator, &value, true)) != WJB_DONE)
+		if (token == WJB_KEY || token == WJB_VALUE)
+			(void) pushJsonbValue(&json->state, token, &value);
+}
+
 Jsonb *
 uaef_json_end(UaefJson *json)
 {

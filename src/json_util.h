@@ -39,6 +39,8 @@ extern void uaef_json_time(UaefJson *json, const char *key, TimestampTz value);
 extern void uaef_json_jsonb(UaefJson *json, const char *key, Jsonb *value);
 extern void uaef_json_texts(UaefJson *json, const char *key,
 							char *const *values, int n);
+/* All members of another object, which may be NULL. */
+extern void uaef_json_members(UaefJson *json, Jsonb *object);
 extern Jsonb *uaef_json_end(UaefJson *json);
 
 /* {} */

@@ -8,9 +8,21 @@
 #ifndef UAEF_LEDGER_H
 #define UAEF_LEDGER_H
 
+#include "access/htup.h"
 #include "datatype/timestamp.h"
 #include "utils/jsonb.h"
+#include "utils/relcache.h"
 #include "utils/uuid.h"
+
+/*
+ * Classes of our advisory lock tags (the tag's last field).  SQL's advisory
+ * locks are of the classes 1 and 2, so nobody can take ours by accident.
+ */
+#define UAEF_LOCK_STREAM	3	/* by a hash of the stream */
+#define UAEF_LOCK_SEALER	4	/* one per database */
+
+/* The type of the event that describes a block. */
+#define UAEF_SEAL_EVENT "ledger_sealed"
 
 /* One event to append.  What is NULL or 0 is absent. */
 typedef struct UaefEvent
@@ -39,11 +51,30 @@ extern int64 uaef_ledger_append(UaefEvent *events, int n);
 extern void uaef_ledger_hold_stream(const pg_uuid_t *stream, bool fresh);
 
 /*
- * Seal what has been committed since the last block, at most max_events
- * events a block, as one block.  Returns its number, or 0 when there was
- * nothing to seal or another session is sealing.  Runs in its own short
- * transaction's snapshot; the caller must not have written in this transaction.
- * *more is set when events were left for a next block.
+ * Append one event for a caller of SQL, with its rights: checks the arguments
+ * and, when an execution is given, locks its row and requires its initiator's
+ * rights.  actor_id NULL is the current user.  Returns the event_id.
+ */
+extern int64 uaef_ledger_record(const UaefEvent *event);
+
+/* The identity of the ledger; valid until the extension's objects change. */
+extern const pg_uuid_t *uaef_ledger_id(void);
+
+/* The body of trigger ledger_chain: the row to insert, chained or checked. */
+extern HeapTuple uaef_ledger_chain_row(Relation rel, HeapTuple tuple);
+
+/*
+ * The body of trigger ledger_identity: makes way for the identity that a
+ * restore inserts.  Raises when the ledger has events already.
+ */
+extern void uaef_ledger_replace_identity(Relation rel);
+
+/*
+ * Seal what has been committed since the last block, in as many blocks of at
+ * most max_events events as it takes.  Returns the last one's number, or 0
+ * when there was nothing to seal or another session is sealing.  Raises when
+ * this transaction has written; the caller commits soon, for the lock of the
+ * sealer is held until then.  *more is always false: all is sealed at once.
  */
 extern int64 uaef_ledger_seal(int max_events, bool *more);
 

@@ -46,6 +46,16 @@ extern bool uaef_money_to_minor(const UaefRational *exact, const char *currency,
 								UaefRounding rounding, Numeric *minor,
 								UaefEvalError *error);
 
+/* The same for an amount that needs no rounding; a finer one is UA206. */
+extern bool uaef_money_exact_minor(Numeric amount, const char *currency,
+								   Numeric *minor, UaefEvalError *error);
+
+/*
+ * The integer nearest to num/den (den > 0) by a rounding mode.
+ */
+extern Numeric uaef_round_quotient(Numeric num, Numeric den,
+								   UaefRounding rounding);
+
 /* Minor units as an amount with the currency's digits: 1234 EUR -> 12.34. */
 extern Numeric uaef_money_from_minor(Numeric minor, const char *currency);
 

@@ -22,6 +22,13 @@ typedef struct UaefPath UaefPath;
  */
 extern UaefPath *uaef_path_compile(const char *text, int len, bool any_root);
 
+/*
+ * The same, but returns NULL for a path whose form is wrong, and says what is
+ * wrong in a sentence.
+ */
+extern UaefPath *uaef_path_parse(const char *text, int len, bool any_root,
+								 const char **problem);
+
 /* As it was written. */
 extern const char *uaef_path_text(const UaefPath *path);
 
@@ -41,6 +48,15 @@ extern bool uaef_path_get(const UaefPath *path, UaefScope *scope,
 /* The same, but missing is a failure (UA202). */
 extern bool uaef_path_require(const UaefPath *path, UaefScope *scope,
 							  JsonbValue *value, UaefEvalError *error);
+
+/*
+ * Look the path up below base, from its first step on, or from a later one.
+ */
+extern bool uaef_path_get_below(const UaefPath *path, int first_step,
+								const JsonbValue *base, JsonbValue *value);
+
+/* A document as a value; containers as jbvBinary that points into it. */
+extern void uaef_document_value(Jsonb *document, JsonbValue *value);
 
 /* "object", "array", "string", "number", "boolean", "null" */
 extern const char *uaef_value_type(const JsonbValue *value);

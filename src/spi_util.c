@@ -3,21 +3,23 @@
  * spi_util.c
  *	  Checked SPI: saved plans, run or raise, read a column or raise.
  *
- * Memory: between begin and end the current context is SPI's; what the
- * readers return by reference is copied to the context that was current at
- * uaef_spi_begin().
+ * Memory: uaef_spi_begin() leaves SPI's context current, which goes away at
+ * the end; a caller may switch to one that stays, and uaef_spi_run() leaves
+ * that as it is.  What the readers return by reference is copied to the context
+ * that was current at uaef_spi_begin().
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
-#include "catalog/pg_type_d.h"
+#include "optimizer/cost.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 
 #include "spi_util.h"
 
+static int	execute_by_key(SPIPlanPtr plan, Datum *args, const char *nulls);
 static Datum required_value(uint64 row, int column);
 
 /*
@@ -41,6 +43,7 @@ uaef_spi_end(UaefCaller caller)
 uint64
 uaef_spi_run(UaefQuery *query, Datum *args, const char *nulls)
 {
+	MemoryContext context = CurrentMemoryContext;
 	int			rc;
 
 	if (query->plan == NULL)
@@ -53,12 +56,46 @@ uaef_spi_run(UaefQuery *query, Datum *args, const char *nulls)
 		query->plan = plan;
 	}
 
-	rc = SPI_execute_plan(query->plan, args, nulls, false, 0);
+	rc = execute_by_key(query->plan, args, nulls);
+	MemoryContextSwitchTo(context);
 	if (rc < 0)
 		elog(ERROR, "unexpected SPI result %s for \"%s\"",
 			 SPI_result_code_string(rc), query->sql);
 
 	return SPI_processed;
+}
+
+/*
+ * Run a plan with only those methods allowed that look rows up by their keys.
+ *
+ * All our statements find rows by index.  A plan that is made while a table is
+ * still tiny would otherwise scan it, or hash it, and the backend would keep
+ * that plan while the table grows.
+ */
+static int
+execute_by_key(SPIPlanPtr plan, Datum *args, const char *nulls)
+{
+	bool		seqscan = enable_seqscan;
+	bool		hashjoin = enable_hashjoin;
+	bool		mergejoin = enable_mergejoin;
+	volatile int rc = 0;
+
+	PG_TRY();
+	{
+		enable_seqscan = false;
+		enable_hashjoin = false;
+		enable_mergejoin = false;
+		rc = SPI_execute_plan(plan, args, nulls, false, 0);
+	}
+	PG_FINALLY();
+	{
+		enable_seqscan = seqscan;
+		enable_hashjoin = hashjoin;
+		enable_mergejoin = mergejoin;
+	}
+	PG_END_TRY();
+
+	return rc;
 }
 
 Datum

@@ -27,6 +27,9 @@ typedef enum UaefEncoding
 /* Compile a document; raises UA222 naming the place of a bad path. */
 extern UaefTemplate *uaef_template_compile(Jsonb *document);
 
+/* The same, with paths of any first name. */
+extern UaefTemplate *uaef_template_compile_any_root(Jsonb *document);
+
 /* The same for one string, which is what URLs and headers are. */
 extern UaefTemplate *uaef_template_compile_text(const char *text);
 

@@ -11,13 +11,26 @@
 #include "miscadmin.h"
 
 #include "guc.h"
+#include "launcher.h"
+#include "shmem.h"
+#include "wake.h"
+#include "worker_hook.h"
 
 PG_MODULE_MAGIC;
 
 void		_PG_init(void);
 
+/*
+ * pg_upgrade moves our tables; nothing of ours may run meanwhile.
+ */
 void
 _PG_init(void)
 {
 	uaef_guc_init();
+	if (IsBinaryUpgrade)
+		return;
+	uaef_shmem_init();
+	uaef_wake_init();
+	uaef_worker_hook_init();
+	uaef_launcher_init();
 }

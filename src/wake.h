@@ -5,9 +5,10 @@
  *
  * Nothing polls and nothing is NOTIFYed: the one commit callback of a backend
  * looks at what the transaction asked for and sets latches through shared
- * memory (shmem.h).  A rollback wakes nobody; a prepared transaction wakes the
- * worker when it is committed, as far as the same session commits it, and
- * otherwise the worker's next wake-up finds the rows.
+ * memory (shmem.h).  A rollback wakes nobody.  A request that was made in a
+ * subtransaction that rolled back may wake for nothing.  PREPARE TRANSACTION
+ * forgets the requests; COMMIT PREPARED then wakes for every reason (by the
+ * utility hook of worker_hook.c, in a session that has loaded the library).
  *
  *-------------------------------------------------------------------------
  */
@@ -21,20 +22,38 @@
 #define UAEF_WAKE_TIMERS	0x02	/* a timer that may be the next one due */
 #define UAEF_WAKE_HTTP		0x04	/* deliveries to send */
 #define UAEF_WAKE_CONTROL	0x08	/* settings, DROP EXTENSION: look around */
+#define UAEF_WAKE_EXECUTORS 0x10	/* SQL tasks that no idle executor takes */
+#define UAEF_WAKE_WORK		0x17	/* all but CONTROL */
+
+/* From _PG_init: register the commit callback. */
+extern void uaef_wake_init(void);
 
 /* At commit, wake this database's worker for these reasons. */
 extern void uaef_wake_worker_on_commit(int reasons);
 
-/* At commit, wake an executor of this role, or have one started. */
+/*
+ * At commit, wake an executor of this role, or have one started.  Each call
+ * stands for one task that became ready.
+ */
 extern void uaef_wake_executor_on_commit(Oid role);
 
 /* At commit, wake whoever waits for this execution to end. */
 extern void uaef_wake_waiters_on_commit(const pg_uuid_t *execution_id);
 
+/* At commit, look for work of every kind in this database. */
+extern void uaef_wake_all_on_commit(void);
+
+/* At once, wake a database's worker; the launcher, if it has none. */
+extern void uaef_wake_worker(Oid database, int reasons);
+
+/* At once, wake up to n more executors of a role of this database. */
+extern void uaef_wake_executors(Oid role, int n);
+
 /*
  * Wait until an execution may have ended, at most timeout_ms; returns early
  * on any doubt, so the caller looks again and loops.  Register first, look at
- * the execution, then wait, so that no end is missed.
+ * the execution, then wait, so that no end is missed.  The end of the
+ * transaction unregisters too.
  */
 extern void uaef_wait_register(const pg_uuid_t *execution_id);
 extern void uaef_wait(long timeout_ms);

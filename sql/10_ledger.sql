@@ -1,0 +1,265 @@
+------------------------------------------------------------------------
+-- Ledger: chained events
+------------------------------------------------------------------------
+
+CREATE TABLE uaef.ledger (
+	ledger_id	uuid NOT NULL,
+	created_at	timestamptz NOT NULL
+);
+COMMENT ON TABLE uaef.ledger IS
+	'the identity of this database''s ledger: one row, part of every hash';
+COMMENT ON COLUMN uaef.ledger.ledger_id IS 'a random UUID, hashed into every event';
+COMMENT ON COLUMN uaef.ledger.created_at IS 'when the ledger was made';
+
+INSERT INTO uaef.ledger VALUES (pg_catalog.gen_random_uuid(), pg_catalog.now());
+
+-- The order of the columns is known to the library (event_hash.h).
+CREATE TABLE uaef.ledger_event (
+	event_id		bigint NOT NULL,
+	stream			uuid NOT NULL,
+	stream_seq		bigint NOT NULL,
+	tx				xid8 NOT NULL,
+	recorded_at		timestamptz NOT NULL,
+	event_type		text NOT NULL,
+	actor_type		text,
+	actor_id		text,
+	session_role	text NOT NULL,
+	effective_role	text,
+	task_id			bigint,
+	agent_id		text,
+	payload			jsonb,
+	salt			bytea,
+	payload_hash	bytea,
+	prev_hash		bytea NOT NULL,
+	event_hash		bytea NOT NULL,
+	PRIMARY KEY (stream, stream_seq)
+);
+COMMENT ON TABLE uaef.ledger_event IS
+	'events: append-only, each chained to the one before it in its stream';
+COMMENT ON COLUMN uaef.ledger_event.event_id IS
+	'number of the event, rising with time; numbers may be missing';
+COMMENT ON COLUMN uaef.ledger_event.stream IS
+	'the chain that the event belongs to: an execution''s id, or a stream of a backend';
+COMMENT ON COLUMN uaef.ledger_event.stream_seq IS
+	'place in the stream, from 1, without gaps';
+COMMENT ON COLUMN uaef.ledger_event.tx IS
+	'top-level transaction that recorded the event';
+COMMENT ON COLUMN uaef.ledger_event.recorded_at IS
+	'wall clock when it was recorded; never falls within a stream';
+COMMENT ON COLUMN uaef.ledger_event.event_type IS 'what happened, a lower-case word';
+COMMENT ON COLUMN uaef.ledger_event.actor_type IS
+	'kind of who did it: user, agent, worker or system';
+COMMENT ON COLUMN uaef.ledger_event.actor_id IS
+	'who did it, as the recording function was told';
+COMMENT ON COLUMN uaef.ledger_event.session_role IS
+	'role that was connected, taken from the session';
+COMMENT ON COLUMN uaef.ledger_event.effective_role IS
+	'role that SET ROLE had chosen; null when it was the connected one';
+COMMENT ON COLUMN uaef.ledger_event.task_id IS 'task that the event is about';
+COMMENT ON COLUMN uaef.ledger_event.agent_id IS 'agent that the event is about';
+COMMENT ON COLUMN uaef.ledger_event.payload IS 'what the event says';
+COMMENT ON COLUMN uaef.ledger_event.salt IS
+	'32 random bytes that keep payload_hash from giving the payload away';
+COMMENT ON COLUMN uaef.ledger_event.payload_hash IS
+	'SHA-256 over salt and canonical payload';
+COMMENT ON COLUMN uaef.ledger_event.prev_hash IS
+	'event_hash of the event before it in the stream';
+COMMENT ON COLUMN uaef.ledger_event.event_hash IS
+	'SHA-256 over the event, without payload and salt; leaf of the tree';
+
+CREATE UNIQUE INDEX ledger_event_event_id ON uaef.ledger_event (event_id);
+CREATE INDEX ledger_event_tx ON uaef.ledger_event (tx);
+
+-- Not cached: numbers drawn under a stream's lock must rise.
+CREATE SEQUENCE uaef.ledger_event_id CACHE 1 OWNED BY uaef.ledger_event.event_id;
+COMMENT ON SEQUENCE uaef.ledger_event_id IS 'numbers of events';
+
+-- No SET search_path: it looks nothing up by an unqualified name, and the
+-- setting would cost a tenth of an append.
+CREATE FUNCTION uaef.ledger_chain() RETURNS trigger
+AS 'MODULE_PATHNAME', 'uaef_ledger_chain'
+LANGUAGE C;
+COMMENT ON FUNCTION uaef.ledger_chain() IS
+	'trigger: makes an inserted row the next event of its stream';
+
+CREATE FUNCTION uaef.ledger_guard() RETURNS trigger
+AS 'MODULE_PATHNAME', 'uaef_ledger_guard'
+LANGUAGE C SET search_path = pg_catalog, pg_temp;
+COMMENT ON FUNCTION uaef.ledger_guard() IS
+	'trigger: refuses to change what is append-only';
+
+CREATE FUNCTION uaef.ledger_identity() RETURNS trigger
+AS 'MODULE_PATHNAME', 'uaef_ledger_identity'
+LANGUAGE C SET search_path = pg_catalog, pg_temp;
+COMMENT ON FUNCTION uaef.ledger_identity() IS
+	'trigger: lets a restored identity replace that of a ledger without events';
+
+CREATE TRIGGER ledger_identity
+	BEFORE INSERT ON uaef.ledger
+	FOR EACH ROW EXECUTE FUNCTION uaef.ledger_identity();
+CREATE TRIGGER ledger_guard
+	BEFORE UPDATE OR DELETE OR TRUNCATE ON uaef.ledger
+	FOR EACH STATEMENT EXECUTE FUNCTION uaef.ledger_guard();
+ALTER TABLE uaef.ledger ENABLE ALWAYS TRIGGER ledger_identity;
+ALTER TABLE uaef.ledger ENABLE ALWAYS TRIGGER ledger_guard;
+
+CREATE TRIGGER ledger_chain
+	BEFORE INSERT ON uaef.ledger_event
+	FOR EACH ROW EXECUTE FUNCTION uaef.ledger_chain();
+CREATE TRIGGER ledger_guard
+	BEFORE UPDATE OR DELETE OR TRUNCATE ON uaef.ledger_event
+	FOR EACH STATEMENT EXECUTE FUNCTION uaef.ledger_guard();
+ALTER TABLE uaef.ledger_event ENABLE ALWAYS TRIGGER ledger_chain;
+ALTER TABLE uaef.ledger_event ENABLE ALWAYS TRIGGER ledger_guard;
+
+------------------------------------------------------------------------
+-- Ledger: sealed blocks
+------------------------------------------------------------------------
+
+-- The order of the columns is known to the library (ledger_block.h).
+CREATE TABLE uaef.ledger_block (
+	block_no		bigint PRIMARY KEY,
+	first_leaf		bigint NOT NULL,
+	leaf_count		bigint NOT NULL,
+	tree_size		bigint NOT NULL,
+	tree_root		bytea NOT NULL,
+	prev_block_hash	bytea NOT NULL,
+	block_hash		bytea NOT NULL,
+	event_ids		bigint[] NOT NULL,
+	frontier		bytea NOT NULL,
+	snapshot		pg_snapshot NOT NULL,
+	incarnation		text NOT NULL,
+	foreign_event_id bigint NOT NULL,
+	sealed_at		timestamptz NOT NULL
+);
+COMMENT ON TABLE uaef.ledger_block IS
+	'blocks: events that were sealed together, under a root of the tree over all sealed events';
+COMMENT ON COLUMN uaef.ledger_block.block_no IS 'number of the block, from 1, without gaps';
+COMMENT ON COLUMN uaef.ledger_block.first_leaf IS 'index of its first event in the tree, from 0';
+COMMENT ON COLUMN uaef.ledger_block.leaf_count IS 'number of its events';
+COMMENT ON COLUMN uaef.ledger_block.tree_size IS 'number of events in the tree, up to and with this block';
+COMMENT ON COLUMN uaef.ledger_block.tree_root IS 'RFC 6962 root of the tree of that size';
+COMMENT ON COLUMN uaef.ledger_block.prev_block_hash IS 'block_hash of the block before';
+COMMENT ON COLUMN uaef.ledger_block.block_hash IS 'SHA-256 over the header of the block';
+COMMENT ON COLUMN uaef.ledger_block.event_ids IS 'its events, in the order of the tree''s leaves';
+COMMENT ON COLUMN uaef.ledger_block.frontier IS
+	'roots of the perfect subtrees that the tree of that size is made of, largest first, 32 bytes each';
+COMMENT ON COLUMN uaef.ledger_block.snapshot IS
+	'what the sealer saw: the next block takes what this snapshot does not see';
+COMMENT ON COLUMN uaef.ledger_block.incarnation IS
+	'system identifier and database, within which transaction ids are comparable';
+COMMENT ON COLUMN uaef.ledger_block.foreign_event_id IS
+	'events up to this number came from another incarnation; 0 if none did';
+COMMENT ON COLUMN uaef.ledger_block.sealed_at IS 'wall clock of the sealing; never falls';
+
+CREATE TRIGGER ledger_guard
+	BEFORE UPDATE OR DELETE OR TRUNCATE ON uaef.ledger_block
+	FOR EACH STATEMENT EXECUTE FUNCTION uaef.ledger_guard();
+ALTER TABLE uaef.ledger_block ENABLE ALWAYS TRIGGER ledger_guard;
+
+-- Events that the last block's snapshot did not see, as the sealer finds them.
+CREATE VIEW uaef.ledger_unsealed AS
+SELECT e.event_id, e.stream, e.stream_seq, e.event_type, e.recorded_at
+FROM (SELECT snapshot, foreign_event_id
+	  FROM uaef.ledger_block ORDER BY block_no DESC LIMIT 1) AS b
+	JOIN uaef.ledger_event AS e ON e.event_id > b.foreign_event_id
+		AND e.tx >= pg_catalog.pg_snapshot_xmin(b.snapshot)
+		AND NOT pg_catalog.pg_visible_in_snapshot(e.tx, b.snapshot)
+UNION ALL
+SELECT e.event_id, e.stream, e.stream_seq, e.event_type, e.recorded_at
+FROM uaef.ledger_event AS e
+WHERE NOT EXISTS (SELECT FROM uaef.ledger_block);
+COMMENT ON VIEW uaef.ledger_unsealed IS 'events that wait for a block';
+
+CREATE VIEW uaef.ledger_status AS
+SELECT l.ledger_id,
+	(SELECT count(*) FROM uaef.ledger_event) AS events,
+	coalesce(b.tree_size, 0) AS sealed,
+	u.unsealed,
+	coalesce(b.block_no, 0) AS blocks,
+	pg_catalog.encode(b.tree_root, 'hex') AS root,
+	b.sealed_at,
+	pg_catalog.clock_timestamp() - u.oldest AS oldest_unsealed_age
+FROM uaef.ledger AS l
+	LEFT JOIN (SELECT * FROM uaef.ledger_block
+			   ORDER BY block_no DESC LIMIT 1) AS b ON true
+	CROSS JOIN (SELECT count(*) AS unsealed, min(recorded_at) AS oldest
+				FROM uaef.ledger_unsealed) AS u;
+COMMENT ON VIEW uaef.ledger_status IS
+	'the ledger in one row: numbers of events and blocks, the last root (hex), how far sealing lags';
+
+--
+-- Functions
+--
+CREATE FUNCTION uaef.canonical_json(value jsonb) RETURNS text
+AS 'MODULE_PATHNAME', 'uaef_canonical_json'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp;
+COMMENT ON FUNCTION uaef.canonical_json(jsonb) IS
+	'the text that is hashed for a jsonb value: RFC 8785, with exact decimals where a double would lose digits';
+
+CREATE FUNCTION uaef.record_event(event_type text, payload jsonb DEFAULT '{}',
+	execution_id uuid DEFAULT NULL, actor_type text DEFAULT 'user',
+	actor_id text DEFAULT NULL, task_id bigint DEFAULT NULL,
+	agent_id text DEFAULT NULL) RETURNS bigint
+AS 'MODULE_PATHNAME', 'uaef_record_event'
+LANGUAGE C VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp;
+COMMENT ON FUNCTION uaef.record_event(text, jsonb, uuid, text, text, bigint, text) IS
+	'append an event to the ledger, in an execution''s stream if one is given; returns its number';
+
+CREATE FUNCTION uaef.seal_ledger() RETURNS bigint
+AS 'MODULE_PATHNAME', 'uaef_seal_ledger'
+LANGUAGE C VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp;
+COMMENT ON FUNCTION uaef.seal_ledger() IS
+	'seal the committed events into blocks; returns the last block''s number, or null when there was nothing to seal or another session is sealing';
+
+CREATE FUNCTION uaef.hash_event(event_id bigint) RETURNS bytea
+AS 'MODULE_PATHNAME', 'uaef_hash_event'
+LANGUAGE C STABLE STRICT PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp;
+COMMENT ON FUNCTION uaef.hash_event(bigint) IS
+	'the hash of an event, computed from its row';
+
+CREATE FUNCTION uaef.verify_ledger(from_block bigint DEFAULT 1,
+	trusted_hash bytea DEFAULT NULL)
+	RETURNS TABLE (severity text, code text, stream uuid, stream_seq bigint,
+				   event_id bigint, block_no bigint, detail text)
+AS 'MODULE_PATHNAME', 'uaef_verify_ledger_sql'
+LANGUAGE C VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp;
+COMMENT ON FUNCTION uaef.verify_ledger(bigint, bytea) IS
+	'problems of the ledger, none if it is consistent with itself (which is not proof that nobody rewrote it: compare a block_hash that was kept elsewhere); from a block on if one is given, following the block with the trusted hash';
+
+CREATE FUNCTION uaef.verify_block(block_no bigint)
+	RETURNS TABLE (severity text, code text, stream uuid, stream_seq bigint,
+				   event_id bigint, block_no bigint, detail text)
+AS 'MODULE_PATHNAME', 'uaef_verify_block_sql'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp;
+COMMENT ON FUNCTION uaef.verify_block(bigint) IS
+	'problems of a block and its events, none if it is consistent with itself and the block before';
+
+CREATE FUNCTION uaef.verify_event(event_id bigint)
+	RETURNS TABLE (severity text, code text, stream uuid, stream_seq bigint,
+				   event_id bigint, block_no bigint, detail text)
+AS 'MODULE_PATHNAME', 'uaef_verify_event_sql'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp;
+COMMENT ON FUNCTION uaef.verify_event(bigint) IS
+	'problems of an event, none if it is consistent with itself and the event before it in its stream';
+
+REVOKE ALL ON TABLE uaef.ledger, uaef.ledger_event, uaef.ledger_block,
+	uaef.ledger_unsealed, uaef.ledger_status FROM PUBLIC;
+REVOKE ALL ON SEQUENCE uaef.ledger_event_id FROM PUBLIC;
+REVOKE ALL ON FUNCTION
+	uaef.ledger_chain(),
+	uaef.ledger_guard(),
+	uaef.ledger_identity(),
+	uaef.canonical_json(jsonb),
+	uaef.record_event(text, jsonb, uuid, text, text, bigint, text),
+	uaef.seal_ledger(),
+	uaef.hash_event(bigint),
+	uaef.verify_ledger(bigint, bytea),
+	uaef.verify_block(bigint),
+	uaef.verify_event(bigint)
+	FROM PUBLIC;
+
+SELECT pg_catalog.pg_extension_config_dump('uaef.ledger', '');
+SELECT pg_catalog.pg_extension_config_dump('uaef.ledger_event', '');
+SELECT pg_catalog.pg_extension_config_dump('uaef.ledger_event_id', '');
+SELECT pg_catalog.pg_extension_config_dump('uaef.ledger_block', '');

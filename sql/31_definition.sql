@@ -1,0 +1,56 @@
+------------------------------------------------------------------------
+-- Workflow definitions: create, look at, draw
+------------------------------------------------------------------------
+
+--
+-- create_workflow()
+--
+CREATE FUNCTION uaef.create_workflow(
+	name text,
+	definition jsonb,
+	description text DEFAULT NULL)
+RETURNS integer
+AS 'MODULE_PATHNAME', 'uaef_create_workflow'
+LANGUAGE C VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp;
+COMMENT ON FUNCTION uaef.create_workflow(text, jsonb, text) IS
+	'check a workflow definition, store it as the newest version, and return its version; a definition equal to the newest version is not stored again';
+REVOKE ALL ON FUNCTION uaef.create_workflow(text, jsonb, text) FROM PUBLIC;
+
+--
+-- workflow_graph()
+--
+CREATE FUNCTION uaef.workflow_graph(workflow text, format text DEFAULT 'text')
+RETURNS text
+AS 'MODULE_PATHNAME', 'uaef_workflow_graph'
+LANGUAGE C STABLE STRICT PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp;
+COMMENT ON FUNCTION uaef.workflow_graph(text, text) IS
+	'draw the newest version of a workflow as text, mermaid or dot';
+REVOKE ALL ON FUNCTION uaef.workflow_graph(text, text) FROM PUBLIC;
+
+CREATE FUNCTION uaef.workflow_graph(execution_id uuid, format text DEFAULT 'text')
+RETURNS text
+AS 'MODULE_PATHNAME', 'uaef_execution_graph'
+LANGUAGE C STABLE STRICT PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp;
+COMMENT ON FUNCTION uaef.workflow_graph(uuid, text) IS
+	'draw an execution as text, mermaid or dot, with the status of each task';
+REVOKE ALL ON FUNCTION uaef.workflow_graph(uuid, text) FROM PUBLIC;
+
+--
+-- workflow
+--
+CREATE VIEW uaef.workflow AS
+	SELECT DISTINCT ON (name)
+		name,
+		version,
+		jsonb_array_length(definition->'tasks') AS tasks,
+		description,
+		created_by,
+		created_at
+	FROM uaef.workflow_definition
+	ORDER BY name, version DESC;
+COMMENT ON VIEW uaef.workflow IS
+	'workflows: the newest version of each, and its number of tasks';
+REVOKE ALL ON uaef.workflow FROM PUBLIC;

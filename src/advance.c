@@ -1,0 +1,790 @@
+/*-------------------------------------------------------------------------
+ *
+ * advance.c
+ *	  What follows from what: tasks that begin, end, and set others free.
+ *
+ * A task that ends resolves its outgoing edges, as live or as dead.  A task
+ * whose incoming edges let it begin is put on its execution's ready list;
+ * drain() begins what is on the list until it is empty, so that a long chain
+ * of pure tasks needs no recursion.  When no task is open the execution ends.
+ *
+ * Nothing here writes a table, but for the requests that leave the engine (a
+ * delivery, an approval): the step is written later, at once.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+#include "utils/resowner.h"
+#include "utils/timestamp.h"
+
+#include "advance.h"
+#include "approval.h"
+#include "delivery_queue.h"
+#include "digest.h"
+#include "errcodes.h"
+#include "failure.h"
+#include "map_task.h"
+#include "task_request.h"
+
+static void drain(UaefExecution *execution);
+static void begin_task(UaefTask *task);
+static void begin_decision(UaefTask *task);
+static void begin_condition(UaefTask *task);
+static void begin_attempt(UaefTask *task);
+static void hand_out(UaefTask *task);
+static void hand_out_http(UaefTask *task);
+static void hand_out_wait(UaefTask *task);
+static void hand_out_approval(UaefTask *task);
+static void complete_task(UaefTask *task, Jsonb *output, const char *label);
+static void skip_task(UaefTask *task);
+static void resolve_edges(UaefTask *task, bool live, const char *label);
+static void resolve_edge(UaefExecution *execution, const UaefEdge *edge,
+						 bool live);
+static void finish(UaefExecution *execution);
+static void end_execution(UaefExecution *execution,
+						  UaefExecutionStatus status);
+
+/*
+ * Change a task's state; whatever the table of transitions does not name is a
+ * bug of ours.
+ */
+void
+uaef_task_become(UaefTask *task, UaefTaskStatus status)
+{
+	UaefExecution *execution = task->execution;
+
+	if (!uaef_task_may_become(task->status, status))
+		elog(ERROR, "task %lld cannot go from %s to %s",
+			 (long long) task->task_id, uaef_task_status_name(task->status),
+			 uaef_task_status_name(status));
+	task->status = status;
+	task->dirty = true;
+	if (uaef_task_ended(status))
+	{
+		task->completed_at = execution->step->now;
+		task->has_lease = false;
+		task->lease_expires_at = 0;
+		if (task->item == UAEF_NO_ITEM)
+			execution->open_tasks--;
+	}
+}
+
+static void
+become(UaefExecution *execution, UaefExecutionStatus status)
+{
+	if (!uaef_execution_may_become(execution->status, status))
+		ereport(ERROR,
+				(errcode(ERRCODE_UAEF_ILLEGAL_TRANSITION),
+				 errmsg("execution is %s and cannot become %s",
+						uaef_execution_status_name(execution->status),
+						uaef_execution_status_name(status))));
+	execution->status = status;
+	execution->dirty = true;
+}
+
+/*
+ * The members that all events of a task begin with.
+ */
+static void
+event_begin(UaefJson *json, UaefTask *task)
+{
+	uaef_json_begin(json);
+	uaef_json_text(json, "task", task->execution->def->tasks[task->no].id);
+	if (task->item != UAEF_NO_ITEM)
+		uaef_json_int(json, "item", task->item);
+	if (task->attempt > 0)
+		uaef_json_int(json, "attempt", task->attempt);
+}
+
+/*
+ * Begin a pending execution.  One that is paused before its time comes begins
+ * too, but its tasks are handed out only when it is resumed.
+ */
+void
+uaef_advance_start(UaefExecution *execution)
+{
+	if (execution->status != UAEF_EXECUTION_PAUSED)
+		become(execution, UAEF_EXECUTION_RUNNING);
+	execution->started_at = execution->step->now;
+	execution->dirty = true;
+	for (int i = 0; i < execution->def->n_roots; i++)
+		execution->ready = lappend(execution->ready,
+								   uaef_execution_task(execution,
+													   execution->def->roots[i]));
+	drain(execution);
+}
+
+void
+uaef_advance_complete(UaefTask *task, Jsonb *output, const char *label)
+{
+	complete_task(task, output, label);
+	drain(task->execution);
+}
+
+void
+uaef_advance_fail(UaefTask *task, const UaefFailure *failure)
+{
+	if (uaef_failure_retries(task, failure))
+		uaef_failure_schedule_retry(task, failure);
+	else
+		uaef_advance_fail_finally(task, failure);
+	drain(task->execution);
+}
+
+/*
+ * Begin what is ready, until nothing is, and see whether this was the end.
+ */
+static void
+drain(UaefExecution *execution)
+{
+	while (execution->ready != NIL &&
+		   !uaef_execution_ended(execution->status))
+	{
+		List	   *ready = execution->ready;
+		ListCell   *cell;
+
+		execution->ready = NIL;
+		foreach(cell, ready)
+		{
+			if (uaef_execution_ended(execution->status))
+				break;
+			begin_task(lfirst(cell));
+		}
+	}
+	if (execution->open_tasks == 0 &&
+		!uaef_execution_ended(execution->status))
+		finish(execution);
+}
+
+/*
+ * Begin a task all of whose conditions are met.
+ */
+static void
+begin_task(UaefTask *task)
+{
+	if (task->status != UAEF_TASK_PENDING)
+		return;
+
+	switch (task->def->type)
+	{
+		case UAEF_TASK_DECISION:
+			begin_decision(task);
+			break;
+		case UAEF_TASK_CONDITION:
+			begin_condition(task);
+			break;
+		case UAEF_TASK_PARALLEL:
+			if (task->def->config.parallel.over == NULL)
+				complete_task(task, uaef_json_empty(), NULL);
+			else
+				uaef_map_begin(task);
+			break;
+		default:
+			begin_attempt(task);
+	}
+}
+
+/*
+ * A failure of a task's own condition or template: never worth another try.
+ */
+static void
+fail_evaluation(UaefTask *task, const UaefEvalError *error)
+{
+	UaefFailure failure;
+
+	uaef_failure_from_eval(&failure, error);
+	uaef_advance_fail_finally(task, &failure);
+}
+
+static void
+begin_decision(UaefTask *task)
+{
+	const UaefDecisionConfig *config = &task->def->config.decision;
+	UaefEvalError error = {0};
+	UaefFailure failure = {0};
+	const char *label = config->default_label;
+	UaefJson	json;
+
+	for (int i = 0; i < config->n_cases; i++)
+	{
+		bool		met;
+
+		if (!uaef_condition_eval(config->cases[i].when, uaef_task_scope(task),
+								 &met, &error))
+		{
+			fail_evaluation(task, &error);
+			return;
+		}
+		if (met)
+		{
+			label = config->cases[i].label;
+			break;
+		}
+	}
+
+	if (label == NULL)
+	{
+		failure.code = "UA308";
+		failure.message = "no case of the decision applies, and it has no default";
+		uaef_advance_fail_finally(task, &failure);
+		return;
+	}
+	uaef_json_begin(&json);
+	uaef_json_text(&json, "decision", label);
+	complete_task(task, uaef_json_end(&json), label);
+}
+
+static void
+begin_condition(UaefTask *task)
+{
+	UaefEvalError error = {0};
+	bool		result;
+	UaefJson	json;
+
+	if (!uaef_condition_eval(task->def->config.condition.when,
+							 uaef_task_scope(task), &result, &error))
+	{
+		fail_evaluation(task, &error);
+		return;
+	}
+	uaef_json_begin(&json);
+	uaef_json_bool(&json, "result", result);
+	complete_task(task, uaef_json_end(&json), result ? "true" : "false");
+}
+
+/*
+ * Count an attempt, and let whoever runs such tasks have it.
+ */
+static void
+begin_attempt(UaefTask *task)
+{
+	task->attempt++;
+	task->worker = NULL;
+	task->has_lease = false;
+	task->lease_expires_at = 0;
+	task->started_at = 0;
+	uaef_task_become(task, UAEF_TASK_QUEUED);
+	task->queued_at = task->execution->step->now;
+	uaef_step_note(task, UAEF_NOTE_QUEUED);
+	hand_out(task);
+}
+
+void
+uaef_advance_dispatch_item(UaefTask *item)
+{
+	begin_attempt(item);
+}
+
+/*
+ * Give a queued task to whoever runs it; a paused execution keeps it.
+ */
+static void
+hand_out(UaefTask *task)
+{
+	UaefStep   *step = task->execution->step;
+
+	if (task->execution->status == UAEF_EXECUTION_PAUSED)
+		return;
+
+	switch (task->def->type)
+	{
+		case UAEF_TASK_SQL:
+		case UAEF_TASK_EXTERNAL:
+			step->ready = lappend(step->ready, task);
+			break;
+		case UAEF_TASK_HTTP:
+			hand_out_http(task);
+			break;
+		case UAEF_TASK_WAIT:
+			hand_out_wait(task);
+			break;
+		case UAEF_TASK_HUMAN_APPROVAL:
+			hand_out_approval(task);
+			break;
+		default:
+			elog(ERROR, "task type %s is not handed out",
+				 uaef_task_type_name(task->def->type));
+	}
+}
+
+void
+uaef_advance_dispatch(UaefTask *task)
+{
+	if (task->status == UAEF_TASK_QUEUED)
+		hand_out(task);
+	else
+		begin_attempt(task);
+	drain(task->execution);
+}
+
+void
+uaef_advance_requeue(UaefTask *task, const char *reason)
+{
+	UaefJson	json;
+
+	event_begin(&json, task);
+	uaef_json_text(&json, "reason", reason);
+	uaef_json_text(&json, "worker", task->worker);
+	uaef_step_event(task->execution, task, "task_lease_expired",
+					uaef_json_end(&json));
+	begin_attempt(task);
+}
+
+/*
+ * Queue a delivery.  What it refuses (an address that egress rules deny, say)
+ * is the task's failure, so it is caught, and whatever it has written is
+ * undone.  Returns the refusal, or NULL.
+ */
+static ErrorData *
+enqueue_delivery(const UaefDeliveryRequest *request)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	ErrorData  *volatile refusal = NULL;
+
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(context);
+	PG_TRY();
+	{
+		(void) uaef_delivery_enqueue(request);
+		ReleaseCurrentSubTransaction();
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(context);
+		refusal = CopyErrorData();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(context);
+	CurrentResourceOwner = owner;
+	return refusal;
+}
+
+static void
+hand_out_http(UaefTask *task)
+{
+	UaefDeliveryRequest request;
+	UaefEvalError error = {0};
+	ErrorData  *refusal;
+
+	if (!uaef_http_request(task, &request, &error))
+	{
+		fail_evaluation(task, &error);
+		return;
+	}
+	refusal = enqueue_delivery(&request);
+	if (refusal != NULL)
+	{
+		UaefFailure failure;
+
+		uaef_failure_from_error(&failure, refusal);
+		failure.transient = false;
+		uaef_advance_fail_finally(task, &failure);
+		return;
+	}
+	uaef_task_become(task, UAEF_TASK_RUNNING);
+	task->started_at = task->execution->step->now;
+}
+
+static void
+hand_out_wait(UaefTask *task)
+{
+	const UaefWaitConfig *config = &task->def->config.wait;
+	UaefExecution *execution = task->execution;
+	UaefEvalError error = {0};
+	TimestampTz due = execution->step->now + config->for_ms * 1000;
+
+	if (config->for_ms < 0 &&
+		!uaef_wait_until(config->until, uaef_task_scope(task), &due, &error))
+	{
+		fail_evaluation(task, &error);
+		return;
+	}
+	uaef_task_become(task, UAEF_TASK_RUNNING);
+	task->started_at = execution->step->now;
+	uaef_step_timer(execution, task, "wait", due);
+}
+
+static void
+hand_out_approval(UaefTask *task)
+{
+	UaefEvalError error = {0};
+
+	if (!uaef_approval_request(task, &error))
+	{
+		fail_evaluation(task, &error);
+		return;
+	}
+	uaef_task_become(task, UAEF_TASK_WAITING_INPUT);
+	task->started_at = task->execution->step->now;
+}
+
+/*
+ * The outcome of an approval is a label for the edges.  Where no edge has
+ * labels, anything but approval fails the task: silence never approves.
+ */
+void
+uaef_advance_approval(UaefTask *task, const char *outcome, Jsonb *output)
+{
+	bool		approved = strcmp(outcome, "approved") == 0;
+	UaefFailure failure = {0};
+
+	if (approved || task->def->has_labels)
+	{
+		complete_task(task, output, outcome);
+		drain(task->execution);
+		return;
+	}
+	failure.code = "UA310";
+	failure.message = psprintf("approval was %s", outcome);
+	uaef_advance_fail_finally(task, &failure);
+	drain(task->execution);
+}
+
+void
+uaef_advance_claimed(UaefTask *task, const char *worker,
+					 TimestampTz lease_expires_at)
+{
+	UaefExecution *execution = task->execution;
+	UaefJson	json;
+
+	uaef_task_become(task, UAEF_TASK_RUNNING);
+	task->worker = pstrdup(worker);
+	task->started_at = execution->step->now;
+	task->has_lease = true;
+	task->lease_expires_at = lease_expires_at;
+	if (!pg_strong_random(task->lease_token.data, UUID_LEN))
+		ereport(ERROR,
+				(errcode(ERRCODE_INTERNAL_ERROR),
+				 errmsg("could not generate random values")));
+	uaef_step_timer(execution, task, "lease", lease_expires_at);
+	if (task->def->timeout_ms > 0)
+		uaef_step_timer(execution, task, "timeout",
+						execution->step->now + task->def->timeout_ms * 1000);
+
+	event_begin(&json, task);
+	uaef_json_text(&json, "worker", worker);
+	uaef_json_time(&json, "lease_expires_at", lease_expires_at);
+	uaef_step_event(execution, task, "task_started", uaef_json_end(&json));
+}
+
+static void
+complete_task(UaefTask *task, Jsonb *output, const char *label)
+{
+	UaefExecution *execution = task->execution;
+	UaefJson	json;
+
+	event_begin(&json, task);
+	uaef_json_text(&json, "from", uaef_task_status_name(task->status));
+	uaef_json_text(&json, "label", label);
+	uaef_json_text(&json, "worker", task->worker);
+	if (output != NULL)
+		uaef_json_text(&json, "output_sha256", uaef_digest_hex(output));
+
+	task->output = output;
+	task->error = NULL;
+	if (task->started_at == 0)
+		task->started_at = execution->step->now;
+	uaef_task_become(task, UAEF_TASK_COMPLETED);
+	uaef_step_event(execution, task, "task_completed", uaef_json_end(&json));
+
+	if (task->item != UAEF_NO_ITEM)
+		uaef_map_item_ended(task);
+	else
+		resolve_edges(task, true, label);
+}
+
+/*
+ * The end of a map whose items are done.
+ */
+void
+uaef_advance_map_complete(UaefTask *map, Jsonb *output)
+{
+	complete_task(map, output, NULL);
+}
+
+/*
+ * A failure that no attempt follows on.
+ */
+void
+uaef_advance_fail_finally(UaefTask *task, const UaefFailure *failure)
+{
+	UaefExecution *execution = task->execution;
+	UaefJson	json;
+
+	task->error = uaef_failure_json(failure, NULL, task->attempt);
+	event_begin(&json, task);
+	uaef_json_text(&json, "from", uaef_task_status_name(task->status));
+	uaef_json_text(&json, "worker", task->worker);
+	uaef_json_jsonb(&json, "error", task->error);
+	uaef_task_become(task, UAEF_TASK_FAILED);
+	uaef_step_event(execution, task, "task_failed", uaef_json_end(&json));
+
+	if (task->item != UAEF_NO_ITEM)
+	{
+		uaef_map_item_failed(task, failure);
+		return;
+	}
+	switch (task->def->on_failure)
+	{
+		case UAEF_FAIL_EXECUTION:
+			execution->error =
+				uaef_failure_json(failure, execution->def->tasks[task->no].id,
+								  task->attempt);
+			end_execution(execution, UAEF_EXECUTION_FAILED);
+			break;
+		case UAEF_FAIL_CONTINUE:
+			uaef_json_begin(&json);
+			uaef_json_jsonb(&json, "error", task->error);
+			task->output = uaef_json_end(&json);
+			resolve_edges(task, true, NULL);
+			break;
+		case UAEF_FAIL_SKIP:
+			resolve_edges(task, false, NULL);
+			break;
+	}
+}
+
+static void
+skip_task(UaefTask *task)
+{
+	uaef_task_become(task, UAEF_TASK_SKIPPED);
+	uaef_step_note(task, UAEF_NOTE_SKIPPED);
+	resolve_edges(task, false, NULL);
+}
+
+/*
+ * Resolve a task's outgoing edges.  An edge is live when its source is, the
+ * label fits, and its condition is met.  A condition that cannot be evaluated
+ * fails the execution: which way it would have gone nobody knows.
+ */
+static void
+resolve_edges(UaefTask *task, bool live, const char *label)
+{
+	UaefExecution *execution = task->execution;
+
+	for (int i = 0; i < task->def->n_out; i++)
+	{
+		const UaefEdge *edge = &execution->def->edges[task->def->out[i]];
+		UaefEvalError error = {0};
+		bool		follows = live &&
+		(edge->on == NULL || (label != NULL && strcmp(edge->on, label) == 0));
+
+		if (uaef_execution_ended(execution->status))
+			return;
+		if (follows && edge->when != NULL &&
+			!uaef_condition_eval(edge->when, uaef_task_scope(task), &follows,
+								 &error))
+		{
+			UaefFailure failure;
+
+			uaef_failure_from_eval(&failure, &error);
+			execution->error =
+				uaef_failure_json(&failure, execution->def->tasks[task->no].id,
+								  task->attempt);
+			end_execution(execution, UAEF_EXECUTION_FAILED);
+			return;
+		}
+		resolve_edge(execution, edge, follows);
+	}
+}
+
+static void
+resolve_edge(UaefExecution *execution, const UaefEdge *edge, bool live)
+{
+	UaefTask   *task = uaef_execution_task(execution, edge->to);
+	const UaefTaskDef *def = task->def;
+	bool		all_known;
+
+	/* One that waits for some of its edges only may have begun long ago. */
+	if (task->status != UAEF_TASK_PENDING || task->attempt > 0)
+		return;
+
+	task->edges_resolved++;
+	if (live)
+		task->edges_live++;
+	task->dirty = true;
+
+	all_known = task->edges_resolved == def->n_in;
+	if (def->join > 0 ? task->edges_live == def->join && live
+		: all_known && task->edges_live > 0)
+		execution->ready = lappend(execution->ready, task);
+	else if (all_known && (def->join == 0 || task->edges_live < def->join))
+		skip_task(task);
+}
+
+/*
+ * The default output: those of the tasks that nothing follows on.
+ */
+static Jsonb *
+leaf_outputs(UaefExecution *execution)
+{
+	int		   *nos = palloc(sizeof(int) * execution->def->n_tasks);
+	int			n = 0;
+
+	for (int no = 0; no < execution->def->n_tasks; no++)
+		if (execution->def->tasks[no].n_out == 0)
+			nos[n++] = no;
+	return uaef_execution_outputs(execution, nos, n);
+}
+
+/*
+ * All tasks have ended: give the output, or fail for want of it.
+ */
+static void
+finish(UaefExecution *execution)
+{
+	UaefEvalError error = {0};
+	Jsonb	   *output;
+
+	if (execution->def->output == NULL)
+		output = leaf_outputs(execution);
+	else
+		output = uaef_template_fill(execution->def->output,
+									uaef_execution_scope(execution), &error);
+	if (output == NULL)
+	{
+		UaefFailure failure;
+
+		uaef_failure_from_eval(&failure, &error);
+		execution->error = uaef_failure_json(&failure, NULL, 0);
+		end_execution(execution, UAEF_EXECUTION_FAILED);
+		return;
+	}
+	execution->output = output;
+	end_execution(execution, UAEF_EXECUTION_COMPLETED);
+}
+
+/*
+ * Stop one task of an execution, or of a map, that ends without it.
+ */
+void
+uaef_advance_cancel_task(UaefTask *task)
+{
+	switch (task->status)
+	{
+		case UAEF_TASK_QUEUED:
+			if (task->stored)
+				(void) uaef_step_unready(task);
+			break;
+		case UAEF_TASK_RUNNING:
+			if (task->def->type == UAEF_TASK_HTTP)
+				uaef_delivery_cancel(&task->execution->id, task->task_id);
+			break;
+		case UAEF_TASK_WAITING_INPUT:
+			uaef_approval_cancel(task);
+			break;
+		default:
+			break;
+	}
+	uaef_task_become(task, UAEF_TASK_CANCELLED);
+	uaef_step_note(task, UAEF_NOTE_CANCELLED);
+}
+
+static void
+cancel_open_tasks(UaefExecution *execution)
+{
+	ListCell   *cell;
+
+	foreach(cell, uaef_execution_open_tasks(execution))
+		uaef_advance_cancel_task(lfirst(cell));
+	execution->ready = NIL;
+}
+
+/*
+ * Give an execution its final state and tell so.
+ */
+static void
+end_execution(UaefExecution *execution, UaefExecutionStatus status)
+{
+	UaefJson	json;
+
+	/* The event comes first, so that it is the one to name the tasks. */
+	uaef_json_begin(&json);
+	uaef_json_text(&json, "from",
+				   uaef_execution_status_name(execution->status));
+	uaef_json_jsonb(&json, "error", execution->error);
+	if (execution->output != NULL)
+		uaef_json_text(&json, "output_sha256",
+					   uaef_digest_hex(execution->output));
+	become(execution, status);
+	execution->completed_at = execution->step->now;
+	uaef_step_event(execution, NULL,
+					psprintf("workflow_%s", uaef_execution_status_name(status)),
+					uaef_json_end(&json));
+	if (execution->open_tasks > 0)
+		cancel_open_tasks(execution);
+	uaef_execution_scope(execution);
+}
+
+void
+uaef_advance_cancel(UaefExecution *execution, const char *reason)
+{
+	UaefJson	json;
+
+	uaef_json_begin(&json);
+	uaef_json_text(&json, "code", "cancelled");
+	uaef_json_text(&json, "message", reason);
+	execution->error = uaef_json_end(&json);
+	end_execution(execution, UAEF_EXECUTION_CANCELLED);
+}
+
+static void
+control_event(UaefExecution *execution, const char *type, const char *reason)
+{
+	UaefJson	json;
+
+	uaef_json_begin(&json);
+	uaef_json_text(&json, "reason", reason);
+	uaef_step_event(execution, NULL, type, uaef_json_end(&json));
+}
+
+/*
+ * Hold back what has not begun; what runs may end, but nothing follows.
+ */
+void
+uaef_advance_pause(UaefExecution *execution, const char *reason)
+{
+	ListCell   *cell;
+
+	become(execution, UAEF_EXECUTION_PAUSED);
+	control_event(execution, "workflow_paused", reason);
+	foreach(cell, uaef_execution_open_tasks(execution))
+	{
+		UaefTask   *task = lfirst(cell);
+
+		if (task->status == UAEF_TASK_QUEUED)
+			(void) uaef_step_unready(task);
+	}
+}
+
+void
+uaef_advance_resume(UaefExecution *execution, const char *reason)
+{
+	ListCell   *cell;
+
+	if (execution->status != UAEF_EXECUTION_PAUSED)
+		ereport(ERROR,
+				(errcode(ERRCODE_UAEF_ILLEGAL_TRANSITION),
+				 errmsg("execution is %s and cannot be resumed",
+						uaef_execution_status_name(execution->status)),
+				 errhint("Only a paused execution can be resumed.")));
+	become(execution, execution->started_at != 0 ?
+		   UAEF_EXECUTION_RUNNING : UAEF_EXECUTION_PENDING);
+	control_event(execution, "workflow_resumed", reason);
+	foreach(cell, uaef_execution_open_tasks(execution))
+	{
+		UaefTask   *task = lfirst(cell);
+
+		if (task->status == UAEF_TASK_QUEUED)
+			hand_out(task);
+	}
+	if (execution->started_at != 0)
+		drain(execution);
+}

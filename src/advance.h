@@ -1,0 +1,56 @@
+/*-------------------------------------------------------------------------
+ *
+ * advance.h
+ *	  What follows from what: tasks that begin, end, and set others free.
+ *
+ * Works on executions in memory (execution.h); only the engine includes this.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef UAEF_ADVANCE_H
+#define UAEF_ADVANCE_H
+
+#include "execution.h"
+
+/* Begin a pending execution: its tasks without incoming edges. */
+extern void uaef_advance_start(UaefExecution *execution);
+
+/*
+ * The end of a task's attempt.  label is what "on" of edges is compared with,
+ * or NULL.
+ */
+extern void uaef_advance_complete(UaefTask *task, Jsonb *output,
+								  const char *label);
+extern void uaef_advance_fail(UaefTask *task, const UaefFailure *failure);
+
+/* A failure that no attempt follows on. */
+extern void uaef_advance_fail_finally(UaefTask *task,
+									  const UaefFailure *failure);
+
+/* Change a task's state; an illegal change is a bug of ours. */
+extern void uaef_task_become(UaefTask *task, UaefTaskStatus status);
+
+/* For map_task.c: begin an item, end the map, stop an item. */
+extern void uaef_advance_dispatch_item(UaefTask *item);
+extern void uaef_advance_map_complete(UaefTask *map, Jsonb *output);
+extern void uaef_advance_cancel_task(UaefTask *task);
+
+/* Give a task that failed or was withheld to whoever runs it. */
+extern void uaef_advance_dispatch(UaefTask *task);
+
+/* Put a task whose worker was lost back into the ready set. */
+extern void uaef_advance_requeue(UaefTask *task, const char *reason);
+
+/* An outside worker has taken the task. */
+extern void uaef_advance_claimed(UaefTask *task, const char *worker,
+								 TimestampTz lease_expires_at);
+
+extern void uaef_advance_cancel(UaefExecution *execution, const char *reason);
+extern void uaef_advance_pause(UaefExecution *execution, const char *reason);
+extern void uaef_advance_resume(UaefExecution *execution, const char *reason);
+
+/* An approval's outcome: approved, rejected, or expired. */
+extern void uaef_advance_approval(UaefTask *task, const char *outcome,
+								  Jsonb *output);
+
+#endif							/* UAEF_ADVANCE_H */

@@ -1,0 +1,160 @@
+/*-------------------------------------------------------------------------
+ *
+ * allocate.c
+ *	  Splitting an amount into parts without losing a minor unit.
+ *
+ * Every part first gets its exact share cut down to a whole unit.  The units
+ * left over, fewer than there are parts with a share, are handed out one each.
+ *
+ * Locking: none.  Memory: results are palloc'd in the current context.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "allocate.h"
+#include "errcodes.h"
+#include "numeric_util.h"
+
+#define MAX_PARTS	10000
+
+/* A part in the order in which the units left over are handed out. */
+typedef struct Claim
+{
+	int			part;
+	Numeric		rest;
+} Claim;
+
+static int	compare_claims(const void *a, const void *b);
+static bool check_arguments(Numeric minor, const Numeric *weights, int n,
+							Numeric *sum, UaefEvalError *error);
+static int	order_claims(const Numeric *weights, const Numeric *rests, int n,
+						 UaefRemainder policy, Claim *claims);
+
+/* The larger remainder first; of equal ones the earlier part. */
+static int
+compare_claims(const void *a, const void *b)
+{
+	const Claim *left = a;
+	const Claim *right = b;
+	int			order = DatumGetInt32(DirectFunctionCall2(numeric_cmp,
+														  NumericGetDatum(right->rest),
+														  NumericGetDatum(left->rest)));
+
+	return order != 0 ? order : left->part - right->part;
+}
+
+/*
+ * uaef_remainder_by_name -- a policy for the units left over
+ *
+ * Raises UA221 for an unknown name.
+ */
+UaefRemainder
+uaef_remainder_by_name(const char *name)
+{
+	if (strcmp(name, "largest") == 0)
+		return UAEF_REMAINDER_LARGEST;
+	if (strcmp(name, "first") == 0)
+		return UAEF_REMAINDER_FIRST;
+	if (strcmp(name, "last") == 0)
+		return UAEF_REMAINDER_LAST;
+	ereport(ERROR,
+			(errcode(ERRCODE_UAEF_BAD_EXPRESSION),
+			 errmsg("unknown remainder policy \"%s\"", name),
+			 errhint("Use largest, first or last.")));
+}
+
+/* Check what is to be split and how; sums the weights up. */
+static bool
+check_arguments(Numeric minor, const Numeric *weights, int n, Numeric *sum,
+				UaefEvalError *error)
+{
+	if (numeric_is_nan(minor) || numeric_is_inf(minor))
+		return uaef_eval_fail(error, ERRCODE_UAEF_BAD_NUMBER, NULL, NULL,
+							  "NaN and Infinity cannot be split");
+	if (uaef_numeric_sign(minor) < 0)
+		return uaef_eval_fail(error, ERRCODE_UAEF_NEGATIVE_AMOUNT, NULL, NULL,
+							  "a negative amount cannot be split");
+	if (n < 1 || n > MAX_PARTS)
+		return uaef_eval_fail(error, ERRCODE_UAEF_BAD_SPLIT, NULL, NULL,
+							  "a split needs 1 to %d shares", MAX_PARTS);
+
+	*sum = int64_to_numeric(0);
+	for (int i = 0; i < n; i++)
+	{
+		if (numeric_is_nan(weights[i]) || numeric_is_inf(weights[i]) ||
+			uaef_numeric_sign(weights[i]) < 0)
+			return uaef_eval_fail(error, ERRCODE_UAEF_BAD_SPLIT, NULL, NULL,
+								  "share %d is not a number of at least 0",
+								  i + 1);
+		*sum = uaef_numeric_op(numeric_add, *sum, weights[i]);
+	}
+	if (uaef_numeric_sign(*sum) <= 0)
+		return uaef_eval_fail(error, ERRCODE_UAEF_BAD_SPLIT, NULL, NULL,
+							  "the shares sum up to 0");
+	return true;
+}
+
+/* Who gets a unit left over, in order; parts without a share never do. */
+static int
+order_claims(const Numeric *weights, const Numeric *rests, int n,
+			 UaefRemainder policy, Claim *claims)
+{
+	int			nclaims = 0;
+
+	for (int i = 0; i < n; i++)
+	{
+		int			part = policy == UAEF_REMAINDER_LAST ? n - 1 - i : i;
+
+		if (uaef_numeric_sign(weights[part]) > 0)
+		{
+			claims[nclaims].part = part;
+			claims[nclaims++].rest = rests[part];
+		}
+	}
+	if (policy == UAEF_REMAINDER_LARGEST)
+		qsort(claims, nclaims, sizeof(Claim), compare_claims);
+	return nclaims;
+}
+
+/*
+ * uaef_allocate -- split minor units by weights
+ *
+ * Fails with UA209 for weights that split nothing.
+ */
+bool
+uaef_allocate(Numeric minor, const Numeric *weights, int n,
+			  UaefRemainder policy, Numeric *parts, UaefEvalError *error)
+{
+	Numeric		one = int64_to_numeric(1);
+	Numeric		left = minor;
+	Numeric		sum = NULL;
+	Numeric    *rests;
+	Claim	   *claims;
+	int			nclaims;
+
+	if (!check_arguments(minor, weights, n, &sum, error))
+		return false;
+	rests = palloc(n * sizeof(Numeric));
+	claims = palloc(n * sizeof(Claim));
+	for (int i = 0; i < n; i++)
+	{
+		Numeric		share = uaef_numeric_op(numeric_mul, minor, weights[i]);
+
+		parts[i] = uaef_numeric_op(numeric_div_trunc, share, sum);
+		rests[i] = uaef_numeric_op(numeric_sub, share,
+							  uaef_numeric_op(numeric_mul, parts[i], sum));
+		left = uaef_numeric_op(numeric_sub, left, parts[i]);
+	}
+
+	nclaims = order_claims(weights, rests, n, policy, claims);
+	for (int i = 0; i < nclaims && uaef_numeric_sign(left) > 0; i++)
+	{
+		parts[claims[i].part] = uaef_numeric_op(numeric_add,
+										   parts[claims[i].part], one);
+		left = uaef_numeric_op(numeric_sub, left, one);
+	}
+	if (uaef_numeric_sign(left) != 0)
+		elog(ERROR, "a split did not add up");
+	return true;
+}

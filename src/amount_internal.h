@@ -1,0 +1,150 @@
+/*-------------------------------------------------------------------------
+ *
+ * amount_internal.h
+ *	  A compiled amount: what the amount_*.c files share.
+ *
+ * amount_parse.c makes a tree of nodes from the text, amount_check.c gives
+ * each node its type as it is made, amount_tiers.c compiles tier tables, and
+ * amount_eval.c computes.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef UAEF_AMOUNT_INTERNAL_H
+#define UAEF_AMOUNT_INTERNAL_H
+
+#include "amount.h"
+#include "fraction.h"
+
+#define UAEF_AMOUNT_MAX_DEPTH	64
+#define UAEF_AMOUNT_MAX_STEPS	10000
+
+typedef enum AmountType
+{
+	AMOUNT_BOOL,
+	AMOUNT_NUMBER,
+	AMOUNT_PERCENT,				/* when compiling; a number when evaluating */
+	AMOUNT_MONEY,
+	AMOUNT_TEXT,
+	AMOUNT_JSON,				/* what a path leads to: known when evaluating */
+	AMOUNT_LIST
+} AmountType;
+
+typedef struct AmountValue
+{
+	AmountType	type;
+	bool		boolean;
+	UaefFraction number;		/* of a number, percentage, or money */
+	char		currency[4];
+	JsonbValue	json;			/* of a text, and of what a path led to */
+} AmountValue;
+
+typedef enum AmountKind
+{
+	NODE_CONSTANT,
+	NODE_LIST,
+	NODE_PATH,
+	NODE_VARIABLE,
+	NODE_NEGATE,
+	NODE_ADD,
+	NODE_SUBTRACT,
+	NODE_MULTIPLY,
+	NODE_DIVIDE,
+	NODE_EQ,
+	NODE_NE,
+	NODE_LT,
+	NODE_LE,
+	NODE_GT,
+	NODE_GE,
+	NODE_IN,
+	NODE_AND,
+	NODE_OR,
+	NODE_NOT,
+	NODE_IF,
+	NODE_LET,
+	NODE_MIN,
+	NODE_MAX,
+	NODE_ABS,
+	NODE_CLAMP,
+	NODE_PCT,
+	NODE_PERCENT,
+	NODE_ROUND,
+	NODE_FLOOR,
+	NODE_CEIL,
+	NODE_NUMBER,
+	NODE_MONEY,
+	NODE_DEFAULT,
+	NODE_EXISTS,
+	NODE_DAYS_BETWEEN,
+	NODE_SUM_OF,
+	NODE_COUNT_OF,
+	NODE_MIN_OF,
+	NODE_MAX_OF,
+	NODE_ANY_OF,
+	NODE_ALL_OF
+} AmountKind;
+
+typedef struct AmountNode AmountNode;
+
+struct AmountNode
+{
+	AmountKind	kind;
+	int			position;		/* in the text, in bytes */
+	AmountType	type;
+	char		currency[4];	/* of money; "" when not known yet */
+	const char *name;			/* of a function, for messages */
+	int			nargs;
+	AmountNode **args;
+	AmountValue constant;
+	UaefPath   *path;			/* of a path; of a variable it may be NULL */
+	int			slot;			/* of a variable, a let, an aggregate */
+	int			max_items;		/* of an aggregate; 0: not given */
+	int			digits;			/* of rounding; -1: the minor unit */
+	UaefRounding rounding;
+};
+
+typedef struct AmountBand
+{
+	bool		is_last;		/* without an upper bound */
+	UaefFraction to;			/* included */
+	UaefFraction rate;
+} AmountBand;
+
+typedef struct AmountTiers
+{
+	bool		is_marginal;
+	int			nbands;
+	AmountBand *bands;
+	UaefFraction *min;			/* or NULL */
+	UaefFraction *max;			/* or NULL */
+} AmountTiers;
+
+struct UaefAmount
+{
+	AmountNode *root;			/* of tiers: what they are on */
+	char		currency[4];	/* "" when the data decides */
+	AmountTiers *tiers;			/* NULL: an expression */
+};
+
+/* Where an expression is wrong. */
+typedef struct AmountSource
+{
+	const char *text;
+	int			len;
+} AmountSource;
+
+/* Raise UA221 (or another code) with the position. */
+extern void uaef_amount_bad(const AmountSource *source, int position,
+							int sqlstate, const char *detail)
+			pg_attribute_noreturn();
+
+/* Give a node its type from those of its arguments, or raise. */
+extern void uaef_amount_check(const AmountSource *source, AmountNode *node);
+
+/* Parse and check a whole expression of any type. */
+extern AmountNode *uaef_amount_parse(const char *text, bool any_root);
+
+/* What a value of an expression's type needs to be money; raises. */
+extern void uaef_amount_check_result(const char *text, const AmountNode *root,
+									 const char *currency);
+
+#endif							/* UAEF_AMOUNT_INTERNAL_H */

@@ -1,0 +1,311 @@
+/*-------------------------------------------------------------------------
+ *
+ * api_rules.c
+ *	  SQL entry points of the rules: conditions, templates, amounts, splits.
+ *
+ * A compiled program is kept with the call site (fn_extra) and used again as
+ * long as its source has the same bytes, so that a query over many rows
+ * compiles once.
+ *
+ * Locking: none.  Memory: programs live in a child of fn_mcxt.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "fmgr.h"
+#include "funcapi.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/jsonb.h"
+#include "utils/memutils.h"
+
+#include "allocate.h"
+#include "amount.h"
+#include "condition.h"
+#include "errcodes.h"
+#include "template.h"
+
+/* A program and the bytes that it was compiled from. */
+typedef struct ProgramCache
+{
+	MemoryContext context;		/* of the sources and the program */
+	struct varlena *source;
+	struct varlena *currency;	/* of tiers, else NULL */
+	void	   *program;
+	TupleDesc	result;			/* of the function, where it is a row */
+} ProgramCache;
+
+typedef void *(*CompileProgram) (struct varlena *source, const char *currency);
+
+static bool same_bytes(const struct varlena *a, const struct varlena *b);
+static struct varlena *copy_bytes(const struct varlena *value);
+static ProgramCache *program_cache(FunctionCallInfo fcinfo);
+static void *cached_program(FunctionCallInfo fcinfo, struct varlena *source,
+							struct varlena *currency, CompileProgram compile);
+static void *compile_condition(struct varlena *source, const char *currency);
+static void *compile_template(struct varlena *source, const char *currency);
+static void *compile_amount(struct varlena *source, const char *currency);
+static void *compile_tiers(struct varlena *source, const char *currency);
+static Numeric evaluate(const UaefAmount *amount, Jsonb *data, text *rounding,
+						const char **currency);
+static TupleDesc result_row(FunctionCallInfo fcinfo);
+static void check_currency(const char *currency);
+
+PG_FUNCTION_INFO_V1(uaef_evaluate_condition);
+PG_FUNCTION_INFO_V1(uaef_fill_template);
+PG_FUNCTION_INFO_V1(uaef_evaluate_amount);
+PG_FUNCTION_INFO_V1(uaef_evaluate_tiers);
+PG_FUNCTION_INFO_V1(uaef_allocate_amount);
+PG_FUNCTION_INFO_V1(uaef_currency_digits);
+
+static bool
+same_bytes(const struct varlena *a, const struct varlena *b)
+{
+	if (a == NULL || b == NULL)
+		return a == b;
+	return VARSIZE(a) == VARSIZE(b) && memcmp(a, b, VARSIZE(a)) == 0;
+}
+
+static struct varlena *
+copy_bytes(const struct varlena *value)
+{
+	struct varlena *copy;
+
+	if (value == NULL)
+		return NULL;
+	copy = palloc(VARSIZE(value));
+	memcpy(copy, value, VARSIZE(value));
+	return copy;
+}
+
+/* The cache of this call site, made at its first call. */
+static ProgramCache *
+program_cache(FunctionCallInfo fcinfo)
+{
+	ProgramCache *cache = fcinfo->flinfo->fn_extra;
+
+	if (cache == NULL)
+	{
+		cache = MemoryContextAllocZero(fcinfo->flinfo->fn_mcxt,
+									   sizeof(ProgramCache));
+		cache->context = AllocSetContextCreate(fcinfo->flinfo->fn_mcxt,
+											   "uaef rule",
+											   ALLOCSET_SMALL_SIZES);
+		fcinfo->flinfo->fn_extra = cache;
+	}
+	return cache;
+}
+
+/*
+ * The program of source, compiled now or by an earlier call of this call
+ * site.  The cache is emptied first, so that an error leaves no half of one.
+ */
+static void *
+cached_program(FunctionCallInfo fcinfo, struct varlena *source,
+			   struct varlena *currency, CompileProgram compile)
+{
+	ProgramCache *cache = program_cache(fcinfo);
+	MemoryContext caller;
+
+	if (cache->program != NULL && same_bytes(cache->source, source) &&
+		same_bytes(cache->currency, currency))
+		return cache->program;
+
+	cache->program = NULL;
+	MemoryContextReset(cache->context);
+	caller = MemoryContextSwitchTo(cache->context);
+	cache->source = copy_bytes(source);
+	cache->currency = copy_bytes(currency);
+	cache->program = compile(cache->source, currency == NULL ? NULL :
+							 text_to_cstring((text *) currency));
+	MemoryContextSwitchTo(caller);
+	return cache->program;
+}
+
+static void *
+compile_condition(struct varlena *source, const char *currency)
+{
+	return uaef_condition_compile((Jsonb *) source, true);
+}
+
+static void *
+compile_template(struct varlena *source, const char *currency)
+{
+	return uaef_template_compile_any_root((Jsonb *) source);
+}
+
+static void *
+compile_amount(struct varlena *source, const char *currency)
+{
+	return uaef_amount_compile(text_to_cstring((text *) source), currency,
+							   true);
+}
+
+static void *
+compile_tiers(struct varlena *source, const char *currency)
+{
+	return uaef_amount_compile_tiers((Jsonb *) source, currency, true);
+}
+
+/* An amount in the currency's own digits, or an error. */
+static Numeric
+evaluate(const UaefAmount *amount, Jsonb *data, text *rounding,
+		 const char **currency)
+{
+	UaefScope	scope = {.document = data};
+	UaefRounding mode = uaef_rounding_by_name(text_to_cstring(rounding));
+	UaefRational exact;
+	UaefEvalError error;
+	Numeric		minor;
+
+	if (!uaef_amount_eval(amount, &scope, &exact, currency, &error) ||
+		!uaef_money_to_minor(&exact, *currency, mode, &minor, &error))
+		uaef_eval_raise(&error);
+	return uaef_money_from_minor(minor, *currency);
+}
+
+/* The row type that a call site returns. */
+static TupleDesc
+result_row(FunctionCallInfo fcinfo)
+{
+	ProgramCache *cache = program_cache(fcinfo);
+	MemoryContext caller;
+
+	if (cache->result == NULL)
+	{
+		caller = MemoryContextSwitchTo(fcinfo->flinfo->fn_mcxt);
+		if (get_call_result_type(fcinfo, NULL, &cache->result) !=
+			TYPEFUNC_COMPOSITE)
+			elog(ERROR, "return type must be a row type");
+		cache->result = BlessTupleDesc(cache->result);
+		MemoryContextSwitchTo(caller);
+	}
+	return cache->result;
+}
+
+static void
+check_currency(const char *currency)
+{
+	if (uaef_currency_exponent(currency) < 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_UAEF_CURRENCY),
+				 errmsg("unknown currency \"%s\"", currency)));
+}
+
+/* uaef.evaluate_condition(condition jsonb, data jsonb) RETURNS boolean */
+Datum
+uaef_evaluate_condition(PG_FUNCTION_ARGS)
+{
+	UaefCondition *condition =
+	cached_program(fcinfo, (struct varlena *) PG_GETARG_JSONB_P(0),
+				   NULL, compile_condition);
+	UaefScope	scope = {.document = PG_GETARG_JSONB_P(1)};
+	UaefEvalError error;
+	bool		result;
+
+	if (!uaef_condition_eval(condition, &scope, &result, &error))
+		uaef_eval_raise(&error);
+	PG_RETURN_BOOL(result);
+}
+
+/* uaef.fill_template(template jsonb, data jsonb) RETURNS jsonb */
+Datum
+uaef_fill_template(PG_FUNCTION_ARGS)
+{
+	UaefTemplate *tmpl =
+	cached_program(fcinfo, (struct varlena *) PG_GETARG_JSONB_P(0),
+				   NULL, compile_template);
+	UaefScope	scope = {.document = PG_GETARG_JSONB_P(1)};
+	UaefEvalError error;
+	Jsonb	   *document = uaef_template_fill(tmpl, &scope, &error);
+
+	if (document == NULL)
+		uaef_eval_raise(&error);
+	PG_RETURN_JSONB_P(document);
+}
+
+/*
+ * uaef.evaluate_amount(expression text, data jsonb, rounding text,
+ *		OUT amount numeric, OUT currency text)
+ */
+Datum
+uaef_evaluate_amount(PG_FUNCTION_ARGS)
+{
+	UaefAmount *amount =
+	cached_program(fcinfo, (struct varlena *) PG_GETARG_TEXT_P(0),
+				   NULL, compile_amount);
+	const char *currency;
+	Numeric		result = evaluate(amount, PG_GETARG_JSONB_P(1),
+								  PG_GETARG_TEXT_PP(2), &currency);
+	Datum		values[2] = {NumericGetDatum(result),
+	CStringGetTextDatum(currency)};
+	bool		nulls[2] = {false, false};
+
+	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(result_row(fcinfo),
+													  values, nulls)));
+}
+
+/*
+ * uaef.evaluate_tiers(tiers jsonb, currency text, data jsonb, rounding text)
+ * RETURNS numeric
+ */
+Datum
+uaef_evaluate_tiers(PG_FUNCTION_ARGS)
+{
+	UaefAmount *amount =
+	cached_program(fcinfo, (struct varlena *) PG_GETARG_JSONB_P(0),
+				   (struct varlena *) PG_GETARG_TEXT_P(1), compile_tiers);
+	const char *currency;
+
+	PG_RETURN_NUMERIC(evaluate(amount, PG_GETARG_JSONB_P(2),
+							   PG_GETARG_TEXT_PP(3), &currency));
+}
+
+/*
+ * uaef.allocate(amount numeric, shares numeric[], currency text,
+ *		remainder text) RETURNS numeric[]
+ */
+Datum
+uaef_allocate_amount(PG_FUNCTION_ARGS)
+{
+	ArrayType  *shares = PG_GETARG_ARRAYTYPE_P(1);
+	char	   *currency = text_to_cstring(PG_GETARG_TEXT_PP(2));
+	char	   *policy = text_to_cstring(PG_GETARG_TEXT_PP(3));
+	UaefEvalError error;
+	Numeric		minor;
+	Datum	   *weights;
+	Datum	   *parts;
+	int			n;
+
+	check_currency(currency);
+	if (ARR_NDIM(shares) > 1 || array_contains_nulls(shares))
+		ereport(ERROR,
+				(errcode(ERRCODE_UAEF_BAD_SPLIT),
+				 errmsg("shares must be a list of numbers without nulls")));
+	deconstruct_array(shares, NUMERICOID, -1, false, TYPALIGN_INT, &weights,
+					  NULL, &n);
+	parts = palloc(Max(1, n) * sizeof(Datum));
+	if (!uaef_money_exact_minor(PG_GETARG_NUMERIC(0), currency, &minor,
+								&error) ||
+		!uaef_allocate(minor, (Numeric *) weights, n,
+					   uaef_remainder_by_name(policy), (Numeric *) parts,
+					   &error))
+		uaef_eval_raise(&error);
+	for (int i = 0; i < n; i++)
+		parts[i] = NumericGetDatum(uaef_money_from_minor(DatumGetNumeric(parts[i]),
+														 currency));
+	PG_RETURN_ARRAYTYPE_P(construct_array(parts, n, NUMERICOID, -1, false,
+										  TYPALIGN_INT));
+}
+
+/* uaef.currency_exponent(currency text) RETURNS integer */
+Datum
+uaef_currency_digits(PG_FUNCTION_ARGS)
+{
+	char	   *currency = text_to_cstring(PG_GETARG_TEXT_PP(0));
+
+	check_currency(currency);
+	PG_RETURN_INT32(uaef_currency_exponent(currency));
+}

@@ -1,0 +1,217 @@
+/*-------------------------------------------------------------------------
+ *
+ * api_settlement.c
+ *	  SQL entry points of settlement: fetch arguments, call, return.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "fmgr.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/jsonb.h"
+#include "utils/timestamp.h"
+#include "utils/tuplestore.h"
+
+#include "clock.h"
+#include "settlement.h"
+#include "settlement_eval.h"
+#include "settlement_rule.h"
+
+PG_FUNCTION_INFO_V1(uaef_create_settlement_rule);
+PG_FUNCTION_INFO_V1(uaef_activate_settlement_rule);
+PG_FUNCTION_INFO_V1(uaef_deactivate_settlement_rule);
+PG_FUNCTION_INFO_V1(uaef_simulate_settlement);
+PG_FUNCTION_INFO_V1(uaef_explain_settlement);
+PG_FUNCTION_INFO_V1(uaef_approve_settlement);
+PG_FUNCTION_INFO_V1(uaef_reject_settlement);
+PG_FUNCTION_INFO_V1(uaef_cancel_settlement);
+
+static void require_argument(FunctionCallInfo fcinfo, int no,
+							 const char *name);
+static Datum decide(FunctionCallInfo fcinfo, UaefSignalStatus decision);
+static Tuplestorestate *begin_rows(FunctionCallInfo fcinfo,
+								   TupleDesc *tupdesc);
+static void put_share(Tuplestorestate *rows, TupleDesc tupdesc,
+					  const UaefRuleOutcome *outcome, int share);
+static void put_result(Tuplestorestate *rows, TupleDesc tupdesc,
+					   const char *result, const UaefEvalError *error);
+
+/* create_settlement_rule(name text, definition jsonb) -> integer */
+Datum
+uaef_create_settlement_rule(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_INT32(uaef_settlement_rule_create(text_to_cstring(PG_GETARG_TEXT_PP(0)),
+												PG_GETARG_JSONB_P(1),
+												GetUserId()));
+}
+
+/* activate_settlement_rule(name text, version integer) -> void */
+Datum
+uaef_activate_settlement_rule(PG_FUNCTION_ARGS)
+{
+	uaef_settlement_rule_set_active(text_to_cstring(PG_GETARG_TEXT_PP(0)),
+									PG_GETARG_INT32(1), true, GetUserId());
+	PG_RETURN_VOID();
+}
+
+/* deactivate_settlement_rule(name text, version integer) -> void */
+Datum
+uaef_deactivate_settlement_rule(PG_FUNCTION_ARGS)
+{
+	require_argument(fcinfo, 0, "name");
+	uaef_settlement_rule_set_active(text_to_cstring(PG_GETARG_TEXT_PP(0)),
+									PG_ARGISNULL(1) ? 0 : PG_GETARG_INT32(1),
+									false, GetUserId());
+	PG_RETURN_VOID();
+}
+
+/*
+ * simulate_settlement(definition jsonb, data jsonb, at timestamptz)
+ *	-> setof (part, recipient, amount, currency, result, error)
+ */
+Datum
+uaef_simulate_settlement(PG_FUNCTION_ARGS)
+{
+	UaefRuleOutcome outcome;
+	TupleDesc	tupdesc;
+	Tuplestorestate *rows;
+
+	require_argument(fcinfo, 0, "definition");
+	require_argument(fcinfo, 1, "data");
+	rows = begin_rows(fcinfo, &tupdesc);
+
+	if (!uaef_settlement_simulate(PG_GETARG_JSONB_P(0), PG_GETARG_JSONB_P(1),
+								  PG_ARGISNULL(2) ? uaef_clock_now()
+								  : PG_GETARG_TIMESTAMPTZ(2),
+								  &outcome))
+		put_result(rows, tupdesc, "not_in_force", NULL);
+	else if (outcome.result != UAEF_RULE_FIRED)
+		put_result(rows, tupdesc, uaef_rule_result_name(outcome.result),
+				   &outcome.error);
+	else
+		for (int i = 0; i < outcome.n_shares; i++)
+			put_share(rows, tupdesc, &outcome, i);
+	return (Datum) 0;
+}
+
+/* explain_settlement(execution_id uuid) -> jsonb */
+Datum
+uaef_explain_settlement(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_JSONB_P(uaef_settlement_explain(PG_GETARG_UUID_P(0),
+											  GetUserId()));
+}
+
+/* approve_settlement(signal_id bigint, reason text) -> text */
+Datum
+uaef_approve_settlement(PG_FUNCTION_ARGS)
+{
+	return decide(fcinfo, UAEF_SIGNAL_APPROVED);
+}
+
+/* reject_settlement(signal_id bigint, reason text) -> text */
+Datum
+uaef_reject_settlement(PG_FUNCTION_ARGS)
+{
+	return decide(fcinfo, UAEF_SIGNAL_REJECTED);
+}
+
+/* cancel_settlement(signal_id bigint, reason text) -> text */
+Datum
+uaef_cancel_settlement(PG_FUNCTION_ARGS)
+{
+	return decide(fcinfo, UAEF_SIGNAL_CANCELLED);
+}
+
+static Datum
+decide(FunctionCallInfo fcinfo, UaefSignalStatus decision)
+{
+	UaefSignalStatus status;
+
+	require_argument(fcinfo, 0, "signal_id");
+	status = uaef_settlement_decide(PG_GETARG_INT64(0), decision,
+									PG_ARGISNULL(1) ? NULL
+									: text_to_cstring(PG_GETARG_TEXT_PP(1)),
+									GetUserId());
+	PG_RETURN_TEXT_P(cstring_to_text(uaef_signal_status_name(status)));
+}
+
+static void
+require_argument(FunctionCallInfo fcinfo, int no, const char *name)
+{
+	if (PG_ARGISNULL(no))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("argument \"%s\" must not be null", name)));
+}
+
+/*
+ * Begin a result of many rows.
+ */
+static Tuplestorestate *
+begin_rows(FunctionCallInfo fcinfo, TupleDesc *tupdesc)
+{
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	MemoryContext old;
+
+	if (result == NULL || !IsA(result, ReturnSetInfo) ||
+		(result->allowedModes & SFRM_Materialize) == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("function returning a set is called where that cannot be")));
+
+	old = MemoryContextSwitchTo(result->econtext->ecxt_per_query_memory);
+	if (get_call_result_type(fcinfo, NULL, tupdesc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "return type must be a row type");
+	result->returnMode = SFRM_Materialize;
+	result->setResult = tuplestore_begin_heap(true, false, work_mem);
+	result->setDesc = *tupdesc;
+	MemoryContextSwitchTo(old);
+	return result->setResult;
+}
+
+static void
+put_share(Tuplestorestate *rows, TupleDesc tupdesc,
+		  const UaefRuleOutcome *outcome, int share)
+{
+	const char *currency = outcome->rule->currency;
+	const char *status =
+		uaef_signal_status_name(uaef_share_status(outcome, share));
+	Datum		values[6] = {0};
+	bool		nulls[6] = {false, false, false, false, false, true};
+
+	values[0] = Int32GetDatum(share + 1);
+	values[1] = CStringGetTextDatum(outcome->shares[share].recipient);
+	values[2] =
+		NumericGetDatum(uaef_money_from_minor(outcome->shares[share].minor,
+											  currency));
+	values[3] = CStringGetTextDatum(currency);
+	values[4] = CStringGetTextDatum(status);
+	tuplestore_putvalues(rows, tupdesc, values, nulls);
+}
+
+/*
+ * A row for no shares at all.
+ */
+static void
+put_result(Tuplestorestate *rows, TupleDesc tupdesc, const char *result,
+		   const UaefEvalError *error)
+{
+	Datum		values[6] = {0};
+	bool		nulls[6] = {true, true, true, true, false, true};
+
+	values[4] = CStringGetTextDatum(result);
+	if (error != NULL && error->sqlstate != 0)
+	{
+		UaefJson	json;
+
+		uaef_json_begin(&json);
+		uaef_settlement_error_add(&json, error);
+		values[5] = JsonbPGetDatum(uaef_json_end(&json));
+		nulls[5] = false;
+	}
+	tuplestore_putvalues(rows, tupdesc, values, nulls);
+}

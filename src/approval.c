@@ -1,0 +1,397 @@
+/*-------------------------------------------------------------------------
+ *
+ * approval.c
+ *	  Decisions that people are asked for.
+ *
+ * Who may decide is a matter of database roles: a member of one of the
+ * approvers, and under four eyes neither the role that started the execution
+ * nor a session of it.  A decision is bound to the digest of what was shown.
+ *
+ * Locking: the execution's row first, as everywhere; it makes the votes on an
+ * approval serial.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type_d.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+
+#include "advance.h"
+#include "approval.h"
+#include "digest.h"
+#include "errcodes.h"
+#include "spi_util.h"
+
+static UaefQuery insert_approval = {
+	"INSERT INTO uaef.human_approval (execution_id, task_no, item, task_id,"
+	" task, description, approvers, need, four_eyes, initiated_by, shown,"
+	" shown_digest, form, status, requested_at, expires_at)"
+	" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13,"
+	" 'pending', $14, $15) RETURNING approval_id",
+	15, {UUIDOID, INT2OID, INT4OID, INT8OID, TEXTOID, TEXTOID, TEXTARRAYOID,
+		INT4OID, BOOLOID, REGROLEOID, JSONBOID, BYTEAOID, JSONBOID,
+	TIMESTAMPTZOID, TIMESTAMPTZOID}
+};
+
+static UaefQuery find_approval = {
+	"SELECT execution_id, task_no, item FROM uaef.human_approval"
+	" WHERE approval_id = $1",
+	1, {INT8OID}
+};
+
+static UaefQuery read_approval = {
+	"SELECT status, need, four_eyes, approvers, shown_digest,"
+	" (SELECT count(*) FROM uaef.human_approval_vote v"
+	"  WHERE v.approval_id = a.approval_id AND v.decision = 'approved')"
+	" FROM uaef.human_approval a WHERE approval_id = $1",
+	1, {INT8OID}
+};
+
+static UaefQuery insert_vote = {
+	"INSERT INTO uaef.human_approval_vote (approval_id, approver, decision,"
+	" reason, response, shown_digest, decided_at)"
+	" VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING",
+	7, {INT8OID, REGROLEOID, TEXTOID, TEXTOID, JSONBOID, BYTEAOID,
+	TIMESTAMPTZOID}
+};
+
+static UaefQuery decide_approval = {
+	"UPDATE uaef.human_approval SET status = $2, decided_at = $3"
+	" WHERE approval_id = $1",
+	3, {INT8OID, TEXTOID, TIMESTAMPTZOID}
+};
+
+static UaefQuery close_approval = {
+	"UPDATE uaef.human_approval SET status = $4, decided_at = $5"
+	" WHERE execution_id = $1 AND task_no = $2 AND item = $3"
+	" AND status = 'pending' RETURNING approval_id",
+	5, {UUIDOID, INT2OID, INT4OID, TEXTOID, TIMESTAMPTZOID}
+};
+
+/* What a decision is about. */
+typedef struct Approval
+{
+	int64		approval_id;
+	char	   *status;
+	int			need;
+	bool		four_eyes;
+	ArrayType  *approvers;		/* NULL: whoever may approve at all */
+	bytea	   *shown_digest;
+	int64		approvals;		/* so far */
+} Approval;
+
+/*
+ * An event about an approval.
+ */
+static void
+approval_event(UaefTask *task, const char *type, int64 approval_id,
+			   const char *reason, Jsonb *response)
+{
+	UaefJson	json;
+
+	uaef_json_begin(&json);
+	uaef_json_text(&json, "task", task->execution->def->tasks[task->no].id);
+	uaef_json_int(&json, "approval_id", approval_id);
+	uaef_json_text(&json, "reason", reason);
+	uaef_json_jsonb(&json, "response", response);
+	uaef_step_event(task->execution, task, type, uaef_json_end(&json));
+}
+
+/*
+ * The texts of an array argument; null when there is none.
+ */
+static Datum
+role_names(const UaefApprovalConfig *config, char *isnull)
+{
+	Datum	   *names;
+
+	if (config->n_approvers == 0)
+	{
+		*isnull = 'n';
+		return (Datum) 0;
+	}
+	names = palloc(sizeof(Datum) * config->n_approvers);
+	for (int i = 0; i < config->n_approvers; i++)
+		names[i] = CStringGetTextDatum(config->approvers[i]);
+	return uaef_array(names, NULL, config->n_approvers, TEXTOID);
+}
+
+bool
+uaef_approval_request(UaefTask *task, UaefEvalError *error)
+{
+	const UaefApprovalConfig *config = &task->def->config.approval;
+	UaefExecution *execution = task->execution;
+	TimestampTz expires_at = execution->step->now + config->expires_ms * 1000;
+	char	   *description = NULL;
+	Jsonb	   *shown = execution->input;
+	Datum		args[15];
+	char		nulls[15];
+
+	if (config->description != NULL &&
+		(description = uaef_template_fill_text(config->description,
+											   uaef_task_scope(task),
+											   UAEF_ENCODE_TEXT, error)) == NULL)
+		return false;
+	if (config->show != NULL &&
+		(shown = uaef_template_fill(config->show, uaef_task_scope(task),
+									error)) == NULL)
+		return false;
+
+	memset(nulls, ' ', sizeof(nulls));
+	args[0] = UUIDPGetDatum(&execution->id);
+	args[1] = Int16GetDatum(task->no);
+	args[2] = Int32GetDatum(task->item);
+	args[3] = Int64GetDatum(task->task_id);
+	args[4] = CStringGetTextDatum(execution->def->tasks[task->no].id);
+	if (description != NULL)
+		args[5] = CStringGetTextDatum(description);
+	else
+		nulls[5] = 'n';
+	args[6] = role_names(config, &nulls[6]);
+	args[7] = Int32GetDatum(config->need);
+	args[8] = BoolGetDatum(config->four_eyes);
+	args[9] = ObjectIdGetDatum(execution->initiated_by);
+	args[10] = JsonbPGetDatum(shown);
+	args[11] = PointerGetDatum(uaef_digest_bytea(shown));
+	args[12] = JsonbPGetDatum(config->form);
+	if (config->form == NULL)
+		nulls[12] = 'n';
+	args[13] = TimestampTzGetDatum(execution->step->now);
+	args[14] = TimestampTzGetDatum(expires_at);
+	if (config->expires_ms == 0)
+		nulls[14] = 'n';
+	else
+		uaef_step_timer(execution, task, "expiry", expires_at);
+	uaef_spi_run(&insert_approval, args, nulls);
+	approval_event(task, "approval_requested", uaef_spi_int64(0, 1), NULL, NULL);
+	return true;
+}
+
+/*
+ * Close a pending approval without a decision; returns its id, or 0 when it
+ * was decided already.
+ */
+static int64
+close_pending(UaefTask *task, const char *status)
+{
+	Datum		args[5];
+
+	args[0] = UUIDPGetDatum(&task->execution->id);
+	args[1] = Int16GetDatum(task->no);
+	args[2] = Int32GetDatum(task->item);
+	args[3] = CStringGetTextDatum(status);
+	args[4] = TimestampTzGetDatum(task->execution->step->now);
+	if (uaef_spi_run(&close_approval, args, NULL) == 0)
+		return 0;
+	return uaef_spi_int64(0, 1);
+}
+
+void
+uaef_approval_cancel(UaefTask *task)
+{
+	(void) close_pending(task, "cancelled");
+}
+
+/*
+ * What the task gives when it is decided.
+ */
+static Jsonb *
+outcome_output(const char *outcome, int64 approval_id, const char *approver,
+			   const char *reason, Jsonb *response)
+{
+	UaefJson	json;
+
+	uaef_json_begin(&json);
+	uaef_json_text(&json, "decision", outcome);
+	uaef_json_int(&json, "approval_id", approval_id);
+	uaef_json_text(&json, "approver", approver);
+	uaef_json_text(&json, "reason", reason);
+	uaef_json_jsonb(&json, "response", response);
+	return uaef_json_end(&json);
+}
+
+void
+uaef_approval_expire(UaefTask *task)
+{
+	int64		approval_id = close_pending(task, "expired");
+
+	if (approval_id == 0)
+		return;
+	approval_event(task, "approval_expired", approval_id, NULL, NULL);
+	uaef_advance_approval(task, "expired",
+						  outcome_output("expired", approval_id, NULL, NULL,
+										 NULL));
+}
+
+/*
+ * Read an approval under the lock of its execution.
+ */
+static void
+load_approval(int64 approval_id, Approval *approval)
+{
+	Datum		arg = Int64GetDatum(approval_id);
+	bool		isnull;
+	Datum		value;
+
+	uaef_spi_run(&read_approval, &arg, NULL);
+	approval->approval_id = approval_id;
+	approval->status = uaef_spi_text(0, 1);
+	approval->need = uaef_spi_int32(0, 2);
+	approval->four_eyes = uaef_spi_bool(0, 3);
+	value = uaef_spi_value(0, 4, &isnull);
+	approval->approvers = isnull ? NULL : DatumGetArrayTypePCopy(value);
+	value = uaef_spi_value(0, 5, &isnull);
+	approval->shown_digest = DatumGetByteaPCopy(value);
+	approval->approvals = uaef_spi_int64(0, 6);
+}
+
+static void
+check_pending(const Approval *approval)
+{
+	if (strcmp(approval->status, "pending") != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_UAEF_ILLEGAL_TRANSITION),
+				 errmsg("approval %lld is already %s",
+						(long long) approval->approval_id, approval->status)));
+}
+
+/*
+ * Whether the caller is a member of one of the approvers.
+ */
+static bool
+is_approver(const ArrayType *approvers, Oid caller)
+{
+	Datum	   *names;
+	int			n;
+
+	if (approvers == NULL)
+		return true;
+	deconstruct_array(unconstify(ArrayType *, approvers), TEXTOID, -1, false,
+					  TYPALIGN_INT, &names, NULL, &n);
+	for (int i = 0; i < n; i++)
+	{
+		Oid			role = get_role_oid(TextDatumGetCString(names[i]), true);
+
+		if (OidIsValid(role) && has_privs_of_role(caller, role))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Raise unless the caller, who was noted before we became the owner, may
+ * decide.
+ */
+static void
+check_caller(const Approval *approval, Oid initiated_by, Oid caller)
+{
+	if (approval->four_eyes &&
+		(caller == initiated_by || GetSessionUserId() == initiated_by))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("approval %lld needs four eyes",
+						(long long) approval->approval_id),
+				 errdetail("Role \"%s\" started the execution and cannot decide on it.",
+						   GetUserNameFromId(initiated_by, false))));
+	if (!is_approver(approval->approvers, caller))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("permission denied for approval %lld",
+						(long long) approval->approval_id),
+				 errdetail("Role \"%s\" is a member of none of its approvers.",
+						   GetUserNameFromId(caller, false))));
+}
+
+static void
+record_vote(const Approval *approval, Oid caller, const char *decision,
+			const char *reason, Jsonb *response, TimestampTz now)
+{
+	Datum		args[7];
+	char		nulls[7];
+
+	memset(nulls, ' ', sizeof(nulls));
+	args[0] = Int64GetDatum(approval->approval_id);
+	args[1] = ObjectIdGetDatum(caller);
+	args[2] = CStringGetTextDatum(decision);
+	args[3] = reason ? CStringGetTextDatum(reason) : (Datum) 0;
+	nulls[3] = reason ? ' ' : 'n';
+	args[4] = JsonbPGetDatum(response);
+	nulls[4] = response ? ' ' : 'n';
+	args[5] = PointerGetDatum(approval->shown_digest);
+	args[6] = TimestampTzGetDatum(now);
+	if (uaef_spi_run(&insert_vote, args, nulls) == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_UAEF_APPROVAL),
+				 errmsg("role \"%s\" has already decided on approval %lld",
+						GetUserNameFromId(caller, false),
+						(long long) approval->approval_id)));
+}
+
+/*
+ * The waiting task of an approval, with its execution locked.
+ */
+static UaefTask *
+lock_approval_task(UaefStep *step, int64 approval_id)
+{
+	Datum		arg = Int64GetDatum(approval_id);
+	pg_uuid_t	id;
+	int			no;
+	int			item;
+	bool		isnull;
+	UaefExecution *execution;
+
+	if (uaef_spi_run(&find_approval, &arg, NULL) == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("approval %lld does not exist",
+						(long long) approval_id),
+				 errhint("See the view uaef.pending_approval.")));
+	id = uaef_spi_uuid(0, 1);
+	no = DatumGetInt16(uaef_spi_value(0, 2, &isnull));
+	item = uaef_spi_int32(0, 3);
+	uaef_step_lock(step, &id, 1);
+	execution = uaef_step_execution(step, &id);
+	return uaef_execution_find(execution, no, item);
+}
+
+const char *
+uaef_approval_decide(int64 approval_id, bool approve, const char *reason,
+					 Jsonb *response)
+{
+	Oid			caller = GetUserId();
+	char	   *caller_name = GetUserNameFromId(caller, false);
+	const char *outcome = approve ? "approved" : "rejected";
+	UaefCaller	back = uaef_spi_begin();
+	UaefStep   *step = uaef_step_begin("user", caller_name);
+	UaefTask   *task = lock_approval_task(step, approval_id);
+	Approval	approval;
+	bool		decided;
+	Datum		args[3];
+
+	load_approval(approval_id, &approval);
+	check_pending(&approval);
+	check_caller(&approval, task->execution->initiated_by, caller);
+	record_vote(&approval, caller, outcome, reason, response, step->now);
+	approval_event(task, approve ? "approval_granted" : "approval_rejected",
+				   approval_id, reason, response);
+
+	decided = !approve || approval.approvals + 1 >= approval.need;
+	if (decided)
+	{
+		args[0] = Int64GetDatum(approval_id);
+		args[1] = CStringGetTextDatum(outcome);
+		args[2] = TimestampTzGetDatum(step->now);
+		uaef_spi_run(&decide_approval, args, NULL);
+		uaef_advance_approval(task, outcome,
+							  outcome_output(outcome, approval_id, caller_name,
+											 reason, response));
+	}
+	uaef_step_write(step);
+	uaef_spi_end(back);
+	return decided ? outcome : "pending";
+}

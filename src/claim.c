@@ -1,0 +1,257 @@
+/*-------------------------------------------------------------------------
+ *
+ * claim.c
+ *	  Tasks that outside workers take, under leases.
+ *
+ * A claim takes rows out of the ready set, skipping those that others are just
+ * taking, and only then locks the executions; whoever holds an execution and
+ * wants a task out of the ready set skips locked rows too (uaef_step_unready),
+ * so the two cannot wait for each other.  A claim that finds its task no
+ * longer queued drops it.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type_d.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+
+#include "advance.h"
+#include "claim.h"
+#include "control.h"
+#include "errcodes.h"
+#include "failure.h"
+#include "spi_util.h"
+#include "task_request.h"
+
+static UaefQuery claim_ready = {
+	"DELETE FROM uaef.task_ready WHERE ctid = ANY (ARRAY("
+	" SELECT ctid FROM uaef.task_ready"
+	" WHERE queue = $1 AND run_as = 0::pg_catalog.oid::pg_catalog.regrole"
+	" ORDER BY queue, run_as, priority DESC, task_id"
+	" LIMIT $2 FOR UPDATE SKIP LOCKED))"
+	" RETURNING execution_id, task_no, item",
+	2, {TEXTOID, INT4OID}
+};
+
+static UaefQuery find_task = {
+	"SELECT execution_id, task_no, item FROM uaef.task_execution"
+	" WHERE task_id = $1",
+	1, {INT8OID}
+};
+
+typedef struct Key
+{
+	pg_uuid_t	execution_id;
+	int			no;
+	int			item;
+} Key;
+
+static void
+read_key(uint64 row, Key *key)
+{
+	bool		isnull;
+
+	key->execution_id = uaef_spi_uuid(row, 1);
+	key->no = DatumGetInt16(uaef_spi_value(row, 2, &isnull));
+	key->item = uaef_spi_int32(row, 3);
+}
+
+/*
+ * Claim one task: fill in its input, and give it its lease.  A task whose
+ * input cannot be filled in fails instead.
+ */
+static bool
+claim_one(UaefTask *task, const char *worker, TimestampTz lease_expires_at,
+		  UaefClaim *claim)
+{
+	UaefEvalError error = {0};
+	Jsonb	   *input = uaef_task_input(task, &error);
+
+	if (input == NULL)
+	{
+		UaefFailure failure;
+
+		uaef_failure_from_eval(&failure, &error);
+		uaef_advance_fail(task, &failure);
+		return false;
+	}
+	uaef_advance_claimed(task, worker, lease_expires_at);
+	claim->task_id = task->task_id;
+	claim->execution_id = task->execution->id;
+	claim->workflow = task->execution->def->name;
+	claim->task = task->execution->def->tasks[task->no].id;
+	claim->item = task->item;
+	claim->attempt = task->attempt;
+	claim->input = input;
+	claim->lease_token = task->lease_token;
+	claim->lease_expires_at = lease_expires_at;
+	return true;
+}
+
+UaefClaim *
+uaef_claim_tasks(const char *worker, const char *queue, int limit,
+				 int64 lease_us, int *n)
+{
+	MemoryContext context = CurrentMemoryContext;
+	UaefClaim  *claims = palloc0(sizeof(UaefClaim) * limit);
+	UaefCaller	back = uaef_spi_begin();
+	UaefStep   *step;
+	Key		   *keys = palloc(sizeof(Key) * limit);
+	pg_uuid_t  *ids = palloc(sizeof(pg_uuid_t) * limit);
+	Datum		args[2];
+	int			found;
+
+	/* What is claimed is returned, so it must outlive SPI's context. */
+	MemoryContextSwitchTo(context);
+	step = uaef_step_begin("worker", worker);
+	args[0] = CStringGetTextDatum(queue);
+	args[1] = Int32GetDatum(limit);
+	found = (int) uaef_spi_run(&claim_ready, args, NULL);
+	for (int i = 0; i < found; i++)
+	{
+		read_key(i, &keys[i]);
+		ids[i] = keys[i].execution_id;
+	}
+
+	uaef_step_lock(step, ids, found);
+	*n = 0;
+	for (int i = 0; i < found; i++)
+	{
+		UaefExecution *execution = uaef_step_execution(step, &ids[i]);
+		UaefTask   *task = execution == NULL ? NULL :
+			uaef_execution_find(execution, keys[i].no, keys[i].item);
+
+		if (task != NULL && task->status == UAEF_TASK_QUEUED &&
+			execution->status == UAEF_EXECUTION_RUNNING &&
+			claim_one(task, worker, step->now + lease_us, &claims[*n]))
+			(*n)++;
+	}
+	uaef_step_write(step);
+	uaef_spi_end(back);
+	return claims;
+}
+
+static void
+refuse_state(UaefTask *task)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_UAEF_ILLEGAL_TRANSITION),
+			 errmsg("task %lld is %s%s", (long long) task->task_id,
+					uaef_task_ended(task->status) ? "already " : "",
+					uaef_task_status_name(task->status)),
+			 uaef_task_ended(task->status) ? 0 :
+			 errhint("Claim it with uaef.claim_tasks().")));
+}
+
+/*
+ * Lock a task by its id for a result of the caller under this lease.
+ */
+static UaefTask *
+lock_claimed(UaefStep *step, int64 task_id, const pg_uuid_t *token, Oid caller)
+{
+	Datum		arg = Int64GetDatum(task_id);
+	Key			key;
+	UaefTask   *task;
+
+	if (uaef_spi_run(&find_task, &arg, NULL) == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_UAEF_UNDEFINED_TASK),
+				 errmsg("task %lld does not exist", (long long) task_id)));
+	read_key(0, &key);
+	if (token == NULL)
+		(void) uaef_lock_own_execution(step, &key.execution_id, caller);
+	else
+		uaef_step_lock(step, &key.execution_id, 1);
+	task = uaef_execution_find(uaef_step_execution(step, &key.execution_id),
+							   key.no, key.item);
+
+	if (task->def->type != UAEF_TASK_EXTERNAL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UAEF_ILLEGAL_TRANSITION),
+				 errmsg("task %lld is of type %s, not external",
+						(long long) task_id,
+						uaef_task_type_name(task->def->type))));
+	if (task->status != UAEF_TASK_RUNNING &&
+		!(token == NULL && task->status == UAEF_TASK_QUEUED))
+		refuse_state(task);
+	if (token != NULL &&
+		memcmp(token, &task->lease_token, sizeof(pg_uuid_t)) != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_UAEF_LEASE_LOST),
+				 errmsg("lease token is not that of task %lld",
+						(long long) task_id),
+				 errdetail("The lease has expired and the task was given to another worker, or the token is wrong."),
+				 errhint("Drop the result: whoever holds the lease gives one.")));
+	return task;
+}
+
+/*
+ * The step of a result; a worker is named by its lease, else it is the caller.
+ */
+static UaefStep *
+begin_result(Oid caller, const pg_uuid_t *token)
+{
+	return uaef_step_begin(token != NULL ? "worker" : "user",
+						   GetUserNameFromId(caller, false));
+}
+
+void
+uaef_claim_complete(int64 task_id, Jsonb *output, const pg_uuid_t *token)
+{
+	Oid			caller = GetUserId();
+	UaefCaller	back;
+	UaefStep   *step;
+	UaefTask   *task;
+
+	uaef_check_payload("output of the task", output);
+	back = uaef_spi_begin();
+	step = begin_result(caller, token);
+	task = lock_claimed(step, task_id, token, caller);
+	if (task->status == UAEF_TASK_QUEUED)
+		(void) uaef_step_unready(task);
+	uaef_advance_complete(task, output, NULL);
+	uaef_step_write(step);
+	uaef_spi_end(back);
+}
+
+const char *
+uaef_claim_fail(int64 task_id, const char *error, bool retryable,
+				const pg_uuid_t *token)
+{
+	Oid			caller = GetUserId();
+	UaefCaller	back = uaef_spi_begin();
+	UaefStep   *step = begin_result(caller, token);
+	UaefTask   *task = lock_claimed(step, task_id, token, caller);
+	UaefFailure failure = {0};
+	const char *status;
+
+	if (task->status == UAEF_TASK_QUEUED)
+		(void) uaef_step_unready(task);
+	failure.code = "task_error";
+	failure.message = error;
+	failure.transient = retryable;
+	uaef_advance_fail(task, &failure);
+	status = uaef_task_status_name(task->status);
+	uaef_step_write(step);
+	uaef_spi_end(back);
+	return status;
+}
+
+TimestampTz
+uaef_claim_heartbeat(int64 task_id, const pg_uuid_t *token, int64 extend_us)
+{
+	UaefCaller	back = uaef_spi_begin();
+	UaefStep   *step = uaef_step_begin("worker", NULL);
+	UaefTask   *task = lock_claimed(step, task_id, token, InvalidOid);
+	TimestampTz until = step->now + extend_us;
+
+	task->lease_expires_at = until;
+	task->dirty = true;
+	uaef_step_write(step);
+	uaef_spi_end(back);
+	return until;
+}

@@ -1,0 +1,769 @@
+/*-------------------------------------------------------------------------
+ *
+ * condition.c
+ *	  Compiling conditions: JSON documents of operators over paths.
+ *
+ * Whatever can be wrong with a condition's text is found here: an operator
+ * that does not exist, an operand of a wrong type, an object that says nothing.
+ * None of it is passed over, because a condition that is passed over is true,
+ * and pays.
+ *
+ * Locking: none.  Memory: a compiled condition lives in the context that was
+ * current when it was compiled; its constants point into its own copy of the
+ * document.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_collation.h"
+#include "lib/stringinfo.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "port/pg_bitutils.h"
+#include "regex/regex.h"
+#include "utils/builtins.h"
+#include "utils/numeric.h"
+
+#include "condition_internal.h"
+#include "errcodes.h"
+
+#define MAX_CONDITION_DEPTH		64
+#define MAX_CONDITION_NODES		1000
+#define MAX_LIST_LENGTH			10000
+#define MAX_REGEX_BYTES			1000
+
+/* Where in the document we are; a chain on the stack. */
+typedef struct Place
+{
+	const struct Place *up;
+	const char *key;			/* NULL: an element */
+	int			len;
+	int			index;
+} Place;
+
+typedef struct Compiler
+{
+	bool		any_root;
+	int			nodes;
+	int			depth;
+} Compiler;
+
+/* The pairs of an object, or, without keys, the elements of an array. */
+typedef struct Members
+{
+	int			n;
+	JsonbValue *keys;
+	JsonbValue *values;
+} Members;
+
+typedef void (*CompileOperand) (Compiler *compiler, const Place *place,
+								ConditionClause *clause);
+
+typedef struct Operator
+{
+	const char *name;
+	ConditionOp op;
+	CompileOperand compile;
+} Operator;
+
+static void append_place(StringInfo out, const Place *place);
+static void bad_condition(const Place *place, const char *detail)
+			pg_attribute_noreturn();
+static bool key_is(const JsonbValue *key, const char *name);
+static Place place_below(const Place *up, const JsonbValue *key, int index);
+static Members read_members(JsonbValue *container);
+static void count_node(Compiler *compiler, const Place *place);
+static void require_type(const Place *place, ConditionClause *clause,
+						 uint32 types, const char *what);
+static void compile_any(Compiler *compiler, const Place *place,
+						ConditionClause *clause);
+static void compile_ordered(Compiler *compiler, const Place *place,
+							ConditionClause *clause);
+static void compile_list(Compiler *compiler, const Place *place,
+						 ConditionClause *clause);
+static void compile_exists(Compiler *compiler, const Place *place,
+						   ConditionClause *clause);
+static uint32 type_by_name(const Place *place, const JsonbValue *name);
+static void compile_type(Compiler *compiler, const Place *place,
+						 ConditionClause *clause);
+static void compile_regex(Compiler *compiler, const Place *place,
+						  ConditionClause *clause);
+static void compile_between(Compiler *compiler, const Place *place,
+							ConditionClause *clause);
+static void compile_not(Compiler *compiler, const Place *place,
+						ConditionClause *clause);
+static void compile_size(Compiler *compiler, const Place *place,
+						 ConditionClause *clause);
+static void compile_elem_match(Compiler *compiler, const Place *place,
+							   ConditionClause *clause);
+static JsonPath *parse_jsonpath(const Place *place, char *source);
+static void compile_jsonpath(Compiler *compiler, const Place *place,
+							 ConditionClause *clause);
+static const Operator *find_operator(const JsonbValue *key);
+static void compile_clause(Compiler *compiler, const Place *place,
+						   const JsonbValue *key, const JsonbValue *operand,
+						   ConditionClause *clause);
+static bool has_operator(const Members *members);
+static void check_exists_alone(const Place *place,
+							   const ConditionClauses *clauses);
+static void compile_clauses(Compiler *compiler, const Place *place,
+							JsonbValue *operators, ConditionClauses *clauses);
+static UaefPath *compile_field_path(Compiler *compiler, const Place *place,
+									const JsonbValue *key);
+static ConditionNode *make_node(ConditionKind kind, int n);
+static ConditionNode *compile_field(Compiler *compiler, const Place *place,
+									const JsonbValue *key, JsonbValue *value);
+static ConditionNode *compile_group(Compiler *compiler, const Place *place,
+									ConditionKind kind, JsonbValue *value);
+static ConditionNode *compile_member(Compiler *compiler, const Place *place,
+									 const JsonbValue *key, JsonbValue *value);
+static ConditionNode *compile_node(Compiler *compiler, const Place *place,
+								   JsonbValue *value);
+static void visit_node(const ConditionNode *node,
+					   void (*visit) (const UaefPath *path, void *arg),
+					   void *arg);
+
+static const Operator operators[] = {
+	{"$eq", OP_EQ, compile_any},
+	{"$ne", OP_NE, compile_any},
+	{"$gt", OP_GT, compile_ordered},
+	{"$gte", OP_GTE, compile_ordered},
+	{"$lt", OP_LT, compile_ordered},
+	{"$lte", OP_LTE, compile_ordered},
+	{"$in", OP_IN, compile_list},
+	{"$nin", OP_NIN, compile_list},
+	{"$exists", OP_EXISTS, compile_exists},
+	{"$type", OP_TYPE, compile_type},
+	{"$regex", OP_REGEX, compile_regex},
+	{"$between", OP_BETWEEN, compile_between},
+	{"$not", OP_NOT, compile_not},
+	{"$all", OP_ALL, compile_list},
+	{"$size", OP_SIZE, compile_size},
+	{"$elemMatch", OP_ELEM_MATCH, compile_elem_match},
+	{"$jsonpath", OP_JSONPATH, compile_jsonpath}
+};
+
+/* The place as a JSON pointer (RFC 6901). */
+static void
+append_place(StringInfo out, const Place *place)
+{
+	if (place == NULL)
+		return;
+	append_place(out, place->up);
+	appendStringInfoChar(out, '/');
+	if (place->key == NULL)
+	{
+		appendStringInfo(out, "%d", place->index);
+		return;
+	}
+	for (int i = 0; i < place->len; i++)
+	{
+		if (place->key[i] == '~')
+			appendStringInfoString(out, "~0");
+		else if (place->key[i] == '/')
+			appendStringInfoString(out, "~1");
+		else
+			appendStringInfoChar(out, place->key[i]);
+	}
+}
+
+static void
+bad_condition(const Place *place, const char *detail)
+{
+	StringInfoData pointer;
+
+	initStringInfo(&pointer);
+	append_place(&pointer, place);
+	ereport(ERROR,
+			(errcode(ERRCODE_UAEF_BAD_CONDITION),
+			 errmsg("invalid condition at \"%s\"", pointer.data),
+			 errdetail_internal("%s", detail)));
+}
+
+static bool
+key_is(const JsonbValue *key, const char *name)
+{
+	return key->val.string.len == strlen(name) &&
+		memcmp(key->val.string.val, name, key->val.string.len) == 0;
+}
+
+/* The place of a member; key is NULL for an element. */
+static Place
+place_below(const Place *up, const JsonbValue *key, int index)
+{
+	Place		place = {up, NULL, 0, index};
+
+	if (key != NULL)
+	{
+		place.key = key->val.string.val;
+		place.len = key->val.string.len;
+	}
+	return place;
+}
+
+/* The members of an object or array, in stored order. */
+static Members
+read_members(JsonbValue *container)
+{
+	int			size = JsonContainerSize(container->val.binary.data);
+	JsonbIterator *it = JsonbIteratorInit(container->val.binary.data);
+	JsonbIteratorToken token;
+	JsonbValue	value;
+	Members		members = {0, palloc(Max(1, size) * sizeof(JsonbValue)),
+	palloc(Max(1, size) * sizeof(JsonbValue))};
+
+	(void) JsonbIteratorNext(&it, &value, false);
+	while ((token = JsonbIteratorNext(&it, &value, true)) != WJB_DONE)
+	{
+		if (token == WJB_KEY)
+			members.keys[members.n] = value;
+		else if (token == WJB_VALUE || token == WJB_ELEM)
+			members.values[members.n++] = value;
+	}
+	return members;
+}
+
+static void
+count_node(Compiler *compiler, const Place *place)
+{
+	if (++compiler->nodes > MAX_CONDITION_NODES)
+		bad_condition(place, psprintf("The condition has more than %d parts.",
+									  MAX_CONDITION_NODES));
+}
+
+/* Note the operand's type; raises when it is none of types. */
+static void
+require_type(const Place *place, ConditionClause *clause, uint32 types,
+			 const char *what)
+{
+	clause->types = uaef_condition_type(&clause->operand);
+	if ((clause->types & types) == 0)
+		bad_condition(place, psprintf("%s takes %s, not %s.", clause->name,
+									  what, uaef_value_type(&clause->operand)));
+}
+
+/* $eq, $ne: any operand */
+static void
+compile_any(Compiler *compiler, const Place *place, ConditionClause *clause)
+{
+	clause->types = uaef_condition_type(&clause->operand);
+}
+
+/* $gt, $gte, $lt, $lte: what has an order */
+static void
+compile_ordered(Compiler *compiler, const Place *place,
+				ConditionClause *clause)
+{
+	require_type(place, clause, TYPE_NUMBER | TYPE_STRING,
+				 "a number or a string");
+}
+
+/*
+ * $in, $nin, $all: a list whose elements are of one type, nulls aside, so that
+ * a value of another type is known to be a mistake
+ */
+static void
+compile_list(Compiler *compiler, const Place *place, ConditionClause *clause)
+{
+	Members		members;
+
+	require_type(place, clause, TYPE_ARRAY, "an array");
+	members = read_members(&clause->operand);
+	if (members.n == 0)
+		bad_condition(place, psprintf("%s needs at least one element.",
+									  clause->name));
+	if (members.n > MAX_LIST_LENGTH)
+		bad_condition(place, psprintf("%s takes at most %d elements.",
+									  clause->name, MAX_LIST_LENGTH));
+
+	clause->types = 0;
+	for (int i = 0; i < members.n; i++)
+		clause->types |= uaef_condition_type(&members.values[i]);
+	if (pg_popcount32(clause->types & ~TYPE_NULL) > 1)
+		bad_condition(place, psprintf("The elements of %s must be of one type.",
+									  clause->name));
+	clause->list = members.values;
+	clause->nlist = members.n;
+}
+
+static void
+compile_exists(Compiler *compiler, const Place *place, ConditionClause *clause)
+{
+	require_type(place, clause, TYPE_BOOLEAN, "true or false");
+}
+
+static uint32
+type_by_name(const Place *place, const JsonbValue *name)
+{
+	static const struct
+	{
+		const char *name;
+		uint32		type;
+	}			types[] = {
+		{"null", TYPE_NULL},
+		{"boolean", TYPE_BOOLEAN},
+		{"number", TYPE_NUMBER},
+		{"string", TYPE_STRING},
+		{"array", TYPE_ARRAY},
+		{"object", TYPE_OBJECT}
+	};
+
+	for (int i = 0; i < lengthof(types); i++)
+	{
+		if (name->type == jbvString && key_is(name, types[i].name))
+			return types[i].type;
+	}
+	bad_condition(place, "$type takes null, boolean, number, string, array, object, or a list of them.");
+}
+
+/* $type: the name of a type, or a list of names */
+static void
+compile_type(Compiler *compiler, const Place *place, ConditionClause *clause)
+{
+	Members		members = {1, NULL, &clause->operand};
+
+	if (uaef_condition_type(&clause->operand) == TYPE_ARRAY)
+		members = read_members(&clause->operand);
+	clause->types = 0;
+	for (int i = 0; i < members.n; i++)
+		clause->types |= type_by_name(place, &members.values[i]);
+	if (clause->types == 0)
+		bad_condition(place, "$type needs at least one type.");
+}
+
+/*
+ * $regex: an advanced regular expression without back-references, whose cost
+ * is not bounded.  The C collation makes the result the same everywhere.
+ */
+static void
+compile_regex(Compiler *compiler, const Place *place, ConditionClause *clause)
+{
+	const char *source;
+	int			len;
+	int			status;
+	pg_wchar   *wide;
+	regex_t		regex;
+	char		message[200];
+
+	require_type(place, clause, TYPE_STRING, "a string");
+	source = clause->operand.val.string.val;
+	len = clause->operand.val.string.len;
+	if (len > MAX_REGEX_BYTES)
+		bad_condition(place, psprintf("A regular expression may have at most %d bytes.",
+									  MAX_REGEX_BYTES));
+
+	wide = palloc((len + 1) * sizeof(pg_wchar));
+	len = pg_mb2wchar_with_len(source, wide, len);
+	status = pg_regcomp(&regex, wide, len, REG_ADVANCED, C_COLLATION_OID);
+	if (status != REG_OKAY)
+	{
+		pg_regerror(status, &regex, message, sizeof(message));
+		bad_condition(place, psprintf("The regular expression is invalid: %s.",
+									  message));
+	}
+	status = regex.re_info & REG_UBACKREF;
+	pg_regfree(&regex);
+	pfree(wide);
+	if (status != 0)
+		bad_condition(place, "The regular expression has a back-reference.");
+	clause->regex = cstring_to_text_with_len(source,
+											 clause->operand.val.string.len);
+}
+
+/* $between: [low, high], both included */
+static void
+compile_between(Compiler *compiler, const Place *place,
+				ConditionClause *clause)
+{
+	Members		members;
+
+	require_type(place, clause, TYPE_ARRAY, "[low, high]");
+	members = read_members(&clause->operand);
+	if (members.n != 2)
+		bad_condition(place, "$between takes [low, high].");
+	clause->types = uaef_condition_type(&members.values[0]);
+	if ((clause->types & (TYPE_NUMBER | TYPE_STRING)) == 0 ||
+		clause->types != uaef_condition_type(&members.values[1]))
+		bad_condition(place, "$between takes two numbers or two strings.");
+	if (uaef_condition_compare(&members.values[0], &members.values[1]) > 0)
+		bad_condition(place, "The low bound of $between is above the high one.");
+	clause->list = members.values;
+	clause->nlist = members.n;
+}
+
+/* $not under a field: operators that must not all hold */
+static void
+compile_not(Compiler *compiler, const Place *place, ConditionClause *clause)
+{
+	require_type(place, clause, TYPE_OBJECT, "an object of operators");
+	compile_clauses(compiler, place, &clause->operand, &clause->inner);
+}
+
+/* $size: a number, or operators for the number of elements */
+static void
+compile_size(Compiler *compiler, const Place *place, ConditionClause *clause)
+{
+	ConditionClause *equal;
+
+	require_type(place, clause, TYPE_NUMBER | TYPE_OBJECT,
+				 "a number or an object of operators");
+	if (clause->types == TYPE_OBJECT)
+	{
+		compile_clauses(compiler, place, &clause->operand, &clause->inner);
+		return;
+	}
+	equal = palloc0(sizeof(ConditionClause));
+	equal->op = OP_EQ;
+	equal->name = clause->name;
+	equal->operand = clause->operand;
+	equal->types = TYPE_NUMBER;
+	clause->inner.n = 1;
+	clause->inner.items = equal;
+}
+
+/*
+ * $elemMatch: operators for the elements themselves, or a condition whose
+ * paths begin in the element.  $not and $jsonpath are of the second kind
+ * when they stand alone.
+ */
+static void
+compile_elem_match(Compiler *compiler, const Place *place,
+				   ConditionClause *clause)
+{
+	Compiler	below = *compiler;
+	Members		members;
+	bool		of_scalars = false;
+
+	require_type(place, clause, TYPE_OBJECT, "an object");
+	members = read_members(&clause->operand);
+	for (int i = 0; i < members.n; i++)
+	{
+		const Operator *operator = find_operator(&members.keys[i]);
+
+		if (operator != NULL && operator->op != OP_NOT &&
+			operator->op != OP_JSONPATH)
+			of_scalars = true;
+	}
+
+	if (of_scalars)
+	{
+		compile_clauses(compiler, place, &clause->operand, &clause->inner);
+		return;
+	}
+	below.any_root = true;
+	clause->condition = compile_node(&below, place, &clause->operand);
+	compiler->nodes = below.nodes;
+}
+
+/* Compile a jsonpath; a syntax error in it is one of the condition. */
+static JsonPath *
+parse_jsonpath(const Place *place, char *source)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ErrorData  *volatile error = NULL;
+	volatile Datum jsonpath = (Datum) 0;
+
+	PG_TRY();
+	{
+		jsonpath = DirectFunctionCall1(jsonpath_in, CStringGetDatum(source));
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		if (ERRCODE_TO_CATEGORY(error->sqlerrcode) !=
+			ERRCODE_TO_CATEGORY(ERRCODE_SYNTAX_ERROR) &&
+			ERRCODE_TO_CATEGORY(error->sqlerrcode) !=
+			ERRCODE_TO_CATEGORY(ERRCODE_DATA_EXCEPTION))
+			PG_RE_THROW();
+		FlushErrorState();
+	}
+	PG_END_TRY();
+
+	if (error != NULL)
+		bad_condition(place, psprintf("The jsonpath is invalid: %s.",
+									  error->message));
+	return DatumGetJsonPathP(jsonpath);
+}
+
+/* $jsonpath: a predicate in strict mode, where a missing key has no answer */
+static void
+compile_jsonpath(Compiler *compiler, const Place *place,
+				 ConditionClause *clause)
+{
+	require_type(place, clause, TYPE_STRING, "a string");
+	clause->jsonpath = parse_jsonpath(place,
+									  pnstrdup(clause->operand.val.string.val,
+											   clause->operand.val.string.len));
+	if (clause->jsonpath->header & JSONPATH_LAX)
+		bad_condition(place, "A jsonpath must begin with \"strict\".");
+}
+
+static const Operator *
+find_operator(const JsonbValue *key)
+{
+	for (int i = 0; i < lengthof(operators); i++)
+	{
+		if (key_is(key, operators[i].name))
+			return &operators[i];
+	}
+	return NULL;
+}
+
+/* Compile one operator with its operand. */
+static void
+compile_clause(Compiler *compiler, const Place *place, const JsonbValue *key,
+			   const JsonbValue *operand, ConditionClause *clause)
+{
+	Place		here = place_below(place, key, 0);
+	const Operator *operator = find_operator(key);
+
+	count_node(compiler, &here);
+	if (operator == NULL)
+		bad_condition(&here, psprintf("There is no operator \"%.*s\" for a value.",
+									  Min(key->val.string.len, 100),
+									  key->val.string.val));
+	memset(clause, 0, sizeof(*clause));
+	clause->op = operator->op;
+	clause->name = operator->name;
+	clause->operand = *operand;
+	operator->compile(compiler, &here, clause);
+}
+
+static bool
+has_operator(const Members *members)
+{
+	for (int i = 0; i < members->n; i++)
+	{
+		if (members->keys[i].val.string.len > 0 &&
+			members->keys[i].val.string.val[0] == '$')
+			return true;
+	}
+	return false;
+}
+
+/* What is not there has no other properties. */
+static void
+check_exists_alone(const Place *place, const ConditionClauses *clauses)
+{
+	if (clauses->n > 1 && clauses->items[0].op == OP_EXISTS &&
+		!clauses->items[0].operand.val.boolean)
+		bad_condition(place, "{\"$exists\": false} must stand alone.");
+}
+
+/*
+ * Compile an object of operators.  $exists comes first, because it guards the
+ * others; jsonb has an order of its own for the rest.
+ */
+static void
+compile_clauses(Compiler *compiler, const Place *place, JsonbValue *operators,
+				ConditionClauses *clauses)
+{
+	Members		members = read_members(operators);
+
+	if (++compiler->depth > MAX_CONDITION_DEPTH)
+		bad_condition(place, psprintf("The condition is deeper than %d levels.",
+									  MAX_CONDITION_DEPTH));
+	if (members.n == 0)
+		bad_condition(place, "An object of operators is empty.");
+
+	clauses->n = 0;
+	clauses->items = palloc(members.n * sizeof(ConditionClause));
+	for (int pass = 0; pass < 2; pass++)
+	{
+		for (int i = 0; i < members.n; i++)
+		{
+			if (key_is(&members.keys[i], "$exists") == (pass == 0))
+				compile_clause(compiler, place, &members.keys[i],
+							   &members.values[i],
+							   &clauses->items[clauses->n++]);
+		}
+	}
+	check_exists_alone(place, clauses);
+	compiler->depth--;
+}
+
+static UaefPath *
+compile_field_path(Compiler *compiler, const Place *place,
+				   const JsonbValue *key)
+{
+	const char *problem;
+	UaefPath   *path = uaef_path_parse(key->val.string.val,
+									   key->val.string.len,
+									   compiler->any_root, &problem);
+
+	if (path == NULL)
+		bad_condition(place, psprintf("The path is invalid. %s", problem));
+	return path;
+}
+
+static ConditionNode *
+make_node(ConditionKind kind, int n)
+{
+	ConditionNode *node = palloc0(sizeof(ConditionNode));
+
+	node->kind = kind;
+	if (n > 0)
+		node->children = palloc(n * sizeof(ConditionNode *));
+	return node;
+}
+
+/* Compile "path": {operators}, or "path": value, which is equality. */
+static ConditionNode *
+compile_field(Compiler *compiler, const Place *place, const JsonbValue *key,
+			  JsonbValue *value)
+{
+	ConditionNode *node = make_node(CONDITION_FIELD, 0);
+	ConditionClause *equal;
+
+	node->path = compile_field_path(compiler, place, key);
+	if (uaef_condition_type(value) == TYPE_OBJECT)
+	{
+		Members		members = read_members(value);
+
+		if (members.n == 0 || has_operator(&members))
+		{
+			compile_clauses(compiler, place, value, &node->clauses);
+			return node;
+		}
+	}
+	equal = palloc0(sizeof(ConditionClause));
+	equal->op = OP_EQ;
+	equal->name = "$eq";
+	equal->operand = *value;
+	equal->types = uaef_condition_type(value);
+	node->clauses.n = 1;
+	node->clauses.items = equal;
+	return node;
+}
+
+/* Compile the array of $and, $or, $nor. */
+static ConditionNode *
+compile_group(Compiler *compiler, const Place *place, ConditionKind kind,
+			  JsonbValue *value)
+{
+	ConditionNode *node;
+	Members		members;
+
+	if (uaef_condition_type(value) != TYPE_ARRAY)
+		bad_condition(place, "An array of conditions is needed.");
+	members = read_members(value);
+	if (members.n == 0)
+		bad_condition(place, "At least one condition is needed.");
+	node = make_node(kind, members.n);
+	for (int i = 0; i < members.n; i++)
+	{
+		Place		below = place_below(place, NULL, i);
+
+		node->children[node->n++] = compile_node(compiler, &below,
+												 &members.values[i]);
+	}
+	return node;
+}
+
+/* Compile one member of a condition's object. */
+static ConditionNode *
+compile_member(Compiler *compiler, const Place *place, const JsonbValue *key,
+			   JsonbValue *value)
+{
+	ConditionNode *node;
+	Place		here = place_below(place, key, 0);
+
+	count_node(compiler, &here);
+	if (key_is(key, "$and"))
+		return compile_group(compiler, &here, CONDITION_AND, value);
+	if (key_is(key, "$or"))
+		return compile_group(compiler, &here, CONDITION_OR, value);
+	if (key_is(key, "$nor"))
+		return compile_group(compiler, &here, CONDITION_NOR, value);
+	if (key_is(key, "$not"))
+	{
+		node = make_node(CONDITION_NOT, 1);
+		node->children[node->n++] = compile_node(compiler, &here, value);
+		return node;
+	}
+	if (key_is(key, "$jsonpath"))
+	{
+		if (!compiler->any_root)
+			bad_condition(&here, "$jsonpath needs a path: {\"in\": {\"$jsonpath\": ...}}.");
+		node = make_node(CONDITION_FIELD, 0);
+		node->clauses.n = 1;
+		node->clauses.items = palloc(sizeof(ConditionClause));
+		compile_clause(compiler, place, key, value, node->clauses.items);
+		return node;
+	}
+	if (key->val.string.len > 0 && key->val.string.val[0] == '$')
+		bad_condition(&here, psprintf("There is no operator \"%.*s\" here.",
+									  Min(key->val.string.len, 100),
+									  key->val.string.val));
+	return compile_field(compiler, &here, key, value);
+}
+
+/* Compile a condition: an object whose members must all hold. */
+static ConditionNode *
+compile_node(Compiler *compiler, const Place *place, JsonbValue *value)
+{
+	ConditionNode *node;
+	Members		members;
+
+	check_stack_depth();
+	if (uaef_condition_type(value) != TYPE_OBJECT)
+		bad_condition(place, psprintf("A condition must be an object, not %s.",
+									  uaef_value_type(value)));
+	if (++compiler->depth > MAX_CONDITION_DEPTH)
+		bad_condition(place, psprintf("The condition is deeper than %d levels.",
+									  MAX_CONDITION_DEPTH));
+	members = read_members(value);
+	if (members.n == 0)
+		bad_condition(place, "An empty condition says nothing.");
+
+	node = make_node(CONDITION_AND, members.n);
+	for (int i = 0; i < members.n; i++)
+		node->children[node->n++] = compile_member(compiler, place,
+												   &members.keys[i],
+												   &members.values[i]);
+	compiler->depth--;
+	return node->n == 1 ? node->children[0] : node;
+}
+
+/*
+ * uaef_condition_compile -- compile a condition
+ *
+ * Raises UA220 with the place as a JSON pointer.
+ */
+UaefCondition *
+uaef_condition_compile(Jsonb *document, bool any_root)
+{
+	UaefCondition *condition = palloc(sizeof(UaefCondition));
+	Jsonb	   *copy = palloc(VARSIZE(document));
+	Compiler	compiler = {any_root, 0, 0};
+	JsonbValue	value;
+
+	memcpy(copy, document, VARSIZE(document));
+	uaef_document_value(copy, &value);
+	condition->root = compile_node(&compiler, NULL, &value);
+	return condition;
+}
+
+static void
+visit_node(const ConditionNode *node,
+		   void (*visit) (const UaefPath *path, void *arg), void *arg)
+{
+	if (node->path != NULL)
+		visit(node->path, arg);
+	for (int i = 0; i < node->n; i++)
+		visit_node(node->children[i], visit, arg);
+}
+
+/*
+ * uaef_condition_paths -- call visit for each path of a condition
+ *
+ * Paths within $elemMatch are not visited: they begin in an element.
+ */
+void
+uaef_condition_paths(const UaefCondition *condition,
+					 void (*visit) (const UaefPath *path, void *arg), void *arg)
+{
+	visit_node(condition->root, visit, arg);
+}

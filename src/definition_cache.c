@@ -1,0 +1,189 @@
+/*-------------------------------------------------------------------------
+ *
+ * definition_cache.c
+ *	  Compiled definitions, kept by each backend.
+ *
+ * A stored definition never changes, so an entry is never stale.  The key has
+ * the OID of the table too: after DROP EXTENSION and CREATE EXTENSION the same
+ * numbers mean other definitions.
+ *
+ * Memory: each definition has a context of its own under the cache's.  Entries
+ * that the current transaction has not asked for make room for others when
+ * the cache is full.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_type_d.h"
+#include "utils/builtins.h"
+#include "utils/hsearch.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+
+#include "definition.h"
+#include "errcodes.h"
+#include "spi_util.h"
+
+/* Definitions kept, unless one transaction needs more of them. */
+#define MAX_CACHED 512
+
+typedef struct CacheKey
+{
+	Oid			table;
+	int32		definition_id;
+} CacheKey;
+
+typedef struct CacheEntry
+{
+	CacheKey	key;
+	UaefDefinition *definition;
+	MemoryContext context;
+	TimestampTz used;			/* start of the transaction that last asked */
+} CacheEntry;
+
+/* The cache; NULL before the first use. */
+static HTAB *cache = NULL;
+static MemoryContext cache_context = NULL;
+
+static UaefQuery load_definition = {
+	"SELECT name, version, definition FROM uaef.workflow_definition"
+	" WHERE definition_id = $1",
+	1, {INT4OID}
+};
+static UaefQuery find_definition = {
+	"SELECT definition_id FROM uaef.workflow_definition"
+	" WHERE name = $1 AND ($2 = 0 OR version = $2)"
+	" ORDER BY version DESC LIMIT 1",
+	2, {TEXTOID, INT4OID}
+};
+
+static void make_cache(void);
+static void make_room(void);
+static UaefDefinition *load(int32 definition_id);
+
+const UaefDefinition *
+uaef_definition_get(int32 definition_id)
+{
+	CacheKey	key = {get_relname_relid("workflow_definition",
+										 get_namespace_oid("uaef", false)),
+	definition_id};
+	CacheEntry *entry;
+	MemoryContext context;
+	MemoryContext old;
+	UaefDefinition *definition;
+
+	if (cache == NULL)
+		make_cache();
+	entry = hash_search(cache, &key, HASH_FIND, NULL);
+	if (entry != NULL)
+	{
+		entry->used = GetCurrentTransactionStartTimestamp();
+		return entry->definition;
+	}
+
+	/* Until it is whole, the context goes away with an error. */
+	context = AllocSetContextCreate(CurrentMemoryContext, "uaef definition",
+									ALLOCSET_SMALL_MINSIZE,
+									ALLOCSET_SMALL_INITSIZE,
+									ALLOCSET_DEFAULT_MAXSIZE);
+	old = MemoryContextSwitchTo(context);
+	definition = load(definition_id);
+	MemoryContextSwitchTo(old);
+
+	make_room();
+	entry = hash_search(cache, &key, HASH_ENTER, NULL);
+	MemoryContextSetParent(context, cache_context);
+	entry->definition = definition;
+	entry->context = context;
+	entry->used = GetCurrentTransactionStartTimestamp();
+	return definition;
+}
+
+static void
+make_cache(void)
+{
+	HASHCTL		control = {0};
+
+	if (cache_context == NULL)
+		cache_context = AllocSetContextCreate(TopMemoryContext,
+											  "uaef definitions",
+											  ALLOCSET_DEFAULT_SIZES);
+	control.keysize = sizeof(CacheKey);
+	control.entrysize = sizeof(CacheEntry);
+	control.hcxt = cache_context;
+	cache = hash_create("uaef definitions", 64, &control,
+						HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+}
+
+/*
+ * When the cache is full, forget what this transaction has not asked for:
+ * nobody can hold a pointer to it.
+ */
+static void
+make_room(void)
+{
+	HASH_SEQ_STATUS scan;
+	CacheEntry *entry;
+
+	if (hash_get_num_entries(cache) < MAX_CACHED)
+		return;
+	hash_seq_init(&scan, cache);
+	while ((entry = hash_seq_search(&scan)) != NULL)
+	{
+		if (entry->used == GetCurrentTransactionStartTimestamp())
+			continue;
+		MemoryContextDelete(entry->context);
+		(void) hash_search(cache, &entry->key, HASH_REMOVE, NULL);
+	}
+}
+
+/*
+ * Read and compile, in the current context.
+ */
+static UaefDefinition *
+load(int32 definition_id)
+{
+	Datum		args[] = {Int32GetDatum(definition_id)};
+	UaefCaller	caller = uaef_spi_begin();
+	UaefDefinition *definition;
+	char	   *name;
+	int32		version;
+	Jsonb	   *document;
+
+	if (uaef_spi_run(&load_definition, args, NULL) == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_UAEF_UNDEFINED_WORKFLOW),
+				 errmsg("workflow definition %d does not exist",
+						definition_id)));
+	name = uaef_spi_text(0, 1);
+	version = uaef_spi_int32(0, 2);
+	document = uaef_spi_jsonb(0, 3);
+	uaef_spi_end(caller);
+
+	definition = uaef_definition_compile(name, document, false);
+	definition->definition_id = definition_id;
+	definition->version = version;
+	return definition;
+}
+
+int32
+uaef_definition_find(const char *name, int32 version)
+{
+	Datum		args[] = {CStringGetTextDatum(name), Int32GetDatum(version)};
+	UaefCaller	caller = uaef_spi_begin();
+	int32		definition_id;
+
+	if (uaef_spi_run(&find_definition, args, NULL) == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_UAEF_UNDEFINED_WORKFLOW),
+				 version == 0 ?
+				 errmsg("workflow \"%s\" does not exist", name) :
+				 errmsg("workflow \"%s\" has no version %d", name, version),
+				 errhint("Use uaef.create_workflow() to create it.")));
+	definition_id = uaef_spi_int32(0, 1);
+	uaef_spi_end(caller);
+	return definition_id;
+}

@@ -1,0 +1,208 @@
+/*-------------------------------------------------------------------------
+ *
+ * definition_catalog.c
+ *	  What a new definition says about the database: SQL, roles, connectors.
+ *
+ * SQL is parsed and planned, not run, as the current user and with the
+ * search_path that a new session of that user has, since that is where it
+ * will run.  The current identity must still be the caller's, because
+ * planning may call immutable functions.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type_d.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "nodes/parsenodes.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/plancache.h"
+
+#include "definition_read.h"
+#include "errcodes.h"
+#include "spi_util.h"
+
+static UaefQuery find_connector = {
+	"SELECT 1 FROM uaef.connector WHERE name = $1", 1, {TEXTOID}
+};
+
+static int	use_default_search_path(void);
+static void check_task(const UaefTaskDef *task, const char *where);
+static void check_sql(const char *sql, const char *where);
+static void plan(const char *sql);
+static bool may_be_task(const RawStmt *raw);
+static void check_approvers(const UaefApprovalConfig *approval,
+							const char *where);
+static void check_connector(const char *name, const char *where);
+
+/*
+ * Raises the planner's error, or 42704 for a role and UA405 for a connector,
+ * with the id of the task.
+ */
+void
+uaef_definition_check_catalog(const UaefDefinition *def)
+{
+	int			level = use_default_search_path();
+
+	for (int i = 0; i < def->n_tasks; i++)
+	{
+		const UaefTaskDef *task = &def->tasks[i];
+		char	   *where = psprintf("task \"%s\"", task->id);
+
+		CHECK_FOR_INTERRUPTS();
+		if (task->type == UAEF_TASK_PARALLEL &&
+			task->config.parallel.task != NULL)
+			check_task(task->config.parallel.task, where);
+		else
+			check_task(task, where);
+		pfree(where);
+	}
+	AtEOXact_GUC(true, level);
+}
+
+/*
+ * The functions that people call pin their search_path; go back to the one
+ * that the session began with.  Returns the level for AtEOXact_GUC().
+ */
+static int
+use_default_search_path(void)
+{
+	int			level = NewGUCNestLevel();
+
+	(void) set_config_option("search_path",
+							 GetConfigOptionResetString("search_path"),
+							 PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
+							 true, 0, false);
+	return level;
+}
+
+static void
+check_task(const UaefTaskDef *task, const char *where)
+{
+	switch (task->type)
+	{
+		case UAEF_TASK_SQL:
+			check_sql(task->config.sql.sql, where);
+			break;
+		case UAEF_TASK_HUMAN_APPROVAL:
+			check_approvers(&task->config.approval, where);
+			break;
+		case UAEF_TASK_HTTP:
+			if (task->config.http.connector != NULL)
+				check_connector(task->config.http.connector, where);
+			break;
+		default:
+			break;
+	}
+}
+
+static void
+check_sql(const char *sql, const char *where)
+{
+	MemoryContext context = CurrentMemoryContext;
+
+	PG_TRY();
+	{
+		plan(sql);
+	}
+	PG_CATCH();
+	{
+		uaef_read_rethrow(context, where, NULL);
+	}
+	PG_END_TRY();
+}
+
+/*
+ * Parse, analyse and plan one statement whose only parameter is $1 jsonb.
+ */
+static void
+plan(const char *sql)
+{
+	Oid			types[] = {JSONBOID};
+	SPIPlanPtr	prepared;
+	List	   *sources;
+	CachedPlanSource *source;
+	CachedPlan *cached;
+
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "could not connect to SPI");
+	prepared = SPI_prepare(sql, 1, types);
+	if (prepared == NULL)
+		elog(ERROR, "could not prepare: %s",
+			 SPI_result_code_string(SPI_result));
+
+	sources = SPI_plan_get_plan_sources(prepared);
+	if (list_length(sources) != 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_UAEF_BAD_DEFINITION),
+				 errmsg("\"sql\" must be one statement"),
+				 errdetail("It has %d statements.", list_length(sources)),
+				 errhint("Use several tasks, or WITH, or a function.")));
+	source = linitial(sources);
+	if (!may_be_task(source->raw_parse_tree))
+		ereport(ERROR,
+				(errcode(ERRCODE_UAEF_BAD_DEFINITION),
+				 errmsg("this statement cannot be a task: %s",
+						GetCommandTagName(source->commandTag)),
+				 errdetail("A task is SELECT, INSERT, UPDATE, DELETE, MERGE, CALL, TRUNCATE or REFRESH MATERIALIZED VIEW.")));
+
+	cached = SPI_plan_get_cached_plan(prepared);
+	if (cached != NULL)
+		ReleaseCachedPlan(cached, NULL);
+	SPI_finish();
+}
+
+/*
+ * Whether a statement works in a transaction that others share, and leaves
+ * nothing behind in the session.
+ */
+static bool
+may_be_task(const RawStmt *raw)
+{
+	switch (nodeTag(raw->stmt))
+	{
+		case T_SelectStmt:
+		case T_InsertStmt:
+		case T_UpdateStmt:
+		case T_DeleteStmt:
+#if PG_VERSION_NUM >= 150000
+		case T_MergeStmt:
+#endif
+		case T_CallStmt:
+		case T_TruncateStmt:
+		case T_RefreshMatViewStmt:
+			return true;
+		default:
+			return false;
+	}
+}
+
+static void
+check_approvers(const UaefApprovalConfig *approval, const char *where)
+{
+	for (int i = 0; i < approval->n_approvers; i++)
+		if (!OidIsValid(get_role_oid(approval->approvers[i], true)))
+			ereport(ERROR,
+					(errcode(ERRCODE_UNDEFINED_OBJECT),
+					 errmsg("%s: role \"%s\" does not exist", where,
+							approval->approvers[i]),
+					 errdetail("It is one of the approvers.")));
+}
+
+static void
+check_connector(const char *name, const char *where)
+{
+	Datum		args[] = {CStringGetTextDatum(name)};
+	UaefCaller	caller = uaef_spi_begin();
+	uint64		found = uaef_spi_run(&find_connector, args, NULL);
+
+	uaef_spi_end(caller);
+	if (found == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_UAEF_UNDEFINED_CONNECTOR),
+				 errmsg("%s: connector \"%s\" does not exist", where, name),
+				 errhint("Use uaef.create_connector() to create it.")));
+}

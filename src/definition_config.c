@@ -1,0 +1,381 @@
+/*-------------------------------------------------------------------------
+ *
+ * definition_config.c
+ *	  "config" of a task, by type: one function per type.
+ *
+ * Pure.  Memory: the definition's context is current.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "lib/stringinfo.h"
+
+#include "definition_read.h"
+#include "errcodes.h"
+#include "json_util.h"
+
+/* Most roles of an approval, cases of a decision, headers of a request. */
+#define MAX_LIST 1000
+
+static void read_sql(const UaefObject *config, UaefTaskDef *task);
+static void read_decision(const UaefObject *config, UaefTaskDef *task);
+static void read_condition(const UaefObject *config, UaefTaskDef *task);
+static void read_parallel(const UaefObject *config, UaefTaskDef *task);
+static void read_approval(const UaefObject *config, UaefTaskDef *task);
+static void read_http(const UaefObject *config, UaefTaskDef *task);
+static void read_wait(const UaefObject *config, UaefTaskDef *task);
+static void read_external(const UaefObject *config, UaefTaskDef *task);
+
+static UaefCase read_case(const UaefObject *config, JsonbValue *value, int no,
+						  const UaefDecisionConfig *decision);
+static void read_url(const UaefObject *config, UaefHttpConfig *http);
+static void read_method(const UaefObject *config, UaefHttpConfig *http);
+static void read_headers(const UaefObject *config, UaefHttpConfig *http);
+static void check_header_name(const UaefObject *config, const char *name);
+static Jsonb *read_expect(const UaefObject *config);
+
+/* What a type's config may hold, and who reads it; by UaefTaskType. */
+static const struct
+{
+	const char *keys[9];
+	void		(*read) (const UaefObject *config, UaefTaskDef *task);
+}			readers[] = {
+	[UAEF_TASK_SQL] = {{"sql", "input"}, read_sql},
+	[UAEF_TASK_DECISION] = {{"cases", "default"}, read_decision},
+	[UAEF_TASK_CONDITION] = {{"when"}, read_condition},
+	[UAEF_TASK_PARALLEL] =
+	{{"over", "task", "concurrency", "join"}, read_parallel},
+	[UAEF_TASK_HUMAN_APPROVAL] =
+	{{"description", "approvers", "need", "four_eyes", "expires", "form",
+	"show"}, read_approval},
+	[UAEF_TASK_HTTP] =
+	{{"connector", "url", "method", "headers", "body", "expect",
+	"idempotent"}, read_http},
+	[UAEF_TASK_WAIT] = {{"for", "until"}, read_wait},
+	[UAEF_TASK_EXTERNAL] = {{"input"}, read_external}
+};
+
+/*
+ * Read the config of a task.  where is the task, for messages.  Raises UA300,
+ * UA220 and UA222.
+ */
+void
+uaef_read_config(UaefBuilder *builder, UaefTaskDef *task, JsonbValue *config,
+				 const char *where)
+{
+	UaefObject	object = uaef_read_object(builder, config,
+										  readers[task->type].keys,
+										  psprintf("config of %s", where));
+
+	readers[task->type].read(&object, task);
+}
+
+static void
+read_sql(const UaefObject *config, UaefTaskDef *task)
+{
+	task->config.sql.sql = uaef_read_text(config, "sql", true);
+	task->config.sql.input = uaef_read_template(config, "input");
+}
+
+/*----------
+ * decision, condition
+ * ----------
+ */
+
+static void
+read_decision(const UaefObject *config, UaefTaskDef *task)
+{
+	UaefDecisionConfig *decision = &task->config.decision;
+	int			n;
+	JsonbContainer *array = uaef_read_array(config, "cases", true, &n);
+
+	if (n == 0 || n > MAX_LIST)
+		uaef_read_wrong(config, "cases",
+						psprintf("an array of 1 to %d cases", MAX_LIST));
+	decision->cases = palloc0(sizeof(UaefCase) * n);
+	for (int i = 0; i < n; i++)
+	{
+		JsonbValue	value = uaef_read_element(array, i);
+
+		decision->cases[i] = read_case(config, &value, i + 1, decision);
+		decision->n_cases++;
+	}
+	decision->default_label = uaef_read_text(config, "default", false);
+}
+
+/*
+ * One case.  Two cases may not have one label: "$or" says the same, and a
+ * trace of the decision stays clear.
+ */
+static UaefCase
+read_case(const UaefObject *config, JsonbValue *value, int no,
+		  const UaefDecisionConfig *decision)
+{
+	static const char *const keys[] = {"label", "when", NULL};
+	UaefObject	object = uaef_read_object(config->builder, value, keys,
+										  psprintf("case %d in %s", no,
+												   config->where));
+	UaefCase	result;
+
+	result.label = uaef_read_text(&object, "label", true);
+	result.when = uaef_read_condition(&object, "when", true);
+	for (int i = 0; i < decision->n_cases; i++)
+		if (strcmp(decision->cases[i].label, result.label) == 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_UAEF_BAD_DEFINITION),
+					 errmsg("duplicate label \"%s\" in %s", result.label,
+							object.where),
+					 errdetail("Case %d has it already.", i + 1),
+					 errhint("Join their conditions with \"$or\".")));
+	return result;
+}
+
+static void
+read_condition(const UaefObject *config, UaefTaskDef *task)
+{
+	task->config.condition.when = uaef_read_condition(config, "when", true);
+}
+
+/*----------
+ * parallel, map
+ * ----------
+ */
+
+/*
+ * A fork has no config at all; a map has "over" and "task".
+ */
+static void
+read_parallel(const UaefObject *config, UaefTaskDef *task)
+{
+	UaefParallelConfig *parallel = &task->config.parallel;
+	JsonbValue	value;
+
+	if (JsonContainerSize(config->container) == 0)
+		return;
+	if (!uaef_read_value(config, "over", &value))
+		uaef_read_missing(config, "over");
+	if (value.type != jbvString &&
+		!(value.type == jbvBinary &&
+		  JsonContainerIsArray(value.val.binary.data)))
+		uaef_read_wrong(config, "over",
+						"a template that gives an array, or an array");
+	parallel->over = uaef_read_template(config, "over");
+	if (!uaef_read_value(config, "task", &value))
+		uaef_read_missing(config, "task");
+	parallel->task = uaef_read_map_task(config->builder, task, &value,
+										psprintf("the task of map \"%s\"",
+												 task->id));
+	parallel->concurrency = uaef_read_int(config, "concurrency", 0, 1, 1000000);
+	parallel->join = uaef_read_join(config, "join");
+}
+
+/*----------
+ * human_approval
+ * ----------
+ */
+
+static void
+read_approval(const UaefObject *config, UaefTaskDef *task)
+{
+	UaefApprovalConfig *approval = &task->config.approval;
+	int			n = uaef_read_texts(config, "approvers",
+									&approval->approvers);
+
+	if (n == 0 || n > MAX_LIST)
+		uaef_read_wrong(config, "approvers",
+						psprintf("an array of 1 to %d roles", MAX_LIST));
+	approval->n_approvers = Max(n, 0);
+	approval->description = uaef_read_text_template(config, "description");
+	approval->need = uaef_read_int(config, "need", 1, 1, MAX_LIST);
+	approval->four_eyes = uaef_read_bool(config, "four_eyes", true);
+	approval->expires_ms = uaef_read_duration(config, "expires", 0);
+	approval->form = uaef_read_document(config, "form");
+	approval->show = uaef_read_template(config, "show");
+}
+
+/*----------
+ * http
+ * ----------
+ */
+
+static void
+read_http(const UaefObject *config, UaefTaskDef *task)
+{
+	UaefHttpConfig *http = &task->config.http;
+
+	http->connector = uaef_read_text(config, "connector", false);
+	read_url(config, http);
+	http->body = uaef_read_template(config, "body");
+	read_method(config, http);
+	read_headers(config, http);
+	http->expect = read_expect(config);
+}
+
+/*
+ * The scheme must be written out, so that data cannot choose it.
+ */
+static void
+read_url(const UaefObject *config, UaefHttpConfig *http)
+{
+	char	   *url = uaef_read_text(config, "url", false);
+
+	if ((url == NULL) == (http->connector == NULL))
+		ereport(ERROR,
+				(errcode(ERRCODE_UAEF_BAD_DEFINITION),
+				 errmsg("%s must have either \"connector\" or \"url\"",
+						config->where)));
+	if (url == NULL)
+		return;
+	if (strncmp(url, "https://", 8) != 0 && strncmp(url, "http://", 7) != 0)
+		uaef_read_wrong(config, "url",
+						"a URL that begins with https:// or http://");
+	http->url = uaef_read_text_template(config, "url");
+}
+
+/*
+ * The default method is POST with a body, else GET.  Methods that HTTP calls
+ * idempotent are taken to be so unless the config says otherwise.
+ */
+static void
+read_method(const UaefObject *config, UaefHttpConfig *http)
+{
+	static const char *const methods[] =
+	{"GET", "HEAD", "PUT", "DELETE", "POST", "PATCH", NULL};
+	int			method = uaef_read_choice(config, "method", methods,
+										  http->body ? 4 : 0);
+
+	if (http->body != NULL && method < 2)
+		ereport(ERROR,
+				(errcode(ERRCODE_UAEF_BAD_DEFINITION),
+				 errmsg("a %s request cannot have \"body\" in %s",
+						methods[method], config->where)));
+	http->method = pstrdup(methods[method]);
+	http->idempotent = uaef_read_bool(config, "idempotent", method < 4);
+}
+
+static void
+read_headers(const UaefObject *config, UaefHttpConfig *http)
+{
+	Jsonb	   *document = uaef_read_document(config, "headers");
+	UaefObject	headers = {config->builder, NULL,
+	psprintf("headers in %s", config->where)};
+	JsonbIterator *iterator;
+	JsonbIteratorToken token;
+	JsonbValue	value;
+
+	if (document == NULL)
+		return;
+	headers.container = &document->root;
+	if (JB_ROOT_COUNT(document) > MAX_LIST)
+		uaef_read_wrong(config, "headers",
+						psprintf("an object of at most %d keys", MAX_LIST));
+	http->header_names = palloc(sizeof(char *) * (JB_ROOT_COUNT(document) + 1));
+	http->header_values =
+		palloc(sizeof(UaefTemplate *) * (JB_ROOT_COUNT(document) + 1));
+
+	iterator = JsonbIteratorInit(&document->root);
+	while ((token = JsonbIteratorNext(&iterator, &value, true)) != WJB_DONE)
+	{
+		char	   *name;
+
+		if (token != WJB_KEY)
+			continue;
+		name = pnstrdup(value.val.string.val, value.val.string.len);
+		check_header_name(&headers, name);
+		http->header_names[http->n_headers] = name;
+		http->header_values[http->n_headers] =
+			uaef_read_text_template(&headers, name);
+		if (http->header_values[http->n_headers] == NULL)
+			uaef_read_wrong(&headers, name, "a string");
+		http->n_headers++;
+	}
+}
+
+/*
+ * A name is a token of HTTP.  Headers that frame the message, or say whom it
+ * is for, are the client's business.
+ */
+static void
+check_header_name(const UaefObject *config, const char *name)
+{
+	static const char *const ours[] =
+	{"connection", "content-length", "host", "te", "trailer",
+	"transfer-encoding", "upgrade"};
+	static const char token[] =
+	"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz"
+	"ABCDEFGHIJKLMNOPQRSTUVWXYZ";
+
+	if (*name == '\0' || name[strspn(name, token)] != '\0')
+		ereport(ERROR,
+				(errcode(ERRCODE_UAEF_BAD_DEFINITION),
+				 errmsg("\"%s\" is no name of a header, in %s", name,
+						config->where)));
+	for (int i = 0; i < lengthof(ours); i++)
+		if (pg_strcasecmp(name, ours[i]) == 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_UAEF_BAD_DEFINITION),
+					 errmsg("header \"%s\" cannot be set, in %s", name,
+							config->where),
+					 errdetail("It is set by the HTTP client.")));
+}
+
+/*
+ * {"status":[200,404]}: what counts as success.
+ */
+static Jsonb *
+read_expect(const UaefObject *config)
+{
+	static const char *const keys[] = {"status", NULL};
+	JsonbValue	value;
+	UaefObject	expect;
+	JsonbContainer *array;
+	int			n;
+
+	if (!uaef_read_value(config, "expect", &value))
+		return NULL;
+	expect = uaef_read_object(config->builder, &value, keys,
+							  psprintf("expect in %s", config->where));
+	array = uaef_read_array(&expect, "status", true, &n);
+	if (n == 0 || n > MAX_LIST)
+		uaef_read_wrong(&expect, "status", "an array of status codes");
+	for (int i = 0; i < n; i++)
+	{
+		JsonbValue	status = uaef_read_element(array, i);
+		char	   *text = "";
+
+		if (status.type == jbvNumeric)
+			text = numeric_normalize(status.val.numeric);
+
+		if (strlen(text) != 3 || strspn(text, "0123456789") != 3 ||
+			text[0] < '1' || text[0] > '5')
+			uaef_read_wrong(&expect, "status",
+							"an array of numbers between 100 and 599");
+	}
+	return uaef_json_from_value(&value);
+}
+
+/*----------
+ * wait, external
+ * ----------
+ */
+
+static void
+read_wait(const UaefObject *config, UaefTaskDef *task)
+{
+	UaefWaitConfig *wait = &task->config.wait;
+
+	wait->for_ms = uaef_read_duration(config, "for", -1);
+	wait->until = uaef_read_text_template(config, "until");
+	if ((wait->for_ms < 0) == (wait->until == NULL))
+		ereport(ERROR,
+				(errcode(ERRCODE_UAEF_BAD_DEFINITION),
+				 errmsg("%s must have either \"for\" or \"until\"",
+						config->where)));
+}
+
+static void
+read_external(const UaefObject *config, UaefTaskDef *task)
+{
+	task->config.external.input = uaef_read_template(config, "input");
+}

@@ -1,0 +1,239 @@
+/*-------------------------------------------------------------------------
+ *
+ * engine.c
+ *	  What the outside asks of the engine: start, results, control.
+ *
+ * Each function is one step (execution.h): become the owner, lock, change in
+ * memory, write, go back.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type_d.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+
+#include "advance.h"
+#include "control.h"
+#include "digest.h"
+#include "engine.h"
+#include "errcodes.h"
+#include "guc.h"
+#include "spi_util.h"
+#include "uuid7.h"
+
+static UaefQuery insert_key = {
+	"INSERT INTO uaef.workflow_start_key"
+	" (workflow, idempotency_key, execution_id, input_digest)"
+	" VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING",
+	4, {TEXTOID, TEXTOID, UUIDOID, BYTEAOID}
+};
+
+static UaefQuery find_key = {
+	"SELECT execution_id, input_digest = $3 FROM uaef.workflow_start_key"
+	" WHERE workflow = $1 AND idempotency_key = $2",
+	3, {TEXTOID, TEXTOID, BYTEAOID}
+};
+
+void
+uaef_check_payload(const char *what, Jsonb *payload)
+{
+	if (VARSIZE(payload) > (Size) uaef_max_payload_kb * 1024)
+		ereport(ERROR,
+				(errcode(ERRCODE_UAEF_TOO_LARGE),
+				 errmsg("%s is too large", what),
+				 errdetail("It takes %zu kB; uaef.max_payload_size is %d kB.",
+						   (Size) VARSIZE(payload) / 1024,
+						   uaef_max_payload_kb),
+				 errhint("Store large data in a table of yours and pass its key.")));
+}
+
+/*
+ * Take the idempotency key for this execution.  Returns false, with the id of
+ * the execution that the key began, when it is taken.
+ */
+static bool
+take_key(const UaefStart *start, pg_uuid_t *execution_id)
+{
+	Datum		args[4];
+
+	args[0] = CStringGetTextDatum(start->workflow);
+	args[1] = CStringGetTextDatum(start->idempotency_key);
+	args[2] = UUIDPGetDatum(execution_id);
+	args[3] = PointerGetDatum(uaef_digest_bytea(start->input));
+	if (uaef_spi_run(&insert_key, args, NULL) > 0)
+		return true;
+
+	args[2] = args[3];
+	if (uaef_spi_run(&find_key, args, NULL) == 0)
+		elog(ERROR, "idempotency key \"%s\" vanished", start->idempotency_key);
+	if (!uaef_spi_bool(0, 2))
+		ereport(ERROR,
+				(errcode(ERRCODE_UAEF_KEY_REUSED),
+				 errmsg("idempotency key \"%s\" of workflow \"%s\" was used with another input",
+						start->idempotency_key, start->workflow),
+				 errhint("Use a new key for a new input.")));
+	*execution_id = uaef_spi_uuid(0, 1);
+	return false;
+}
+
+static Jsonb *
+started_payload(const UaefStart *start, UaefExecution *execution,
+				const char *caller)
+{
+	UaefJson	json;
+
+	uaef_json_begin(&json);
+	uaef_json_text(&json, "workflow", execution->def->name);
+	uaef_json_int(&json, "version", execution->def->version);
+	uaef_json_text(&json, "name", start->name);
+	uaef_json_text(&json, "initiated_by", caller);
+	uaef_json_text(&json, "idempotency_key", start->idempotency_key);
+	uaef_json_time(&json, "start_at", start->start_at);
+	uaef_json_text(&json, "input_sha256", uaef_digest_hex(start->input));
+	return uaef_json_end(&json);
+}
+
+pg_uuid_t
+uaef_engine_start(const UaefStart *start)
+{
+	Oid			caller = GetUserId();
+	char	   *caller_name = GetUserNameFromId(caller, false);
+	UaefCaller	back;
+	UaefStep   *step;
+	UaefExecution *execution;
+	pg_uuid_t	id;
+
+	uaef_check_payload("input of the workflow", start->input);
+	back = uaef_spi_begin();
+	step = uaef_step_begin("user", caller_name);
+	execution = uaef_step_new_execution(step,
+										uaef_definition_get(
+															uaef_definition_find(start->workflow,
+																				 start->version)));
+	id = execution->id;
+	if (start->idempotency_key != NULL && !take_key(start, &id))
+	{
+		uaef_spi_end(back);
+		return id;
+	}
+
+	execution->name = start->name ? pstrdup(start->name) : NULL;
+	execution->priority = start->priority;
+	execution->initiated_by = caller;
+	execution->input = start->input;
+	uaef_step_event(execution, NULL, "workflow_started",
+					started_payload(start, execution, caller_name));
+	if (start->start_at > step->now)
+		uaef_step_timer(execution, NULL, "start", start->start_at);
+	else
+		uaef_advance_start(execution);
+	uaef_step_write(step);
+	uaef_spi_end(back);
+	return id;
+}
+
+/*
+ * The task that a result is for, if it still waits for this attempt.
+ */
+static UaefTask *
+lock_running_task(UaefStep *step, const UaefTaskRef *ref)
+{
+	UaefExecution *execution;
+	UaefTask   *task;
+
+	uaef_step_lock(step, &ref->execution_id, 1);
+	execution = uaef_step_execution(step, &ref->execution_id);
+	if (execution == NULL || uaef_execution_ended(execution->status))
+		return NULL;
+	task = uaef_execution_find(execution, ref->task_no, ref->item);
+	if (task == NULL || task->status != UAEF_TASK_RUNNING ||
+		(ref->attempt != 0 && ref->attempt != task->attempt))
+		return NULL;
+	return task;
+}
+
+bool
+uaef_engine_complete(const UaefTaskRef *ref, Jsonb *output,
+					 const char *actor_type, const char *actor_id)
+{
+	UaefCaller	back = uaef_spi_begin();
+	UaefStep   *step = uaef_step_begin(actor_type, actor_id);
+	UaefTask   *task = lock_running_task(step, ref);
+
+	if (task != NULL)
+	{
+		uaef_advance_complete(task, output, NULL);
+		uaef_step_write(step);
+	}
+	uaef_spi_end(back);
+	return task != NULL;
+}
+
+bool
+uaef_engine_fail(const UaefTaskRef *ref, const UaefFailure *failure,
+				 const char *actor_type, const char *actor_id)
+{
+	UaefCaller	back = uaef_spi_begin();
+	UaefStep   *step = uaef_step_begin(actor_type, actor_id);
+	UaefTask   *task = lock_running_task(step, ref);
+
+	if (task != NULL)
+	{
+		uaef_advance_fail(task, failure);
+		uaef_step_write(step);
+	}
+	uaef_spi_end(back);
+	return task != NULL;
+}
+
+UaefExecution *
+uaef_lock_own_execution(UaefStep *step, const pg_uuid_t *id, Oid caller)
+{
+	UaefExecution *execution;
+
+	uaef_step_lock(step, id, 1);
+	execution = uaef_step_execution(step, id);
+	if (execution == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UAEF_UNDEFINED_EXECUTION),
+				 errmsg("execution %s does not exist", uaef_uuid_text(id))));
+	if (!has_privs_of_role(caller, execution->initiated_by))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("permission denied for execution %s",
+						uaef_uuid_text(id)),
+				 errdetail("It was started by role \"%s\".",
+						   GetUserNameFromId(execution->initiated_by, true)),
+				 errhint("Members of that role can control it.")));
+	return execution;
+}
+
+void
+uaef_engine_control(const pg_uuid_t *id, UaefControl control,
+					const char *reason)
+{
+	Oid			caller = GetUserId();
+	UaefCaller	back = uaef_spi_begin();
+	UaefStep   *step = uaef_step_begin("user",
+									   GetUserNameFromId(caller, false));
+	UaefExecution *execution = uaef_lock_own_execution(step, id, caller);
+
+	switch (control)
+	{
+		case UAEF_CONTROL_CANCEL:
+			uaef_advance_cancel(execution, reason);
+			break;
+		case UAEF_CONTROL_PAUSE:
+			uaef_advance_pause(execution, reason);
+			break;
+		case UAEF_CONTROL_RESUME:
+			uaef_advance_resume(execution, reason);
+			break;
+	}
+	uaef_step_write(step);
+	uaef_spi_end(back);
+}

@@ -1,0 +1,294 @@
+/*-------------------------------------------------------------------------
+ *
+ * event_hash.c
+ *	  The bytes of an event that are hashed, and SHA-256.
+ *
+ * The digest algorithm is fetched once per process: in OpenSSL 3, looking it
+ * up costs more than hashing an event.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <openssl/evp.h>
+
+#include "fmgr.h"
+#include "mb/pg_wchar.h"
+#include "port/pg_bswap.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+
+#include "canonical.h"
+#include "event_hash.h"
+
+/* Fixed part of the preimage. */
+#define VERSION			1
+#define KIND_EVENT		1
+#define FLAGS			0
+
+/* The prefix of a leaf in an RFC 6962 tree; our leaf is the event's hash. */
+#define LEAF_PREFIX		0x00
+
+/* Tags of the optional part, in the order in which they must stand. */
+enum
+{
+	TAG_TYPE = 1,
+	TAG_ACTOR_TYPE,
+	TAG_ACTOR_ID,
+	TAG_SESSION_ROLE,
+	TAG_EFFECTIVE_ROLE,
+	TAG_TASK_ID,
+	TAG_AGENT_ID,
+	TAG_PAYLOAD_HASH
+};
+
+/* Microseconds between the epochs of Unix and of PostgreSQL. */
+#define EPOCH_SHIFT_US \
+	((int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY)
+
+/* The process's digest computation, made at first use. */
+static EVP_MD_CTX *digest_context = NULL;
+static const EVP_MD *digest_algorithm = NULL;
+
+static void add_tlv(uint16 tag, const void *data, uint32 len);
+static bool has_required(const bool *nulls);
+static void add_text(uint16 tag, Datum value, bool isnull);
+static void digest_failed(void) pg_attribute_noreturn();
+
+static void
+digest_failed(void)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INTERNAL_ERROR),
+			 errmsg("could not compute SHA-256")));
+}
+
+void
+uaef_hash_begin(void)
+{
+	if (digest_algorithm == NULL)
+	{
+#if OPENSSL_VERSION_NUMBER >= 0x30000000L
+		digest_algorithm = EVP_MD_fetch(NULL, "SHA256", NULL);
+#else
+		digest_algorithm = EVP_sha256();
+#endif
+	}
+	if (digest_context == NULL)
+		digest_context = EVP_MD_CTX_new();
+
+	if (digest_algorithm == NULL || digest_context == NULL ||
+		EVP_DigestInit_ex(digest_context, digest_algorithm, NULL) != 1)
+		digest_failed();
+}
+
+void
+uaef_hash_add(const void *data, size_t len)
+{
+	if (EVP_DigestUpdate(digest_context, data, len) != 1)
+		digest_failed();
+}
+
+void
+uaef_hash_end(uint8 *hash)
+{
+	if (EVP_DigestFinal_ex(digest_context, hash, NULL) != 1)
+		digest_failed();
+}
+
+void
+uaef_hash_add_uint64(uint64 value)
+{
+	value = pg_hton64(value);
+	uaef_hash_add(&value, sizeof(value));
+}
+
+void
+uaef_hash_add_uint32(uint32 value)
+{
+	value = pg_hton32(value);
+	uaef_hash_add(&value, sizeof(value));
+}
+
+int64
+uaef_unix_us(TimestampTz time)
+{
+	return time + EPOCH_SHIFT_US;
+}
+
+void
+uaef_genesis_hash(const pg_uuid_t *ledger, const pg_uuid_t *stream,
+				  uint8 *hash)
+{
+	static const char domain[] = "uaef/genesis/v1";
+
+	uaef_hash_begin();
+	uaef_hash_add(domain, sizeof(domain));
+	uaef_hash_add(ledger->data, UUID_LEN);
+	uaef_hash_add(stream->data, UUID_LEN);
+	uaef_hash_end(hash);
+}
+
+void
+uaef_derive_uuid(const pg_uuid_t *ledger, const char *word, int64 number,
+				 pg_uuid_t *uuid)
+{
+	static const char domain[] = "uaef/stream/v1";
+	uint8		hash[UAEF_HASH_LEN];
+
+	uaef_hash_begin();
+	uaef_hash_add(domain, sizeof(domain));
+	uaef_hash_add(ledger->data, UUID_LEN);
+	uaef_hash_add_uint64(number);
+	uaef_hash_add(word, strlen(word));
+	uaef_hash_end(hash);
+
+	memcpy(uuid->data, hash, UUID_LEN);
+	uuid->data[6] = (uuid->data[6] & 0x0f) | 0x80;
+	uuid->data[8] = (uuid->data[8] & 0x3f) | 0x80;
+}
+
+void
+uaef_payload_hash(Jsonb *payload, const uint8 *salt, uint8 *hash)
+{
+	static const char domain[] = "uaef/payload/v1";
+	StringInfoData text;
+
+	initStringInfo(&text);
+	(void) uaef_canonical_append(&text, payload);
+
+	uaef_hash_begin();
+	uaef_hash_add(domain, sizeof(domain));
+	uaef_hash_add(salt, UAEF_SALT_LEN);
+	uaef_hash_add(text.data, text.len);
+	uaef_hash_end(hash);
+	pfree(text.data);
+}
+
+/*
+ * One optional field: tag, length, bytes.
+ */
+static void
+add_tlv(uint16 tag, const void *data, uint32 len)
+{
+	uint8		head[2] = {tag >> 8, tag & 0xff};
+
+	uaef_hash_add(head, sizeof(head));
+	uaef_hash_add_uint32(len);
+	uaef_hash_add(data, len);
+}
+
+static void
+add_text(uint16 tag, Datum value, bool isnull)
+{
+	text	   *packed;
+	char	   *bytes;
+	char	   *utf8;
+	int			len;
+
+	if (isnull)
+		return;
+	packed = DatumGetTextPP(value);
+	bytes = VARDATA_ANY(packed);
+	len = VARSIZE_ANY_EXHDR(packed);
+	utf8 = pg_server_to_any(bytes, len, PG_UTF8);
+	if (utf8 != bytes)
+		len = strlen(utf8);
+	add_tlv(tag, utf8, len);
+}
+
+Datum
+uaef_bytea(const void *bytes, size_t len)
+{
+	bytea	   *result = palloc(VARHDRSZ + len);
+
+	SET_VARSIZE(result, VARHDRSZ + len);
+	memcpy(VARDATA(result), bytes, len);
+	return PointerGetDatum(result);
+}
+
+const uint8 *
+uaef_fixed_bytes(Datum value, size_t len)
+{
+	bytea	   *packed = DatumGetByteaPP(value);
+
+	if (VARSIZE_ANY_EXHDR(packed) != len)
+		return NULL;
+	return (const uint8 *) VARDATA_ANY(packed);
+}
+
+/*
+ * Whether the columns of the fixed part are there.
+ */
+static bool
+has_required(const bool *nulls)
+{
+	static const int required[] = {
+		UAEF_EVENT_ID, UAEF_EVENT_STREAM, UAEF_EVENT_STREAM_SEQ,
+		UAEF_EVENT_TX, UAEF_EVENT_RECORDED_AT, UAEF_EVENT_PREV_HASH
+	};
+
+	for (int i = 0; i < lengthof(required); i++)
+		if (nulls[required[i] - 1])
+			return false;
+	return true;
+}
+
+#define VALUE(column) values[(column) - 1]
+#define ISNULL(column) nulls[(column) - 1]
+
+bool
+uaef_event_hash(const pg_uuid_t *ledger, const Datum *values,
+				const bool *nulls, uint8 *hash)
+{
+	static const uint8 head[] = {
+		LEAF_PREFIX, 'U', 'A', 'E', '1', VERSION,
+		KIND_EVENT, FLAGS >> 8, FLAGS & 0xff
+	};
+	const uint8 *prev;
+
+	if (!has_required(nulls))
+		return false;
+	prev = uaef_fixed_bytes(VALUE(UAEF_EVENT_PREV_HASH), UAEF_HASH_LEN);
+	if (prev == NULL)
+		return false;
+
+	uaef_hash_begin();
+	uaef_hash_add(head, sizeof(head));
+	uaef_hash_add(ledger->data, UUID_LEN);
+	uaef_hash_add(DatumGetUUIDP(VALUE(UAEF_EVENT_STREAM))->data, UUID_LEN);
+	uaef_hash_add_uint64(DatumGetInt64(VALUE(UAEF_EVENT_STREAM_SEQ)));
+	uaef_hash_add_uint64(DatumGetInt64(VALUE(UAEF_EVENT_ID)));
+	uaef_hash_add_uint64(uaef_unix_us(
+						 DatumGetTimestampTz(VALUE(UAEF_EVENT_RECORDED_AT))));
+	uaef_hash_add_uint64(DatumGetInt64(VALUE(UAEF_EVENT_TX)));
+	uaef_hash_add(prev, UAEF_HASH_LEN);
+
+	add_text(TAG_TYPE, VALUE(UAEF_EVENT_TYPE), ISNULL(UAEF_EVENT_TYPE));
+	add_text(TAG_ACTOR_TYPE, VALUE(UAEF_EVENT_ACTOR_TYPE),
+			 ISNULL(UAEF_EVENT_ACTOR_TYPE));
+	add_text(TAG_ACTOR_ID, VALUE(UAEF_EVENT_ACTOR_ID),
+			 ISNULL(UAEF_EVENT_ACTOR_ID));
+	add_text(TAG_SESSION_ROLE, VALUE(UAEF_EVENT_SESSION_ROLE),
+			 ISNULL(UAEF_EVENT_SESSION_ROLE));
+	add_text(TAG_EFFECTIVE_ROLE, VALUE(UAEF_EVENT_EFFECTIVE_ROLE),
+			 ISNULL(UAEF_EVENT_EFFECTIVE_ROLE));
+	if (!ISNULL(UAEF_EVENT_TASK_ID))
+	{
+		uint64		number = pg_hton64(DatumGetInt64(VALUE(UAEF_EVENT_TASK_ID)));
+
+		add_tlv(TAG_TASK_ID, &number, sizeof(number));
+	}
+	add_text(TAG_AGENT_ID, VALUE(UAEF_EVENT_AGENT_ID),
+			 ISNULL(UAEF_EVENT_AGENT_ID));
+	if (!ISNULL(UAEF_EVENT_PAYLOAD_HASH))
+	{
+		bytea	   *payload = DatumGetByteaPP(VALUE(UAEF_EVENT_PAYLOAD_HASH));
+
+		add_tlv(TAG_PAYLOAD_HASH, VARDATA_ANY(payload),
+				VARSIZE_ANY_EXHDR(payload));
+	}
+	uaef_hash_end(hash);
+
+	return true;
+}

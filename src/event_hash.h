@@ -1,0 +1,84 @@
+/*-------------------------------------------------------------------------
+ *
+ * event_hash.h
+ *	  The bytes of an event that are hashed, and SHA-256.
+ *
+ * docs/ledger-format.md is the norm that these functions follow.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef UAEF_EVENT_HASH_H
+#define UAEF_EVENT_HASH_H
+
+#include "datatype/timestamp.h"
+#include "utils/jsonb.h"
+#include "utils/uuid.h"
+
+#define UAEF_HASH_LEN	32
+#define UAEF_SALT_LEN	32
+
+/* Columns of uaef.ledger_event. */
+enum
+{
+	UAEF_EVENT_ID = 1,
+	UAEF_EVENT_STREAM,
+	UAEF_EVENT_STREAM_SEQ,
+	UAEF_EVENT_TX,
+	UAEF_EVENT_RECORDED_AT,
+	UAEF_EVENT_TYPE,
+	UAEF_EVENT_ACTOR_TYPE,
+	UAEF_EVENT_ACTOR_ID,
+	UAEF_EVENT_SESSION_ROLE,
+	UAEF_EVENT_EFFECTIVE_ROLE,
+	UAEF_EVENT_TASK_ID,
+	UAEF_EVENT_AGENT_ID,
+	UAEF_EVENT_PAYLOAD,
+	UAEF_EVENT_SALT,
+	UAEF_EVENT_PAYLOAD_HASH,
+	UAEF_EVENT_PREV_HASH,
+	UAEF_EVENT_HASH
+};
+#define UAEF_EVENT_COLUMNS UAEF_EVENT_HASH
+
+/*
+ * SHA-256 of parts given one after another: begin, add, ..., end.  There is
+ * one computation at a time in a process.
+ */
+extern void uaef_hash_begin(void);
+extern void uaef_hash_add(const void *data, size_t len);
+extern void uaef_hash_add_uint64(uint64 value);	/* big-endian */
+extern void uaef_hash_add_uint32(uint32 value);
+extern void uaef_hash_end(uint8 *hash);
+
+/* Microseconds since 1970-01-01 UTC. */
+extern int64 uaef_unix_us(TimestampTz time);
+
+/* The hash that an event of a stream refers to when there is none before. */
+extern void uaef_genesis_hash(const pg_uuid_t *ledger, const pg_uuid_t *stream,
+							  uint8 *hash);
+
+/*
+ * A UUID (version 8) that the ledger, a word and a number determine: streams
+ * that belong to no execution have such names.
+ */
+extern void uaef_derive_uuid(const pg_uuid_t *ledger, const char *word,
+							 int64 number, pg_uuid_t *uuid);
+
+/* What an event says instead of its payload. */
+extern void uaef_payload_hash(Jsonb *payload, const uint8 *salt, uint8 *hash);
+
+/*
+ * The hash of an event: of all its columns but payload, salt and the hash
+ * itself.  values and nulls are a deformed row of uaef.ledger_event.  Returns
+ * false when the row lacks what every event has.
+ */
+extern bool uaef_event_hash(const pg_uuid_t *ledger, const Datum *values,
+							const bool *nulls, uint8 *hash);
+
+/* Bytes as a new bytea. */
+extern Datum uaef_bytea(const void *bytes, size_t len);
+
+/* Bytes of a bytea of len bytes; NULL when it has another length. */
+extern const uint8 *uaef_fixed_bytes(Datum value, size_t len);
+
+#endif							/* UAEF_EVENT_HASH_H */

@@ -1,0 +1,557 @@
+/*-------------------------------------------------------------------------
+ *
+ * execution.c
+ *	  Executions and their tasks in memory: lock, load, find.
+ *
+ * Locking: uaef_step_lock() locks rows of workflow_execution in the order of
+ * their ids, until the transaction ends.  Tasks are read only under the lock
+ * of their execution, so that what was read stays true.
+ *
+ * Memory: everything lives in the context that was current at
+ * uaef_step_begin().
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/namespace.h"
+#include "catalog/pg_type_d.h"
+#include "commands/sequence.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/timestamp.h"
+
+#include "clock.h"
+#include "execution.h"
+#include "spi_util.h"
+#include "uuid7.h"
+
+#define EXECUTIONS_BY_ID \
+	"SELECT execution_id, definition_id, name, status, priority, open_tasks," \
+	" initiated_by::pg_catalog.oid, input, output, error," \
+	" created_at, started_at, completed_at" \
+	" FROM uaef.workflow_execution" \
+	" WHERE execution_id = ANY ($1)" \
+	" ORDER BY execution_id"
+
+static UaefQuery lock_executions = {
+	EXECUTIONS_BY_ID " FOR NO KEY UPDATE",
+	1, {UUIDARRAYOID}
+};
+
+static UaefQuery peek_executions = {
+	EXECUTIONS_BY_ID,
+	1, {UUIDARRAYOID}
+};
+
+#define TASK_COLUMNS \
+	"SELECT task_no, item, task_id, status, attempt, edges_resolved," \
+	" edges_live, items_total, items_started, items_completed, items_failed," \
+	" item_value, output, error, worker, lease_token, lease_expires_at," \
+	" queued_at, started_at, completed_at" \
+	" FROM uaef.task_execution"
+
+static UaefQuery find_task = {
+	TASK_COLUMNS
+	" WHERE execution_id = $1 AND task_no = $2 AND item = $3",
+	3, {UUIDOID, INT2OID, INT4OID}
+};
+
+static UaefQuery find_open_tasks = {
+	TASK_COLUMNS
+	" WHERE execution_id = $1 AND status IN"
+	" ('pending', 'queued', 'running', 'waiting_input')"
+	" ORDER BY task_no, item",
+	1, {UUIDOID}
+};
+
+static UaefQuery find_outputs = {
+	"SELECT task_no, output FROM uaef.task_execution"
+	" WHERE execution_id = $1 AND item = -1 AND task_no = ANY ($2)"
+	" AND output IS NOT NULL",
+	2, {UUIDOID, INT2ARRAYOID}
+};
+
+static UaefQuery find_item_outputs = {
+	"SELECT coalesce(jsonb_agg(output ORDER BY item), '[]')"
+	" FROM uaef.task_execution"
+	" WHERE execution_id = $1 AND task_no = $2 AND item >= 0"
+	" AND status = 'completed'",
+	2, {UUIDOID, INT2OID}
+};
+
+static void load_execution(UaefStep *step, uint64 row, int32 *definition_id);
+static UaefTask *load_task(UaefExecution *execution, uint64 row);
+static UaefTask *new_task(UaefExecution *execution, const UaefTaskDef *def,
+						  int no, int item);
+static UaefTask *known_item(UaefExecution *execution, int no, int item,
+							int n_known);
+static Jsonb *scope_task_output(UaefScope *scope, const char *id, int len);
+static Jsonb *build_sys(UaefExecution *execution);
+static TimestampTz time_or_zero(uint64 row, int column);
+static int	int_or(uint64 row, int column, int otherwise);
+
+UaefStep *
+uaef_step_begin(const char *actor_type, const char *actor_id)
+{
+	UaefStep   *step = palloc0(sizeof(UaefStep));
+
+	step->now = uaef_clock_now();
+	step->task_sequence = get_relname_relid("task_id",
+											get_namespace_oid("uaef", false));
+	step->actor_type = actor_type;
+	step->actor_id = actor_id;
+	return step;
+}
+
+UaefExecution *
+uaef_step_execution(UaefStep *step, const pg_uuid_t *id)
+{
+	ListCell   *cell;
+
+	foreach(cell, step->executions)
+	{
+		UaefExecution *execution = lfirst(cell);
+
+		if (memcmp(&execution->id, id, sizeof(pg_uuid_t)) == 0)
+			return execution;
+	}
+	return NULL;
+}
+
+/*
+ * Load the executions among ids that the step does not have yet.
+ */
+static void
+load_executions(UaefStep *step, UaefQuery *query, const pg_uuid_t *ids, int n)
+{
+	Datum	   *values = palloc(sizeof(Datum) * Max(n, 1));
+	int			wanted = 0;
+	int			first = list_length(step->executions);
+	uint64		found;
+	int32	   *definition_ids;
+	Datum		arg;
+
+	for (int i = 0; i < n; i++)
+		if (uaef_step_execution(step, &ids[i]) == NULL)
+			values[wanted++] = UUIDPGetDatum(&ids[i]);
+	if (wanted == 0)
+		return;
+
+	arg = uaef_array(values, NULL, wanted, UUIDOID);
+	found = uaef_spi_run(query, &arg, NULL);
+	definition_ids = palloc(sizeof(int32) * Max(found, 1));
+	for (uint64 row = 0; row < found; row++)
+		load_execution(step, row, &definition_ids[row]);
+	SPI_freetuptable(SPI_tuptable);
+
+	/* Only now, since compiling a definition reads tables too. */
+	for (uint64 row = 0; row < found; row++)
+	{
+		UaefExecution *execution = list_nth(step->executions, first + row);
+
+		execution->def = uaef_definition_get(definition_ids[row]);
+		execution->tasks = palloc0(sizeof(UaefTask *) *
+								   execution->def->n_tasks);
+	}
+}
+
+void
+uaef_step_lock(UaefStep *step, const pg_uuid_t *ids, int n)
+{
+	int			first = list_length(step->executions);
+
+	load_executions(step, &lock_executions, ids, n);
+	for (int i = first; i < list_length(step->executions); i++)
+	{
+		UaefExecution *execution = list_nth(step->executions, i);
+
+		uaef_ledger_hold_stream(&execution->id, false);
+	}
+}
+
+void
+uaef_step_peek(UaefStep *step, const pg_uuid_t *ids, int n)
+{
+	load_executions(step, &peek_executions, ids, n);
+}
+
+/*
+ * Take an execution from a row of the last result.
+ */
+static void
+load_execution(UaefStep *step, uint64 row, int32 *definition_id)
+{
+	UaefExecution *execution = palloc0(sizeof(UaefExecution));
+	char	   *status;
+
+	execution->step = step;
+	execution->id = uaef_spi_uuid(row, 1);
+	*definition_id = uaef_spi_int32(row, 2);
+	execution->name = uaef_spi_text(row, 3);
+	status = uaef_spi_text(row, 4);
+	execution->status = uaef_execution_status_by_name(status);
+	execution->priority = uaef_spi_int32(row, 5);
+	execution->open_tasks = uaef_spi_int32(row, 6);
+	execution->stored_open_tasks = execution->open_tasks;
+	execution->initiated_by = uaef_spi_oid(row, 7);
+	execution->input = uaef_spi_jsonb(row, 8);
+	execution->output = uaef_spi_jsonb(row, 9);
+	execution->error = uaef_spi_jsonb(row, 10);
+	execution->created_at = time_or_zero(row, 11);
+	execution->started_at = time_or_zero(row, 12);
+	execution->completed_at = time_or_zero(row, 13);
+	execution->stored = true;
+	execution->last_event = -1;
+	step->executions = lappend(step->executions, execution);
+}
+
+UaefExecution *
+uaef_step_new_execution(UaefStep *step, const UaefDefinition *def)
+{
+	UaefExecution *execution = palloc0(sizeof(UaefExecution));
+
+	execution->step = step;
+	uaef_uuid7(&execution->id);
+	execution->def = def;
+	execution->dirty = true;
+	execution->last_event = -1;
+	execution->status = UAEF_EXECUTION_PENDING;
+	execution->created_at = step->now;
+	execution->tasks = palloc0(sizeof(UaefTask *) * def->n_tasks);
+	step->executions = lappend(step->executions, execution);
+	uaef_ledger_hold_stream(&execution->id, true);
+	return execution;
+}
+
+/*
+ * The definition of what a task number, or an item of it, runs.
+ */
+static const UaefTaskDef *
+task_definition(UaefExecution *execution, int no, int item)
+{
+	const UaefTaskDef *def = &execution->def->tasks[no];
+
+	return item == UAEF_NO_ITEM ? def : def->config.parallel.task;
+}
+
+static UaefTask *
+new_task(UaefExecution *execution, const UaefTaskDef *def, int no, int item)
+{
+	UaefTask   *task = palloc0(sizeof(UaefTask));
+
+	task->execution = execution;
+	task->def = def;
+	task->no = no;
+	task->item = item;
+	task->dirty = true;
+	task->status = UAEF_TASK_PENDING;
+	task->items_total = -1;
+	return task;
+}
+
+/*
+ * Take a task from a row of the last result.
+ */
+static UaefTask *
+load_task(UaefExecution *execution, uint64 row)
+{
+	bool		isnull;
+	int			no = DatumGetInt16(uaef_spi_value(row, 1, &isnull));
+	int			item = uaef_spi_int32(row, 2);
+	UaefTask   *task = new_task(execution,
+								task_definition(execution, no, item), no, item);
+	char	   *status = uaef_spi_text(row, 4);
+	Datum		token = uaef_spi_value(row, 16, &isnull);
+
+	task->stored = true;
+	task->dirty = false;
+	if (!isnull)
+	{
+		task->has_lease = true;
+		task->lease_token = *DatumGetUUIDP(token);
+	}
+	task->task_id = uaef_spi_int64(row, 3);
+	task->status = uaef_task_status_by_name(status);
+	task->attempt = uaef_spi_int32(row, 5);
+	task->edges_resolved = uaef_spi_int32(row, 6);
+	task->edges_live = uaef_spi_int32(row, 7);
+	task->items_total = int_or(row, 8, -1);
+	task->items_started = int_or(row, 9, 0);
+	task->items_completed = int_or(row, 10, 0);
+	task->items_failed = int_or(row, 11, 0);
+	task->item_value = uaef_spi_jsonb(row, 12);
+	task->output = uaef_spi_jsonb(row, 13);
+	task->error = uaef_spi_jsonb(row, 14);
+	task->worker = uaef_spi_text(row, 15);
+	task->lease_expires_at = time_or_zero(row, 17);
+	task->queued_at = time_or_zero(row, 18);
+	task->started_at = time_or_zero(row, 19);
+	task->completed_at = time_or_zero(row, 20);
+	return task;
+}
+
+UaefTask *
+uaef_execution_find(UaefExecution *execution, int no, int item)
+{
+	UaefTask   *task = item == UAEF_NO_ITEM ? execution->tasks[no]
+		: known_item(execution, no, item, list_length(execution->items));
+	Datum		args[3];
+
+	if (task != NULL)
+		return task;
+	if (!execution->stored)
+		return NULL;
+
+	args[0] = UUIDPGetDatum(&execution->id);
+	args[1] = Int16GetDatum(no);
+	args[2] = Int32GetDatum(item);
+	if (uaef_spi_run(&find_task, args, NULL) > 0)
+	{
+		task = load_task(execution, 0);
+		if (item == UAEF_NO_ITEM)
+			execution->tasks[no] = task;
+		else
+			execution->items = lappend(execution->items, task);
+	}
+	SPI_freetuptable(SPI_tuptable);
+	return task;
+}
+
+UaefTask *
+uaef_execution_task(UaefExecution *execution, int no)
+{
+	UaefTask   *task = uaef_execution_find(execution, no, UAEF_NO_ITEM);
+
+	if (task == NULL)
+	{
+		task = new_task(execution, &execution->def->tasks[no], no,
+						UAEF_NO_ITEM);
+		task->task_id = nextval_internal(execution->step->task_sequence, false);
+		execution->tasks[no] = task;
+		execution->open_tasks++;
+	}
+	return task;
+}
+
+/*
+ * An item among the first n_known that the step has looked at, or NULL.
+ */
+static UaefTask *
+known_item(UaefExecution *execution, int no, int item, int n_known)
+{
+	for (int i = 0; i < n_known; i++)
+	{
+		UaefTask   *task = list_nth(execution->items, i);
+
+		if (task->no == no && task->item == item)
+			return task;
+	}
+	return NULL;
+}
+
+UaefTask *
+uaef_execution_item(UaefExecution *execution, int no, int item)
+{
+	return uaef_execution_find(execution, no, item);
+}
+
+UaefTask *
+uaef_execution_new_item(UaefExecution *execution, UaefTask *map, int item,
+						Jsonb *value)
+{
+	UaefTask   *task = new_task(execution, map->def->config.parallel.task,
+								map->no, item);
+
+	task->task_id = nextval_internal(execution->step->task_sequence, false);
+	task->item_value = value;
+	execution->items = lappend(execution->items, task);
+	return task;
+}
+
+/*
+ * Load the tasks and items that have not ended, besides those that the step
+ * knows already.
+ */
+static void
+load_open_tasks(UaefExecution *execution)
+{
+	Datum		arg = UUIDPGetDatum(&execution->id);
+	int			n_known = list_length(execution->items);
+	uint64		found = uaef_spi_run(&find_open_tasks, &arg, NULL);
+
+	for (uint64 row = 0; row < found; row++)
+	{
+		bool		isnull;
+		int			no = DatumGetInt16(uaef_spi_value(row, 1, &isnull));
+		int			item = uaef_spi_int32(row, 2);
+
+		if (item == UAEF_NO_ITEM)
+		{
+			if (execution->tasks[no] == NULL)
+				execution->tasks[no] = load_task(execution, row);
+		}
+		else if (known_item(execution, no, item, n_known) == NULL)
+			execution->items = lappend(execution->items,
+									   load_task(execution, row));
+	}
+	SPI_freetuptable(SPI_tuptable);
+}
+
+List *
+uaef_execution_open_tasks(UaefExecution *execution)
+{
+	List	   *open = NIL;
+	ListCell   *cell;
+
+	if (execution->stored)
+		load_open_tasks(execution);
+
+	for (int no = 0; no < execution->def->n_tasks; no++)
+		if (execution->tasks[no] != NULL &&
+			!uaef_task_ended(execution->tasks[no]->status))
+			open = lappend(open, execution->tasks[no]);
+	foreach(cell, execution->items)
+	{
+		UaefTask   *item = lfirst(cell);
+
+		if (!uaef_task_ended(item->status))
+			open = lappend(open, item);
+	}
+	return open;
+}
+
+Jsonb *
+uaef_execution_item_outputs(UaefExecution *execution, int no)
+{
+	Datum		args[2];
+	Jsonb	   *outputs;
+
+	uaef_step_write_tasks(execution->step);
+	args[0] = UUIDPGetDatum(&execution->id);
+	args[1] = Int16GetDatum(no);
+	uaef_spi_run(&find_item_outputs, args, NULL);
+	outputs = uaef_spi_jsonb(0, 1);
+	SPI_freetuptable(SPI_tuptable);
+	return outputs;
+}
+
+Jsonb *
+uaef_execution_outputs(UaefExecution *execution, const int *nos, int n)
+{
+	Datum	   *unknown = palloc(sizeof(Datum) * Max(n, 1));
+	Jsonb	  **outputs = palloc0(sizeof(Jsonb *) * Max(n, 1));
+	int			n_unknown = 0;
+	UaefJson	json;
+
+	for (int i = 0; i < n; i++)
+	{
+		if (execution->tasks[nos[i]] != NULL)
+			outputs[i] = execution->tasks[nos[i]]->output;
+		else if (execution->stored)
+			unknown[n_unknown++] = Int16GetDatum(nos[i]);
+	}
+
+	if (n_unknown > 0)
+	{
+		Datum		args[2];
+		uint64		found;
+
+		args[0] = UUIDPGetDatum(&execution->id);
+		args[1] = uaef_array(unknown, NULL, n_unknown, INT2OID);
+		found = uaef_spi_run(&find_outputs, args, NULL);
+		for (uint64 row = 0; row < found; row++)
+		{
+			bool		isnull;
+			int			no = DatumGetInt16(uaef_spi_value(row, 1, &isnull));
+
+			for (int i = 0; i < n; i++)
+				if (nos[i] == no)
+					outputs[i] = uaef_spi_jsonb(row, 2);
+		}
+		SPI_freetuptable(SPI_tuptable);
+	}
+
+	uaef_json_begin(&json);
+	for (int i = 0; i < n; i++)
+		uaef_json_jsonb(&json, execution->def->tasks[nos[i]].id, outputs[i]);
+	return uaef_json_end(&json);
+}
+
+/*
+ * The output of a task by its id, for paths task.<id>; NULL when it has none.
+ */
+static Jsonb *
+scope_task_output(UaefScope *scope, const char *id, int len)
+{
+	UaefExecution *execution = scope->task_arg;
+	int			no = uaef_definition_task_no(execution->def, id, len);
+	UaefTask   *task;
+
+	if (no < 0)
+		return NULL;
+	task = uaef_execution_find(execution, no, UAEF_NO_ITEM);
+	return task == NULL ? NULL : task->output;
+}
+
+UaefScope *
+uaef_execution_scope(UaefExecution *execution)
+{
+	execution->scope.in = execution->input;
+	execution->scope.item = NULL;
+	execution->scope.ctx = execution->def->context != NULL ?
+		execution->def->context : uaef_json_empty();
+	execution->scope.sys = build_sys(execution);
+	execution->scope.task = scope_task_output;
+	execution->scope.task_arg = execution;
+	return &execution->scope;
+}
+
+UaefScope *
+uaef_task_scope(UaefTask *task)
+{
+	UaefScope  *scope = &task->execution->scope;
+
+	if (scope->task == NULL)
+		scope = uaef_execution_scope(task->execution);
+	scope->item = task->item_value;
+	return scope;
+}
+
+static Jsonb *
+build_sys(UaefExecution *execution)
+{
+	UaefJson	json;
+
+	uaef_json_begin(&json);
+	uaef_json_uuid(&json, "execution_id", &execution->id);
+	uaef_json_text(&json, "workflow", execution->def->name);
+	uaef_json_int(&json, "version", execution->def->version);
+	uaef_json_text(&json, "name", execution->name);
+	uaef_json_text(&json, "initiated_by",
+				   GetUserNameFromId(execution->initiated_by, true));
+	uaef_json_time(&json, "started_at", execution->started_at);
+	uaef_json_time(&json, "completed_at", execution->completed_at);
+	uaef_json_text(&json, "status",
+				   uaef_execution_status_name(execution->status));
+	return uaef_json_end(&json);
+}
+
+static TimestampTz
+time_or_zero(uint64 row, int column)
+{
+	bool		isnull;
+	Datum		value = uaef_spi_value(row, column, &isnull);
+
+	return isnull ? 0 : DatumGetTimestampTz(value);
+}
+
+static int
+int_or(uint64 row, int column, int otherwise)
+{
+	bool		isnull;
+	Datum		value = uaef_spi_value(row, column, &isnull);
+
+	return isnull ? otherwise : DatumGetInt32(value);
+}

@@ -1,0 +1,221 @@
+/*-------------------------------------------------------------------------
+ *
+ * execution.h
+ *	  Executions and their tasks in memory, for the length of one step.
+ *
+ * A step is what one transaction does to some executions: it locks and loads
+ * them (uaef_step_lock), lets advance.c change them in memory, and writes all
+ * changes at once (uaef_step_write).  Nothing of it survives the step.
+ *
+ * Only the engine includes this.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef UAEF_EXECUTION_H
+#define UAEF_EXECUTION_H
+
+#include "datatype/timestamp.h"
+#include "nodes/pg_list.h"
+#include "utils/jsonb.h"
+#include "utils/uuid.h"
+
+#include "definition.h"
+#include "engine.h"
+#include "json_util.h"
+#include "ledger.h"
+#include "transition.h"
+
+typedef struct UaefStep UaefStep;
+typedef struct UaefExecution UaefExecution;
+typedef struct UaefTask UaefTask;
+
+/* A task, or an item of a map task. */
+struct UaefTask
+{
+	UaefExecution *execution;
+	const UaefTaskDef *def;		/* of an item: the map's inner task */
+	int16		no;
+	int32		item;			/* UAEF_NO_ITEM */
+	int64		task_id;
+
+	bool		stored;			/* has a row */
+	bool		dirty;			/* differs from its row */
+
+	UaefTaskStatus status;
+	int			attempt;
+	int			edges_resolved;
+	int			edges_live;
+	int			items_total;	/* -1: no map */
+	int			items_started;
+	int			items_completed;
+	int			items_failed;
+	Jsonb	   *item_value;
+	Jsonb	   *output;
+	Jsonb	   *error;
+	char	   *worker;
+	bool		has_lease;
+	pg_uuid_t	lease_token;
+	TimestampTz lease_expires_at;	/* times: 0 is null */
+	TimestampTz queued_at;
+	TimestampTz started_at;
+	TimestampTz completed_at;
+};
+
+/*
+ * What befell tasks without an event of their own: it is named in the event
+ * that caused it, so that one event tells all that a commit changed.
+ */
+typedef enum UaefNoteKind
+{
+	UAEF_NOTE_QUEUED,			/* queued, or handed out at once */
+	UAEF_NOTE_SKIPPED,
+	UAEF_NOTE_CANCELLED
+} UaefNoteKind;
+
+#define UAEF_N_NOTES (UAEF_NOTE_CANCELLED + 1)
+
+/* A task, or a run of items of one. */
+typedef struct UaefNote
+{
+	int16		no;
+	int32		first_item;
+	int32		last_item;
+} UaefNote;
+
+struct UaefExecution
+{
+	UaefStep   *step;
+	pg_uuid_t	id;
+	const UaefDefinition *def;
+
+	bool		stored;
+	bool		dirty;
+	UaefExecutionStatus status;
+	char	   *name;
+	int			priority;
+	int			open_tasks;		/* tasks, not items, that have not ended */
+	int			stored_open_tasks;	/* as the row has it */
+	Oid			initiated_by;
+	Jsonb	   *input;
+	Jsonb	   *output;
+	Jsonb	   *error;
+	TimestampTz created_at;
+	TimestampTz started_at;
+	TimestampTz completed_at;
+
+	UaefTask  **tasks;			/* by number; NULL: not looked at yet */
+	List	   *items;			/* UaefTask * of items looked at */
+	List	   *ready;			/* UaefTask * to be begun by advance.c */
+	int			last_event;		/* in the step's events, or -1 */
+	List	   *notes[UAEF_N_NOTES];	/* UaefNote *, for that event */
+	UaefScope	scope;			/* its data, for paths; task_arg is this */
+};
+
+/* A row to be written to task_timer. */
+typedef struct UaefTimerRow
+{
+	UaefExecution *execution;
+	TimestampTz due_at;
+	int16		task_no;		/* -1: the execution's own */
+	int32		item;
+	int			attempt;
+	const char *kind;
+} UaefTimerRow;
+
+struct UaefStep
+{
+	TimestampTz now;
+	Oid			task_sequence;	/* of task ids */
+	const char *actor_type;		/* who does it: "user", "system", "worker" */
+	const char *actor_id;
+	List	   *executions;		/* UaefExecution * */
+	List	   *ready;			/* UaefTask * for task_ready */
+	List	   *timers;			/* UaefTimerRow * */
+	UaefEvent  *events;			/* in the order in which they happened */
+	int			n_events;
+	int			max_events;
+};
+
+/*
+ * Begin a step by this actor, in the current memory context, which must live
+ * as long as the step.  The identity must be the owner (uaef_spi_begin()).
+ */
+extern UaefStep *uaef_step_begin(const char *actor_type, const char *actor_id);
+
+/*
+ * Lock and load executions; an id that does not exist is left out.  Those
+ * that the step has already are not loaded again.
+ */
+extern void uaef_step_lock(UaefStep *step, const pg_uuid_t *ids, int n);
+
+/*
+ * Load executions as they are, without a lock: good only for what never
+ * changes, and for a look at the rest that is checked again under the lock.
+ */
+extern void uaef_step_peek(UaefStep *step, const pg_uuid_t *ids, int n);
+
+/* The loaded execution of this id, or NULL. */
+extern UaefExecution *uaef_step_execution(UaefStep *step, const pg_uuid_t *id);
+
+/* A new execution, to be written with the step. */
+extern UaefExecution *uaef_step_new_execution(UaefStep *step,
+											  const UaefDefinition *def);
+
+/* Write all that changed, record the events, settle what completed. */
+extern void uaef_step_write(UaefStep *step);
+
+/* Write the changed tasks of an execution now, so that SQL can read them. */
+extern void uaef_step_write_tasks(UaefStep *step);
+
+/* A task by its number: its row, or a new one that is pending. */
+extern UaefTask *uaef_execution_task(UaefExecution *execution, int no);
+
+/* An item of a map by its number; NULL when it has no row. */
+extern UaefTask *uaef_execution_item(UaefExecution *execution, int no,
+									 int item);
+extern UaefTask *uaef_execution_new_item(UaefExecution *execution,
+										 UaefTask *map, int item,
+										 Jsonb *value);
+
+/* Task or item; NULL when it has no row. */
+extern UaefTask *uaef_execution_find(UaefExecution *execution, int no,
+									 int item);
+
+/* Load every task and item that has not ended; returns them. */
+extern List *uaef_execution_open_tasks(UaefExecution *execution);
+
+/* The outputs of a map's completed items, as an array in their order. */
+extern Jsonb *uaef_execution_item_outputs(UaefExecution *execution, int no);
+
+/* The outputs of tasks by number, as an object by task id. */
+extern Jsonb *uaef_execution_outputs(UaefExecution *execution,
+									 const int *nos, int n);
+
+/* The scope in which a task's templates and conditions are evaluated. */
+extern UaefScope *uaef_task_scope(UaefTask *task);
+
+/* sys and the rest of the scope, brought up to date. */
+extern UaefScope *uaef_execution_scope(UaefExecution *execution);
+
+/* Note an event of an execution (and of a task, or NULL). */
+extern void uaef_step_event(UaefExecution *execution, UaefTask *task,
+							const char *type, Jsonb *payload);
+
+/* Name a task in the last event of its execution. */
+extern void uaef_step_note(UaefTask *task, UaefNoteKind kind);
+
+/* Note a timer; task NULL: of the execution. */
+extern void uaef_step_timer(UaefExecution *execution, UaefTask *task,
+							const char *kind, TimestampTz due_at);
+
+/*
+ * Take a task out of the ready set; false when it is not there, or somebody
+ * is just claiming it.
+ */
+extern bool uaef_step_unready(UaefTask *task);
+
+/* The queue of task_ready that a task belongs to, and as whom it runs. */
+extern const char *uaef_task_queue(const UaefTask *task);
+extern Oid	uaef_task_run_as(const UaefTask *task);
+
+#endif							/* UAEF_EXECUTION_H */

@@ -1,0 +1,369 @@
+/*-------------------------------------------------------------------------
+ *
+ * executor.c
+ *	  SQL executors: processes that run SQL tasks as the role they belong to.
+ *
+ * An executor connects as the role itself, so that no RESET ROLE or SET
+ * SESSION AUTHORIZATION in a task's SQL leads anywhere.  It runs batches until
+ * nothing is ready, then sleeps on its latch, and ends after uaef.
+ * executor_idle_timeout.
+ *
+ * Locking: a worker reserves the slot (STARTING) under the lock, the executor
+ * takes it over in attach() and frees it in detach().  IDLE and BUSY change
+ * without the lock: by the executor, and from IDLE to BUSY by whoever wakes it.
+ *
+ * Memory: what a batch leaves behind lies in a context that is reset before
+ * the next.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <signal.h>
+
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "postmaster/interrupt.h"
+#include "storage/ipc.h"
+#include "storage/latch.h"
+#include "tcop/tcopprot.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+#include "compat.h"
+#include "engine.h"
+#include "executor.h"
+#include "guc.h"
+#include "shmem.h"
+#include "wake.h"
+
+/* An executor that is busy for so long has work to share. */
+#define SHARE_AFTER_MS 20
+
+/* What a starting executor is told. */
+typedef struct ExecutorArgs
+{
+	Oid			database;
+	Oid			role;
+} ExecutorArgs;
+
+static int	reserve(Oid role);
+static void release(int number);
+static UaefExecutorSlot *attach(int number, const ExecutorArgs *args);
+static void detach(int code, Datum arg);
+static void work_until_idle(UaefExecutorSlot *slot, Oid role);
+static int	run_batch(Oid role);
+static bool sleep_idle(UaefExecutorSlot *slot);
+static void set_state(UaefExecutorSlot *slot, UaefExecutorState state);
+static void end_if_asked(UaefExecutorSlot *slot);
+
+int
+uaef_executor_start(Oid role, BackgroundWorkerHandle **handle)
+{
+	BackgroundWorker process;
+	ExecutorArgs args;
+	int			number = reserve(role);
+
+	if (number < 0)
+		return -1;
+
+	memset(&process, 0, sizeof(process));
+	process.bgw_flags = BGWORKER_SHMEM_ACCESS |
+		BGWORKER_BACKEND_DATABASE_CONNECTION;
+	process.bgw_start_time = BgWorkerStart_RecoveryFinished;
+	process.bgw_restart_time = BGW_NEVER_RESTART;
+	process.bgw_notify_pid = MyProcPid;
+	process.bgw_main_arg = Int32GetDatum(number);
+	strlcpy(process.bgw_library_name, "uaef", BGW_MAXLEN);
+	strlcpy(process.bgw_function_name, "uaef_executor_main", BGW_MAXLEN);
+	strlcpy(process.bgw_type, "uaef executor", BGW_MAXLEN);
+	snprintf(process.bgw_name, BGW_MAXLEN,
+			 "uaef executor of role %u in database %u", role, MyDatabaseId);
+	args.database = MyDatabaseId;
+	args.role = role;
+	memcpy(process.bgw_extra, &args, sizeof(args));
+
+	if (!RegisterDynamicBackgroundWorker(&process, handle))
+	{
+		release(number);
+		return -1;
+	}
+	return number;
+}
+
+/*
+ * Take a free slot for a role; returns its number, or -1.
+ */
+static int
+reserve(Oid role)
+{
+	int			number = -1;
+	int			i;
+
+	LWLockAcquire(&uaef_shared->lock, LW_EXCLUSIVE);
+	for (i = 0; i < UAEF_MAX_EXECUTORS; i++)
+	{
+		UaefExecutorSlot *slot = &uaef_shared->executors[i];
+
+		if (pg_atomic_read_u32(&slot->state) != UAEF_EXECUTOR_FREE)
+			continue;
+		slot->pid = 0;
+		slot->started = slot->since = GetCurrentTimestamp();
+		pg_atomic_write_u32(&slot->proc, 0);
+		pg_atomic_write_u32(&slot->end, 0);
+		pg_atomic_write_u32(&slot->role, role);
+		pg_atomic_write_u32(&slot->database, MyDatabaseId);
+		pg_atomic_write_u32(&slot->state, UAEF_EXECUTOR_STARTING);
+		number = i;
+		break;
+	}
+	LWLockRelease(&uaef_shared->lock);
+	return number;
+}
+
+static void
+release(int number)
+{
+	LWLockAcquire(&uaef_shared->lock, LW_EXCLUSIVE);
+	pg_atomic_write_u32(&uaef_shared->executors[number].state,
+						UAEF_EXECUTOR_FREE);
+	LWLockRelease(&uaef_shared->lock);
+}
+
+bool
+uaef_executor_end_idle(void)
+{
+	UaefExecutorSlot *chosen = NULL;
+	int			i;
+
+	LWLockAcquire(&uaef_shared->lock, LW_EXCLUSIVE);
+	for (i = 0; i < UAEF_MAX_EXECUTORS; i++)
+	{
+		UaefExecutorSlot *slot = &uaef_shared->executors[i];
+
+		if (pg_atomic_read_u32(&slot->state) == UAEF_EXECUTOR_IDLE &&
+			pg_atomic_read_u32(&slot->end) == 0 &&
+			(chosen == NULL || slot->since < chosen->since))
+			chosen = slot;
+	}
+	if (chosen != NULL)
+	{
+		pg_atomic_write_u32(&chosen->end, 1);
+		uaef_shmem_set_latch(pg_atomic_read_u32(&chosen->proc));
+	}
+	LWLockRelease(&uaef_shared->lock);
+	return chosen != NULL;
+}
+
+void
+uaef_executor_end_all(Oid database, bool kill_them)
+{
+	int			i;
+
+	LWLockAcquire(&uaef_shared->lock, LW_EXCLUSIVE);
+	for (i = 0; i < UAEF_MAX_EXECUTORS; i++)
+	{
+		UaefExecutorSlot *slot = &uaef_shared->executors[i];
+
+		if (pg_atomic_read_u32(&slot->state) == UAEF_EXECUTOR_FREE ||
+			pg_atomic_read_u32(&slot->database) != database)
+			continue;
+		pg_atomic_write_u32(&slot->end, 1);
+		uaef_shmem_set_latch(pg_atomic_read_u32(&slot->proc));
+		if (kill_them && slot->pid != 0)
+			kill(slot->pid, SIGTERM);
+	}
+	LWLockRelease(&uaef_shared->lock);
+}
+
+int
+uaef_executor_count(Oid database)
+{
+	int			count = 0;
+	int			i;
+
+	for (i = 0; i < UAEF_MAX_EXECUTORS; i++)
+	{
+		UaefExecutorSlot *slot = &uaef_shared->executors[i];
+		uint32		state = pg_atomic_read_u32(&slot->state);
+
+		if (state != UAEF_EXECUTOR_FREE && state != UAEF_EXECUTOR_FAILED &&
+			pg_atomic_read_u32(&slot->database) == database)
+			count++;
+	}
+	return count;
+}
+
+/*
+ * An error ends the process; the worker sees the failed slot, waits a while,
+ * and starts another.
+ */
+void
+uaef_executor_main(Datum arg)
+{
+	ExecutorArgs args;
+	UaefExecutorSlot *slot;
+
+	pqsignal(SIGTERM, die);
+	pqsignal(SIGHUP, SignalHandlerForConfigReload);
+	BackgroundWorkerUnblockSignals();
+
+	memcpy(&args, MyBgworkerEntry->bgw_extra, sizeof(args));
+	uaef_shmem_attach();
+	slot = attach(DatumGetInt32(arg), &args);
+	if (slot == NULL)
+		proc_exit(0);
+	before_shmem_exit(detach, PointerGetDatum(slot));
+
+	BackgroundWorkerInitializeConnectionByOid(args.database, args.role,
+											  UAEF_EXECUTOR_CONNECT_FLAGS);
+	SetConfigOption("application_name", "uaef executor", PGC_USERSET,
+					PGC_S_SESSION);
+	CurrentMemoryContext = AllocSetContextCreate(TopMemoryContext,
+												 "uaef executor",
+												 ALLOCSET_DEFAULT_SIZES);
+	do
+		work_until_idle(slot, args.role);
+	while (sleep_idle(slot));
+
+	proc_exit(0);
+}
+
+/*
+ * Take over the slot that the worker reserved; NULL if it is ours no more.
+ */
+static UaefExecutorSlot *
+attach(int number, const ExecutorArgs *args)
+{
+	UaefExecutorSlot *slot = &uaef_shared->executors[number];
+	bool		ours;
+
+	LWLockAcquire(&uaef_shared->lock, LW_EXCLUSIVE);
+	ours = pg_atomic_read_u32(&slot->state) == UAEF_EXECUTOR_STARTING &&
+		pg_atomic_read_u32(&slot->database) == args->database &&
+		pg_atomic_read_u32(&slot->role) == args->role &&
+		slot->pid == 0;
+	if (ours)
+	{
+		slot->pid = MyProcPid;
+		pg_atomic_write_u32(&slot->proc, uaef_shmem_me());
+	}
+	LWLockRelease(&uaef_shared->lock);
+	return ours ? slot : NULL;
+}
+
+/*
+ * Give the slot back and tell the worker, which may have work for another,
+ * and the launcher, which may need the background worker slot.
+ */
+static void
+detach(int code, Datum arg)
+{
+	UaefExecutorSlot *slot = (UaefExecutorSlot *) DatumGetPointer(arg);
+	bool		failed = code != 0 && pg_atomic_read_u32(&slot->end) == 0;
+
+	LWLockAcquire(&uaef_shared->lock, LW_EXCLUSIVE);
+	slot->pid = 0;
+	pg_atomic_write_u32(&slot->proc, 0);
+	pg_atomic_write_u32(&slot->state,
+						failed ? UAEF_EXECUTOR_FAILED : UAEF_EXECUTOR_FREE);
+	LWLockRelease(&uaef_shared->lock);
+
+	uaef_wake_worker(pg_atomic_read_u32(&slot->database),
+					 UAEF_WAKE_EXECUTORS);
+	uaef_shmem_set_latch(pg_atomic_read_u32(&uaef_shared->launcher));
+	ConditionVariableBroadcast(&uaef_shared->changed);
+}
+
+/*
+ * Run batches until one is empty.  Work that goes on and on is offered to
+ * another executor of the role.
+ */
+static void
+work_until_idle(UaefExecutorSlot *slot, Oid role)
+{
+	TimestampTz offered = GetCurrentTimestamp();
+	int			n;
+
+	set_state(slot, UAEF_EXECUTOR_BUSY);
+	do
+	{
+		ResetLatch(MyLatch);
+		end_if_asked(slot);
+		n = run_batch(role);
+
+		if (n >= uaef_executor_batch_size ||
+			(n > 0 && TimestampDifferenceExceeds(offered,
+												 GetCurrentTimestamp(),
+												 SHARE_AFTER_MS)))
+		{
+			/* Of two tasks we take one ourselves. */
+			uaef_wake_executors(role, 2);
+			offered = GetCurrentTimestamp();
+		}
+	} while (n > 0);
+}
+
+static int
+run_batch(Oid role)
+{
+	MemoryContext context = CurrentMemoryContext;
+	int			n;
+
+	if (ConfigReloadPending)
+	{
+		ConfigReloadPending = false;
+		ProcessConfigFile(PGC_SIGHUP);
+	}
+	n = uaef_sql_run_batch(role);
+
+	MemoryContextSwitchTo(context);
+	MemoryContextReset(context);
+	return n;
+}
+
+/*
+ * Sleep until woken; returns false when it is time to end.
+ *
+ * Who commits work and sees us idle wakes only us.  So before we end for lack
+ * of work we stop being idle, and look once more; who comes later sees us busy
+ * and tells the worker too.
+ */
+static bool
+sleep_idle(UaefExecutorSlot *slot)
+{
+	int			rc;
+
+	set_state(slot, UAEF_EXECUTOR_IDLE);
+	pgstat_report_stat(true);
+	pgstat_report_activity(STATE_IDLE, NULL);
+	end_if_asked(slot);
+
+	rc = WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+				   uaef_executor_idle_ms, PG_WAIT_EXTENSION);
+	end_if_asked(slot);
+	if ((rc & WL_TIMEOUT) == 0)
+		return true;
+
+	set_state(slot, UAEF_EXECUTOR_BUSY);
+	return run_batch(pg_atomic_read_u32(&slot->role)) > 0;
+}
+
+static void
+set_state(UaefExecutorSlot *slot, UaefExecutorState state)
+{
+	if (pg_atomic_exchange_u32(&slot->state, state) != (uint32) state)
+		slot->since = GetCurrentTimestamp();
+}
+
+/*
+ * Between batches, SIGTERM and a request to end are the same: nothing is
+ * going on that could be lost.
+ */
+static void
+end_if_asked(UaefExecutorSlot *slot)
+{
+	if (ProcDiePending || pg_atomic_read_u32(&slot->end) != 0)
+		proc_exit(0);
+}

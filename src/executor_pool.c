@@ -1,0 +1,480 @@
+/*-------------------------------------------------------------------------
+ *
+ * executor_pool.c
+ *	  Which executors a database needs, decided by its worker.
+ *
+ * A role without an executor comes first.  Where all places are taken, an
+ * idle executor of another role ends for it, or a busy one after its batch,
+ * once it has had its time.  What is left goes to roles whose executors are
+ * all busy.
+ *
+ * Memory: process handles and the list of failing roles live as long as the
+ * worker.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "access/xact.h"
+#include "catalog/pg_authid.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "postmaster/bgworker.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+#include "utils/syscache.h"
+#include "utils/timestamp.h"
+
+#include "compat.h"
+#include "engine.h"
+#include "executor.h"
+#include "executor_pool.h"
+#include "guc.h"
+
+/* How long a busy executor may keep its place when another role has none. */
+#define TURN_MS			1000
+
+/* A reserved slot that nobody took over after so long is free again. */
+#define START_LIMIT_MS	10000
+
+/* A failing role, or a server without a free slot, is tried again after. */
+#define FIRST_BACKOFF_MS 1000
+#define MAX_BACKOFF_MS	60000
+
+#define MAX_TROUBLED	32
+
+/* A role whose executors die, or that can have none. */
+typedef struct TroubledRole
+{
+	Oid			role;
+	int			failures;
+	TimestampTz until;
+} TroubledRole;
+
+/* Roles to leave out of the search for work. */
+typedef struct RoleSet
+{
+	int			n;
+	Oid			roles[UAEF_MAX_EXECUTORS + 2 * MAX_TROUBLED];
+} RoleSet;
+
+/* Processes that we started, by slot. */
+static BackgroundWorkerHandle *handles[UAEF_MAX_EXECUTORS];
+
+static TroubledRole troubled[MAX_TROUBLED];
+static int	n_troubled = 0;
+
+/* Failures in a row to get a background worker from the server. */
+static int	no_slot_failures = 0;
+
+/* Whether the log says so. */
+static bool told_no_slot = false;
+
+static void reap(void);
+static Oid	next_role(RoleSet *refused, bool *served);
+static bool has_died(int number);
+static TimestampTz backoff(int failures);
+static void note_failure(Oid role);
+static Oid	find_role(const RoleSet *leave_out, RoleSet *refused);
+static bool can_have_executor(Oid role);
+static void collect(RoleSet *set, bool busy_ones);
+static void add_troubled(RoleSet *set);
+static bool start(Oid role);
+static TimestampTz make_room(void);
+static void report(UaefWorkerSlot *worker, const RoleSet *refused);
+static TimestampTz next_retry(void);
+
+void
+uaef_executor_pool_init(void)
+{
+	int			i;
+
+	LWLockAcquire(&uaef_shared->lock, LW_EXCLUSIVE);
+	for (i = 0; i < UAEF_MAX_EXECUTORS; i++)
+	{
+		UaefExecutorSlot *slot = &uaef_shared->executors[i];
+
+		if (pg_atomic_read_u32(&slot->state) == UAEF_EXECUTOR_FAILED &&
+			pg_atomic_read_u32(&slot->database) == MyDatabaseId)
+			pg_atomic_write_u32(&slot->state, UAEF_EXECUTOR_FREE);
+	}
+	LWLockRelease(&uaef_shared->lock);
+}
+
+bool
+uaef_executor_pool_full(void)
+{
+	return uaef_executor_count(MyDatabaseId) >= uaef_max_executors;
+}
+
+TimestampTz
+uaef_executor_pool_tend(UaefWorkerSlot *worker)
+{
+	RoleSet		refused = {0};
+	TimestampTz next = DT_NOEND;
+	bool		started = true;
+	int			i;
+
+	reap();
+	for (i = 0; i < uaef_max_executors && started; i++)
+	{
+		bool		served;
+		Oid			role = next_role(&refused, &served);
+
+		if (!OidIsValid(role))
+			break;
+		if (uaef_executor_pool_full())
+		{
+			next = make_room();
+			break;
+		}
+		started = start(role);
+		/* For a role that is served, one executor is enough to live with. */
+		if (!started && !served)
+			next = backoff(no_slot_failures);
+	}
+	if (started)
+		no_slot_failures = 0;
+	report(worker, &refused);
+	return Min(next, next_retry());
+}
+
+/*
+ * A role that nobody serves and that has work, or else, as far as there is
+ * room, one whose executors are all busy (*served).
+ */
+static Oid
+next_role(RoleSet *refused, bool *served)
+{
+	RoleSet		leave_out = *refused;
+	Oid			role;
+
+	*served = false;
+	add_troubled(&leave_out);
+	collect(&leave_out, true);
+	role = find_role(&leave_out, refused);
+	if (OidIsValid(role) || uaef_executor_pool_full())
+		return role;
+
+	*served = true;
+	leave_out = *refused;
+	add_troubled(&leave_out);
+	collect(&leave_out, false);
+	return find_role(&leave_out, refused);
+}
+
+/*
+ * Look after what became of the executors.
+ */
+static void
+reap(void)
+{
+	int			i;
+
+	for (i = 0; i < UAEF_MAX_EXECUTORS; i++)
+	{
+		UaefExecutorSlot *slot = &uaef_shared->executors[i];
+		Oid			role = pg_atomic_read_u32(&slot->role);
+		uint32		state = pg_atomic_read_u32(&slot->state);
+
+		if (pg_atomic_read_u32(&slot->database) != MyDatabaseId)
+			continue;
+		if (handles[i] != NULL && state != UAEF_EXECUTOR_STARTING)
+		{
+			pfree(handles[i]);
+			handles[i] = NULL;
+		}
+		if (state != UAEF_EXECUTOR_FAILED && !has_died(i))
+			continue;
+
+		LWLockAcquire(&uaef_shared->lock, LW_EXCLUSIVE);
+		pg_atomic_write_u32(&slot->state, UAEF_EXECUTOR_FREE);
+		LWLockRelease(&uaef_shared->lock);
+		if (handles[i] != NULL)
+		{
+			pfree(handles[i]);
+			handles[i] = NULL;
+		}
+		note_failure(role);
+	}
+}
+
+/*
+ * Whether a reserved slot will not be taken over: its process ended before
+ * that, or we do not know of one and it has had time enough.
+ */
+static bool
+has_died(int number)
+{
+	UaefExecutorSlot *slot = &uaef_shared->executors[number];
+	pid_t		pid;
+
+	if (pg_atomic_read_u32(&slot->state) != UAEF_EXECUTOR_STARTING ||
+		pg_atomic_read_u32(&slot->proc) != 0)
+		return false;
+	if (handles[number] != NULL)
+		return GetBackgroundWorkerPid(handles[number], &pid) == BGWH_STOPPED;
+	return TimestampDifferenceExceeds(slot->started, GetCurrentTimestamp(),
+									  START_LIMIT_MS);
+}
+
+static TimestampTz
+backoff(int failures)
+{
+	long		ms = FIRST_BACKOFF_MS << Min(Max(failures - 1, 0), 6);
+
+	return TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
+									   Min(ms, MAX_BACKOFF_MS));
+}
+
+/*
+ * Leave a role alone for a while.  A role that failed long ago starts anew;
+ * where the list is full, the role that is due first gives way.
+ */
+static void
+note_failure(Oid role)
+{
+	TroubledRole *entry = NULL;
+	int			i;
+
+	for (i = 0; i < n_troubled && entry == NULL; i++)
+	{
+		if (troubled[i].role == role)
+			entry = &troubled[i];
+	}
+	if (entry == NULL)
+	{
+		entry = &troubled[0];
+		if (n_troubled < MAX_TROUBLED)
+			entry = &troubled[n_troubled++];
+		else
+			for (i = 1; i < n_troubled; i++)
+				if (troubled[i].until < entry->until)
+					entry = &troubled[i];
+		entry->role = role;
+		entry->failures = 0;
+	}
+	else if (TimestampDifferenceExceeds(entry->until, GetCurrentTimestamp(),
+										MAX_BACKOFF_MS))
+		entry->failures = 0;
+
+	entry->failures++;
+	entry->until = backoff(entry->failures);
+}
+
+/*
+ * A role that has work, in a transaction of its own.  Roles that cannot have
+ * an executor are added to refused on the way.
+ */
+static Oid
+find_role(const RoleSet *leave_out, RoleSet *refused)
+{
+	RoleSet		busy = *leave_out;
+	Oid			role;
+
+	SetCurrentStatementStartTimestamp();
+	StartTransactionCommand();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	for (;;)
+	{
+		role = uaef_engine_role_with_work(busy.roles, busy.n);
+		if (!OidIsValid(role) || can_have_executor(role))
+			break;
+		if (refused->n == MAX_TROUBLED)
+		{
+			role = InvalidOid;
+			break;
+		}
+		refused->roles[refused->n++] = role;
+		busy.roles[busy.n++] = role;
+	}
+	PopActiveSnapshot();
+	CommitTransactionCommand();
+	return role;
+}
+
+/*
+ * Whether an executor could connect as the role.
+ */
+static bool
+can_have_executor(Oid role)
+{
+	HeapTuple	tuple = SearchSysCache1(AUTHOID, ObjectIdGetDatum(role));
+	bool		can;
+
+	if (!HeapTupleIsValid(tuple))
+		return false;
+#ifdef UAEF_HAVE_NOLOGIN_WORKERS
+	can = true;
+#else
+	can = ((Form_pg_authid) GETSTRUCT(tuple))->rolcanlogin;
+#endif
+	ReleaseSysCache(tuple);
+	return can;
+}
+
+/*
+ * Add the roles that have an executor: all of them, or only those with one
+ * that will take work at once.
+ */
+static void
+collect(RoleSet *set, bool busy_ones)
+{
+	int			i;
+
+	for (i = 0; i < UAEF_MAX_EXECUTORS; i++)
+	{
+		UaefExecutorSlot *slot = &uaef_shared->executors[i];
+		uint32		state = pg_atomic_read_u32(&slot->state);
+
+		if (pg_atomic_read_u32(&slot->database) != MyDatabaseId)
+			continue;
+		if (state == UAEF_EXECUTOR_STARTING || state == UAEF_EXECUTOR_IDLE ||
+			(busy_ones && state == UAEF_EXECUTOR_BUSY))
+			set->roles[set->n++] = pg_atomic_read_u32(&slot->role);
+	}
+}
+
+static void
+add_troubled(RoleSet *set)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	int			i;
+
+	for (i = 0; i < n_troubled; i++)
+	{
+		if (troubled[i].until > now)
+			set->roles[set->n++] = troubled[i].role;
+	}
+}
+
+/*
+ * Start an executor.  Where the server has no background worker slot left, an
+ * idle executor of any database is asked to give its up.  This is logged once,
+ * until it has worked again.
+ */
+static bool
+start(Oid role)
+{
+	MemoryContext before = MemoryContextSwitchTo(TopMemoryContext);
+	BackgroundWorkerHandle *handle = NULL;
+	int			number = uaef_executor_start(role, &handle);
+
+	MemoryContextSwitchTo(before);
+	if (number >= 0)
+	{
+		handles[number] = handle;
+		told_no_slot = false;
+		return true;
+	}
+
+	uaef_executor_end_idle();
+	no_slot_failures++;
+	if (!told_no_slot)
+		ereport(WARNING,
+				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+				 errmsg("no background worker slot is free for an executor of uaef"),
+				 errhint("Raise max_worker_processes, or lower uaef.max_executors.")));
+	told_no_slot = true;
+	return false;
+}
+
+/*
+ * All places are taken, and a role has none.  Ask an executor to end that can
+ * be spared, and return when to look again; its end wakes us.
+ */
+static TimestampTz
+make_room(void)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz again = DT_NOEND;
+	UaefExecutorSlot *chosen = NULL;
+	int			i;
+
+	LWLockAcquire(&uaef_shared->lock, LW_EXCLUSIVE);
+	for (i = 0; i < UAEF_MAX_EXECUTORS; i++)
+	{
+		UaefExecutorSlot *slot = &uaef_shared->executors[i];
+		uint32		state = pg_atomic_read_u32(&slot->state);
+		TimestampTz turn_ends = TimestampTzPlusMilliseconds(slot->started,
+															TURN_MS);
+
+		if (pg_atomic_read_u32(&slot->database) != MyDatabaseId ||
+			(state != UAEF_EXECUTOR_IDLE && state != UAEF_EXECUTOR_BUSY))
+			continue;
+		if (pg_atomic_read_u32(&slot->end) != 0)
+		{
+			/* One is on its way out already. */
+			chosen = NULL;
+			again = DT_NOEND;
+			break;
+		}
+		if (state == UAEF_EXECUTOR_IDLE)
+			turn_ends = 0;
+		if (turn_ends > now)
+			again = Min(again, turn_ends);
+		else if (chosen == NULL || state == UAEF_EXECUTOR_IDLE)
+			chosen = slot;
+	}
+	if (chosen != NULL)
+	{
+		again = DT_NOEND;
+		pg_atomic_write_u32(&chosen->end, 1);
+		uaef_shmem_set_latch(pg_atomic_read_u32(&chosen->proc));
+	}
+	LWLockRelease(&uaef_shared->lock);
+	return again;
+}
+
+/*
+ * Say in worker_status what is wrong with executors, or that nothing is; and
+ * once in the log that a role cannot have one.
+ */
+static void
+report(UaefWorkerSlot *worker, const RoleSet *refused)
+{
+	UaefWorkerNote what = UAEF_NOTE_NONE;
+	Oid			role = InvalidOid;
+	RoleSet		failing = {0};
+
+	add_troubled(&failing);
+	if (no_slot_failures > 0)
+		what = UAEF_NOTE_EXECUTOR_NO_SLOT;
+	else if (failing.n > 0)
+	{
+		what = UAEF_NOTE_EXECUTOR_FAILED;
+		role = failing.roles[0];
+	}
+	else if (refused->n > 0)
+	{
+		what = UAEF_NOTE_NOLOGIN;
+		role = refused->roles[0];
+	}
+	if (worker->note == what && worker->note_role == role)
+		return;
+
+	LWLockAcquire(&uaef_shared->lock, LW_EXCLUSIVE);
+	uaef_shmem_note(worker, what, role);
+	LWLockRelease(&uaef_shared->lock);
+	if (what == UAEF_NOTE_NOLOGIN)
+		ereport(WARNING,
+				(errcode(ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION),
+				 errmsg("role with OID %u has SQL tasks, but cannot log in", role),
+				 errhint("Give the role LOGIN; executors connect as it.")));
+}
+
+static TimestampTz
+next_retry(void)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz next = DT_NOEND;
+	int			i;
+
+	for (i = 0; i < n_troubled; i++)
+	{
+		if (troubled[i].until > now)
+			next = Min(next, troubled[i].until);
+	}
+	return next;
+}

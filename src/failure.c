@@ -1,0 +1,143 @@
+/*-------------------------------------------------------------------------
+ *
+ * failure.c
+ *	  Failures of attempts: where they come from, and what retry makes of
+ *	  them.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <math.h>
+
+#include "mb/pg_wchar.h"
+#include "utils/timestamp.h"
+
+#include "failure.h"
+
+/* Classes of SQLSTATE that trying again cannot cure. */
+static const char *const permanent_classes[] = {
+	"0A",						/* feature not supported */
+	"22",						/* data exception */
+	"23",						/* integrity constraint violation */
+	"28",						/* invalid authorization */
+	"42",						/* syntax error or access rule violation */
+	"UA",						/* our own: a path, a rule, a decision */
+};
+
+/* Longest time that a text of an error may take in a row or an event. */
+#define MAX_MESSAGE 4000
+
+static char *
+clip(const char *text)
+{
+	if (text == NULL)
+		return NULL;
+	return pnstrdup(text, pg_mbcliplen(text, strlen(text), MAX_MESSAGE));
+}
+
+static bool
+in_class(const char *code, const char *const *classes, int n)
+{
+	for (int i = 0; i < n; i++)
+		if (strncmp(code, classes[i], strlen(classes[i])) == 0)
+			return true;
+	return false;
+}
+
+void
+uaef_failure_from_eval(UaefFailure *failure, const UaefEvalError *error)
+{
+	memset(failure, 0, sizeof(UaefFailure));
+	failure->code = pstrdup(unpack_sql_state(error->sqlstate));
+	failure->message = error->message;
+	failure->detail = error->detail != NULL ? error->detail : error->path;
+}
+
+void
+uaef_failure_from_error(UaefFailure *failure, const ErrorData *error)
+{
+	memset(failure, 0, sizeof(UaefFailure));
+	failure->code = pstrdup(unpack_sql_state(error->sqlerrcode));
+	failure->message = clip(error->message);
+	failure->detail = clip(error->detail);
+	failure->transient = !in_class(failure->code, permanent_classes,
+								   lengthof(permanent_classes));
+}
+
+Jsonb *
+uaef_failure_json(const UaefFailure *failure, const char *task, int attempt)
+{
+	UaefJson	json;
+
+	uaef_json_begin(&json);
+	uaef_json_text(&json, "task", task);
+	uaef_json_text(&json, "code", failure->code);
+	uaef_json_text(&json, "message", failure->message);
+	uaef_json_text(&json, "detail", failure->detail);
+	if (attempt > 0)
+		uaef_json_int(&json, "attempt", attempt);
+	return uaef_json_end(&json);
+}
+
+/*
+ * A list of codes in the definition decides alone; without one, what is
+ * transient is tried again.
+ */
+bool
+uaef_failure_retries(const UaefTask *task, const UaefFailure *failure)
+{
+	const UaefRetry *retry = &task->def->retry;
+
+	if (task->attempt >= retry->max_attempts)
+		return false;
+	if (retry->n_on > 0)
+		return in_class(failure->code, (const char *const *) retry->on,
+						retry->n_on);
+	return failure->transient;
+}
+
+/*
+ * The time before the next attempt, in ms: grown by the factor for each one
+ * made, capped, and spread so that many failures do not come back together.
+ */
+static int64
+backoff_ms(const UaefRetry *retry, int attempt)
+{
+	double		delay = (double) retry->initial_ms;
+	uint32		random_bits = 0;
+
+	if (retry->exponential)
+		delay *= pow(retry->factor, attempt - 1);
+	delay = Min(delay, (double) retry->max_ms);
+	if (retry->jitter > 0 &&
+		pg_strong_random(&random_bits, sizeof(random_bits)))
+		delay *= 1.0 - retry->jitter * (random_bits / (double) PG_UINT32_MAX);
+	return (int64) delay;
+}
+
+void
+uaef_failure_schedule_retry(UaefTask *task, const UaefFailure *failure)
+{
+	UaefExecution *execution = task->execution;
+	int64		delay = Max(backoff_ms(&task->def->retry, task->attempt),
+							failure->retry_after_ms);
+	TimestampTz due = execution->step->now + delay * 1000;
+	UaefJson	json;
+
+	task->error = uaef_failure_json(failure, NULL, task->attempt);
+	task->has_lease = false;
+	task->lease_expires_at = 0;
+	uaef_task_become(task, UAEF_TASK_PENDING);
+	uaef_step_timer(execution, task, "retry", due);
+
+	uaef_json_begin(&json);
+	uaef_json_text(&json, "task", execution->def->tasks[task->no].id);
+	if (task->item != UAEF_NO_ITEM)
+		uaef_json_int(&json, "item", task->item);
+	uaef_json_int(&json, "attempt", task->attempt);
+	uaef_json_jsonb(&json, "error", task->error);
+	uaef_json_time(&json, "retry_at", due);
+	uaef_step_event(execution, task, "task_retry_scheduled",
+					uaef_json_end(&json));
+}

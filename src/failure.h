@@ -1,0 +1,36 @@
+/*-------------------------------------------------------------------------
+ *
+ * failure.h
+ *	  Failures of attempts: where they come from, and what retry makes of
+ *	  them.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef UAEF_FAILURE_H
+#define UAEF_FAILURE_H
+
+#include "advance.h"
+
+/* From a condition or template that could not be evaluated: permanent. */
+extern void uaef_failure_from_eval(UaefFailure *failure,
+								   const UaefEvalError *error);
+
+/* From an ERROR of the server. */
+extern void uaef_failure_from_error(UaefFailure *failure,
+									const ErrorData *error);
+
+/*
+ * {"code","message","detail","attempt","task"}; task may be NULL.
+ */
+extern Jsonb *uaef_failure_json(const UaefFailure *failure, const char *task,
+								int attempt);
+
+/* Whether the task is to be tried again after this. */
+extern bool uaef_failure_retries(const UaefTask *task,
+								 const UaefFailure *failure);
+
+/* Put the task off until its next attempt. */
+extern void uaef_failure_schedule_retry(UaefTask *task,
+										const UaefFailure *failure);
+
+#endif							/* UAEF_FAILURE_H */

@@ -1,0 +1,711 @@
+/*-------------------------------------------------------------------------
+ *
+ * ledger.c
+ *	  Appending events: the chain trigger, and what feeds it.
+ *
+ * An event's stream_seq, hashes and number are filled in by a BEFORE INSERT
+ * trigger, whoever inserts it and however.  The trigger holds the stream,
+ * then finds its head, then draws event_id, so that within a stream both
+ * numbers rise together.
+ *
+ * Locking: a stream is held to the end of the transaction, by a lock of its
+ * own (an advisory lock tag of a class that SQL cannot reach) or, when
+ * uaef_ledger_hold_stream() says so, by what the caller holds already.  The
+ * primary key (stream, stream_seq) makes a fork impossible if either were
+ * bypassed.  Under the lock the head is read with SnapshotSelf: the rows that
+ * are committed now, and our own, whatever the isolation level.
+ *
+ * Memory: the heads of the streams of this transaction live in a hash table
+ * in TopTransactionContext; an aborted subtransaction, which may have lost
+ * locks and rows, empties it.  What is known of the extension's objects is
+ * kept for the process until the relation cache hears of a change.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/heapam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "access/xact.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_type_d.h"
+#include "commands/sequence.h"
+#include "commands/trigger.h"
+#include "miscadmin.h"
+#include "storage/lock.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/hsearch.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+#include "utils/xid8.h"
+
+#include "compat.h"
+#include "errcodes.h"
+#include "event_hash.h"
+#include "guc.h"
+#include "identity.h"
+#include "ledger.h"
+#include "spi_util.h"
+#include "uuid7.h"
+#include "wake.h"
+
+/* Longest event type, in bytes. */
+#define MAX_TYPE_LEN 63
+
+/* How far apart the numbers of a slot's further streams are. */
+#define SLOT_STRIDE INT64CONST(1000000)
+
+/* The end of a stream, as far as this transaction knows it. */
+typedef struct StreamHead
+{
+	pg_uuid_t	stream;			/* hash key */
+	bool		held;			/* nobody else can append */
+	bool		known;			/* the rest is valid */
+	int64		seq;			/* 0: empty */
+	TimestampTz recorded_at;
+	uint8		hash[UAEF_HASH_LEN];
+} StreamHead;
+
+/* What is the same until the extension's objects change. */
+typedef struct LedgerInfo
+{
+	Oid			event_table;	/* InvalidOid: nothing is known */
+	Oid			ledger_table;
+	Oid			event_id_sequence;
+	pg_uuid_t	ledger_id;
+	pg_uuid_t	slot_stream;	/* this backend's first stream */
+} LedgerInfo;
+
+static LedgerInfo info;
+static HTAB *heads = NULL;
+static pg_uuid_t *own_stream = NULL;	/* of events without one */
+
+static void at_xact_end(XactEvent event, void *arg);
+static void at_subxact_end(SubXactEvent event, SubTransactionId subid,
+						   SubTransactionId parent, void *arg);
+static void at_invalidation(Datum arg, Oid relid);
+static void register_callbacks(void);
+static const LedgerInfo *ledger_info(void);
+static void read_ledger_id(Oid ledger_table, pg_uuid_t *id);
+static StreamHead *enter_head(const pg_uuid_t *stream);
+static bool lock_stream(const pg_uuid_t *stream, bool wait);
+static const pg_uuid_t *choose_stream(void);
+static void read_head(Relation rel, StreamHead *head);
+static StreamHead *hold_head(Relation rel, const pg_uuid_t *stream);
+static void check_type(Datum value, bool isnull);
+static void fill_identity(Datum *values, bool *nulls);
+static void fill_payload(Datum *values, bool *nulls);
+static void chain_event(Relation rel, Datum *values, bool *nulls);
+static void check_chained(const Datum *values, const bool *nulls);
+static Datum event_column(const UaefEvent *events, int n, int column, Oid type);
+static Datum event_value(const UaefEvent *event, int column, bool *isnull);
+static void check_recorded(const UaefEvent *event);
+static void lock_execution(const pg_uuid_t *execution_id, UaefCaller caller);
+
+/* ----------
+ * What is known for longer than a statement
+ * ----------
+ */
+
+static void
+at_xact_end(XactEvent event, void *arg)
+{
+	/* Pre-events come while the transaction can still append. */
+	if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT ||
+		event == XACT_EVENT_PREPARE)
+	{
+		heads = NULL;
+		own_stream = NULL;
+	}
+}
+
+static void
+at_subxact_end(SubXactEvent event, SubTransactionId subid,
+			   SubTransactionId parent, void *arg)
+{
+	if (event == SUBXACT_EVENT_ABORT_SUB)
+	{
+		heads = NULL;
+		own_stream = NULL;
+	}
+}
+
+static void
+at_invalidation(Datum arg, Oid relid)
+{
+	if (relid == InvalidOid || relid == info.event_table ||
+		relid == info.ledger_table)
+		info.event_table = InvalidOid;
+}
+
+static void
+register_callbacks(void)
+{
+	static bool registered = false;
+
+	if (registered)
+		return;
+	RegisterXactCallback(at_xact_end, NULL);
+	RegisterSubXactCallback(at_subxact_end, NULL);
+	CacheRegisterRelcacheCallback(at_invalidation, (Datum) 0);
+	registered = true;
+}
+
+/*
+ * The objects of the ledger and its id; looked up when not known.
+ */
+static const LedgerInfo *
+ledger_info(void)
+{
+	LedgerInfo	found;
+	Oid			schema;
+
+	register_callbacks();
+	if (OidIsValid(info.event_table))
+		return &info;
+
+	schema = get_namespace_oid("uaef", false);
+	found.event_table = get_relname_relid("ledger_event", schema);
+	found.ledger_table = get_relname_relid("ledger", schema);
+	found.event_id_sequence = get_relname_relid("ledger_event_id", schema);
+	if (!OidIsValid(found.event_table) || !OidIsValid(found.ledger_table) ||
+		!OidIsValid(found.event_id_sequence))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("the tables of the ledger do not exist"),
+				 errhint("Use CREATE EXTENSION uaef.")));
+	read_ledger_id(found.ledger_table, &found.ledger_id);
+	uaef_derive_uuid(&found.ledger_id, "slot", uaef_backend_slot(),
+					 &found.slot_stream);
+	info = found;
+
+	return &info;
+}
+
+static void
+read_ledger_id(Oid ledger_table, pg_uuid_t *id)
+{
+	Relation	rel = table_open(ledger_table, AccessShareLock);
+	SysScanDesc scan = systable_beginscan(rel, InvalidOid, false, SnapshotSelf,
+										  0, NULL);
+	HeapTuple	tuple = systable_getnext(scan);
+	bool		isnull;
+
+	if (!HeapTupleIsValid(tuple))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("table \"%s\" is empty", "uaef.ledger"),
+				 errdetail("It holds the identity of the ledger.")));
+	*id = *DatumGetUUIDP(heap_getattr(tuple, 1, RelationGetDescr(rel),
+									  &isnull));
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+}
+
+const pg_uuid_t *
+uaef_ledger_id(void)
+{
+	return &ledger_info()->ledger_id;
+}
+
+/* ----------
+ * Streams and their heads
+ * ----------
+ */
+
+/*
+ * The transaction's entry of a stream, made when missing.
+ */
+static StreamHead *
+enter_head(const pg_uuid_t *stream)
+{
+	StreamHead *head;
+	bool		found;
+
+	if (heads == NULL)
+	{
+		HASHCTL		ctl = {
+			.keysize = sizeof(pg_uuid_t),
+			.entrysize = sizeof(StreamHead),
+			.hcxt = TopTransactionContext
+		};
+
+		register_callbacks();
+		heads = hash_create("uaef stream heads", 32, &ctl,
+							HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	}
+	head = hash_search(heads, stream, HASH_ENTER, &found);
+	if (!found)
+	{
+		head->held = false;
+		head->known = false;
+	}
+	return head;
+}
+
+void
+uaef_ledger_hold_stream(const pg_uuid_t *stream, bool fresh)
+{
+	StreamHead *head = enter_head(stream);
+
+	head->held = true;
+	if (fresh && !head->known)
+	{
+		head->known = true;
+		head->seq = 0;
+		head->recorded_at = PG_INT64_MIN;
+		uaef_genesis_hash(uaef_ledger_id(), stream, head->hash);
+	}
+}
+
+/*
+ * Take the lock of a stream to the end of the transaction; returns whether we
+ * have it, which may be false only when not waiting.
+ */
+static bool
+lock_stream(const pg_uuid_t *stream, bool wait)
+{
+	LOCKTAG		tag;
+	uint32		part[4];
+
+	memcpy(part, stream->data, sizeof(part));
+	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, part[0] ^ part[2],
+						 part[1] ^ part[3], UAEF_LOCK_STREAM);
+	return LockAcquire(&tag, ExclusiveLock, false, !wait) !=
+		LOCKACQUIRE_NOT_AVAIL;
+}
+
+/*
+ * A stream for events that name none: one of this backend's slot, so that
+ * backends do not wait for each other.  A prepared transaction may still hold
+ * the one of the session that had the slot before; then we take another.
+ */
+static const pg_uuid_t *
+choose_stream(void)
+{
+	pg_uuid_t	stream = ledger_info()->slot_stream;
+
+	if (own_stream != NULL)
+		return own_stream;
+
+	for (int64 k = 1; !lock_stream(&stream, false); k++)
+		uaef_derive_uuid(uaef_ledger_id(), "slot",
+						 uaef_backend_slot() + k * SLOT_STRIDE, &stream);
+
+	enter_head(&stream)->held = true;
+	own_stream = MemoryContextAlloc(TopTransactionContext, sizeof(pg_uuid_t));
+	*own_stream = stream;
+	return own_stream;
+}
+
+/*
+ * Read the last event of a held stream.
+ */
+static void
+read_head(Relation rel, StreamHead *head)
+{
+	ScanKeyData key;
+	Relation	index;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+
+	if (!rel->rd_indexvalid)
+		list_free(RelationGetIndexList(rel));
+	index = index_open(rel->rd_pkindex, AccessShareLock);
+
+	ScanKeyInit(&key, UAEF_EVENT_STREAM, BTEqualStrategyNumber, F_UUID_EQ,
+				UUIDPGetDatum(&head->stream));
+	scan = systable_beginscan_ordered(rel, index, SnapshotSelf, 1, &key);
+	tuple = systable_getnext_ordered(scan, BackwardScanDirection);
+	if (HeapTupleIsValid(tuple))
+	{
+		Datum		values[UAEF_EVENT_COLUMNS];
+		bool		nulls[UAEF_EVENT_COLUMNS];
+		const uint8 *hash;
+
+		heap_deform_tuple(tuple, RelationGetDescr(rel), values, nulls);
+		hash = uaef_fixed_bytes(values[UAEF_EVENT_HASH - 1], UAEF_HASH_LEN);
+		if (hash == NULL)
+			ereport(ERROR,
+					(errcode(ERRCODE_UAEF_LEDGER_MISMATCH),
+					 errmsg("event %lld has no valid hash",
+							(long long) DatumGetInt64(values[UAEF_EVENT_ID - 1]))));
+		memcpy(head->hash, hash, UAEF_HASH_LEN);
+		head->seq = DatumGetInt64(values[UAEF_EVENT_STREAM_SEQ - 1]);
+		head->recorded_at =
+			DatumGetTimestampTz(values[UAEF_EVENT_RECORDED_AT - 1]);
+	}
+	else
+	{
+		head->seq = 0;
+		head->recorded_at = PG_INT64_MIN;
+		uaef_genesis_hash(uaef_ledger_id(), &head->stream, head->hash);
+	}
+	head->known = true;
+
+	systable_endscan_ordered(scan);
+	index_close(index, AccessShareLock);
+}
+
+/*
+ * The head of a stream that nobody else can move until we end.
+ */
+static StreamHead *
+hold_head(Relation rel, const pg_uuid_t *stream)
+{
+	StreamHead *head = enter_head(stream);
+
+	if (!head->held)
+	{
+		(void) lock_stream(stream, true);
+		head->held = true;
+	}
+	if (!head->known)
+		read_head(rel, head);
+	return head;
+}
+
+/* ----------
+ * The chain trigger
+ * ----------
+ */
+
+#define VALUE(column) values[(column) - 1]
+#define ISNULL(column) nulls[(column) - 1]
+
+/*
+ * An event's type is a word of lower-case letters, digits and underscores.
+ */
+static void
+check_type(Datum value, bool isnull)
+{
+	text	   *type = isnull ? NULL : DatumGetTextPP(value);
+	const char *p = isnull ? NULL : VARDATA_ANY(type);
+	int			len = isnull ? 0 : VARSIZE_ANY_EXHDR(type);
+	bool		good = len > 0 && len <= MAX_TYPE_LEN &&
+		*p >= 'a' && *p <= 'z';
+
+	for (int i = 0; good && i < len; i++)
+		good = (p[i] >= 'a' && p[i] <= 'z') || (p[i] >= '0' && p[i] <= '9') ||
+			p[i] == '_';
+	if (!good)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("invalid event type"),
+				 errdetail("An event type is a lower-case letter, then at most %d lower-case letters, digits and underscores.",
+						   MAX_TYPE_LEN - 1)));
+}
+
+/*
+ * Who is connected, and as whom it acts by SET ROLE if that is another.  The
+ * current user is no help here: it is the extension's owner.
+ */
+static void
+fill_identity(Datum *values, bool *nulls)
+{
+	Oid			session = GetSessionUserId();
+	Oid			outer = GetOuterUserId();
+
+	VALUE(UAEF_EVENT_SESSION_ROLE) =
+		CStringGetTextDatum(GetUserNameFromId(session, false));
+	ISNULL(UAEF_EVENT_SESSION_ROLE) = false;
+	ISNULL(UAEF_EVENT_EFFECTIVE_ROLE) = (outer == session);
+	if (outer != session)
+		VALUE(UAEF_EVENT_EFFECTIVE_ROLE) =
+			CStringGetTextDatum(GetUserNameFromId(outer, false));
+}
+
+/*
+ * Salt and commitment of the payload, if there is one.
+ */
+static void
+fill_payload(Datum *values, bool *nulls)
+{
+	uint8		salt[UAEF_SALT_LEN];
+	uint8		hash[UAEF_HASH_LEN];
+
+	ISNULL(UAEF_EVENT_SALT) = ISNULL(UAEF_EVENT_PAYLOAD);
+	ISNULL(UAEF_EVENT_PAYLOAD_HASH) = ISNULL(UAEF_EVENT_PAYLOAD);
+	if (ISNULL(UAEF_EVENT_PAYLOAD))
+		return;
+
+	if (!pg_strong_random(salt, sizeof(salt)))
+		ereport(ERROR,
+				(errcode(ERRCODE_INTERNAL_ERROR),
+				 errmsg("could not generate random values")));
+	uaef_payload_hash(DatumGetJsonbP(VALUE(UAEF_EVENT_PAYLOAD)), salt, hash);
+	VALUE(UAEF_EVENT_SALT) = uaef_bytea(salt, sizeof(salt));
+	VALUE(UAEF_EVENT_PAYLOAD_HASH) = uaef_bytea(hash, sizeof(hash));
+}
+
+/*
+ * Make a row the next event of its stream.
+ */
+static void
+chain_event(Relation rel, Datum *values, bool *nulls)
+{
+	StreamHead *head;
+	TimestampTz now = GetCurrentTimestamp();
+
+	check_type(VALUE(UAEF_EVENT_TYPE), ISNULL(UAEF_EVENT_TYPE));
+	if (ISNULL(UAEF_EVENT_STREAM))
+		VALUE(UAEF_EVENT_STREAM) = UUIDPGetDatum(choose_stream());
+	fill_identity(values, nulls);
+	fill_payload(values, nulls);
+
+	head = hold_head(rel, DatumGetUUIDP(VALUE(UAEF_EVENT_STREAM)));
+	VALUE(UAEF_EVENT_STREAM_SEQ) = Int64GetDatum(head->seq + 1);
+	VALUE(UAEF_EVENT_RECORDED_AT) =
+		TimestampTzGetDatum(Max(now, head->recorded_at));
+	VALUE(UAEF_EVENT_PREV_HASH) = uaef_bytea(head->hash, UAEF_HASH_LEN);
+	VALUE(UAEF_EVENT_TX) =
+		FullTransactionIdGetDatum(GetTopFullTransactionId());
+	VALUE(UAEF_EVENT_ID) =
+		Int64GetDatum(nextval_internal(ledger_info()->event_id_sequence,
+									   false));
+	ISNULL(UAEF_EVENT_STREAM) = false;
+	ISNULL(UAEF_EVENT_STREAM_SEQ) = false;
+	ISNULL(UAEF_EVENT_RECORDED_AT) = false;
+	ISNULL(UAEF_EVENT_PREV_HASH) = false;
+	ISNULL(UAEF_EVENT_TX) = false;
+	ISNULL(UAEF_EVENT_ID) = false;
+
+	/* From here on nothing of the event can fail but its insertion. */
+	if (!uaef_event_hash(uaef_ledger_id(), values, nulls, head->hash))
+		elog(ERROR, "incomplete event");
+	head->seq++;
+	head->recorded_at = DatumGetTimestampTz(VALUE(UAEF_EVENT_RECORDED_AT));
+	VALUE(UAEF_EVENT_HASH) = uaef_bytea(head->hash, UAEF_HASH_LEN);
+	ISNULL(UAEF_EVENT_HASH) = false;
+}
+
+/*
+ * A row that comes with its hash, from a dump or a publisher, is kept as it
+ * is; but it must be what its hash says.
+ */
+static void
+check_chained(const Datum *values, const bool *nulls)
+{
+	const uint8 *stored = uaef_fixed_bytes(VALUE(UAEF_EVENT_HASH),
+										   UAEF_HASH_LEN);
+	uint8		hash[UAEF_HASH_LEN];
+	StreamHead *head;
+
+	if (stored == NULL ||
+		!uaef_event_hash(uaef_ledger_id(), values, nulls, hash) ||
+		memcmp(stored, hash, UAEF_HASH_LEN) != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_UAEF_LEDGER_MISMATCH),
+				 errmsg("event does not match its hash"),
+				 errdetail("A row that brings a hash must have been chained in this ledger."),
+				 errhint("Use uaef.record_event() to append an event.")));
+
+	/* It may stand behind what we took for the head. */
+	head = heads == NULL ? NULL :
+		hash_search(heads, DatumGetUUIDP(VALUE(UAEF_EVENT_STREAM)), HASH_FIND,
+					NULL);
+	if (head != NULL)
+		head->known = false;
+}
+
+/*
+ * The body of trigger ledger_chain: returns the row to insert.
+ */
+HeapTuple
+uaef_ledger_chain_row(Relation rel, HeapTuple tuple)
+{
+	TupleDesc	desc = RelationGetDescr(rel);
+	Datum	   *values = palloc(desc->natts * sizeof(Datum));
+	bool	   *nulls = palloc(desc->natts * sizeof(bool));
+
+	heap_deform_tuple(tuple, desc, values, nulls);
+	if (!ISNULL(UAEF_EVENT_HASH))
+	{
+		check_chained(values, nulls);
+		return tuple;
+	}
+	chain_event(rel, values, nulls);
+	return heap_form_tuple(desc, values, nulls);
+}
+
+/*
+ * CREATE EXTENSION gives the ledger an identity; a restored one replaces it,
+ * as long as nothing has been hashed with it.
+ */
+void
+uaef_ledger_replace_identity(Relation rel)
+{
+	Relation	events = table_open(ledger_info()->event_table, AccessShareLock);
+	SysScanDesc scan = systable_beginscan(events, InvalidOid, false,
+										  SnapshotSelf, 0, NULL);
+	HeapTuple	tuple = systable_getnext(scan);
+
+	if (HeapTupleIsValid(tuple))
+		ereport(ERROR,
+				(errcode(ERRCODE_UAEF_LEDGER_GUARD),
+				 errmsg("the ledger already has an identity and events")));
+	systable_endscan(scan);
+	table_close(events, AccessShareLock);
+
+	scan = systable_beginscan(rel, InvalidOid, false, SnapshotSelf, 0, NULL);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+		simple_heap_delete(rel, &tuple->t_self);
+	systable_endscan(scan);
+	CacheInvalidateRelcache(rel);
+}
+
+/* ----------
+ * Appending
+ * ----------
+ */
+
+int64
+uaef_ledger_append(UaefEvent *events, int n)
+{
+	/* WITH ORDINALITY keeps the order of the array, whatever the plan. */
+	static UaefQuery append_events = {
+		"INSERT INTO uaef.ledger_event"
+		" (stream, event_type, actor_type, actor_id, task_id, agent_id, payload)"
+		" SELECT stream, type, actor_type, actor_id, task_id, agent_id, payload"
+		" FROM unnest($1, $2, $3, $4, $5, $6, $7) WITH ORDINALITY"
+		" AS e (stream, type, actor_type, actor_id, task_id, agent_id, payload, n)"
+		" ORDER BY n RETURNING event_id",
+		7, {UUIDARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID,
+		INT8ARRAYOID, TEXTARRAYOID, JSONBARRAYOID}
+	};
+	static const Oid types[] = {
+		UUIDOID, TEXTOID, TEXTOID, TEXTOID, INT8OID, TEXTOID, JSONBOID
+	};
+	Datum		args[lengthof(types)];
+
+	if (n == 0)
+		return 0;
+	for (int column = 0; column < lengthof(types); column++)
+		args[column] = event_column(events, n, column, types[column]);
+	(void) uaef_spi_run(&append_events, args, NULL);
+	uaef_wake_worker_on_commit(UAEF_WAKE_EVENTS);
+
+	return uaef_spi_int64(n - 1, 1);
+}
+
+/*
+ * One column of the events as an array, in the order of append_events.
+ */
+static Datum
+event_column(const UaefEvent *events, int n, int column, Oid type)
+{
+	Datum	   *values = palloc(n * sizeof(Datum));
+	bool	   *nulls = palloc(n * sizeof(bool));
+
+	for (int i = 0; i < n; i++)
+		values[i] = event_value(&events[i], column, &nulls[i]);
+	return uaef_array(values, nulls, n, type);
+}
+
+static Datum
+event_value(const UaefEvent *event, int column, bool *isnull)
+{
+	const char *text = NULL;
+
+	*isnull = false;
+	switch (column)
+	{
+		case 0:
+			*isnull = (event->stream == NULL);
+			return UUIDPGetDatum(event->stream);
+		case 1:
+			text = event->type;
+			break;
+		case 2:
+			text = event->actor_type;
+			break;
+		case 3:
+			text = event->actor_id;
+			break;
+		case 4:
+			*isnull = (event->task_id == 0);
+			return Int64GetDatum(event->task_id);
+		case 5:
+			text = event->agent_id;
+			break;
+		default:
+			*isnull = (event->payload == NULL);
+			return JsonbPGetDatum(event->payload);
+	}
+	*isnull = (text == NULL);
+	return text == NULL ? (Datum) 0 : CStringGetTextDatum(text);
+}
+
+int64
+uaef_ledger_record(const UaefEvent *given)
+{
+	UaefEvent	event = *given;
+	UaefCaller	caller;
+	int64		event_id;
+
+	check_recorded(&event);
+	if (event.actor_id == NULL)
+		event.actor_id = GetUserNameFromId(GetUserId(), false);
+
+	caller = uaef_spi_begin();
+	if (event.stream != NULL)
+		lock_execution(event.stream, caller);
+	event_id = uaef_ledger_append(&event, 1);
+	uaef_spi_end(caller);
+
+	return event_id;
+}
+
+static void
+check_recorded(const UaefEvent *event)
+{
+	if (strcmp(event->type, UAEF_SEAL_EVENT) == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_RESERVED_NAME),
+				 errmsg("event type \"%s\" is reserved", event->type)));
+	if (event->payload != NULL &&
+		VARSIZE(event->payload) / 1024 >= uaef_max_payload_kb)
+		ereport(ERROR,
+				(errcode(ERRCODE_UAEF_TOO_LARGE),
+				 errmsg("event payload is too large"),
+				 errdetail("It has %zu bytes; the limit is %d kB.",
+						   (size_t) VARSIZE(event->payload),
+						   uaef_max_payload_kb),
+				 errhint("Raise uaef.max_payload_size, or store a reference.")));
+}
+
+/*
+ * Lock an execution's row, check that the caller may act for it, and hold its
+ * stream.  Called as the owner, within SPI.
+ */
+static void
+lock_execution(const pg_uuid_t *execution_id, UaefCaller caller)
+{
+	static UaefQuery query = {
+		"SELECT initiated_by FROM uaef.workflow_execution"
+		" WHERE execution_id = $1 FOR NO KEY UPDATE",
+		1, {UUIDOID}
+	};
+	Datum		args[] = {UUIDPGetDatum(execution_id)};
+	Oid			initiator;
+
+	if (uaef_spi_run(&query, args, NULL) == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_UAEF_UNDEFINED_EXECUTION),
+				 errmsg("execution %s does not exist",
+						uaef_uuid_text(execution_id))));
+	initiator = uaef_spi_oid(0, 1);
+
+	uaef_become_caller(caller);
+	uaef_require_member(initiator, "execution");
+	(void) uaef_become_owner();
+
+	uaef_ledger_hold_stream(execution_id, false);
+}

@@ -1,0 +1,174 @@
+/*-------------------------------------------------------------------------
+ *
+ * ledger_block.c
+ *	  One row of uaef.ledger_block, as the sealer writes it and the verifier
+ *	  reads it.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "access/xlog.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_type_d.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+
+#include "errcodes.h"
+#include "ledger.h"
+#include "ledger_block.h"
+
+static bool read_hash(Datum value, uint8 *hash);
+static bool read_event_ids(Datum value, UaefBlock *block);
+static bool read_frontier(Datum value, UaefBlock *block);
+static void add_text(const char *text);
+
+void
+uaef_block_genesis(UaefBlock *block)
+{
+	static const pg_uuid_t no_stream = {{0}};
+
+	memset(block, 0, sizeof(UaefBlock));
+	uaef_frontier_init(&block->frontier);
+	uaef_frontier_root(&block->frontier, block->tree_root);
+	uaef_genesis_hash(uaef_ledger_id(), &no_stream, block->hash);
+}
+
+static bool
+read_hash(Datum value, uint8 *hash)
+{
+	const uint8 *bytes = uaef_fixed_bytes(value, UAEF_HASH_LEN);
+
+	if (bytes != NULL)
+		memcpy(hash, bytes, UAEF_HASH_LEN);
+	return bytes != NULL;
+}
+
+static bool
+read_event_ids(Datum value, UaefBlock *block)
+{
+	ArrayType  *array = DatumGetArrayTypePCopy(value);
+
+	if (ARR_HASNULL(array) ||
+		ArrayGetNItems(ARR_NDIM(array), ARR_DIMS(array)) != block->leaf_count)
+		return false;
+	block->event_ids = (int64 *) ARR_DATA_PTR(array);
+	return true;
+}
+
+static bool
+read_frontier(Datum value, UaefBlock *block)
+{
+	bytea	   *packed = DatumGetByteaPP(value);
+
+	return uaef_frontier_load(&block->frontier, block->tree_size,
+							  (const uint8 *) VARDATA_ANY(packed),
+							  VARSIZE_ANY_EXHDR(packed));
+}
+
+#define VALUE(column) values[(column) - 1]
+
+bool
+uaef_block_read(HeapTuple tuple, TupleDesc desc, UaefBlock *block)
+{
+	Datum		values[UAEF_BLOCK_COLUMNS];
+	bool		nulls[UAEF_BLOCK_COLUMNS];
+
+	Assert(desc->natts == UAEF_BLOCK_COLUMNS);
+	memset(block, 0, sizeof(UaefBlock));
+	heap_deform_tuple(tuple, desc, values, nulls);
+	if (!nulls[UAEF_BLOCK_NO - 1])
+		block->no = DatumGetInt64(VALUE(UAEF_BLOCK_NO));
+	for (int i = 0; i < UAEF_BLOCK_COLUMNS; i++)
+		if (nulls[i])
+			return false;
+
+	block->first_leaf = DatumGetInt64(VALUE(UAEF_BLOCK_FIRST_LEAF));
+	block->leaf_count = DatumGetInt64(VALUE(UAEF_BLOCK_LEAF_COUNT));
+	block->tree_size = DatumGetInt64(VALUE(UAEF_BLOCK_TREE_SIZE));
+	block->snapshot =
+		OidOutputFunctionCall(F_PG_SNAPSHOT_OUT, VALUE(UAEF_BLOCK_SNAPSHOT));
+	block->incarnation = TextDatumGetCString(VALUE(UAEF_BLOCK_INCARNATION));
+	block->foreign_event_id =
+		DatumGetInt64(VALUE(UAEF_BLOCK_FOREIGN_EVENT_ID));
+	block->sealed_at = DatumGetTimestampTz(VALUE(UAEF_BLOCK_SEALED_AT));
+
+	return block->tree_size == block->first_leaf + block->leaf_count &&
+		read_hash(VALUE(UAEF_BLOCK_TREE_ROOT), block->tree_root) &&
+		read_hash(VALUE(UAEF_BLOCK_PREV_HASH), block->prev_hash) &&
+		read_hash(VALUE(UAEF_BLOCK_HASH), block->hash) &&
+		read_event_ids(VALUE(UAEF_BLOCK_EVENT_IDS), block) &&
+		read_frontier(VALUE(UAEF_BLOCK_FRONTIER), block);
+}
+
+void
+uaef_block_last(Snapshot snapshot, UaefBlock *block)
+{
+	Oid			schema = get_namespace_oid("uaef", false);
+	Relation	rel = table_open(get_relname_relid("ledger_block", schema),
+								 AccessShareLock);
+	Relation	index = index_open(get_relname_relid("ledger_block_pkey", schema),
+								   AccessShareLock);
+	SysScanDesc scan = systable_beginscan_ordered(rel, index, snapshot, 0,
+												  NULL);
+	HeapTuple	tuple = systable_getnext_ordered(scan, BackwardScanDirection);
+
+	if (!HeapTupleIsValid(tuple))
+		uaef_block_genesis(block);
+	else if (!uaef_block_read(heap_copytuple(tuple), RelationGetDescr(rel),
+							  block))
+		ereport(ERROR,
+				(errcode(ERRCODE_UAEF_LEDGER_MISMATCH),
+				 errmsg("block %lld is damaged", (long long) block->no),
+				 errhint("See uaef.verify_ledger().")));
+
+	systable_endscan_ordered(scan);
+	index_close(index, AccessShareLock);
+	table_close(rel, AccessShareLock);
+}
+
+static void
+add_text(const char *text)
+{
+	uint32		len = strlen(text);
+
+	uaef_hash_add_uint32(len);
+	uaef_hash_add(text, len);
+}
+
+void
+uaef_block_hash(const UaefBlock *block, uint8 *hash)
+{
+	static const char domain[] = "uaef/block/v1";
+	const pg_uuid_t *ledger = uaef_ledger_id();
+
+	uaef_hash_begin();
+	uaef_hash_add(domain, sizeof(domain));
+	uaef_hash_add(ledger->data, UUID_LEN);
+	uaef_hash_add_uint64(block->no);
+	uaef_hash_add_uint64(block->first_leaf);
+	uaef_hash_add_uint64(block->leaf_count);
+	uaef_hash_add_uint64(block->tree_size);
+	uaef_hash_add(block->tree_root, UAEF_HASH_LEN);
+	uaef_hash_add(block->prev_hash, UAEF_HASH_LEN);
+	uaef_hash_add_uint64(uaef_unix_us(block->sealed_at));
+	add_text(block->snapshot);
+	add_text(block->incarnation);
+	uaef_hash_add_uint64(block->foreign_event_id);
+	uaef_hash_end(hash);
+}
+
+char *
+uaef_block_incarnation(void)
+{
+	return psprintf("%llu/%u", (unsigned long long) GetSystemIdentifier(),
+					MyDatabaseId);
+}

@@ -1,0 +1,72 @@
+/*-------------------------------------------------------------------------
+ *
+ * ledger_block.h
+ *	  One row of uaef.ledger_block, as the sealer writes it and the verifier
+ *	  reads it.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef UAEF_LEDGER_BLOCK_H
+#define UAEF_LEDGER_BLOCK_H
+
+#include "access/htup.h"
+#include "access/tupdesc.h"
+#include "utils/snapshot.h"
+
+#include "merkle.h"
+
+/* Columns of uaef.ledger_block. */
+enum
+{
+	UAEF_BLOCK_NO = 1,
+	UAEF_BLOCK_FIRST_LEAF,
+	UAEF_BLOCK_LEAF_COUNT,
+	UAEF_BLOCK_TREE_SIZE,
+	UAEF_BLOCK_TREE_ROOT,
+	UAEF_BLOCK_PREV_HASH,
+	UAEF_BLOCK_HASH,
+	UAEF_BLOCK_EVENT_IDS,
+	UAEF_BLOCK_FRONTIER,
+	UAEF_BLOCK_SNAPSHOT,
+	UAEF_BLOCK_INCARNATION,
+	UAEF_BLOCK_FOREIGN_EVENT_ID,
+	UAEF_BLOCK_SEALED_AT
+};
+#define UAEF_BLOCK_COLUMNS UAEF_BLOCK_SEALED_AT
+
+typedef struct UaefBlock
+{
+	int64		no;				/* from 1 */
+	int64		first_leaf;		/* index in the tree, from 0 */
+	int64		leaf_count;
+	int64		tree_size;		/* leaves up to the end of this block */
+	uint8		tree_root[UAEF_HASH_LEN];
+	uint8		prev_hash[UAEF_HASH_LEN];
+	uint8		hash[UAEF_HASH_LEN];
+	int64	   *event_ids;		/* leaf_count of them */
+	UaefFrontier frontier;
+	char	   *snapshot;		/* text form of pg_snapshot */
+	char	   *incarnation;
+	int64		foreign_event_id;
+	TimestampTz sealed_at;
+} UaefBlock;
+
+/* What stands before the first block: an empty tree. */
+extern void uaef_block_genesis(UaefBlock *block);
+
+/*
+ * Take a row apart, in palloc'd memory; false when it is not well formed, then
+ * only no is sure to be set.
+ */
+extern bool uaef_block_read(HeapTuple tuple, TupleDesc desc, UaefBlock *block);
+
+/* The last block that a snapshot sees, or the genesis block. */
+extern void uaef_block_last(Snapshot snapshot, UaefBlock *block);
+
+/* The hash of a block's header. */
+extern void uaef_block_hash(const UaefBlock *block, uint8 *hash);
+
+/* The cluster and database, whose transaction ids are comparable. */
+extern char *uaef_block_incarnation(void);
+
+#endif							/* UAEF_LEDGER_BLOCK_H */

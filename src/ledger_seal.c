@@ -1,0 +1,512 @@
+/*-------------------------------------------------------------------------
+ *
+ * ledger_seal.c
+ *	  Sealing committed events into blocks.
+ *
+ * A block holds the events that a snapshot S sees and the snapshot P of the
+ * block before did not see.  These are the rows whose (top-level) transaction
+ * was not yet over for P: tx >= xmax(P), or tx in xip(P).  So:
+ *
+ *	- Every committed event gets into exactly one block.  What S does not see
+ *	  was for S in progress or not begun, so the next scan finds it, however
+ *	  long its transaction lasts, prepared or not.  The snapshot that is stored
+ *	  is the one that was scanned; were it taken a moment later, what
+ *	  committed in between would be lost.
+ *	- Blocks keep causal order: whoever commits before another inserts is in
+ *	  the same block or an earlier one, and within a block event_id decides,
+ *	  which was drawn at the insert.
+ *
+ * The sealer's own transaction must have no xid when S is taken: a snapshot
+ * does not list its own transaction as in progress, so the event that tells of
+ * the block, inserted after S, would count as seen and never be sealed.  With
+ * an xid assigned after S it is at least xmax(S), and the next block has it.
+ * For the same reason it does not matter that the sealer's subtransactions
+ * have ids of their own: tx is the top-level one.
+ *
+ * Another cluster's transaction ids mean nothing here.  After a restore, a
+ * copy of the database or pg_upgrade (another incarnation) the first seal
+ * takes the visible events that no block lists, and notes up to which event_id
+ * there are rows that S itself would not explain: foreign ones, which later
+ * scans must pass over, their tx being a number from elsewhere.
+ *
+ * Blocks that hold nothing but the news of earlier blocks would follow each
+ * other for ever; such events wait for company.
+ *
+ * Locking: one sealer per database, by a lock that is not waited for and that
+ * lasts until the transaction ends; S is taken under it.  Writers never take
+ * it.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "access/transam.h"
+#include "access/xact.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_type_d.h"
+#include "miscadmin.h"
+#include "storage/lock.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+#include "utils/xid8.h"
+
+#include "json_util.h"
+#include "ledger.h"
+#include "ledger_block.h"
+#include "spi_util.h"
+
+/* An event to seal. */
+typedef struct Leaf
+{
+	int64		event_id;
+	uint8		hash[UAEF_HASH_LEN];
+} Leaf;
+
+/* The events to seal, and what the scans that gather them look at. */
+typedef struct Gathering
+{
+	Snapshot	snapshot;		/* S */
+	const UaefBlock *last;		/* with P */
+	uint64		xmax;			/* of P, or of S while gathering all */
+	uint64	   *xip;
+	int			nxip;
+	int64	   *sealed;			/* sorted ids of sealed events */
+	int64		nsealed;
+	int64		foreign_event_id;
+	bool		news;			/* there is more than seal events */
+	Leaf	   *leaves;
+	int64		n;
+	int64		allocated;
+} Gathering;
+
+static bool lock_sealer(void);
+static void require_no_xid(void);
+static char *snapshot_text(Snapshot snapshot);
+static void parse_snapshot(const char *text, Gathering *gathering);
+static void gather(Gathering *gathering);
+static void gather_since_last(Gathering *gathering, Relation rel,
+							  Relation index);
+static void gather_range(Gathering *gathering, Relation rel, Relation index,
+						 uint64 from, uint64 to);
+static void gather_unlisted(Gathering *gathering, Relation rel);
+static void read_sealed(Gathering *gathering);
+static bool is_seen(const Gathering *gathering, uint64 tx);
+static void add_leaf(Gathering *gathering, HeapTuple tuple, TupleDesc desc);
+static int	compare_leaves(const void *a, const void *b);
+static int	compare_ids(const void *a, const void *b);
+static int	compare_xids(const void *a, const void *b);
+static void fill_block(UaefBlock *block, const UaefBlock *before,
+					   const Leaf *leaves, int64 n);
+static void insert_block(const UaefBlock *block);
+static void append_news(const UaefBlock *block);
+static char *hex_text(const uint8 *bytes, size_t len);
+
+int64
+uaef_ledger_seal(int max_events, bool *more)
+{
+	Gathering	gathering = {0};
+	UaefBlock	last;
+	UaefBlock	block;
+	UaefCaller	caller;
+
+	*more = false;
+	require_no_xid();
+	if (!lock_sealer())
+		return 0;
+
+	gathering.snapshot = RegisterSnapshot(GetLatestSnapshot());
+	uaef_block_last(gathering.snapshot, &last);
+	gathering.last = &last;
+	gather(&gathering);
+
+	caller = uaef_spi_begin();
+	for (int64 done = 0; gathering.news && done < gathering.n;
+		 done += block.leaf_count)
+	{
+		block.snapshot = snapshot_text(gathering.snapshot);
+		block.incarnation = uaef_block_incarnation();
+		block.foreign_event_id = gathering.foreign_event_id;
+		fill_block(&block, &last, gathering.leaves + done,
+				   Min(max_events, gathering.n - done));
+		insert_block(&block);
+		append_news(&block);
+		last = block;
+	}
+	uaef_spi_end(caller);
+	UnregisterSnapshot(gathering.snapshot);
+
+	return gathering.news ? last.no : 0;
+}
+
+static bool
+lock_sealer(void)
+{
+	LOCKTAG		tag;
+
+	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, 0, 0, UAEF_LOCK_SEALER);
+	return LockAcquire(&tag, ExclusiveLock, false, true) !=
+		LOCKACQUIRE_NOT_AVAIL;
+}
+
+static void
+require_no_xid(void)
+{
+	if (TransactionIdIsValid(GetTopTransactionIdIfAny()))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("cannot seal the ledger in a transaction that has written"),
+				 errhint("Commit first, then call uaef.seal_ledger() in a transaction of its own.")));
+}
+
+/*
+ * A snapshot in the text form of pg_snapshot.
+ */
+static char *
+snapshot_text(Snapshot snapshot)
+{
+	Datum		value;
+
+	PushActiveSnapshot(snapshot);
+	value = OidFunctionCall0(F_PG_CURRENT_SNAPSHOT);
+	PopActiveSnapshot();
+	return OidOutputFunctionCall(F_PG_SNAPSHOT_OUT, value);
+}
+
+/*
+ * xmin:xmax:xip,xip,...
+ */
+static void
+parse_snapshot(const char *text, Gathering *gathering)
+{
+	char	   *p = strchr(text, ':') + 1;
+
+	gathering->xmax = strtoull(p, &p, 10);
+	gathering->xip = palloc((strlen(p) / 2 + 1) * sizeof(uint64));
+	gathering->nxip = 0;
+	for (p++; *p != '\0'; p += (*p == ','))
+		gathering->xip[gathering->nxip++] = strtoull(p, &p, 10);
+}
+
+/*
+ * Find the events that belong to the next blocks, in the order of the tree.
+ */
+static void
+gather(Gathering *gathering)
+{
+	const UaefBlock *last = gathering->last;
+	Oid			schema = get_namespace_oid("uaef", false);
+	Relation	rel = table_open(get_relname_relid("ledger_event", schema),
+								 AccessShareLock);
+
+	if (last->no > 0 &&
+		strcmp(last->incarnation, uaef_block_incarnation()) == 0)
+	{
+		Relation	index = index_open(get_relname_relid("ledger_event_tx",
+														 schema),
+									   AccessShareLock);
+
+		parse_snapshot(last->snapshot, gathering);
+		gathering->foreign_event_id = last->foreign_event_id;
+		gather_since_last(gathering, rel, index);
+		index_close(index, AccessShareLock);
+	}
+	else
+	{
+		parse_snapshot(snapshot_text(gathering->snapshot), gathering);
+		gather_unlisted(gathering, rel);
+	}
+	table_close(rel, AccessShareLock);
+
+	if (gathering->n > 1)
+		qsort(gathering->leaves, gathering->n, sizeof(Leaf), compare_leaves);
+}
+
+/*
+ * Rows of transactions that were not over for the last block's snapshot.  A
+ * foreign row's tx may lie in the future; the upper bound keeps us from
+ * passing over all of them each time.
+ */
+static void
+gather_since_last(Gathering *gathering, Relation rel, Relation index)
+{
+	FullTransactionId next = ReadNextFullTransactionId();
+
+	gather_range(gathering, rel, index, gathering->xmax,
+				 U64FromFullTransactionId(next));
+	for (int i = 0; i < gathering->nxip; i++)
+		gather_range(gathering, rel, index, gathering->xip[i],
+					 gathering->xip[i] + 1);
+}
+
+/*
+ * Rows with from <= tx < to.
+ */
+static void
+gather_range(Gathering *gathering, Relation rel, Relation index, uint64 from,
+			 uint64 to)
+{
+	ScanKeyData keys[2];
+	SysScanDesc scan;
+	HeapTuple	tuple;
+
+	ScanKeyInit(&keys[0], UAEF_EVENT_TX, BTGreaterEqualStrategyNumber,
+				F_XID8GE, UInt64GetDatum(from));
+	ScanKeyInit(&keys[1], UAEF_EVENT_TX, BTLessStrategyNumber,
+				F_XID8LT, UInt64GetDatum(to));
+	scan = systable_beginscan_ordered(rel, index, gathering->snapshot, 2,
+									  keys);
+	while (HeapTupleIsValid(tuple = systable_getnext_ordered(scan,
+															 ForwardScanDirection)))
+	{
+		bool		isnull;
+		Datum		event_id = heap_getattr(tuple, UAEF_EVENT_ID,
+											RelationGetDescr(rel), &isnull);
+
+		CHECK_FOR_INTERRUPTS();
+		if (DatumGetInt64(event_id) > gathering->foreign_event_id)
+			add_leaf(gathering, tuple, RelationGetDescr(rel));
+	}
+	systable_endscan_ordered(scan);
+}
+
+/*
+ * All visible rows that no block lists.
+ */
+static void
+gather_unlisted(Gathering *gathering, Relation rel)
+{
+	TupleDesc	desc = RelationGetDescr(rel);
+	SysScanDesc scan;
+	HeapTuple	tuple;
+
+	read_sealed(gathering);
+	scan = systable_beginscan(rel, InvalidOid, false, gathering->snapshot, 0,
+							  NULL);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		bool		isnull;
+		int64		event_id = DatumGetInt64(heap_getattr(tuple, UAEF_EVENT_ID,
+														  desc, &isnull));
+		uint64		tx = DatumGetUInt64(heap_getattr(tuple, UAEF_EVENT_TX,
+													 desc, &isnull));
+
+		CHECK_FOR_INTERRUPTS();
+		if (!is_seen(gathering, tx))
+			gathering->foreign_event_id = Max(event_id,
+											  gathering->foreign_event_id);
+		if (gathering->nsealed == 0 ||
+			bsearch(&event_id, gathering->sealed, gathering->nsealed,
+					sizeof(int64), compare_ids) == NULL)
+			add_leaf(gathering, tuple, desc);
+	}
+	systable_endscan(scan);
+}
+
+/*
+ * The ids of all sealed events, sorted.
+ */
+static void
+read_sealed(Gathering *gathering)
+{
+	int64		total = gathering->last->tree_size;
+	Oid			schema = get_namespace_oid("uaef", false);
+	Relation	rel = table_open(get_relname_relid("ledger_block", schema),
+								 AccessShareLock);
+	SysScanDesc scan = systable_beginscan(rel, InvalidOid, false,
+										  gathering->snapshot, 0, NULL);
+	HeapTuple	tuple;
+	UaefBlock	block;
+
+	gathering->sealed = palloc_extended((total + 1) * sizeof(int64),
+										MCXT_ALLOC_HUGE);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		if (!uaef_block_read(tuple, RelationGetDescr(rel), &block) ||
+			gathering->nsealed + block.leaf_count > total)
+			continue;
+		memcpy(gathering->sealed + gathering->nsealed, block.event_ids,
+			   block.leaf_count * sizeof(int64));
+		gathering->nsealed += block.leaf_count;
+	}
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+	qsort(gathering->sealed, gathering->nsealed, sizeof(int64), compare_ids);
+}
+
+/*
+ * Whether the parsed snapshot sees what a transaction has done, going by its
+ * id alone.
+ */
+static bool
+is_seen(const Gathering *gathering, uint64 tx)
+{
+	return tx < gathering->xmax &&
+		bsearch(&tx, gathering->xip, gathering->nxip, sizeof(uint64),
+				compare_xids) == NULL;
+}
+
+static void
+add_leaf(Gathering *gathering, HeapTuple tuple, TupleDesc desc)
+{
+	Leaf	   *leaf;
+	text	   *type;
+	const uint8 *hash;
+	bool		isnull;
+
+	if (gathering->n == gathering->allocated)
+	{
+		gathering->allocated = Max(256, gathering->allocated * 2);
+		if (gathering->leaves == NULL)
+			gathering->leaves = palloc(gathering->allocated * sizeof(Leaf));
+		else
+			gathering->leaves = repalloc_huge(gathering->leaves,
+											  gathering->allocated * sizeof(Leaf));
+	}
+	leaf = &gathering->leaves[gathering->n++];
+	leaf->event_id = DatumGetInt64(heap_getattr(tuple, UAEF_EVENT_ID, desc,
+												&isnull));
+	hash = uaef_fixed_bytes(heap_getattr(tuple, UAEF_EVENT_HASH, desc,
+										 &isnull), UAEF_HASH_LEN);
+	if (hash == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_CORRUPTED),
+				 errmsg("event %lld has no valid hash",
+						(long long) leaf->event_id),
+				 errhint("See uaef.verify_ledger().")));
+	memcpy(leaf->hash, hash, UAEF_HASH_LEN);
+
+	type = DatumGetTextPP(heap_getattr(tuple, UAEF_EVENT_TYPE, desc, &isnull));
+	if (VARSIZE_ANY_EXHDR(type) != strlen(UAEF_SEAL_EVENT) ||
+		memcmp(VARDATA_ANY(type), UAEF_SEAL_EVENT, strlen(UAEF_SEAL_EVENT)) != 0)
+		gathering->news = true;
+}
+
+static int
+compare_leaves(const void *a, const void *b)
+{
+	return compare_ids(&((const Leaf *) a)->event_id,
+					   &((const Leaf *) b)->event_id);
+}
+
+static int
+compare_ids(const void *a, const void *b)
+{
+	int64		l = *(const int64 *) a;
+	int64		r = *(const int64 *) b;
+
+	return (l > r) - (l < r);
+}
+
+static int
+compare_xids(const void *a, const void *b)
+{
+	uint64		l = *(const uint64 *) a;
+	uint64		r = *(const uint64 *) b;
+
+	return (l > r) - (l < r);
+}
+
+/*
+ * The block of n leaves that follows another.
+ */
+static void
+fill_block(UaefBlock *block, const UaefBlock *before, const Leaf *leaves,
+		   int64 n)
+{
+	block->no = before->no + 1;
+	block->first_leaf = before->tree_size;
+	block->leaf_count = n;
+	block->tree_size = before->tree_size + n;
+	block->sealed_at = Max(GetCurrentTimestamp(), before->sealed_at);
+	memcpy(block->prev_hash, before->hash, UAEF_HASH_LEN);
+
+	block->frontier = before->frontier;
+	block->event_ids = palloc_extended(n * sizeof(int64), MCXT_ALLOC_HUGE);
+	for (int64 i = 0; i < n; i++)
+	{
+		block->event_ids[i] = leaves[i].event_id;
+		uaef_frontier_append(&block->frontier, leaves[i].hash);
+	}
+	uaef_frontier_root(&block->frontier, block->tree_root);
+	uaef_block_hash(block, block->hash);
+}
+
+static void
+insert_block(const UaefBlock *block)
+{
+	static UaefQuery query = {
+		"INSERT INTO uaef.ledger_block (block_no, first_leaf, leaf_count,"
+		" tree_size, tree_root, prev_block_hash, block_hash, event_ids,"
+		" frontier, snapshot, incarnation, foreign_event_id, sealed_at)"
+		" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10::pg_catalog.text"
+		"::pg_catalog.pg_snapshot, $11, $12, $13)",
+		13, {INT8OID, INT8OID, INT8OID, INT8OID, BYTEAOID, BYTEAOID, BYTEAOID,
+			INT8ARRAYOID, BYTEAOID, TEXTOID, TEXTOID, INT8OID, TIMESTAMPTZOID}
+	};
+	Datum	   *ids = palloc_extended(block->leaf_count * sizeof(Datum),
+									  MCXT_ALLOC_HUGE);
+	Datum		args[13];
+
+	for (int64 i = 0; i < block->leaf_count; i++)
+		ids[i] = Int64GetDatum(block->event_ids[i]);
+	args[0] = Int64GetDatum(block->no);
+	args[1] = Int64GetDatum(block->first_leaf);
+	args[2] = Int64GetDatum(block->leaf_count);
+	args[3] = Int64GetDatum(block->tree_size);
+	args[4] = uaef_bytea(block->tree_root, UAEF_HASH_LEN);
+	args[5] = uaef_bytea(block->prev_hash, UAEF_HASH_LEN);
+	args[6] = uaef_bytea(block->hash, UAEF_HASH_LEN);
+	args[7] = uaef_array(ids, NULL, block->leaf_count, INT8OID);
+	args[8] = uaef_bytea(block->frontier.node[0],
+						  block->frontier.n * UAEF_HASH_LEN);
+	args[9] = CStringGetTextDatum(block->snapshot);
+	args[10] = CStringGetTextDatum(block->incarnation);
+	args[11] = Int64GetDatum(block->foreign_event_id);
+	args[12] = TimestampTzGetDatum(block->sealed_at);
+	(void) uaef_spi_run(&query, args, NULL);
+}
+
+/*
+ * Put the block's header into the ledger; the next block covers it.
+ */
+static void
+append_news(const UaefBlock *block)
+{
+	UaefEvent	event = {0};
+	UaefJson	json;
+	pg_uuid_t	stream;
+
+	uaef_derive_uuid(uaef_ledger_id(), "seal", 0, &stream);
+	uaef_json_begin(&json);
+	uaef_json_int(&json, "block_no", block->no);
+	uaef_json_int(&json, "first_leaf", block->first_leaf);
+	uaef_json_int(&json, "leaf_count", block->leaf_count);
+	uaef_json_int(&json, "tree_size", block->tree_size);
+	uaef_json_text(&json, "tree_root",
+				   hex_text(block->tree_root, UAEF_HASH_LEN));
+	uaef_json_text(&json, "block_hash", hex_text(block->hash, UAEF_HASH_LEN));
+
+	event.type = UAEF_SEAL_EVENT;
+	event.stream = &stream;
+	event.actor_type = "system";
+	event.payload = uaef_json_end(&json);
+	uaef_ledger_hold_stream(&stream, false);
+	(void) uaef_ledger_append(&event, 1);
+}
+
+static char *
+hex_text(const uint8 *bytes, size_t len)
+{
+	char	   *text = palloc(2 * len + 1);
+
+	text[hex_encode((const char *) bytes, len, text)] = '\0';
+	return text;
+}

@@ -1,0 +1,914 @@
+/*-------------------------------------------------------------------------
+ *
+ * ledger_verify.c
+ *	  Looking for damage in the ledger, and naming its place.
+ *
+ * A full check walks each stream in the order of its index, recomputing
+ * payload commitments, hashes and links, then recomputes each block's root
+ * from the stored edge of the tree before it.  A problem is reported where it
+ * is and the check goes on from what is stored there, so that one damage does
+ * not make everything behind it look wrong.
+ *
+ * All of it proves that the ledger is consistent with itself.  Whoever can
+ * write the tables can make another history that is so too; only a block hash
+ * or root that was kept elsewhere shows that.
+ *
+ * Locking: none but AccessShareLock.  Events and blocks that are written
+ * meanwhile do no harm: a snapshot that sees a block sees its events.
+ *
+ * Memory: what one row needs is in a context that is reset for the next.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_type_d.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+
+#include "ledger.h"
+#include "ledger_block.h"
+#include "ledger_verify.h"
+#include "spi_util.h"
+
+/* Events of a block that are looked at together. */
+#define CHUNK 1000
+
+/* Columns of a loaded event; the first two also of a loaded hash. */
+#define LOADED_EVENT_ID		1
+#define LOADED_HASH			2
+#define LOADED_PREV_HASH	3
+#define LOADED_PREV_TIME	4
+#define LOADED_PREV_ID		5
+#define LOADED_EVENT		6
+
+/* Where a problem is; what is 0 or NULL does not apply. */
+typedef struct Place
+{
+	const pg_uuid_t *stream;
+	int64		stream_seq;
+	int64		event_id;
+	int64		block_no;
+} Place;
+
+/* The event before the one that is looked at, in its stream. */
+typedef struct Previous
+{
+	bool		exists;
+	bool		hash_known;
+	pg_uuid_t	stream;
+	int64		seq;
+	int64		event_id;
+	TimestampTz recorded_at;
+	uint8		stored[UAEF_HASH_LEN];
+	uint8		computed[UAEF_HASH_LEN];
+} Previous;
+
+static void report_problem(const UaefReport *report, const char *code,
+						   const Place *place, const char *format,...)
+			pg_attribute_printf(4, 5);
+static Place place_of_event(const Datum *values, const bool *nulls);
+static void check_payload(const UaefReport *report, const Place *place,
+						  const Datum *values, const bool *nulls);
+static void check_event(const UaefReport *report, const Place *place,
+						const Datum *values, const bool *nulls,
+						uint8 *computed);
+static void check_link(const UaefReport *report, const Place *place,
+					   const Datum *values, const Previous *previous);
+static void check_place(const UaefReport *report, const Place *place,
+						const Previous *previous);
+static void remember(Previous *previous, const Datum *values,
+					 const bool *nulls, const uint8 *computed);
+static void walk_streams(const UaefReport *report);
+static void walk_blocks(const UaefReport *report, int64 from_block,
+						const uint8 *trusted_hash, bool deep);
+static bool load_block(int64 block_no, UaefBlock *block);
+static int64 next_block_no(int64 block_no);
+static void check_header(const UaefReport *report, const UaefBlock *before,
+						 const UaefBlock *block);
+static void check_leaves(const UaefReport *report, const UaefBlock *before,
+						 const UaefBlock *block, bool deep);
+static bool check_chunk(const UaefReport *report, const UaefBlock *block,
+						int64 first, int n, bool deep, UaefFrontier *frontier);
+static int	load_events(const int64 *event_ids, int n);
+static bool loaded_event(int row, Datum *values, bool *nulls);
+static void check_loaded(const UaefReport *report, int row);
+static int	load_hashes(const int64 *event_ids, int n);
+static Datum id_array(const int64 *event_ids, int n);
+static void check_root(const UaefReport *report, const UaefBlock *block,
+					   const UaefFrontier *frontier);
+static void check_listing(const UaefReport *report);
+static void check_unsealed(const UaefReport *report, bool deep);
+static void load_one_event(int64 event_id);
+static void check_guards(const UaefReport *report);
+static void report_rows(const UaefReport *report, const char *code,
+						uint64 rows);
+
+/* ----------
+ * Reporting
+ * ----------
+ */
+
+/*
+ * Add a row to the result.  UNSEALED_OVERDUE is for your information, all
+ * else is an error.
+ */
+static void
+report_problem(const UaefReport *report, const char *code, const Place *place,
+			   const char *format,...)
+{
+	bool		info = strcmp(code, "UNSEALED_OVERDUE") == 0;
+	Datum		values[7];
+	bool		nulls[7] = {false};
+	char		detail[256];
+	va_list		args;
+
+	va_start(args, format);
+	vsnprintf(detail, sizeof(detail), format, args);
+	va_end(args);
+
+	values[0] = CStringGetTextDatum(info ? "info" : "error");
+	values[1] = CStringGetTextDatum(code);
+	values[2] = UUIDPGetDatum(place->stream);
+	nulls[2] = (place->stream == NULL);
+	values[3] = Int64GetDatum(place->stream_seq);
+	nulls[3] = (place->stream_seq == 0);
+	values[4] = Int64GetDatum(place->event_id);
+	nulls[4] = (place->event_id == 0);
+	values[5] = Int64GetDatum(place->block_no);
+	nulls[5] = (place->block_no == 0);
+	values[6] = CStringGetTextDatum(detail);
+	tuplestore_putvalues(report->store, report->desc, values, nulls);
+}
+
+/* ----------
+ * One event
+ * ----------
+ */
+
+#define VALUE(column) values[(column) - 1]
+#define ISNULL(column) nulls[(column) - 1]
+
+static Place
+place_of_event(const Datum *values, const bool *nulls)
+{
+	Place		place = {0};
+
+	place.stream = DatumGetUUIDP(VALUE(UAEF_EVENT_STREAM));
+	place.stream_seq = DatumGetInt64(VALUE(UAEF_EVENT_STREAM_SEQ));
+	if (!ISNULL(UAEF_EVENT_ID))
+		place.event_id = DatumGetInt64(VALUE(UAEF_EVENT_ID));
+	return place;
+}
+
+static void
+check_payload(const UaefReport *report, const Place *place,
+			  const Datum *values, const bool *nulls)
+{
+	const uint8 *salt;
+	const uint8 *stored;
+	uint8		hash[UAEF_HASH_LEN];
+
+	if (ISNULL(UAEF_EVENT_PAYLOAD) && ISNULL(UAEF_EVENT_SALT) &&
+		ISNULL(UAEF_EVENT_PAYLOAD_HASH))
+		return;
+	if (ISNULL(UAEF_EVENT_PAYLOAD) || ISNULL(UAEF_EVENT_SALT) ||
+		ISNULL(UAEF_EVENT_PAYLOAD_HASH))
+	{
+		report_problem(report, "PAYLOAD_MISMATCH", place,
+					   "payload, salt or payload_hash is missing");
+		return;
+	}
+
+	salt = uaef_fixed_bytes(VALUE(UAEF_EVENT_SALT), UAEF_SALT_LEN);
+	stored = uaef_fixed_bytes(VALUE(UAEF_EVENT_PAYLOAD_HASH), UAEF_HASH_LEN);
+	if (salt != NULL && stored != NULL)
+	{
+		uaef_payload_hash(DatumGetJsonbP(VALUE(UAEF_EVENT_PAYLOAD)), salt,
+						  hash);
+		if (memcmp(stored, hash, UAEF_HASH_LEN) == 0)
+			return;
+	}
+	report_problem(report, "PAYLOAD_MISMATCH", place,
+				   "the payload is not what payload_hash commits to");
+}
+
+/*
+ * What can be said of an event by itself; computed becomes its hash.
+ */
+static void
+check_event(const UaefReport *report, const Place *place, const Datum *values,
+			const bool *nulls, uint8 *computed)
+{
+	const uint8 *stored = ISNULL(UAEF_EVENT_HASH) ? NULL :
+		uaef_fixed_bytes(VALUE(UAEF_EVENT_HASH), UAEF_HASH_LEN);
+
+	check_payload(report, place, values, nulls);
+	memset(computed, 0, UAEF_HASH_LEN);
+	if (!uaef_event_hash(uaef_ledger_id(), values, nulls, computed) ||
+		stored == NULL || memcmp(stored, computed, UAEF_HASH_LEN) != 0)
+		report_problem(report, "EVENT_HASH_MISMATCH", place,
+					   "the event is not what event_hash says");
+}
+
+/*
+ * Whether an event follows the one before it.  The hash that the earlier one
+ * has stored may have been changed alone; what it hashes to will do then.
+ */
+static void
+check_link(const UaefReport *report, const Place *place, const Datum *values,
+		   const Previous *previous)
+{
+	const uint8 *link = uaef_fixed_bytes(VALUE(UAEF_EVENT_PREV_HASH),
+										 UAEF_HASH_LEN);
+	TimestampTz recorded_at =
+		DatumGetTimestampTz(VALUE(UAEF_EVENT_RECORDED_AT));
+	uint8		genesis[UAEF_HASH_LEN];
+
+	if (!previous->exists)
+	{
+		uaef_genesis_hash(uaef_ledger_id(), place->stream, genesis);
+		if (link == NULL || memcmp(link, genesis, UAEF_HASH_LEN) != 0)
+			report_problem(report, "CHAIN_BREAK", place,
+						   "the first event of the stream does not follow its genesis");
+		return;
+	}
+	if (link == NULL ||
+		(memcmp(link, previous->stored, UAEF_HASH_LEN) != 0 &&
+		 !(previous->hash_known &&
+		   memcmp(link, previous->computed, UAEF_HASH_LEN) == 0)))
+		report_problem(report, "CHAIN_BREAK", place,
+					   "prev_hash is not the hash of the event before it");
+	if (recorded_at < previous->recorded_at)
+		report_problem(report, "TIME_REVERSED", place,
+					   "recorded_at is before that of the event before it");
+	if (place->event_id <= previous->event_id)
+		report_problem(report, "ORDER_CHANGED", place,
+					   "event_id is not above that of the event before it");
+}
+
+/*
+ * Whether an event stands where its number says; only then has it a link to
+ * check.
+ */
+static void
+check_place(const UaefReport *report, const Place *place,
+			const Previous *previous)
+{
+	int64		expected = previous->exists ? previous->seq + 1 : 1;
+
+	if (place->stream_seq < expected)
+		report_problem(report, "SEQ_FORK", place,
+					   "stream_seq occurs more than once");
+	else if (place->stream_seq == expected + 1)
+		report_problem(report, "SEQ_GAP", place,
+					   "event %lld of the stream is missing",
+					   (long long) expected);
+	else if (place->stream_seq > expected)
+		report_problem(report, "SEQ_GAP", place,
+					   "events %lld to %lld of the stream are missing",
+					   (long long) expected,
+					   (long long) place->stream_seq - 1);
+}
+
+static void
+remember(Previous *previous, const Datum *values, const bool *nulls,
+		 const uint8 *computed)
+{
+	const uint8 *stored = ISNULL(UAEF_EVENT_HASH) ? NULL :
+		uaef_fixed_bytes(VALUE(UAEF_EVENT_HASH), UAEF_HASH_LEN);
+
+	previous->exists = true;
+	previous->hash_known = true;
+	previous->stream = *DatumGetUUIDP(VALUE(UAEF_EVENT_STREAM));
+	previous->seq = DatumGetInt64(VALUE(UAEF_EVENT_STREAM_SEQ));
+	previous->event_id = DatumGetInt64(VALUE(UAEF_EVENT_ID));
+	previous->recorded_at = DatumGetTimestampTz(VALUE(UAEF_EVENT_RECORDED_AT));
+	memcpy(previous->computed, computed, UAEF_HASH_LEN);
+	memcpy(previous->stored, stored ? stored : computed, UAEF_HASH_LEN);
+}
+
+/*
+ * All events, stream by stream.
+ */
+static void
+walk_streams(const UaefReport *report)
+{
+	Oid			schema = get_namespace_oid("uaef", false);
+	Relation	rel = table_open(get_relname_relid("ledger_event", schema),
+								 AccessShareLock);
+	Relation	index = index_open(get_relname_relid("ledger_event_pkey", schema),
+								   AccessShareLock);
+	MemoryContext row_context = AllocSetContextCreate(CurrentMemoryContext,
+													  "uaef verify row",
+													  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old_context;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	Previous	previous = {0};
+
+	scan = systable_beginscan_ordered(rel, index, GetActiveSnapshot(), 0, NULL);
+	old_context = MemoryContextSwitchTo(row_context);
+	while (HeapTupleIsValid(tuple = systable_getnext_ordered(scan,
+															 ForwardScanDirection)))
+	{
+		Datum		values[UAEF_EVENT_COLUMNS];
+		bool		nulls[UAEF_EVENT_COLUMNS];
+		uint8		computed[UAEF_HASH_LEN];
+		Place		place;
+
+		CHECK_FOR_INTERRUPTS();
+		MemoryContextReset(row_context);
+		heap_deform_tuple(tuple, RelationGetDescr(rel), values, nulls);
+		place = place_of_event(values, nulls);
+		if (previous.exists &&
+			memcmp(&previous.stream, place.stream, UUID_LEN) != 0)
+			previous.exists = false;
+
+		check_event(report, &place, values, nulls, computed);
+		if (place.stream_seq == (previous.exists ? previous.seq + 1 : 1))
+			check_link(report, &place, values, &previous);
+		else
+			check_place(report, &place, &previous);
+		remember(&previous, values, nulls, computed);
+	}
+	MemoryContextSwitchTo(old_context);
+	MemoryContextDelete(row_context);
+	systable_endscan_ordered(scan);
+	index_close(index, AccessShareLock);
+	table_close(rel, AccessShareLock);
+}
+
+/* ----------
+ * Blocks
+ * ----------
+ */
+
+/*
+ * The number of the first block after one; 0 if there is none.
+ */
+static int64
+next_block_no(int64 block_no)
+{
+	static UaefQuery query = {
+		"SELECT block_no FROM uaef.ledger_block WHERE block_no > $1"
+		" ORDER BY block_no LIMIT 1",
+		1, {INT8OID}
+	};
+	Datum		args[] = {Int64GetDatum(block_no)};
+	int64		next = 0;
+
+	if (uaef_spi_run(&query, args, NULL) > 0)
+		next = uaef_spi_int64(0, 1);
+	SPI_freetuptable(SPI_tuptable);
+	return next;
+}
+
+/*
+ * False when the block is not there or its row makes no sense; block->no is 0
+ * in the first case.
+ */
+static bool
+load_block(int64 block_no, UaefBlock *block)
+{
+	static UaefQuery query = {
+		"SELECT block_no, first_leaf, leaf_count, tree_size, tree_root,"
+		" prev_block_hash, block_hash, event_ids, frontier, snapshot,"
+		" incarnation, foreign_event_id, sealed_at"
+		" FROM uaef.ledger_block WHERE block_no = $1",
+		1, {INT8OID}
+	};
+	Datum		args[] = {Int64GetDatum(block_no)};
+	bool		sound = false;
+
+	memset(block, 0, sizeof(UaefBlock));
+	if (uaef_spi_run(&query, args, NULL) > 0)
+		sound = uaef_block_read(SPI_tuptable->vals[0], SPI_tuptable->tupdesc,
+								block);
+	SPI_freetuptable(SPI_tuptable);
+	return sound;
+}
+
+/*
+ * The blocks from one on; deep: with all that can be said of their events.
+ */
+static void
+walk_blocks(const UaefReport *report, int64 from_block,
+			const uint8 *trusted_hash, bool deep)
+{
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext,
+												  "uaef verify block",
+												  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old_context = MemoryContextSwitchTo(context);
+	UaefBlock	before;
+	UaefBlock	block;
+	int64		no = from_block - 1;
+
+	uaef_block_genesis(&before);
+	if (no > 0 && !load_block(no, &before))
+		no = before.no = from_block - 1;
+	if (trusted_hash != NULL &&
+		memcmp(trusted_hash, before.hash, UAEF_HASH_LEN) != 0)
+	{
+		Place		place = {.block_no = before.no};
+
+		report_problem(report, "BLOCK_CHAIN_BREAK", &place,
+					   "the block's hash is not the trusted one");
+	}
+
+	while ((no = next_block_no(no)) != 0)
+	{
+		Place		place = {.block_no = no};
+
+		CHECK_FOR_INTERRUPTS();
+		if (load_block(no, &block))
+		{
+			check_header(report, &before, &block);
+			check_leaves(report, &before, &block, deep);
+			before = block;
+			before.snapshot = NULL;
+			before.event_ids = NULL;
+		}
+		else
+			report_problem(report, "BLOCK_CHAIN_BREAK", &place,
+						   "the block's row is malformed");
+		MemoryContextReset(context);
+	}
+	MemoryContextSwitchTo(old_context);
+	MemoryContextDelete(context);
+}
+
+static void
+check_header(const UaefReport *report, const UaefBlock *before,
+			 const UaefBlock *block)
+{
+	Place		place = {.block_no = block->no};
+	uint8		hash[UAEF_HASH_LEN];
+
+	if (block->no != before->no + 1)
+		report_problem(report, "BLOCK_CHAIN_BREAK", &place,
+					   "blocks %lld to %lld are missing",
+					   (long long) before->no + 1, (long long) block->no - 1);
+	else if (memcmp(block->prev_hash, before->hash, UAEF_HASH_LEN) != 0)
+		report_problem(report, "BLOCK_CHAIN_BREAK", &place,
+					   "prev_block_hash is not the hash of the block before it");
+	if (block->first_leaf != before->tree_size)
+		report_problem(report, "ROOT_MISMATCH", &place,
+					   "the block does not begin where the tree before it ends");
+
+	uaef_block_hash(block, hash);
+	if (memcmp(block->hash, hash, UAEF_HASH_LEN) != 0)
+		report_problem(report, "BLOCK_CHAIN_BREAK", &place,
+					   "the header is not what block_hash says");
+	if (block->sealed_at < before->sealed_at)
+		report_problem(report, "TIME_REVERSED", &place,
+					   "sealed_at is before that of the block before it");
+}
+
+/*
+ * The events that a block lists are there, in order, and make up its root.
+ */
+static void
+check_leaves(const UaefReport *report, const UaefBlock *before,
+			 const UaefBlock *block, bool deep)
+{
+	UaefFrontier *frontier = palloc(sizeof(UaefFrontier));
+	bool		complete = (block->first_leaf == before->frontier.size);
+	Place		place = {.block_no = block->no};
+
+	*frontier = before->frontier;
+	for (int64 i = 1; i < block->leaf_count; i++)
+	{
+		if (block->event_ids[i] > block->event_ids[i - 1])
+			continue;
+		place.event_id = block->event_ids[i];
+		report_problem(report, "ORDER_CHANGED", &place,
+					   "the block's events are not in the order of event_id");
+	}
+	for (int64 first = 0; first < block->leaf_count; first += CHUNK)
+		complete &= check_chunk(report, block, first,
+								Min(CHUNK, block->leaf_count - first), deep,
+								frontier);
+	if (complete)
+		check_root(report, block, frontier);
+}
+
+/*
+ * Some of a block's events; returns whether all of them are there.
+ */
+static bool
+check_chunk(const UaefReport *report, const UaefBlock *block, int64 first,
+			int n, bool deep, UaefFrontier *frontier)
+{
+	bool		complete = true;
+
+	if (deep)
+		(void) load_events(block->event_ids + first, n);
+	else
+		(void) load_hashes(block->event_ids + first, n);
+	for (int row = 0; row < n; row++)
+	{
+		const uint8 *hash;
+		bool		isnull;
+		Datum		value = uaef_spi_value(row, LOADED_HASH, &isnull);
+
+		if (isnull)
+		{
+			Place		place = {
+				.block_no = block->no,
+				.event_id = block->event_ids[first + row]
+			};
+
+			report_problem(report, "LEAF_MISSING", &place,
+						   "the event was sealed, but is gone");
+			complete = false;
+			continue;
+		}
+		if (deep)
+			check_loaded(report, row);
+		hash = uaef_fixed_bytes(value, UAEF_HASH_LEN);
+		complete &= (hash != NULL);
+		if (hash != NULL)
+			uaef_frontier_append(frontier, hash);
+	}
+	SPI_freetuptable(SPI_tuptable);
+	return complete;
+}
+
+/*
+ * Events by their numbers, each with the one before it in its stream; one row
+ * for each number.
+ */
+static int
+load_events(const int64 *event_ids, int n)
+{
+	static UaefQuery query = {
+		"SELECT e.event_id, e.event_hash,"
+		" p.event_hash, p.recorded_at, p.event_id,"
+		" e.event_id, e.stream, e.stream_seq, e.tx, e.recorded_at,"
+		" e.event_type, e.actor_type, e.actor_id, e.session_role,"
+		" e.effective_role, e.task_id, e.agent_id, e.payload, e.salt,"
+		" e.payload_hash, e.prev_hash, e.event_hash"
+		" FROM unnest($1) WITH ORDINALITY AS i (event_id, n)"
+		" LEFT JOIN LATERAL (SELECT * FROM uaef.ledger_event"
+		" WHERE event_id = i.event_id LIMIT 1) AS e ON true"
+		" LEFT JOIN LATERAL (SELECT event_hash, recorded_at, event_id"
+		" FROM uaef.ledger_event WHERE stream = e.stream"
+		" AND stream_seq = e.stream_seq - 1 LIMIT 1) AS p ON true"
+		" ORDER BY i.n",
+		1, {INT8ARRAYOID}
+	};
+	Datum		args[] = {id_array(event_ids, n)};
+
+	return (int) uaef_spi_run(&query, args, NULL);
+}
+
+/*
+ * Only the hashes of events, which is much less work.
+ */
+static int
+load_hashes(const int64 *event_ids, int n)
+{
+	static UaefQuery query = {
+		"SELECT e.event_id, e.event_hash"
+		" FROM unnest($1) WITH ORDINALITY AS i (event_id, n)"
+		" LEFT JOIN LATERAL (SELECT event_id, event_hash"
+		" FROM uaef.ledger_event WHERE event_id = i.event_id LIMIT 1)"
+		" AS e ON true ORDER BY i.n",
+		1, {INT8ARRAYOID}
+	};
+	Datum		args[] = {id_array(event_ids, n)};
+
+	return (int) uaef_spi_run(&query, args, NULL);
+}
+
+static Datum
+id_array(const int64 *event_ids, int n)
+{
+	Datum	   *ids = palloc(n * sizeof(Datum));
+
+	for (int i = 0; i < n; i++)
+		ids[i] = Int64GetDatum(event_ids[i]);
+	return uaef_array(ids, NULL, n, INT8OID);
+}
+
+/*
+ * The event of a loaded row; false when there was none.
+ */
+static bool
+loaded_event(int row, Datum *values, bool *nulls)
+{
+	bool		isnull;
+
+	(void) uaef_spi_value(row, LOADED_EVENT_ID, &isnull);
+	if (isnull)
+		return false;
+	for (int i = 0; i < UAEF_EVENT_COLUMNS; i++)
+		values[i] = uaef_spi_value(row, LOADED_EVENT + i, &nulls[i]);
+	return true;
+}
+
+/*
+ * All that can be said of a loaded event.
+ */
+static void
+check_loaded(const UaefReport *report, int row)
+{
+	Datum		values[UAEF_EVENT_COLUMNS];
+	bool		nulls[UAEF_EVENT_COLUMNS];
+	Place		place;
+	Previous	previous = {0};
+	const uint8 *hash;
+	uint8		computed[UAEF_HASH_LEN];
+	bool		isnull;
+	Datum		prev_hash = uaef_spi_value(row, LOADED_PREV_HASH, &isnull);
+
+	if (!loaded_event(row, values, nulls))
+		return;
+	place = place_of_event(values, nulls);
+	check_event(report, &place, values, nulls, computed);
+	if (!isnull)
+	{
+		hash = uaef_fixed_bytes(prev_hash, UAEF_HASH_LEN);
+		if (hash != NULL)
+			memcpy(previous.stored, hash, UAEF_HASH_LEN);
+		previous.exists = true;
+		previous.seq = place.stream_seq - 1;
+		previous.event_id = uaef_spi_int64(row, LOADED_PREV_ID);
+		previous.recorded_at =
+			DatumGetTimestampTz(uaef_spi_value(row, LOADED_PREV_TIME, &isnull));
+	}
+	if (place.stream_seq == previous.seq + 1)
+		check_link(report, &place, values, &previous);
+	else
+		report_problem(report, "SEQ_GAP", &place,
+					   "event %lld of the stream is missing",
+					   (long long) place.stream_seq - 1);
+}
+
+static void
+check_root(const UaefReport *report, const UaefBlock *block,
+		   const UaefFrontier *frontier)
+{
+	Place		place = {.block_no = block->no};
+	uint8		root[UAEF_HASH_LEN];
+
+	uaef_frontier_root(frontier, root);
+	if (memcmp(root, block->tree_root, UAEF_HASH_LEN) != 0)
+		report_problem(report, "ROOT_MISMATCH", &place,
+					   "the block's events do not give its tree_root");
+	uaef_frontier_root(&block->frontier, root);
+	if (memcmp(root, block->tree_root, UAEF_HASH_LEN) != 0)
+		report_problem(report, "ROOT_MISMATCH", &place,
+					   "the block's frontier does not give its tree_root");
+}
+
+/* ----------
+ * The ledger as a whole
+ * ----------
+ */
+
+/*
+ * Report rows of stream, stream_seq, event_id, block_no, detail.
+ */
+static void
+report_rows(const UaefReport *report, const char *code, uint64 rows)
+{
+	for (uint64 row = 0; row < rows; row++)
+	{
+		Place		place = {0};
+		bool		isnull;
+		Datum		value = uaef_spi_value(row, 1, &isnull);
+
+		if (!isnull)
+			place.stream = DatumGetUUIDP(value);
+		value = uaef_spi_value(row, 2, &isnull);
+		place.stream_seq = isnull ? 0 : DatumGetInt64(value);
+		value = uaef_spi_value(row, 3, &isnull);
+		place.event_id = isnull ? 0 : DatumGetInt64(value);
+		value = uaef_spi_value(row, 4, &isnull);
+		place.block_no = isnull ? 0 : DatumGetInt64(value);
+		report_problem(report, code, &place, "%s", uaef_spi_text(row, 5));
+	}
+}
+
+/*
+ * Events that are in no block though the last one should have had them, and
+ * events that are in two.
+ */
+static void
+check_listing(const UaefReport *report)
+{
+	static UaefQuery unlisted = {
+		"SELECT e.stream, e.stream_seq, e.event_id, NULL::bigint,"
+		" 'the event is in no block, but older than the last one'"
+		" FROM (SELECT * FROM uaef.ledger_block"
+		" ORDER BY block_no DESC LIMIT 1) AS b"
+		" JOIN uaef.ledger_event AS e ON e.event_id <= b.foreign_event_id"
+		" OR pg_visible_in_snapshot(e.tx, b.snapshot)"
+		" WHERE b.incarnation = $1 AND NOT EXISTS (SELECT FROM"
+		" (SELECT unnest(event_ids) AS event_id FROM uaef.ledger_block) AS l"
+		" WHERE l.event_id = e.event_id)"
+		" ORDER BY e.event_id",
+		1, {TEXTOID}
+	};
+	static UaefQuery listed_twice = {
+		"SELECT NULL::uuid, NULL::bigint, l.event_id, max(l.block_no),"
+		" 'the event is in more than one place of the tree'"
+		" FROM (SELECT unnest(event_ids) AS event_id, block_no"
+		" FROM uaef.ledger_block) AS l"
+		" GROUP BY l.event_id HAVING count(*) > 1 ORDER BY l.event_id",
+		0
+	};
+	Datum		args[] = {CStringGetTextDatum(uaef_block_incarnation())};
+
+	report_rows(report, "LEAF_EXTRA", uaef_spi_run(&unlisted, args, NULL));
+	report_rows(report, "LEAF_EXTRA", uaef_spi_run(&listed_twice, NULL, NULL));
+}
+
+/*
+ * Events that wait for a block: how long, and, if deep, whether they are
+ * sound.
+ */
+static void
+check_unsealed(const UaefReport *report, bool deep)
+{
+	static UaefQuery overdue = {
+		"SELECT stream, stream_seq, event_id, NULL::bigint,"
+		" 'the event has not been sealed for more than ten minutes'"
+		" FROM uaef.ledger_unsealed WHERE event_type <> $1"
+		" AND recorded_at < clock_timestamp() - interval '10 minutes'"
+		" ORDER BY event_id LIMIT 1",
+		1, {TEXTOID}
+	};
+	static UaefQuery unsealed = {
+		"SELECT event_id FROM uaef.ledger_unsealed ORDER BY event_id", 0
+	};
+	Datum		args[] = {CStringGetTextDatum(UAEF_SEAL_EVENT)};
+	int64	   *ids;
+	int			n;
+
+	report_rows(report, "UNSEALED_OVERDUE", uaef_spi_run(&overdue, args, NULL));
+	if (!deep)
+		return;
+	n = (int) uaef_spi_run(&unsealed, NULL, NULL);
+	ids = palloc_extended((n + 1) * sizeof(int64), MCXT_ALLOC_HUGE);
+	for (int i = 0; i < n; i++)
+		ids[i] = uaef_spi_int64(i, 1);
+	for (int first = 0; first < n; first += CHUNK)
+	{
+		int			loaded = load_events(ids + first, Min(CHUNK, n - first));
+
+		for (int row = 0; row < loaded; row++)
+			check_loaded(report, row);
+		SPI_freetuptable(SPI_tuptable);
+	}
+}
+
+/*
+ * The triggers that keep the tables append-only are as they were made, and
+ * nothing else gets at what is written.
+ */
+static void
+check_guards(const UaefReport *report)
+{
+	static UaefQuery triggers = {
+		"SELECT NULL::uuid, NULL::bigint, NULL::bigint, NULL::bigint,"
+		" pg_catalog.format('trigger \"%s\" of table \"%s\" %s',"
+		" w.trigger, w.tab, CASE WHEN t.oid IS NULL THEN 'is missing'"
+		" WHEN t.tgenabled <> 'A' THEN 'is not enabled always'"
+		" ELSE 'is not as it was made' END)"
+		" FROM (VALUES ('ledger_chain', 'ledger_event', 7, 'uaef_ledger_chain'),"
+		" ('ledger_guard', 'ledger_event', 58, 'uaef_ledger_guard'),"
+		" ('ledger_guard', 'ledger_block', 58, 'uaef_ledger_guard'))"
+		" AS w (trigger, tab, type, source)"
+		" LEFT JOIN pg_trigger AS t ON t.tgname = w.trigger"
+		" AND t.tgrelid = ('uaef.' || w.tab)::regclass"
+		" LEFT JOIN pg_proc AS p ON p.oid = t.tgfoid"
+		" LEFT JOIN pg_language AS l ON l.oid = p.prolang"
+		" WHERE (t.tgenabled = 'A' AND t.tgtype = w.type AND t.tgqual IS NULL"
+		" AND p.prosrc = w.source AND l.lanname = 'c') IS NOT TRUE"
+		" ORDER BY w.tab, w.trigger",
+		0
+	};
+	static UaefQuery additions = {
+		"SELECT NULL::uuid, NULL::bigint, NULL::bigint, NULL::bigint,"
+		" pg_catalog.format('table \"%s\" has %s', c.relname, f.what)"
+		" FROM pg_class AS c CROSS JOIN LATERAL ("
+		" SELECT 'a trigger \"' || t.tgname || '\" that is not ours'"
+		" FROM pg_trigger AS t WHERE t.tgrelid = c.oid"
+		" AND t.tgname NOT IN ('ledger_chain', 'ledger_guard')"
+		" UNION ALL SELECT 'row level security'"
+		" WHERE c.relrowsecurity OR c.relforcerowsecurity"
+		" UNION ALL SELECT 'an inheritance relation' FROM pg_inherits AS i"
+		" WHERE c.oid IN (i.inhrelid, i.inhparent)) AS f (what)"
+		" WHERE c.oid IN ('uaef.ledger_event'::regclass,"
+		" 'uaef.ledger_block'::regclass) ORDER BY c.relname, f.what",
+		0
+	};
+	static UaefQuery rules = {
+		"SELECT NULL::uuid, NULL::bigint, NULL::bigint, NULL::bigint,"
+		" pg_catalog.format('table \"%s\" has a rule \"%s\"', c.relname, r.rulename)"
+		" FROM pg_rewrite AS r JOIN pg_class AS c ON c.oid = r.ev_class"
+		" WHERE c.oid IN ('uaef.ledger_event'::regclass,"
+		" 'uaef.ledger_block'::regclass) ORDER BY c.relname, r.rulename",
+		0
+	};
+
+	report_rows(report, "GUARD_TAMPERED", uaef_spi_run(&triggers, NULL, NULL));
+	report_rows(report, "GUARD_TAMPERED", uaef_spi_run(&additions, NULL, NULL));
+	report_rows(report, "RULE_PRESENT", uaef_spi_run(&rules, NULL, NULL));
+}
+
+void
+uaef_verify_ledger(const UaefReport *report, int64 from_block,
+				   const uint8 *trusted_hash)
+{
+	bool		full = from_block <= 1;
+	UaefCaller	caller = uaef_spi_begin();
+
+	check_guards(report);
+	if (full)
+		walk_streams(report);
+	walk_blocks(report, Max(from_block, 1), trusted_hash, !full);
+	check_listing(report);
+	check_unsealed(report, !full);
+	uaef_spi_end(caller);
+}
+
+void
+uaef_verify_block(const UaefReport *report, int64 block_no)
+{
+	UaefCaller	caller = uaef_spi_begin();
+	UaefBlock	before;
+	UaefBlock	block;
+	Place		place = {.block_no = block_no};
+	bool		sound = load_block(block_no, &block);
+
+	if (!sound && block.no == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_NO_DATA_FOUND),
+				 errmsg("block %lld does not exist", (long long) block_no)));
+	if (!sound)
+		report_problem(report, "BLOCK_CHAIN_BREAK", &place,
+					   "the block's row is malformed");
+	else
+	{
+		uaef_block_genesis(&before);
+		if (block_no > 1)
+			(void) load_block(block_no - 1, &before);
+		check_header(report, &before, &block);
+		check_leaves(report, &before, &block, true);
+	}
+	uaef_spi_end(caller);
+}
+
+/*
+ * Load one event or raise.
+ */
+static void
+load_one_event(int64 event_id)
+{
+	bool		isnull;
+
+	(void) load_events(&event_id, 1);
+	(void) uaef_spi_value(0, LOADED_EVENT_ID, &isnull);
+	if (isnull)
+		ereport(ERROR,
+				(errcode(ERRCODE_NO_DATA_FOUND),
+				 errmsg("event %lld does not exist", (long long) event_id)));
+}
+
+void
+uaef_verify_event(const UaefReport *report, int64 event_id)
+{
+	UaefCaller	caller = uaef_spi_begin();
+
+	load_one_event(event_id);
+	check_loaded(report, 0);
+	uaef_spi_end(caller);
+}
+
+void
+uaef_verify_hash_event(int64 event_id, uint8 *hash)
+{
+	UaefCaller	caller = uaef_spi_begin();
+	Datum		values[UAEF_EVENT_COLUMNS];
+	bool		nulls[UAEF_EVENT_COLUMNS];
+
+	load_one_event(event_id);
+	if (!loaded_event(0, values, nulls) ||
+		!uaef_event_hash(uaef_ledger_id(), values, nulls, hash))
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_CORRUPTED),
+				 errmsg("event %lld is incomplete", (long long) event_id)));
+	uaef_spi_end(caller);
+}

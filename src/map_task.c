@@ -1,0 +1,189 @@
+/*-------------------------------------------------------------------------
+ *
+ * map_task.c
+ *	  Map tasks: one task for each element of a list, and their join.
+ *
+ * The map's row counts its items, so that the end of one costs the same
+ * whether there are ten or a hundred thousand.  An item gets its row when it
+ * begins; where concurrency is limited, the end of one begins the next.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "errcodes.h"
+#include "failure.h"
+#include "guc.h"
+#include "map_task.h"
+
+static Jsonb *evaluate_list(UaefTask *map, UaefEvalError *error);
+static void begin_items(UaefTask *map, Jsonb *list, int n);
+static void cancel_items(UaefTask *map);
+
+/*
+ * The list that a map runs over, or NULL.
+ */
+static Jsonb *
+evaluate_list(UaefTask *map, UaefEvalError *error)
+{
+	Jsonb	   *list = uaef_template_fill(map->def->config.parallel.over,
+										  uaef_task_scope(map), error);
+
+	if (list == NULL)
+		return NULL;
+	if (!JB_ROOT_IS_ARRAY(list) || JB_ROOT_IS_SCALAR(list))
+	{
+		uaef_eval_fail(error, ERRCODE_UAEF_WRONG_TYPE, "over", NULL,
+					   "\"over\" must give an array");
+		return NULL;
+	}
+	if (JB_ROOT_COUNT(list) > uaef_max_map_items)
+	{
+		uaef_eval_fail(error, ERRCODE_UAEF_TOO_LARGE, "over", NULL,
+					   "a list of %d items is longer than uaef.max_map_items (%d)",
+					   (int) JB_ROOT_COUNT(list), uaef_max_map_items);
+		return NULL;
+	}
+	return list;
+}
+
+void
+uaef_map_begin(UaefTask *map)
+{
+	UaefEvalError error = {0};
+	Jsonb	   *list = evaluate_list(map, &error);
+	int			concurrency = map->def->config.parallel.concurrency;
+
+	if (list == NULL)
+	{
+		UaefFailure failure;
+
+		uaef_failure_from_eval(&failure, &error);
+		uaef_advance_fail_finally(map, &failure);
+		return;
+	}
+
+	map->attempt = 1;
+	map->started_at = map->execution->step->now;
+	map->items_total = JB_ROOT_COUNT(list);
+	if (map->items_total == 0)
+	{
+		uaef_advance_map_complete(map, list);
+		return;
+	}
+	uaef_task_become(map, UAEF_TASK_RUNNING);
+	uaef_step_note(map, UAEF_NOTE_QUEUED);
+	begin_items(map, list, concurrency > 0 ?
+				Min(concurrency, map->items_total) : map->items_total);
+}
+
+/*
+ * Begin the next n items.
+ */
+static void
+begin_items(UaefTask *map, Jsonb *list, int n)
+{
+	for (int i = 0; i < n && map->status == UAEF_TASK_RUNNING; i++)
+	{
+		int			number = map->items_started++;
+		JsonbValue *value = getIthJsonbValueFromContainer(&list->root, number);
+
+		uaef_advance_dispatch_item(
+								   uaef_execution_new_item(map->execution, map, number,
+														   uaef_json_from_value(value)));
+	}
+	map->dirty = true;
+}
+
+/*
+ * Begin the next item, if there is one and concurrency held it back.
+ */
+static void
+begin_next(UaefTask *map)
+{
+	UaefEvalError error = {0};
+	Jsonb	   *list;
+
+	if (map->items_started >= map->items_total)
+		return;
+	list = evaluate_list(map, &error);
+	if (list == NULL)
+		uaef_eval_raise(&error);	/* it could be evaluated before */
+	begin_items(map, list, 1);
+}
+
+static UaefTask *
+map_of(UaefTask *item)
+{
+	return uaef_execution_task(item->execution, item->no);
+}
+
+void
+uaef_map_item_ended(UaefTask *item)
+{
+	UaefTask   *map = map_of(item);
+	int			join = map->def->config.parallel.join;
+	int			needed = join > 0 ? Min(join, map->items_total) :
+		map->items_total;
+
+	if (map->status != UAEF_TASK_RUNNING)
+		return;
+	map->items_completed++;
+	map->dirty = true;
+
+	if (map->items_completed + (join > 0 ? 0 : map->items_failed) < needed)
+	{
+		begin_next(map);
+		return;
+	}
+	if (map->items_completed + map->items_failed < map->items_total)
+		cancel_items(map);
+	uaef_advance_map_complete(map,
+							  uaef_execution_item_outputs(map->execution,
+														  map->no));
+}
+
+/*
+ * An item that failed for good fails the map, unless it may fail, or enough
+ * others are left for a join of some.
+ */
+void
+uaef_map_item_failed(UaefTask *item, const UaefFailure *failure)
+{
+	UaefTask   *map = map_of(item);
+	int			join = map->def->config.parallel.join;
+
+	if (map->status != UAEF_TASK_RUNNING)
+		return;
+	map->items_failed++;
+	map->dirty = true;
+
+	if (join > 0 ? map->items_total - map->items_failed >= join
+		: item->def->on_failure != UAEF_FAIL_EXECUTION)
+	{
+		if (join == 0 &&
+			map->items_completed + map->items_failed == map->items_total)
+			uaef_advance_map_complete(map,
+									  uaef_execution_item_outputs(map->execution,
+																  map->no));
+		else
+			begin_next(map);
+		return;
+	}
+	cancel_items(map);
+	uaef_advance_fail_finally(map, failure);
+}
+
+static void
+cancel_items(UaefTask *map)
+{
+	ListCell   *cell;
+
+	foreach(cell, uaef_execution_open_tasks(map->execution))
+	{
+		UaefTask   *task = lfirst(cell);
+
+		if (task->no == map->no && task->item != UAEF_NO_ITEM)
+			uaef_advance_cancel_task(task);
+	}
+}

@@ -1,0 +1,432 @@
+/*-------------------------------------------------------------------------
+ *
+ * settlement.c
+ *	  Settlement of a completed execution: evaluate, store, record.
+ *
+ * One execution costs one statement for each of run, outcomes, signals and
+ * events, whatever the number of rules.  An execution of a workflow for which
+ * no rule is in force has no run.
+ *
+ * Locking: the caller holds the execution's row, so two settlements of one
+ * execution cannot meet; the run's primary key is the second line.
+ *
+ * Memory: everything dies with uaef_spi_end().
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type_d.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+#include "clock.h"
+#include "errcodes.h"
+#include "json_util.h"
+#include "ledger.h"
+#include "settlement.h"
+#include "settlement_eval.h"
+#include "settlement_rule.h"
+#include "spi_util.h"
+
+/* Columns of the signals of one execution, to be inserted at once. */
+typedef struct Signals
+{
+	int			n;
+	int			size;
+	Datum	   *rule_id;
+	Datum	   *part_no;
+	Datum	   *part;
+	Datum	   *recipient;
+	Datum	   *minor;
+	Datum	   *amount;
+	Datum	   *currency;
+	Datum	   *status;
+	Datum	   *error;
+	Datum	   *approval;
+	bool	   *has_amount;		/* part, recipient, minor, amount */
+	bool	   *has_error;
+	bool	   *has_approval;
+} Signals;
+
+static bool store_run(const UaefSettlementInput *input,
+					  const UaefRuleOutcome *outcomes, int n);
+static void store_outcomes(const UaefSettlementInput *input,
+						   const UaefRuleOutcome *outcomes, int n);
+static void store_signals(const UaefSettlementInput *input,
+						  const UaefRuleOutcome *outcomes, int n);
+static void signals_init(Signals *signals, int size);
+static int	add_signal(Signals *signals, const UaefRuleOutcome *outcome,
+					   int part_no, UaefSignalStatus status);
+static void add_shares(Signals *signals, const UaefRuleOutcome *outcome);
+static void add_error(Signals *signals, const UaefRuleOutcome *outcome);
+static Jsonb *approval_json(const UaefApprovalBand *band);
+static Datum nullable_array(Datum *values, const bool *present, int n,
+							Oid type);
+static void record_events(const UaefSettlementInput *input,
+						  const UaefRuleOutcome *outcomes, int n);
+static Jsonb *run_payload(const UaefSettlementInput *input,
+						  const UaefRuleOutcome *outcomes, int n);
+static Jsonb *error_payload(const UaefRuleOutcome *outcome);
+
+void
+uaef_settlement_evaluate(const UaefSettlementInput *input)
+{
+	UaefCaller	caller;
+	const UaefSettlementRule **rules;
+	UaefRuleOutcome *outcomes;
+	int			n;
+
+	rules = uaef_settlement_rules_get(input->workflow, input->completed_at,
+									  &n);
+	if (n == 0)
+		return;
+
+	caller = uaef_spi_begin();
+	outcomes = palloc(n * sizeof(UaefRuleOutcome));
+	for (int i = 0; i < n; i++)
+		uaef_settlement_rule_evaluate(rules[i], input->scope, &outcomes[i]);
+
+	if (store_run(input, outcomes, n))
+	{
+		store_outcomes(input, outcomes, n);
+		store_signals(input, outcomes, n);
+		record_events(input, outcomes, n);
+	}
+	uaef_spi_end(caller);
+}
+
+/*
+ * Returns false when the execution has its run already.
+ */
+static bool
+store_run(const UaefSettlementInput *input, const UaefRuleOutcome *outcomes,
+		  int n)
+{
+	static UaefQuery insert_run = {
+		"INSERT INTO uaef.settlement_run (execution_id, workflow,"
+		" completed_at, outcome, rules_evaluated, recorded_at)"
+		" VALUES ($1, $2, $3, $4, $5, $6)"
+		" ON CONFLICT (execution_id) DO NOTHING",
+		6, {UUIDOID, TEXTOID, TIMESTAMPTZOID, TEXTOID, INT4OID, TIMESTAMPTZOID}
+	};
+	UaefRuleResult worst = UAEF_RULE_NOT_FIRED;
+	Datum		args[6];
+
+	for (int i = 0; i < n; i++)
+		worst = Max(worst, outcomes[i].result);
+
+	args[0] = UUIDPGetDatum(&input->execution_id);
+	args[1] = CStringGetTextDatum(input->workflow);
+	args[2] = TimestampTzGetDatum(input->completed_at);
+	args[3] = CStringGetTextDatum(uaef_rule_result_name(worst));
+	args[4] = Int32GetDatum(n);
+	args[5] = TimestampTzGetDatum(uaef_clock_now());
+	return uaef_spi_run(&insert_run, args, NULL) == 1;
+}
+
+static void
+store_outcomes(const UaefSettlementInput *input,
+			   const UaefRuleOutcome *outcomes, int n)
+{
+	static UaefQuery insert_evaluations = {
+		"INSERT INTO uaef.rule_evaluation (execution_id, rule_id, result,"
+		" trace)"
+		" SELECT $1, rule_id, result, trace"
+		" FROM unnest($2, $3, $4) AS r (rule_id, result, trace)",
+		4, {UUIDOID, INT4ARRAYOID, TEXTARRAYOID, JSONBARRAYOID}
+	};
+	Datum	   *ids = palloc(n * sizeof(Datum));
+	Datum	   *results = palloc(n * sizeof(Datum));
+	Datum	   *traces = palloc(n * sizeof(Datum));
+	Datum		args[4];
+
+	for (int i = 0; i < n; i++)
+	{
+		ids[i] = Int32GetDatum(outcomes[i].rule->rule_id);
+		results[i] =
+			CStringGetTextDatum(uaef_rule_result_name(outcomes[i].result));
+		traces[i] = JsonbPGetDatum(outcomes[i].trace);
+	}
+	args[0] = UUIDPGetDatum(&input->execution_id);
+	args[1] = uaef_array(ids, NULL, n, INT4OID);
+	args[2] = uaef_array(results, NULL, n, TEXTOID);
+	args[3] = uaef_array(traces, NULL, n, JSONBOID);
+	(void) uaef_spi_run(&insert_evaluations, args, NULL);
+}
+
+static void
+store_signals(const UaefSettlementInput *input,
+			  const UaefRuleOutcome *outcomes, int n)
+{
+	static UaefQuery insert_signals = {
+		"INSERT INTO uaef.settlement_signal (execution_id, rule_id, part_no,"
+		" part, recipient, amount_minor, amount, currency, status, error,"
+		" approval, created_at)"
+		" SELECT $1, r.*, $12"
+		" FROM unnest($2, $3, $4, $5, $6, $7, $8, $9, $10, $11) AS r",
+		12, {UUIDOID, INT4ARRAYOID, INT2ARRAYOID, TEXTARRAYOID, TEXTARRAYOID,
+			NUMERICARRAYOID, NUMERICARRAYOID, TEXTARRAYOID, TEXTARRAYOID,
+		JSONBARRAYOID, JSONBARRAYOID, TIMESTAMPTZOID}
+	};
+	Signals		s;
+	int			size = 0;
+	Datum		args[12];
+
+	for (int i = 0; i < n; i++)
+		size += Max(outcomes[i].n_shares, 1);
+	signals_init(&s, size);
+	for (int i = 0; i < n; i++)
+	{
+		if (outcomes[i].result == UAEF_RULE_FIRED)
+			add_shares(&s, &outcomes[i]);
+		else if (outcomes[i].result == UAEF_RULE_ERROR)
+			add_error(&s, &outcomes[i]);
+	}
+	if (s.n == 0)
+		return;
+
+	args[0] = UUIDPGetDatum(&input->execution_id);
+	args[1] = uaef_array(s.rule_id, NULL, s.n, INT4OID);
+	args[2] = uaef_array(s.part_no, NULL, s.n, INT2OID);
+	args[3] = nullable_array(s.part, s.has_amount, s.n, TEXTOID);
+	args[4] = nullable_array(s.recipient, s.has_amount, s.n, TEXTOID);
+	args[5] = nullable_array(s.minor, s.has_amount, s.n, NUMERICOID);
+	args[6] = nullable_array(s.amount, s.has_amount, s.n, NUMERICOID);
+	args[7] = uaef_array(s.currency, NULL, s.n, TEXTOID);
+	args[8] = uaef_array(s.status, NULL, s.n, TEXTOID);
+	args[9] = nullable_array(s.error, s.has_error, s.n, JSONBOID);
+	args[10] = nullable_array(s.approval, s.has_approval, s.n, JSONBOID);
+	args[11] = TimestampTzGetDatum(uaef_clock_now());
+	(void) uaef_spi_run(&insert_signals, args, NULL);
+}
+
+static void
+signals_init(Signals *signals, int size)
+{
+	Datum	  **columns[] = {
+		&signals->rule_id, &signals->part_no, &signals->part,
+		&signals->recipient, &signals->minor, &signals->amount,
+		&signals->currency, &signals->status, &signals->error,
+		&signals->approval
+	};
+
+	signals->n = 0;
+	signals->size = size;
+	for (int i = 0; i < lengthof(columns); i++)
+		*columns[i] = palloc0(size * sizeof(Datum));
+	signals->has_amount = palloc0(size * sizeof(bool));
+	signals->has_error = palloc0(size * sizeof(bool));
+	signals->has_approval = palloc0(size * sizeof(bool));
+}
+
+/*
+ * Set what every signal has; returns its place.
+ */
+static int
+add_signal(Signals *signals, const UaefRuleOutcome *outcome, int part_no,
+		   UaefSignalStatus status)
+{
+	int			i = signals->n++;
+
+	Assert(i < signals->size);
+	signals->rule_id[i] = Int32GetDatum(outcome->rule->rule_id);
+	signals->part_no[i] = Int16GetDatum(part_no);
+	signals->currency[i] = CStringGetTextDatum(outcome->rule->currency);
+	signals->status[i] = CStringGetTextDatum(uaef_signal_status_name(status));
+	return i;
+}
+
+/*
+ * One signal for each part, also for a part that gets nothing: so the parts
+ * of a settlement always add up.
+ */
+static void
+add_shares(Signals *signals, const UaefRuleOutcome *outcome)
+{
+	for (int part = 0; part < outcome->n_shares; part++)
+	{
+		const UaefShare *share = &outcome->shares[part];
+		UaefSignalStatus status = uaef_share_status(outcome, part);
+		int			i = add_signal(signals, outcome, part + 1, status);
+
+		signals->part[i] = CStringGetTextDatum(outcome->rule->parts[part].name);
+		signals->recipient[i] = CStringGetTextDatum(share->recipient);
+		signals->minor[i] = NumericGetDatum(share->minor);
+		signals->amount[i] =
+			NumericGetDatum(uaef_money_from_minor(share->minor,
+												  outcome->rule->currency));
+		signals->has_amount[i] = true;
+		if (status == UAEF_SIGNAL_PENDING_APPROVAL)
+		{
+			signals->approval[i] =
+				JsonbPGetDatum(approval_json(outcome->band));
+			signals->has_approval[i] = true;
+		}
+	}
+}
+
+/*
+ * A rule that failed is one signal without an amount, number 0, which waits
+ * for a person.
+ */
+static void
+add_error(Signals *signals, const UaefRuleOutcome *outcome)
+{
+	int			i = add_signal(signals, outcome, 0, UAEF_SIGNAL_ERROR);
+
+	signals->error[i] = JsonbPGetDatum(error_payload(outcome));
+	signals->has_error[i] = true;
+}
+
+static Jsonb *
+approval_json(const UaefApprovalBand *band)
+{
+	UaefJson	json;
+	char	   *distinct[2];
+	int			n = 0;
+
+	if (band->not_initiator)
+		distinct[n++] = "initiator";
+	if (band->not_author)
+		distinct[n++] = "rule_author";
+
+	uaef_json_begin(&json);
+	uaef_json_int(&json, "need", band->need);
+	uaef_json_text(&json, "of", band->of);
+	uaef_json_texts(&json, "distinct_from", distinct, n);
+	return uaef_json_end(&json);
+}
+
+static Datum
+nullable_array(Datum *values, const bool *present, int n, Oid type)
+{
+	bool	   *nulls = palloc(n * sizeof(bool));
+
+	for (int i = 0; i < n; i++)
+		nulls[i] = !present[i];
+	return uaef_array(values, nulls, n, type);
+}
+
+/*
+ * One event for the run, and one for each rule that failed.
+ */
+static void
+record_events(const UaefSettlementInput *input,
+			  const UaefRuleOutcome *outcomes, int n)
+{
+	UaefEvent  *events = palloc0((n + 1) * sizeof(UaefEvent));
+	pg_uuid_t	stream = input->execution_id;
+	int			n_events = 1;
+
+	events[0].type = "settlement_triggered";
+	events[0].payload = run_payload(input, outcomes, n);
+	for (int i = 0; i < n; i++)
+	{
+		if (outcomes[i].result != UAEF_RULE_ERROR)
+			continue;
+		events[n_events].type = "settlement_error";
+		events[n_events].payload = error_payload(&outcomes[i]);
+		n_events++;
+	}
+	for (int i = 0; i < n_events; i++)
+	{
+		events[i].stream = &stream;
+		events[i].actor_type = "system";
+	}
+	(void) uaef_ledger_append(events, n_events);
+}
+
+/*
+ * {"workflow","version","rules":{name:{"version","result","amount",...}}}
+ */
+static Jsonb *
+run_payload(const UaefSettlementInput *input, const UaefRuleOutcome *outcomes,
+			int n)
+{
+	UaefJson	rules;
+	UaefJson	payload;
+
+	uaef_json_begin(&rules);
+	for (int i = 0; i < n; i++)
+	{
+		const UaefRuleOutcome *outcome = &outcomes[i];
+		UaefJson	rule;
+
+		uaef_json_begin(&rule);
+		uaef_json_int(&rule, "version", outcome->rule->version);
+		uaef_json_text(&rule, "result",
+					   uaef_rule_result_name(outcome->result));
+		if (outcome->result == UAEF_RULE_FIRED)
+		{
+			uaef_json_numeric(&rule, "amount",
+							  uaef_money_from_minor(outcome->minor,
+													outcome->rule->currency));
+			uaef_json_text(&rule, "currency", outcome->rule->currency);
+			uaef_json_int(&rule, "parts", outcome->n_shares);
+		}
+		uaef_json_jsonb(&rules, outcome->rule->name, uaef_json_end(&rule));
+	}
+
+	uaef_json_begin(&payload);
+	uaef_json_text(&payload, "workflow", input->workflow);
+	uaef_json_int(&payload, "version", input->version);
+	uaef_json_jsonb(&payload, "rules", uaef_json_end(&rules));
+	return uaef_json_end(&payload);
+}
+
+/*
+ * {"rule","version","code","message","path","detail"}
+ */
+static Jsonb *
+error_payload(const UaefRuleOutcome *outcome)
+{
+	UaefJson	json;
+	const UaefEvalError *error = &outcome->error;
+
+	uaef_json_begin(&json);
+	uaef_json_text(&json, "rule", outcome->rule->name);
+	uaef_json_int(&json, "version", outcome->rule->version);
+	uaef_settlement_error_add(&json, error);
+	return uaef_json_end(&json);
+}
+
+/*
+ * Raises UA320 when there is no run, or the reader may not see it: whoever
+ * may see an execution, and whoever is asked to approve what came of it, may.
+ */
+Jsonb *
+uaef_settlement_explain(const pg_uuid_t *execution_id, Oid reader)
+{
+	static UaefQuery explain = {
+		"SELECT jsonb_build_object('execution_id', r.execution_id,"
+		"  'workflow', r.workflow, 'completed_at', r.completed_at,"
+		"  'outcome', r.outcome,"
+		"  'rules', (SELECT jsonb_agg(v.trace ORDER BY v.trace->>'rule')"
+		"   FROM uaef.rule_evaluation v"
+		"   WHERE v.execution_id = r.execution_id))"
+		" FROM uaef.settlement_run r"
+		" JOIN uaef.workflow_execution e USING (execution_id)"
+		" WHERE r.execution_id = $1"
+		" AND (pg_has_role($2, e.initiated_by, 'MEMBER')"
+		"  OR EXISTS (SELECT FROM uaef.settlement_signal s"
+		"   JOIN pg_roles o ON o.rolname = s.approval->>'of'"
+		"   WHERE s.execution_id = $1 AND pg_has_role($2, o.oid, 'MEMBER')))",
+		2, {UUIDOID, OIDOID}
+	};
+	UaefCaller	caller = uaef_spi_begin();
+	Jsonb	   *result;
+	Datum		args[2];
+
+	args[0] = UUIDPGetDatum(execution_id);
+	args[1] = ObjectIdGetDatum(reader);
+	if (uaef_spi_run(&explain, args, NULL) == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_UAEF_UNDEFINED_SETTLEMENT),
+				 errmsg("execution has no settlement"),
+				 errdetail("An execution is settled when it completes and a rule is in force for its workflow.")));
+	result = uaef_spi_jsonb(0, 1);
+	uaef_spi_end(caller);
+	return result;
+}

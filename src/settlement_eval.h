@@ -1,0 +1,81 @@
+/*-------------------------------------------------------------------------
+ *
+ * settlement_eval.h
+ *	  What a settlement rule says about one execution.
+ *
+ * Stores nothing.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef UAEF_SETTLEMENT_EVAL_H
+#define UAEF_SETTLEMENT_EVAL_H
+
+#include "json_util.h"
+#include "settlement_rule.h"
+#include "settlement_state.h"
+
+typedef enum UaefRuleResult
+{
+	UAEF_RULE_NOT_FIRED,
+	UAEF_RULE_FIRED,
+	UAEF_RULE_ERROR
+} UaefRuleResult;
+
+/* What one recipient gets. */
+typedef struct UaefShare
+{
+	char	   *recipient;
+	Numeric		minor;			/* units of the currency; 0: nothing */
+	bool		is_zero;
+} UaefShare;
+
+typedef struct UaefRuleOutcome
+{
+	const UaefSettlementRule *rule;
+	UaefRuleResult result;
+	UaefEvalError error;		/* of UAEF_RULE_ERROR */
+	/* the rest of UAEF_RULE_FIRED */
+	UaefRational exact;			/* within the bounds, before rounding */
+	Numeric		minor;			/* the sum of the shares */
+	int			n_shares;		/* one for each part of the rule */
+	UaefShare  *shares;
+	const UaefApprovalBand *band;	/* NULL: no approval needed */
+	/* of all */
+	Jsonb	   *trace;			/* why: what was read and what came of it */
+} UaefRuleOutcome;
+
+/*
+ * Evaluate a rule.  Whatever goes wrong with it is its outcome; only what has
+ * nothing to do with the rule is raised (cancel, shutdown, no memory).
+ */
+extern void uaef_settlement_rule_evaluate(const UaefSettlementRule *rule,
+										  UaefScope *scope,
+										  UaefRuleOutcome *outcome);
+
+/*
+ * The same for a definition that is not stored, and a document with in, task,
+ * ctx and sys.  Returns false when the definition is not in force at that
+ * time.  Raises what is wrong with the definition.
+ */
+extern bool uaef_settlement_simulate(Jsonb *definition, Jsonb *data,
+									 TimestampTz at,
+									 UaefRuleOutcome *outcome);
+
+extern const char *uaef_rule_result_name(UaefRuleResult result);
+
+/* The state that a share's signal begins in. */
+extern UaefSignalStatus uaef_share_status(const UaefRuleOutcome *outcome,
+										  int share);
+
+/* Add "code", "message", "path" and "detail" to an object. */
+extern void uaef_settlement_error_add(UaefJson *json,
+									  const UaefEvalError *error);
+
+/*
+ * Run a function in a subtransaction.  When it raises, undo what it did, note
+ * the error and return false; what is no fault of the data is raised again.
+ */
+extern bool uaef_settlement_guard(void (*function) (void *arg), void *arg,
+								  UaefEvalError *error);
+
+#endif							/* UAEF_SETTLEMENT_EVAL_H */

@@ -1,0 +1,534 @@
+/*-------------------------------------------------------------------------
+ *
+ * settlement_rule_store.c
+ *	  Stored settlement rules: create, switch on and off, find those in force.
+ *
+ * Locking: whoever makes a version locks settlement_rule in SHARE ROW
+ * EXCLUSIVE mode until the transaction ends, which makes version numbers
+ * gapless; readers are not held up.
+ *
+ * Each backend keeps the rules of the workflows that it completes.  The
+ * statement trigger on settlement_rule sends a relcache invalidation of the
+ * table, which reaches every backend when the change commits, and the own
+ * backend also when it is rolled back; DROP EXTENSION sends one too.  The
+ * callback only notes that the cache is stale, and the next look empties it.
+ * What a transaction of isolation level REPEATABLE READ loads may be old
+ * already, so it is thrown away at the next look.
+ *
+ * Memory: the cache lives in a context of its own under CacheMemoryContext.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_type_d.h"
+#include "commands/trigger.h"
+#include "common/hashfn.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/hsearch.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+#include "clock.h"
+#include "definition.h"
+#include "errcodes.h"
+#include "guc.h"
+#include "json_util.h"
+#include "ledger.h"
+#include "settlement_eval.h"
+#include "settlement_rule.h"
+#include "spi_util.h"
+
+/* Longest name of a rule, in bytes. */
+#define MAX_NAME 200
+
+/* The newest version of a rule; version is 0 when there is none. */
+typedef struct Newest
+{
+	int32		version;
+	bool		same;			/* active, and what is to be stored */
+} Newest;
+
+/* A stored version; compiled when it is first in force. */
+typedef struct StoredRule
+{
+	UaefSettlementRule rule;	/* until compiled: what is set when broken */
+	Jsonb	   *definition;
+	bool		compiled;
+} StoredRule;
+
+/* The active versions for a workflow, by name, newest first. */
+typedef struct WorkflowRules
+{
+	const char *workflow;		/* hash key */
+	int			n_rules;
+	StoredRule *rules;
+	const UaefSettlementRule **in_force;	/* room for n_rules */
+} WorkflowRules;
+
+/* The cache; NULL before its first use. */
+static HTAB *workflow_rules = NULL;
+static MemoryContext rules_context = NULL;
+static Oid	rules_relid = InvalidOid;
+static bool rules_stale = true;
+
+static void check_name(const char *name);
+static void check_size(const char *name, Jsonb *definition);
+static Newest newest_version(const UaefSettlementRule *rule,
+							 Jsonb *definition, Oid author);
+static void check_owner(const char *name, Oid owner, Oid actor);
+static void check_workflow(const UaefSettlementRule *rule);
+static void check_path_task(const UaefPath *path, void *arg);
+static void check_approvers(const UaefSettlementRule *rule);
+static void record_change(const char *type, const char *name, int32 version,
+						  const char *workflow, Oid actor);
+static void cache_reset(void);
+static void cache_invalidate(Datum arg, Oid relid);
+static uint32 hash_text_key(const void *key, Size size);
+static int	match_text_key(const void *a, const void *b, Size size);
+static WorkflowRules *cache_get(const char *workflow);
+static void cache_load(WorkflowRules *entry);
+static void load_rule(StoredRule *stored, uint64 row);
+static const UaefSettlementRule *compiled_rule(StoredRule *stored);
+static void compile_stored(void *arg);
+
+PG_FUNCTION_INFO_V1(uaef_settlement_rule_changed);
+
+/*
+ * Check, number and store a rule.  Raises what the compiler raises, UA001 for
+ * a definition that is too large, UA302 for a workflow that does not exist,
+ * UA304 for a task that it does not have, 42501 for another's rule.  What is
+ * the newest version already is not stored again.
+ */
+int32
+uaef_settlement_rule_create(const char *name, Jsonb *definition, Oid author)
+{
+	static UaefQuery lock_rules = {
+		"LOCK TABLE uaef.settlement_rule IN SHARE ROW EXCLUSIVE MODE"
+	};
+	static UaefQuery insert_rule = {
+		"INSERT INTO uaef.settlement_rule (name, version, workflow, definition,"
+		" currency, effective_from, effective_to, created_by, created_at)"
+		" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+		9, {TEXTOID, INT4OID, TEXTOID, JSONBOID, TEXTOID, TIMESTAMPTZOID,
+		TIMESTAMPTZOID, REGROLEOID, TIMESTAMPTZOID}
+	};
+	UaefSettlementRule *rule;
+	UaefCaller	caller;
+	Newest		newest;
+	Datum		args[9];
+
+	check_name(name);
+	check_size(name, definition);
+	rule = uaef_settlement_rule_compile(name, definition);
+	uaef_settlement_rule_set_period(rule, definition);
+	check_approvers(rule);
+
+	caller = uaef_spi_begin();
+	check_workflow(rule);
+	(void) uaef_spi_run(&lock_rules, NULL, NULL);
+	newest = newest_version(rule, definition, author);
+	if (newest.same)
+	{
+		uaef_spi_end(caller);
+		return newest.version;
+	}
+
+	args[0] = CStringGetTextDatum(name);
+	args[1] = Int32GetDatum(newest.version + 1);
+	args[2] = CStringGetTextDatum(rule->workflow);
+	args[3] = JsonbPGetDatum(definition);
+	args[4] = CStringGetTextDatum(rule->currency);
+	args[5] = TimestampTzGetDatum(rule->effective_from);
+	args[6] = TimestampTzGetDatum(rule->effective_to);
+	args[7] = ObjectIdGetDatum(author);
+	args[8] = TimestampTzGetDatum(uaef_clock_now());
+	(void) uaef_spi_run(&insert_rule, args, NULL);
+	record_change("settlement_rule_created", name, newest.version + 1,
+				  rule->workflow, author);
+	uaef_spi_end(caller);
+	return newest.version + 1;
+}
+
+/*
+ * A name is shown in one line.
+ */
+static void
+check_name(const char *name)
+{
+	int			len = strlen(name);
+
+	for (const char *c = name; *c != '\0'; c++)
+	{
+		if ((unsigned char) *c < ' ' || *c == 0x7f)
+			len = 0;
+	}
+	if (len == 0 || len > MAX_NAME)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_NAME),
+				 errmsg("\"%s\" is no name for a settlement rule", name),
+				 errdetail("A name has 1 to %d bytes and no control characters.",
+						   MAX_NAME)));
+}
+
+static void
+check_size(const char *name, Jsonb *definition)
+{
+	if (VARSIZE(definition) > uaef_max_payload_kb * (int64) 1024)
+		ereport(ERROR,
+				(errcode(ERRCODE_UAEF_TOO_LARGE),
+				 errmsg("settlement rule \"%s\" is too large", name),
+				 errdetail("The limit is %d kB (uaef.max_payload_size).",
+						   uaef_max_payload_kb)));
+}
+
+/*
+ * What there is of a rule's name.  A rule stays with its workflow and, like a
+ * workflow, with the role that made its first version.
+ */
+static Newest
+newest_version(const UaefSettlementRule *rule, Jsonb *definition, Oid author)
+{
+	static UaefQuery find_newest = {
+		"SELECT n.version, n.workflow, n.definition = $2 AND n.active,"
+		" f.created_by::oid"
+		" FROM uaef.settlement_rule n"
+		" JOIN uaef.settlement_rule f ON f.name = n.name AND f.version = 1"
+		" WHERE n.name = $1 ORDER BY n.version DESC LIMIT 1",
+		2, {TEXTOID, JSONBOID}
+	};
+	Newest		newest = {0};
+	char	   *workflow;
+	Datum		args[2];
+
+	args[0] = CStringGetTextDatum(rule->name);
+	args[1] = JsonbPGetDatum(definition);
+	if (uaef_spi_run(&find_newest, args, NULL) == 0)
+		return newest;
+
+	newest.version = uaef_spi_int32(0, 1);
+	newest.same = uaef_spi_bool(0, 3);
+	check_owner(rule->name, uaef_spi_oid(0, 4), author);
+	workflow = uaef_spi_text(0, 2);
+	if (strcmp(workflow, rule->workflow) != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("settlement rule \"%s\" is for workflow \"%s\"",
+						rule->name, workflow),
+				 errhint("Use another name for a rule of workflow \"%s\".",
+						 rule->workflow)));
+	return newest;
+}
+
+static void
+check_owner(const char *name, Oid owner, Oid actor)
+{
+	if (!has_privs_of_role(actor, owner))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("permission denied for settlement rule \"%s\"", name),
+				 errdetail("It belongs to role \"%s\".",
+						   GetUserNameFromId(owner, true) ?
+						   GetUserNameFromId(owner, true) : "unknown")));
+}
+
+/*
+ * Raises UA320 when there is no such version, 42501 for another's rule.
+ */
+void
+uaef_settlement_rule_set_active(const char *name, int32 version, bool active,
+								Oid actor)
+{
+	static UaefQuery update_rule = {
+		"UPDATE uaef.settlement_rule SET active = $3"
+		" WHERE name = $1 AND (version = $2 OR $2 = 0)"
+		" RETURNING workflow, (SELECT created_by::oid"
+		"  FROM uaef.settlement_rule WHERE name = $1 AND version = 1)",
+		3, {TEXTOID, INT4OID, BOOLOID}
+	};
+	UaefCaller	caller = uaef_spi_begin();
+	Datum		args[3];
+
+	args[0] = CStringGetTextDatum(name);
+	args[1] = Int32GetDatum(version);
+	args[2] = BoolGetDatum(active);
+	if (uaef_spi_run(&update_rule, args, NULL) == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_UAEF_UNDEFINED_SETTLEMENT),
+				 version == 0
+				 ? errmsg("settlement rule \"%s\" does not exist", name)
+				 : errmsg("settlement rule \"%s\" has no version %d", name,
+						  version)));
+	check_owner(name, uaef_spi_oid(0, 2), actor);
+	record_change(active ? "settlement_rule_activated"
+				  : "settlement_rule_deactivated",
+				  name, version, uaef_spi_text(0, 1), actor);
+	uaef_spi_end(caller);
+}
+
+/*
+ * A rule for a workflow that does not exist, or that reads a task which it
+ * does not have, would never pay and never say so.
+ */
+static void
+check_workflow(const UaefSettlementRule *rule)
+{
+	const UaefDefinition *definition =
+		uaef_definition_get(uaef_definition_find(rule->workflow, 0));
+
+	uaef_settlement_rule_paths(rule, check_path_task,
+							   unconstify(UaefDefinition *, definition));
+}
+
+static void
+check_path_task(const UaefPath *path, void *arg)
+{
+	const UaefDefinition *definition = arg;
+	const char *task = uaef_path_task(path);
+
+	if (task != NULL &&
+		uaef_definition_task_no(definition, task, strlen(task)) < 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_UAEF_UNDEFINED_TASK),
+				 errmsg("workflow \"%s\" has no task \"%s\"",
+						definition->name, task),
+				 errdetail("Path \"%s\" of the settlement rule names it.",
+						   uaef_path_text(path))));
+}
+
+static void
+check_approvers(const UaefSettlementRule *rule)
+{
+	for (int i = 0; i < rule->n_bands; i++)
+	{
+		if (rule->bands[i].of != NULL)
+			(void) get_role_oid(rule->bands[i].of, false);
+	}
+}
+
+/*
+ * Rules decide about money, so their history is in the ledger too.
+ */
+static void
+record_change(const char *type, const char *name, int32 version,
+			  const char *workflow, Oid actor)
+{
+	UaefEvent	event = {0};
+	UaefJson	payload;
+
+	uaef_json_begin(&payload);
+	uaef_json_text(&payload, "rule", name);
+	if (version != 0)
+		uaef_json_int(&payload, "version", version);
+	uaef_json_text(&payload, "workflow", workflow);
+
+	event.type = type;
+	event.actor_type = "user";
+	event.actor_id = GetUserNameFromId(actor, true);
+	event.payload = uaef_json_end(&payload);
+	(void) uaef_ledger_append(&event, 1);
+}
+
+/*
+ * Trigger of settlement_rule, for each statement that changes it: tell every
+ * backend.
+ */
+Datum
+uaef_settlement_rule_changed(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigger = (TriggerData *) fcinfo->context;
+
+	if (!CALLED_AS_TRIGGER(fcinfo))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("function must be called as a trigger")));
+	CacheInvalidateRelcache(trigger->tg_relation);
+	return PointerGetDatum(NULL);
+}
+
+/*
+ * The current identity must be the owner.  Accepting invalidations first means
+ * that a rule which was committed before is seen, however long the running
+ * transaction has held its locks.
+ */
+const UaefSettlementRule **
+uaef_settlement_rules_get(const char *workflow, TimestampTz at, int *n)
+{
+	WorkflowRules *entry;
+	const char *last = NULL;
+
+	AcceptInvalidationMessages();
+	if (rules_stale)
+		cache_reset();
+	entry = cache_get(workflow);
+
+	*n = 0;
+	for (int i = 0; i < entry->n_rules; i++)
+	{
+		StoredRule *stored = &entry->rules[i];
+
+		if (at < stored->rule.effective_from ||
+			at >= stored->rule.effective_to ||
+			(last != NULL && strcmp(last, stored->rule.name) == 0))
+			continue;
+		last = stored->rule.name;
+		entry->in_force[(*n)++] = compiled_rule(stored);
+	}
+	return entry->in_force;
+}
+
+static void
+cache_reset(void)
+{
+	HASHCTL		control = {0};
+
+	if (rules_context == NULL)
+	{
+		CacheRegisterRelcacheCallback(cache_invalidate, (Datum) 0);
+		rules_context = AllocSetContextCreate(CacheMemoryContext,
+											  "uaef settlement rules",
+											  ALLOCSET_DEFAULT_SIZES);
+	}
+	workflow_rules = NULL;
+	MemoryContextReset(rules_context);
+
+	control.keysize = sizeof(char *);
+	control.entrysize = sizeof(WorkflowRules);
+	control.hash = hash_text_key;
+	control.match = match_text_key;
+	control.hcxt = rules_context;
+	workflow_rules = hash_create("uaef settlement rules", 32, &control,
+								 HASH_ELEM | HASH_FUNCTION | HASH_COMPARE |
+								 HASH_CONTEXT);
+	rules_relid = get_relname_relid("settlement_rule",
+									get_namespace_oid("uaef", false));
+	rules_stale = false;
+}
+
+/*
+ * May come at any time, also while rules are in use: only take a note.
+ */
+static void
+cache_invalidate(Datum arg, Oid relid)
+{
+	if (relid == InvalidOid || relid == rules_relid)
+		rules_stale = true;
+}
+
+static uint32
+hash_text_key(const void *key, Size size)
+{
+	const char *text = *(const char *const *) key;
+
+	return hash_bytes((const unsigned char *) text, strlen(text));
+}
+
+static int
+match_text_key(const void *a, const void *b, Size size)
+{
+	return strcmp(*(const char *const *) a, *(const char *const *) b);
+}
+
+static WorkflowRules *
+cache_get(const char *workflow)
+{
+	WorkflowRules *entry = hash_search(workflow_rules, &workflow, HASH_FIND,
+									   NULL);
+	WorkflowRules loaded = {0};
+
+	if (entry != NULL)
+		return entry;
+
+	loaded.workflow = MemoryContextStrdup(rules_context, workflow);
+	cache_load(&loaded);
+	if (IsolationUsesXactSnapshot())
+		rules_stale = true;
+	entry = hash_search(workflow_rules, &loaded.workflow, HASH_ENTER, NULL);
+	*entry = loaded;
+	return entry;
+}
+
+static void
+cache_load(WorkflowRules *entry)
+{
+	static UaefQuery select_rules = {
+		"SELECT rule_id, name, version, created_by::oid, currency,"
+		" effective_from, effective_to, definition"
+		" FROM uaef.settlement_rule WHERE workflow = $1 AND active"
+		" ORDER BY name, version DESC",
+		1, {TEXTOID}
+	};
+	UaefCaller	caller = uaef_spi_begin();
+	MemoryContext old;
+	Datum		args[1];
+
+	args[0] = CStringGetTextDatum(entry->workflow);
+	entry->n_rules = uaef_spi_run(&select_rules, args, NULL);
+
+	old = MemoryContextSwitchTo(rules_context);
+	entry->rules = palloc0(entry->n_rules * sizeof(StoredRule));
+	entry->in_force = palloc(entry->n_rules * sizeof(UaefSettlementRule *));
+	for (int i = 0; i < entry->n_rules; i++)
+		load_rule(&entry->rules[i], i);
+	MemoryContextSwitchTo(old);
+	uaef_spi_end(caller);
+}
+
+static void
+load_rule(StoredRule *stored, uint64 row)
+{
+	bool		isnull;
+	Jsonb	   *definition = uaef_spi_jsonb(row, 8);
+
+	stored->rule.rule_id = uaef_spi_int32(row, 1);
+	stored->rule.name = pstrdup(uaef_spi_text(row, 2));
+	stored->rule.version = uaef_spi_int32(row, 3);
+	stored->rule.author = uaef_spi_oid(row, 4);
+	stored->rule.currency = pstrdup(uaef_spi_text(row, 5));
+	stored->rule.effective_from =
+		DatumGetTimestampTz(uaef_spi_value(row, 6, &isnull));
+	stored->rule.effective_to =
+		DatumGetTimestampTz(uaef_spi_value(row, 7, &isnull));
+	stored->definition = palloc(VARSIZE(definition));
+	memcpy(stored->definition, definition, VARSIZE(definition));
+}
+
+/*
+ * A stored rule that no longer compiles (it was written by hand, or for
+ * another release) is an error of that rule, and not of the execution.
+ */
+static const UaefSettlementRule *
+compiled_rule(StoredRule *stored)
+{
+	if (!stored->compiled)
+	{
+		MemoryContext old = MemoryContextSwitchTo(rules_context);
+
+		(void) uaef_settlement_guard(compile_stored, stored,
+									 &stored->rule.broken);
+		stored->compiled = true;
+		MemoryContextSwitchTo(old);
+	}
+	return &stored->rule;
+}
+
+static void
+compile_stored(void *arg)
+{
+	StoredRule *stored = arg;
+	UaefSettlementRule *rule = uaef_settlement_rule_compile(stored->rule.name,
+															stored->definition);
+
+	rule->rule_id = stored->rule.rule_id;
+	rule->version = stored->rule.version;
+	rule->author = stored->rule.author;
+	rule->effective_from = stored->rule.effective_from;
+	rule->effective_to = stored->rule.effective_to;
+	stored->rule = *rule;
+}

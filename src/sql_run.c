@@ -1,0 +1,313 @@
+/*-------------------------------------------------------------------------
+ *
+ * sql_run.c
+ *	  Running the SQL of one task, in a subtransaction of its own.
+ *
+ * The SQL runs with the rights of the current user, through a plan that the
+ * backend keeps by definition and task.  Settings that it changes are put back,
+ * and a timer of its own stops it when the task's time is over.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "access/xact.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_type_d.h"
+#include "commands/trigger.h"
+#include "executor/spi.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "portability/instr_time.h"
+#include "storage/latch.h"
+#include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+#include "utils/guc.h"
+#include "utils/hsearch.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/resowner.h"
+#include "utils/timeout.h"
+
+#include "errcodes.h"
+#include "failure.h"
+#include "guc.h"
+#include "sql_run.h"
+
+/* Whose plan it is.  The table's OID tells one installation from the next. */
+typedef struct PlanKey
+{
+	Oid			table;
+	int32		definition_id;
+	int32		task_no;
+} PlanKey;
+
+typedef struct PlanEntry
+{
+	PlanKey		key;
+	SPIPlanPtr	plan;
+	double		usual_us;		/* moving average; -1: never run */
+} PlanEntry;
+
+/* Plans of this backend, kept until it ends. */
+static HTAB *plans = NULL;
+
+/* The timer's reason in this process, once registered, and whether it rang. */
+static bool timer_registered = false;
+static TimeoutId timer;
+static volatile sig_atomic_t timed_out = false;
+
+static PlanEntry *plan_entry(const UaefTask *task);
+static Jsonb *run_plan(UaefSqlJob *job);
+static Jsonb *result_to_jsonb(int rc);
+
+/*
+ * Runs in a signal handler: ask for a cancel, as statement_timeout does.
+ */
+static void
+task_timeout_handler(void)
+{
+	timed_out = true;
+	InterruptPending = true;
+	QueryCancelPending = true;
+	SetLatch(MyLatch);
+}
+
+static void
+start_timer(int64 timeout_ms)
+{
+	timed_out = false;
+	if (timeout_ms <= 0)
+		return;
+	if (!timer_registered)
+	{
+		timer = RegisterTimeout(USER_TIMEOUT, task_timeout_handler);
+		timer_registered = true;
+	}
+	enable_timeout_after(timer, (int) Min(timeout_ms, PG_INT32_MAX));
+}
+
+/*
+ * The timer may have rung when the SQL was just done: then nothing is left to
+ * cancel.
+ */
+static void
+stop_timer(int64 timeout_ms)
+{
+	if (timeout_ms <= 0)
+		return;
+	disable_timeout(timer, false);
+	if (timed_out)
+		QueryCancelPending = false;
+}
+
+static PlanEntry *
+plan_entry(const UaefTask *task)
+{
+	PlanKey		key = {0};
+	PlanEntry  *entry;
+	bool		found;
+
+	if (plans == NULL)
+	{
+		HASHCTL		info = {0};
+
+		info.keysize = sizeof(PlanKey);
+		info.entrysize = sizeof(PlanEntry);
+		plans = hash_create("uaef SQL tasks", 64, &info,
+							HASH_ELEM | HASH_BLOBS);
+	}
+	key.table = get_relname_relid("workflow_definition",
+								  get_namespace_oid("uaef", false));
+	key.definition_id = task->execution->def->definition_id;
+	key.task_no = task->no;
+	entry = hash_search(plans, &key, HASH_ENTER, &found);
+	if (!found)
+	{
+		entry->plan = NULL;
+		entry->usual_us = -1;
+	}
+	return entry;
+}
+
+double
+uaef_sql_usual_us(const UaefTask *task)
+{
+	return plan_entry(task)->usual_us;
+}
+
+/*
+ * Execute the task's statement and turn its result into the output, which is
+ * allocated in the context that was current before.
+ */
+static Jsonb *
+run_plan(UaefSqlJob *job)
+{
+	PlanEntry  *entry = plan_entry(job->task);
+	const char *sql = job->task->def->config.sql.sql;
+	Oid			type = JSONBOID;
+	Datum		arg = JsonbPGetDatum(job->input);
+	Jsonb	   *output;
+	int			rc;
+
+	SPI_connect();
+	if (entry->plan == NULL)
+	{
+		SPIPlanPtr	plan = SPI_prepare(sql, 1, &type);
+
+		if (plan == NULL || SPI_keepplan(plan) != 0)
+			elog(ERROR, "could not prepare the task's statement: %s",
+				 SPI_result_code_string(SPI_result));
+		entry->plan = plan;
+	}
+	rc = SPI_execute_plan(entry->plan, &arg, NULL, false, 0);
+	if (rc < 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("a SQL task cannot run this kind of statement"),
+				 errdetail("SPI says %s.", SPI_result_code_string(rc))));
+	output = result_to_jsonb(rc);
+	SPI_finish();
+	return output;
+}
+
+/*
+ * One row gives an object, several an array of objects, none {"rows": n}.
+ */
+static Jsonb *
+result_to_jsonb(int rc)
+{
+	SPITupleTable *table = SPI_tuptable;
+	StringInfoData buffer;
+	Jsonb	   *document;
+	Jsonb	   *copy;
+	UaefJson	json;
+
+	if (table == NULL || table->numvals == 0)
+	{
+		uaef_json_begin(&json);
+		uaef_json_int(&json, "rows", (int64) SPI_processed);
+		document = uaef_json_end(&json);
+	}
+	else
+	{
+		TupleDesc	desc = BlessTupleDesc(table->tupdesc);
+
+		initStringInfo(&buffer);
+		if (table->numvals > 1)
+			appendStringInfoChar(&buffer, '[');
+		for (uint64 i = 0; i < table->numvals; i++)
+		{
+			Datum		row = heap_copy_tuple_as_datum(table->vals[i], desc);
+			Datum		row_json = DirectFunctionCall1(row_to_json, row);
+
+			if (i > 0)
+				appendStringInfoChar(&buffer, ',');
+			appendStringInfoString(&buffer, TextDatumGetCString(row_json));
+			CHECK_FOR_INTERRUPTS();
+		}
+		if (table->numvals > 1)
+			appendStringInfoChar(&buffer, ']');
+		document = DatumGetJsonbP(DirectFunctionCall1(jsonb_in,
+													  CStringGetDatum(buffer.data)));
+	}
+
+	if (VARSIZE(document) > (Size) uaef_max_payload_kb * 1024)
+		ereport(ERROR,
+				(errcode(ERRCODE_UAEF_TOO_LARGE),
+				 errmsg("output of the task is too large"),
+				 errdetail("It takes %zu kB; uaef.max_payload_size is %d kB.",
+						   (Size) VARSIZE(document) / 1024,
+						   uaef_max_payload_kb)));
+	copy = SPI_palloc(VARSIZE(document));
+	memcpy(copy, document, VARSIZE(document));
+	return copy;
+}
+
+/*
+ * Fire the triggers and check the constraints that the SQL deferred, so that
+ * their errors are the task's and not the commit's.
+ */
+static void
+check_deferred_constraints(void)
+{
+	ConstraintsSetStmt stmt;
+
+	memset(&stmt, 0, sizeof(stmt));
+	NodeSetTag(&stmt, T_ConstraintsSetStmt);
+	stmt.constraints = NIL;
+	stmt.deferred = false;
+	AfterTriggerSetState(&stmt);
+}
+
+static void
+note_duration(const UaefTask *task, instr_time start)
+{
+	PlanEntry  *entry = plan_entry(task);
+	instr_time	now;
+	double		us;
+
+	INSTR_TIME_SET_CURRENT(now);
+	INSTR_TIME_SUBTRACT(now, start);
+	us = INSTR_TIME_GET_DOUBLE(now) * 1000000.0;
+	entry->usual_us = entry->usual_us < 0 ? us :
+		0.8 * entry->usual_us + 0.2 * us;
+}
+
+static void
+failure_of(UaefSqlJob *job, const ErrorData *error)
+{
+	uaef_failure_from_error(&job->failure, error);
+	if (timed_out && error->sqlerrcode == ERRCODE_QUERY_CANCELED)
+	{
+		job->failure.code = "UA309";
+		job->failure.message =
+			psprintf("task did not end within its timeout of %lld ms",
+					 (long long) job->task->def->timeout_ms);
+		job->failure.transient = true;
+	}
+}
+
+void
+uaef_sql_run(UaefSqlJob *job, bool whole_transaction)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	int64		timeout_ms = job->task->def->timeout_ms;
+	instr_time	start;
+
+	INSTR_TIME_SET_CURRENT(start);
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(context);
+	PG_TRY();
+	{
+		int			level = NewGUCNestLevel();
+
+		start_timer(timeout_ms);
+		job->output = run_plan(job);
+		if (whole_transaction)
+			check_deferred_constraints();
+		stop_timer(timeout_ms);
+		AtEOXact_GUC(false, level);
+		ReleaseCurrentSubTransaction();
+		job->succeeded = true;
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error;
+
+		stop_timer(timeout_ms);
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+		MemoryContextSwitchTo(context);
+		failure_of(job, error);
+		job->succeeded = false;
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(context);
+	CurrentResourceOwner = owner;
+	note_duration(job->task, start);
+}

@@ -1,0 +1,490 @@
+/*-------------------------------------------------------------------------
+ *
+ * sql_task.c
+ *	  Claiming SQL tasks, running them, and applying what they gave: all in
+ *	  one transaction, so that a task takes effect exactly once.
+ *
+ * An executor takes several short tasks into one transaction, because a
+ * commit costs more than they do.  Each runs in a subtransaction.  Executions
+ * are locked only after all of them have run, so a long task holds nothing
+ * that others need.
+ *
+ * A task that fails in company is not judged: its effects are undone, it goes
+ * back to the ready set, and it runs again alone, so that neither a
+ * neighbour's temporary table nor its row locks can be the cause.  The same
+ * goes for a whole batch that fails at its commit.
+ *
+ * Only tasks that were short before are taken along; an unknown one comes
+ * first in its batch.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "catalog/pg_type_d.h"
+#include "miscadmin.h"
+#include "portability/instr_time.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+
+#include "advance.h"
+#include "control.h"
+#include "engine.h"
+#include "errcodes.h"
+#include "failure.h"
+#include "guc.h"
+#include "spi_util.h"
+#include "sql_run.h"
+#include "sql_task.h"
+#include "task_request.h"
+
+static UaefQuery claim_ready = {
+	"DELETE FROM uaef.task_ready WHERE ctid = ANY (ARRAY("
+	" SELECT ctid FROM uaef.task_ready"
+	" WHERE queue = '#sql' AND run_as = $1"
+	" ORDER BY queue, run_as, priority DESC, task_id"
+	" LIMIT $2 FOR UPDATE SKIP LOCKED))"
+	" RETURNING task_id, execution_id, task_no, item, priority",
+	2, {REGROLEOID, INT4OID}
+};
+
+static UaefQuery next_role = {
+	"SELECT run_as::pg_catalog.oid FROM uaef.task_ready"
+	" WHERE queue = '#sql' AND run_as > $1"
+	" ORDER BY queue, run_as LIMIT 1",
+	1, {OIDOID}
+};
+
+/* One transaction's tasks. */
+typedef struct Batch
+{
+	UaefStep   *peek;			/* executions as they were when claimed */
+	UaefSqlJob *jobs;
+	int			n_jobs;			/* to be run */
+	int			n_run;			/* that were run; the rest goes back */
+	int			n_succeeded;
+} Batch;
+
+/*
+ * How many tasks the next claim takes: grown while batches stay short, shrunk
+ * when they do not, 1 after a batch that failed as a whole.
+ */
+static int	claim_size = 1;
+
+static void claim_batch(Batch *batch, Oid role, int limit);
+static void run_batch(Batch *batch);
+static bool apply_batch(Batch *batch, Oid role);
+static void run_in_transaction(Batch *batch, Oid role, int limit);
+static void fail_alone(const UaefTaskRef *ref, const ErrorData *error,
+					   Oid role);
+
+Oid
+uaef_engine_role_with_work(const Oid *busy, int n_busy)
+{
+	UaefCaller	back = uaef_spi_begin();
+	Oid			role = InvalidOid;
+	bool		taken = true;
+
+	while (taken)
+	{
+		Datum		arg = ObjectIdGetDatum(role);
+
+		if (uaef_spi_run(&next_role, &arg, NULL) == 0)
+		{
+			role = InvalidOid;
+			break;
+		}
+		role = uaef_spi_oid(0, 1);
+		taken = false;
+		for (int i = 0; i < n_busy; i++)
+			taken = taken || busy[i] == role;
+	}
+	uaef_spi_end(back);
+	return role;
+}
+
+/*
+ * Make a job of a claimed task, unless it is no longer to be run.  A task
+ * whose input cannot be filled in is a job that has failed already.
+ */
+static void
+add_job(Batch *batch, const UaefTaskRef *ref)
+{
+	UaefExecution *execution = uaef_step_execution(batch->peek,
+												   &ref->execution_id);
+	UaefTask   *task = execution == NULL ? NULL :
+		uaef_execution_find(execution, ref->task_no, ref->item);
+	UaefSqlJob *job = &batch->jobs[batch->n_jobs];
+	UaefEvalError error = {0};
+
+	if (task == NULL || task->status != UAEF_TASK_QUEUED ||
+		execution->status != UAEF_EXECUTION_RUNNING)
+		return;
+
+	memset(job, 0, sizeof(UaefSqlJob));
+	job->task = task;
+	job->ref = *ref;
+	job->ref.attempt = task->attempt;
+	job->input = uaef_task_input(task, &error);
+	if (job->input == NULL)
+		uaef_failure_from_eval(&job->failure, &error);
+	batch->n_jobs++;
+}
+
+/*
+ * Take tasks out of the ready set.  All is allocated in the current context.
+ */
+static void
+claim_batch(Batch *batch, Oid role, int limit)
+{
+	MemoryContext context = CurrentMemoryContext;
+	UaefTaskRef *refs = palloc0(sizeof(UaefTaskRef) * limit);
+	pg_uuid_t  *ids = palloc(sizeof(pg_uuid_t) * limit);
+	UaefCaller	back = uaef_spi_begin();
+	Datum		args[2];
+	int			n;
+
+	MemoryContextSwitchTo(context);
+	args[0] = ObjectIdGetDatum(role);
+	args[1] = Int32GetDatum(limit);
+	n = (int) uaef_spi_run(&claim_ready, args, NULL);
+	for (int i = 0; i < n; i++)
+	{
+		bool		isnull;
+
+		refs[i].execution_id = ids[i] = uaef_spi_uuid(i, 2);
+		refs[i].task_no = DatumGetInt16(uaef_spi_value(i, 3, &isnull));
+		refs[i].item = uaef_spi_int32(i, 4);
+	}
+
+	batch->peek = uaef_step_begin("system", NULL);
+	batch->jobs = palloc(sizeof(UaefSqlJob) * Max(n, 1));
+	batch->n_jobs = batch->n_run = 0;
+	uaef_step_peek(batch->peek, ids, n);
+	for (int i = 0; i < n; i++)
+		add_job(batch, &refs[i]);
+	uaef_spi_end(back);
+}
+
+/*
+ * Run jobs until the time for one commit is over, or one comes that may take
+ * longer than that.
+ */
+static void
+run_batch(Batch *batch)
+{
+	instr_time	start;
+	double		limit_us = uaef_executor_batch_ms * 1000.0;
+
+	INSTR_TIME_SET_CURRENT(start);
+	for (int i = 0; i < batch->n_jobs; i++)
+	{
+		UaefSqlJob *job = &batch->jobs[i];
+		instr_time	now;
+
+		if (i > 0)
+		{
+			double		usual = uaef_sql_usual_us(job->task);
+
+			INSTR_TIME_SET_CURRENT(now);
+			INSTR_TIME_SUBTRACT(now, start);
+			if (usual < 0 || usual > limit_us ||
+				INSTR_TIME_GET_DOUBLE(now) * 1000000.0 > limit_us)
+				break;
+		}
+		if (job->input != NULL)
+			uaef_sql_run(job, true);
+		batch->n_run++;
+		if (job->succeeded)
+			batch->n_succeeded++;
+	}
+}
+
+/*
+ * Whether a job's task still is what it was when it was claimed.
+ */
+static bool
+still_wanted(UaefTask *task, const UaefSqlJob *job)
+{
+	return task != NULL && task->status == UAEF_TASK_QUEUED &&
+		task->attempt == job->ref.attempt &&
+		!uaef_execution_ended(task->execution->status);
+}
+
+/*
+ * Put back what was claimed and is not to be judged now.
+ */
+static void
+return_jobs(Batch *batch, UaefStep *step)
+{
+	for (int i = 0; i < batch->n_jobs; i++)
+	{
+		UaefSqlJob *job = &batch->jobs[i];
+
+		if (i >= batch->n_run ||
+			(!job->succeeded && batch->n_run > 1 && job->input != NULL))
+			step->ready = lappend(step->ready, job->task);
+	}
+}
+
+/*
+ * Apply what the jobs gave.  Returns false when one of the tasks has been
+ * cancelled meanwhile: its effects must not be committed.
+ */
+static bool
+apply_batch(Batch *batch, Oid role)
+{
+	int			guc_level = uaef_pin_search_path();
+	MemoryContext context = CurrentMemoryContext;
+	pg_uuid_t  *ids = palloc(sizeof(pg_uuid_t) * Max(batch->n_jobs, 1));
+	char	   *actor = GetUserNameFromId(role, true);
+	UaefCaller	back = uaef_spi_begin();
+	UaefStep   *step;
+	bool		wanted = true;
+
+	MemoryContextSwitchTo(context);
+	step = uaef_step_begin("system", actor);
+	for (int i = 0; i < batch->n_run; i++)
+		ids[i] = batch->jobs[i].ref.execution_id;
+	uaef_step_lock(step, ids, batch->n_run);
+
+	for (int i = 0; i < batch->n_run && wanted; i++)
+	{
+		UaefSqlJob *job = &batch->jobs[i];
+		UaefExecution *execution = uaef_step_execution(step, &ids[i]);
+		UaefTask   *task = execution == NULL ? NULL :
+			uaef_execution_find(execution, job->ref.task_no, job->ref.item);
+
+		if (!still_wanted(task, job))
+			wanted = job->succeeded ? false : wanted;
+		else if (job->succeeded)
+			uaef_advance_complete(task, job->output, NULL);
+		else if (batch->n_run == 1 || job->input == NULL)
+			uaef_advance_fail(task, &job->failure);
+	}
+	if (wanted)
+	{
+		return_jobs(batch, step);
+		uaef_step_write(step);
+	}
+	uaef_spi_end(back);
+	AtEOXact_GUC(true, guc_level);
+	return wanted;
+}
+
+static void
+run_in_transaction(Batch *batch, Oid role, int limit)
+{
+	int			guc_level;
+
+	SetCurrentStatementStartTimestamp();
+	StartTransactionCommand();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	guc_level = uaef_pin_search_path();
+	claim_batch(batch, role, limit);
+	AtEOXact_GUC(true, guc_level);
+	run_batch(batch);
+	if (batch->n_jobs == 0 || apply_batch(batch, role))
+	{
+		PopActiveSnapshot();
+		CommitTransactionCommand();
+	}
+	else
+		AbortOutOfAnyTransaction();
+}
+
+/*
+ * How many tasks to claim next, after a batch that ended well.
+ */
+static void
+adapt_claim_size(const Batch *batch, int limit)
+{
+	if (batch->n_succeeded < batch->n_run)
+		claim_size = 1;			/* so that the failed ones run alone */
+	else if (batch->n_run < batch->n_jobs)
+		claim_size = Max(1, batch->n_run);
+	else if (batch->n_jobs == limit)
+		claim_size = Min(claim_size * 2, uaef_executor_batch_size);
+}
+
+/*
+ * Whether a transaction lost against another one, which says nothing of its
+ * tasks: a deadlock, a serialization failure.
+ */
+static bool
+is_conflict(const ErrorData *error)
+{
+	return ERRCODE_TO_CATEGORY(error->sqlerrcode) ==
+		ERRCODE_TRANSACTION_ROLLBACK;
+}
+
+int
+uaef_sql_run_batch(Oid role)
+{
+	MemoryContext context = CurrentMemoryContext;
+	Batch		batch = {0};
+	int			limit = claim_size;
+	volatile int n_jobs = 0;
+	UaefTaskRef first = {0};
+	ErrorData  *volatile error = NULL;
+
+	PG_TRY();
+	{
+		run_in_transaction(&batch, role, limit);
+		n_jobs = batch.n_jobs;
+		if (n_jobs > 0)
+			adapt_claim_size(&batch, limit);
+	}
+	PG_CATCH();
+	{
+		/* What was claimed stands in the transaction's memory. */
+		n_jobs = batch.n_jobs;
+		if (n_jobs > 0)
+			first = batch.jobs[0].ref;
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		FlushErrorState();
+		AbortOutOfAnyTransaction();
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(context);
+
+	if (error != NULL)
+	{
+		if (n_jobs == 0)
+			ReThrowError(error);
+		if (n_jobs == 1 && !is_conflict(error))
+			fail_alone(&first, error, role);
+		claim_size = 1;
+	}
+	return n_jobs;
+}
+
+/*
+ * A task whose transaction failed at its commit, alone: its failure is
+ * recorded by another transaction.
+ */
+static void
+fail_alone(const UaefTaskRef *ref, const ErrorData *error, Oid role)
+{
+	UaefFailure failure;
+	UaefCaller	back;
+	UaefStep   *step;
+	UaefExecution *execution;
+	int			guc_level;
+
+	StartTransactionCommand();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	guc_level = uaef_pin_search_path();
+	uaef_failure_from_error(&failure, error);
+	back = uaef_spi_begin();
+	step = uaef_step_begin("system", GetUserNameFromId(role, true));
+	uaef_step_lock(step, &ref->execution_id, 1);
+	execution = uaef_step_execution(step, &ref->execution_id);
+	if (execution != NULL && !uaef_execution_ended(execution->status))
+	{
+		UaefTask   *task = uaef_execution_find(execution, ref->task_no,
+											   ref->item);
+
+		if (task != NULL && task->status == UAEF_TASK_QUEUED &&
+			task->attempt == ref->attempt && uaef_step_unready(task))
+		{
+			uaef_advance_fail(task, &failure);
+			uaef_step_write(step);
+		}
+	}
+	uaef_spi_end(back);
+	AtEOXact_GUC(true, guc_level);
+	PopActiveSnapshot();
+	CommitTransactionCommand();
+}
+
+/*
+ * A queued SQL task of the execution that nobody is running, taken out of the
+ * ready set; NULL when there is none.
+ */
+static UaefTask *
+take_queued(UaefExecution *execution)
+{
+	ListCell   *cell;
+
+	foreach(cell, uaef_execution_open_tasks(execution))
+	{
+		UaefTask   *task = lfirst(cell);
+
+		if (task->def->type == UAEF_TASK_SQL &&
+			task->status == UAEF_TASK_QUEUED && uaef_step_unready(task))
+			return task;
+	}
+	return NULL;
+}
+
+/*
+ * Run one task of the execution, with the settings that the session has
+ * outside of our functions.
+ */
+static void
+run_here(UaefSqlJob *job)
+{
+	int			guc_level = NewGUCNestLevel();
+
+	(void) set_config_option("search_path",
+							 GetConfigOptionResetString("search_path"),
+							 PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
+							 true, 0, false);
+	uaef_sql_run(job, false);
+	AtEOXact_GUC(true, guc_level);
+}
+
+int
+uaef_sql_run_here(const pg_uuid_t *execution_id)
+{
+	Oid			caller = GetUserId();
+	char	   *actor = GetUserNameFromId(caller, false);
+	int			n = 0;
+
+	for (;;)
+	{
+		UaefCaller	back = uaef_spi_begin();
+		UaefStep   *step = uaef_step_begin("user", actor);
+		UaefExecution *execution = uaef_lock_own_execution(step, execution_id,
+														   caller);
+		UaefTask   *task = execution->status == UAEF_EXECUTION_RUNNING ?
+			take_queued(execution) : NULL;
+		UaefSqlJob	job = {0};
+		UaefEvalError error = {0};
+
+		if (task == NULL)
+		{
+			uaef_spi_end(back);
+			return n;
+		}
+		if (caller != execution->initiated_by)
+			ereport(ERROR,
+					(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+					 errmsg("SQL tasks of this execution run as role \"%s\" only",
+							GetUserNameFromId(execution->initiated_by, true))));
+
+		job.task = task;
+		job.input = uaef_task_input(task, &error);
+		if (job.input == NULL)
+			uaef_failure_from_eval(&job.failure, &error);
+		else
+		{
+			uaef_become_caller(back);
+			run_here(&job);
+			(void) uaef_become_owner();
+		}
+		if (job.succeeded)
+			uaef_advance_complete(task, job.output, NULL);
+		else
+			uaef_advance_fail(task, &job.failure);
+		uaef_step_write(step);
+		uaef_spi_end(back);
+		n++;
+	}
+}

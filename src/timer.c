@@ -1,0 +1,200 @@
+/*-------------------------------------------------------------------------
+ *
+ * timer.c
+ *	  Timers of executions: what happens when one is due.
+ *
+ * Timers are not taken back when their reason goes away; firing therefore
+ * looks whether the task still is in the state, and the attempt, that the timer
+ * was set for.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type_d.h"
+#include "utils/timestamp.h"
+
+#include "advance.h"
+#include "approval.h"
+#include "clock.h"
+#include "spi_util.h"
+
+static UaefQuery claim_timers = {
+	"DELETE FROM uaef.task_timer WHERE ctid = ANY (ARRAY("
+	" SELECT ctid FROM uaef.task_timer WHERE due_at <= $1"
+	" ORDER BY due_at LIMIT $2 FOR UPDATE SKIP LOCKED))"
+	" RETURNING execution_id, task_no, item, attempt, kind",
+	2, {TIMESTAMPTZOID, INT4OID}
+};
+
+static UaefQuery next_timer = {
+	"SELECT due_at FROM uaef.task_timer ORDER BY due_at LIMIT 1",
+	0
+};
+
+typedef struct Timer
+{
+	pg_uuid_t	execution_id;
+	int			task_no;
+	int			item;
+	int			attempt;
+	char	   *kind;
+} Timer;
+
+static void fire(UaefExecution *execution, const Timer *timer);
+static void fire_start(UaefExecution *execution);
+static void fire_wait(UaefTask *task);
+static void fire_retry(UaefTask *task);
+static void fire_timeout(UaefTask *task);
+static void fire_lease(UaefTask *task);
+
+/* Least number of tries that a lost lease leaves to a task. */
+#define MIN_LEASE_ATTEMPTS 3
+
+static Timer *
+claim(TimestampTz now, int limit, int *n)
+{
+	Datum		args[2];
+	Timer	   *timers;
+
+	args[0] = TimestampTzGetDatum(now);
+	args[1] = Int32GetDatum(limit);
+	*n = (int) uaef_spi_run(&claim_timers, args, NULL);
+	timers = palloc(sizeof(Timer) * Max(*n, 1));
+	for (int i = 0; i < *n; i++)
+	{
+		bool		isnull;
+
+		timers[i].execution_id = uaef_spi_uuid(i, 1);
+		timers[i].task_no = DatumGetInt16(uaef_spi_value(i, 2, &isnull));
+		timers[i].item = uaef_spi_int32(i, 3);
+		timers[i].attempt = uaef_spi_int32(i, 4);
+		timers[i].kind = uaef_spi_text(i, 5);
+	}
+	return timers;
+}
+
+int
+uaef_engine_fire_timers(int limit, TimestampTz *next)
+{
+	UaefCaller	back = uaef_spi_begin();
+	UaefStep   *step = uaef_step_begin("system", "timer");
+	int			n;
+	Timer	   *timers = claim(step->now, limit, &n);
+	pg_uuid_t  *ids = palloc(sizeof(pg_uuid_t) * Max(n, 1));
+
+	for (int i = 0; i < n; i++)
+		ids[i] = timers[i].execution_id;
+	uaef_step_lock(step, ids, n);
+	for (int i = 0; i < n; i++)
+	{
+		UaefExecution *execution = uaef_step_execution(step, &ids[i]);
+
+		if (execution != NULL && !uaef_execution_ended(execution->status))
+			fire(execution, &timers[i]);
+	}
+	uaef_step_write(step);
+
+	*next = DT_NOEND;
+	if (uaef_spi_run(&next_timer, NULL, NULL) > 0)
+	{
+		bool		isnull;
+
+		*next = DatumGetTimestampTz(uaef_spi_value(0, 1, &isnull));
+	}
+	uaef_spi_end(back);
+	return n;
+}
+
+static void
+fire(UaefExecution *execution, const Timer *timer)
+{
+	UaefTask   *task;
+
+	if (timer->task_no < 0)
+	{
+		fire_start(execution);
+		return;
+	}
+	task = uaef_execution_find(execution, timer->task_no, timer->item);
+	if (task == NULL || task->attempt != timer->attempt)
+		return;
+	if (strcmp(timer->kind, "wait") == 0)
+		fire_wait(task);
+	else if (strcmp(timer->kind, "retry") == 0)
+		fire_retry(task);
+	else if (strcmp(timer->kind, "timeout") == 0)
+		fire_timeout(task);
+	else if (strcmp(timer->kind, "lease") == 0)
+		fire_lease(task);
+	else if (task->status == UAEF_TASK_WAITING_INPUT)
+		uaef_approval_expire(task);
+}
+
+static void
+fire_start(UaefExecution *execution)
+{
+	if (execution->started_at == 0)
+		uaef_advance_start(execution);
+}
+
+static void
+fire_wait(UaefTask *task)
+{
+	UaefJson	json;
+
+	if (task->status != UAEF_TASK_RUNNING)
+		return;
+	uaef_json_begin(&json);
+	uaef_json_time(&json, "woke_at", task->execution->step->now);
+	uaef_advance_complete(task, uaef_json_end(&json), NULL);
+}
+
+static void
+fire_retry(UaefTask *task)
+{
+	if (task->status == UAEF_TASK_PENDING)
+		uaef_advance_dispatch(task);
+}
+
+static void
+fire_timeout(UaefTask *task)
+{
+	UaefFailure failure = {0};
+
+	if (task->status != UAEF_TASK_RUNNING)
+		return;
+	failure.code = "UA309";
+	failure.message = psprintf("task did not end within its timeout of %lld ms",
+							   (long long) task->def->timeout_ms);
+	failure.transient = true;
+	uaef_advance_fail(task, &failure);
+}
+
+/*
+ * A lease that was extended has its timer set again.  One that ran out says
+ * that the worker is lost, which is not the task's fault: it gets other tries
+ * even where its definition asks for no retry.
+ */
+static void
+fire_lease(UaefTask *task)
+{
+	UaefStep   *step = task->execution->step;
+	UaefFailure failure = {0};
+
+	if (task->status != UAEF_TASK_RUNNING || !task->has_lease)
+		return;
+	if (task->lease_expires_at > step->now)
+	{
+		uaef_step_timer(task->execution, task, "lease", task->lease_expires_at);
+		return;
+	}
+	if (task->attempt < Max(task->def->retry.max_attempts, MIN_LEASE_ATTEMPTS))
+	{
+		uaef_advance_requeue(task, "lease expired");
+		return;
+	}
+	failure.code = "UA306";
+	failure.message = "lease expired";
+	uaef_advance_fail(task, &failure);
+}

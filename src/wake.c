@@ -1,0 +1,363 @@
+/*-------------------------------------------------------------------------
+ *
+ * wake.c
+ *	  Waking the worker, executors and waiters when a transaction commits.
+ *
+ * What a transaction asks for gathers in a fixed-size struct of the process;
+ * the commit callback, registered once, acts on it after the transaction has
+ * become visible.  The callback allocates nothing, takes no lock but
+ * for UAEF_WAKE_CONTROL, and does not fail, since the transaction has committed already.
+ *
+ * No wake-up is lost because both sides write before they read, with a full
+ * barrier between: the committer makes its rows visible, then reads the
+ * slots; a sleeper marks its slot (idle, waiting), then looks at the rows once
+ * more, then sleeps.  Whoever comes second sees the other.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "storage/ipc.h"
+#include "storage/latch.h"
+
+#include "compat.h"
+#include "shmem.h"
+#include "wake.h"
+
+/* Beyond these, everybody of that kind is woken. */
+#define MAX_ROLES	8
+#define MAX_ENDED	64
+
+/* Longest wait of a session that found no waiter slot. */
+#define UNREGISTERED_WAIT_MS 100
+
+/* What the current transaction has asked for. */
+static struct
+{
+	int			reasons;
+	int			n_roles;
+	bool		all_roles;
+	struct
+	{
+		Oid			role;
+		int			tasks;
+	}			roles[MAX_ROLES];
+	int			n_ended;
+	bool		all_ended;
+	pg_uuid_t	ended[MAX_ENDED];
+}			pending;
+
+/* Whether pending holds anything. */
+static bool have_pending = false;
+
+/* Our waiter slot, or NULL. */
+static UaefWaiterSlot *my_waiter = NULL;
+
+static void at_xact_end(XactEvent event, void *arg);
+static void forget(void);
+static void wake_for_control(Oid database, int reasons);
+static void wake_all_executors(void);
+static void wake_waiters(void);
+static bool execution_ended(const pg_uuid_t *execution_id);
+
+void
+uaef_wake_init(void)
+{
+	RegisterXactCallback(at_xact_end, NULL);
+}
+
+void
+uaef_wake_worker_on_commit(int reasons)
+{
+	uaef_shmem_attach();
+	pending.reasons |= reasons;
+	have_pending = true;
+}
+
+void
+uaef_wake_executor_on_commit(Oid role)
+{
+	int			i;
+
+	uaef_shmem_attach();
+	have_pending = true;
+
+	for (i = 0; i < pending.n_roles; i++)
+	{
+		if (pending.roles[i].role == role)
+		{
+			pending.roles[i].tasks++;
+			return;
+		}
+	}
+	if (pending.n_roles == MAX_ROLES)
+	{
+		pending.all_roles = true;
+		return;
+	}
+	pending.roles[pending.n_roles].role = role;
+	pending.roles[pending.n_roles].tasks = 1;
+	pending.n_roles++;
+}
+
+void
+uaef_wake_waiters_on_commit(const pg_uuid_t *execution_id)
+{
+	uaef_shmem_attach();
+	have_pending = true;
+
+	if (pending.n_ended == MAX_ENDED)
+		pending.all_ended = true;
+	else
+		pending.ended[pending.n_ended++] = *execution_id;
+}
+
+void
+uaef_wake_all_on_commit(void)
+{
+	uaef_wake_worker_on_commit(UAEF_WAKE_WORK);
+	pending.all_roles = true;
+	pending.all_ended = true;
+}
+
+static void
+forget(void)
+{
+	pending.reasons = 0;
+	pending.n_roles = 0;
+	pending.all_roles = false;
+	pending.n_ended = 0;
+	pending.all_ended = false;
+	have_pending = false;
+}
+
+static void
+at_xact_end(XactEvent event, void *arg)
+{
+	if (event != XACT_EVENT_COMMIT && event != XACT_EVENT_ABORT &&
+		event != XACT_EVENT_PREPARE)
+		return;
+
+	uaef_wait_unregister();
+	if (!have_pending)
+		return;
+
+	if (event == XACT_EVENT_COMMIT)
+	{
+		int			i;
+
+		/* Our rows are visible before we read who sleeps. */
+		pg_memory_barrier();
+
+		if (pending.all_roles)
+			wake_all_executors();
+		else
+			for (i = 0; i < pending.n_roles; i++)
+				uaef_wake_executors(pending.roles[i].role,
+									pending.roles[i].tasks);
+		if (pending.reasons != 0)
+			uaef_wake_worker(MyDatabaseId, pending.reasons);
+		wake_waiters();
+	}
+	forget();
+}
+
+/*
+ * Who finds the reasons set already need not set the latch: whoever set them
+ * does, and the worker takes them off only before it looks at the tables.
+ */
+void
+uaef_wake_worker(Oid database, int reasons)
+{
+	UaefWorkerSlot *slot;
+	uint32		before;
+
+	if ((reasons & UAEF_WAKE_CONTROL) != 0)
+	{
+		wake_for_control(database, reasons);
+		return;
+	}
+
+	slot = uaef_shmem_worker(database);
+	if (slot == NULL)
+		return;
+	before = pg_atomic_fetch_or_u32(&slot->reasons, (uint32) reasons);
+	if ((before & reasons) != (uint32) reasons)
+		uaef_shmem_set_latch(pg_atomic_read_u32(&slot->proc));
+}
+
+/*
+ * Have a database looked at by its worker, or by the launcher, which tries
+ * to start one.  This is rare and takes the lock: a worker that has just found
+ * no extension, and gives its slot up, either sees our request first or has
+ * freed the slot when we claim one.
+ */
+static void
+wake_for_control(Oid database, int reasons)
+{
+	uint32		launcher = pg_atomic_read_u32(&uaef_shared->launcher);
+	UaefWorkerSlot *slot;
+
+	LWLockAcquire(&uaef_shared->lock, LW_EXCLUSIVE);
+	slot = launcher != 0 ? uaef_shmem_claim_worker(database)
+		: uaef_shmem_worker(database);
+	if (slot != NULL)
+	{
+		pg_atomic_fetch_or_u32(&slot->reasons, (uint32) reasons);
+		uaef_shmem_set_latch(slot->pid != 0
+							 ? pg_atomic_read_u32(&slot->proc) : launcher);
+	}
+	LWLockRelease(&uaef_shared->lock);
+}
+
+/*
+ * Give n tasks of a role somebody to run them: idle executors first, each
+ * turned busy here so that the next committer takes another.  Where they are
+ * too few, the busy ones are told to look once more before they sleep, and the
+ * worker may start another.  An executor that readies tasks of its own role
+ * takes one of them itself.
+ */
+void
+uaef_wake_executors(Oid role, int n)
+{
+	uint32		me = uaef_shmem_me();
+	int			i;
+
+	for (i = 0; i < UAEF_MAX_EXECUTORS && n > 0; i++)
+	{
+		UaefExecutorSlot *slot = &uaef_shared->executors[i];
+		uint32		state = pg_atomic_read_u32(&slot->state);
+		uint32		proc;
+
+		if (state != UAEF_EXECUTOR_IDLE && state != UAEF_EXECUTOR_BUSY)
+			continue;
+		if (pg_atomic_read_u32(&slot->role) != role ||
+			pg_atomic_read_u32(&slot->database) != MyDatabaseId)
+			continue;
+
+		proc = pg_atomic_read_u32(&slot->proc);
+		if (proc == me)
+			n--;
+		else if (state == UAEF_EXECUTOR_IDLE &&
+				 pg_atomic_compare_exchange_u32(&slot->state, &state,
+												UAEF_EXECUTOR_BUSY))
+		{
+			uaef_shmem_set_latch(proc);
+			n--;
+		}
+		else
+			uaef_shmem_set_latch(proc);
+	}
+
+	if (n > 0)
+		uaef_wake_worker(MyDatabaseId, UAEF_WAKE_EXECUTORS);
+}
+
+static void
+wake_all_executors(void)
+{
+	int			i;
+
+	for (i = 0; i < UAEF_MAX_EXECUTORS; i++)
+	{
+		UaefExecutorSlot *slot = &uaef_shared->executors[i];
+
+		if (pg_atomic_read_u32(&slot->database) == MyDatabaseId)
+			uaef_shmem_set_latch(pg_atomic_read_u32(&slot->proc));
+	}
+	uaef_wake_worker(MyDatabaseId, UAEF_WAKE_EXECUTORS);
+}
+
+/*
+ * A waiter that is just writing its slot may be missed, or compared half
+ * written: it looks at its execution afterwards, and finds it ended.
+ */
+static void
+wake_waiters(void)
+{
+	int			i;
+
+	if (pending.n_ended == 0 && !pending.all_ended)
+		return;
+	if (pg_atomic_read_u32(&uaef_shared->n_waiters) == 0)
+		return;
+
+	for (i = 0; i < UAEF_MAX_WAITERS; i++)
+	{
+		UaefWaiterSlot *slot = &uaef_shared->waiters[i];
+		uint32		proc = pg_atomic_read_u32(&slot->proc);
+
+		if (proc != 0 && execution_ended(&slot->execution_id))
+			uaef_shmem_set_latch(proc);
+	}
+}
+
+static bool
+execution_ended(const pg_uuid_t *execution_id)
+{
+	int			i;
+
+	if (pending.all_ended)
+		return true;
+	for (i = 0; i < pending.n_ended; i++)
+	{
+		if (memcmp(&pending.ended[i], execution_id, UUID_LEN) == 0)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Take a waiter slot, if one is free; without one uaef_wait() looks around
+ * often.
+ */
+void
+uaef_wait_register(const pg_uuid_t *execution_id)
+{
+	int			i;
+
+	uaef_shmem_attach();
+	uaef_wait_unregister();
+
+	for (i = 0; i < UAEF_MAX_WAITERS; i++)
+	{
+		UaefWaiterSlot *slot = &uaef_shared->waiters[i];
+		uint32		none = 0;
+
+		if (pg_atomic_compare_exchange_u32(&slot->proc, &none,
+										   uaef_shmem_me()))
+		{
+			my_waiter = slot;
+			slot->execution_id = *execution_id;
+			pg_atomic_fetch_add_u32(&uaef_shared->n_waiters, 1);
+			pg_memory_barrier();
+			return;
+		}
+	}
+}
+
+void
+uaef_wait(long timeout_ms)
+{
+	if (my_waiter == NULL)
+		timeout_ms = Min(timeout_ms, UNREGISTERED_WAIT_MS);
+
+	(void) WaitLatch(MyLatch,
+					 WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+					 timeout_ms, PG_WAIT_EXTENSION);
+	ResetLatch(MyLatch);
+	CHECK_FOR_INTERRUPTS();
+}
+
+void
+uaef_wait_unregister(void)
+{
+	if (my_waiter == NULL)
+		return;
+	pg_atomic_fetch_sub_u32(&uaef_shared->n_waiters, 1);
+	pg_atomic_write_u32(&my_waiter->proc, 0);
+	my_waiter = NULL;
+}

@@ -1,0 +1,20 @@
+# The figures of test/bench/figures come out, with all their parts.  Their size
+# says nothing here: the runs are far too short, and other tests run beside.
+use strict;
+use warnings;
+
+use FindBin;
+use JSON::PP;
+use Test::More;
+
+my $output = `'$^X' '$FindBin::Bin/../bench/figures' --small --json`;
+is($?, 0, 'the benchmark runs');
+my %figure = map { $_->{name} => $_ } @{ decode_json($output) };
+for my $name (qw(ledger_ratio ledger_vs_lock sql_tasks_per_s pure_tasks_per_s
+	idle_transactions latency_p50_ms latency_p99_ms))
+{
+	like($figure{$name}{value}, qr/^[\d.e-]+$/, "$name is a number");
+	like($figure{$name}{goal}, qr/^[<>]=? \d/, "$name has a goal");
+}
+is($figure{ledger_problems}{value}, 0, 'the ledger verifies afterwards');
+done_testing();
