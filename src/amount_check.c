@@ -92,7 +92,7 @@ static void
 require(const AmountSource *source, const AmountNode *node, AmountType type)
 {
 	if (!may_be(node, type))
-		bad(source, node, psprintf("%s is needed here, not %s.",
+		bad(source, node, psprintf("This must be %s, not %s.",
 								   type_name(type), type_name(node->type)));
 }
 
@@ -150,7 +150,7 @@ unify(const AmountSource *source, AmountNode *node, int first)
 			node->type = arg->type == AMOUNT_PERCENT ?
 				AMOUNT_NUMBER : arg->type;
 		else
-			bad(source, arg, psprintf("%s and %s do not mix.",
+			bad(source, arg, psprintf("These do not mix: %s and %s.",
 									  type_name(node->type),
 									  type_name(arg->type)));
 	}

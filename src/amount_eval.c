@@ -107,10 +107,12 @@ static bool tier_amount(const AmountTiers *tiers, const UaefFraction *base,
 static bool eval_tiers(const AmountTiers *tiers, AmountValue *value,
 					   UaefEvalError *error);
 
-/* The text of a node that reads data, else NULL. */
+/* The path of a node that reads data, else NULL. */
 static const char *
 node_path(const AmountNode *node)
 {
+	if (node->kind == NODE_DEFAULT)
+		node = node->args[0];
 	return node->path == NULL ? NULL : uaef_path_text(node->path);
 }
 
@@ -463,11 +465,16 @@ eval_logic(Evaluation *eval, const AmountNode *node, AmountValue *value)
 	return true;
 }
 
+/* let name = a in b; a may use the slot itself, for variables of its own */
 static bool
 eval_let(Evaluation *eval, const AmountNode *node, AmountValue *value)
 {
-	return eval_node(eval, node->args[0], &eval->slots[node->slot]) &&
-		eval_node(eval, node->args[1], value);
+	AmountValue bound;
+
+	if (!eval_node(eval, node->args[0], &bound))
+		return false;
+	eval->slots[node->slot] = bound;
+	return eval_node(eval, node->args[1], value);
 }
 
 /* Replace *value by a candidate that is less, or more. */

@@ -521,8 +521,9 @@ static AmountNode *
 parse_path(Parser *parser)
 {
 	Token		name = parser->token;
-	int			end = scan_path(parser, name.at);
 	int			slot = find_variable(parser, name.at, name.end - name.at);
+	int			end = slot >= 0 && !starts_path(parser) ?
+	name.end : scan_path(parser, name.at);
 	AmountNode *node = make_node(slot >= 0 ? NODE_VARIABLE : NODE_PATH,
 								 name.at, 0);
 	const char *problem;
@@ -707,10 +708,12 @@ parse_call(Parser *parser)
 		} while (accept(parser, ","));
 		expect(parser, ")");
 	}
-	if (nargs < function->min_args || nargs > function->max_args)
-		bad(parser, name.at, psprintf("%s takes %d to %d arguments.",
-									  function->name, function->min_args,
-									  function->max_args));
+	if (nargs < function->min_args)
+		bad(parser, name.at, psprintf("Too few arguments for %s: it needs %d.",
+									  function->name, function->min_args));
+	if (nargs > function->max_args)
+		bad(parser, name.at, psprintf("Too many arguments for %s: it takes %d.",
+									  function->name, function->max_args));
 	node = make_node(function->kind, name.at, nargs);
 	node->name = function->name;
 	memcpy(node->args, args, nargs * sizeof(AmountNode *));

@@ -139,6 +139,7 @@ fail_type(Evaluation *eval, const ConditionClause *clause,
 {
 	return uaef_eval_fail(eval->error, ERRCODE_UAEF_WRONG_TYPE, subject->path,
 						  operand_text(clause),
+						  subject->path[0] == '\0' ? "%s does not apply to %s" :
 						  "%s does not apply to %s \"%s\"",
 						  clause->name, uaef_value_type(subject->value),
 						  subject->path);

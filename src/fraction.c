@@ -101,7 +101,7 @@ static bool
 too_long(Numeric number)
 {
 	char	   *text = uaef_numeric_text(number);
-	bool		result = strlen(text) > MAX_BIG_DIGITS;
+	bool		result = strlen(text) - (text[0] == '-') > MAX_BIG_DIGITS;
 
 	pfree(text);
 	return result;
@@ -142,23 +142,29 @@ from_big(Numeric num, Numeric den, UaefFraction *result, UaefEvalError *error)
 	return true;
 }
 
-/* Try an operation in int64, once more in lowest terms when it overflows. */
+/*
+ * Try an operation in int64, once more in lowest terms when it overflows.
+ * The result, which may be a or b itself, is set only on success.
+ */
 static bool
 try_small(SmallOp op, const UaefFraction *a, const UaefFraction *b,
 		  UaefFraction *result)
 {
 	UaefFraction left = *a;
 	UaefFraction right = *b;
+	UaefFraction small = {0, 1, NULL, NULL};
 
 	if (a->big_num != NULL || b->big_num != NULL)
 		return false;
-	result->big_num = NULL;
-	result->big_den = NULL;
-	if (op(&left, &right, result))
-		return true;
-	reduce(&left);
-	reduce(&right);
-	return op(&left, &right, result);
+	if (!op(&left, &right, &small))
+	{
+		reduce(&left);
+		reduce(&right);
+		if (!op(&left, &right, &small))
+			return false;
+	}
+	*result = small;
+	return true;
 }
 
 /* a + b; false when it overflows.  Decimals' denominators divide each other. */
