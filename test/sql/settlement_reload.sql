@@ -19,6 +19,8 @@ END
 $$;
 
 CREATE EXTENSION uaef CASCADE;
+-- The worker of this database has no part in this.
+SELECT uaef.stop_worker() IS NOT NULL AS stopped;
 SELECT pay('pool:first');
 SELECT recipient, amount FROM uaef.settlement;
 DROP EXTENSION uaef;
