@@ -97,10 +97,10 @@ RESET ROLE;
 SELECT uaef.execute_next_tasks(:'e');
 \echo :LAST_ERROR_SQLSTATE
 SET ROLE regress_eng_b;
+\set VERBOSITY sqlstate
 SELECT uaef.execute_next_tasks(:'e');
-\echo :LAST_ERROR_SQLSTATE
 SELECT uaef.cancel_workflow(:'e');
-\echo :LAST_ERROR_SQLSTATE
+\set VERBOSITY default
 SELECT count(*) AS seen FROM uaef.workflow_run WHERE execution_id = :'e';
 SET ROLE regress_eng_a;
 SELECT uaef.execute_next_tasks(:'e');
