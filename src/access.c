@@ -61,8 +61,12 @@ typedef struct AccessObject
 
 static const AccessObject functions[] = {
 	/* looking */
+	{"allocate", READERS},
 	{"canonical_json", READERS},
+	{"currency_exponent", READERS},
+	{"evaluate_amount", READERS},
 	{"evaluate_condition", READERS},
+	{"evaluate_tiers", READERS},
 	{"explain_settlement", READERS},
 	{"fill_template", READERS},
 	{"get_ready_tasks", READERS},
@@ -102,8 +106,12 @@ static const AccessObject functions[] = {
 	{"heartbeat_task", WORKER},
 
 	/* the ledger */
+	{"hash_event", AUDITOR},
 	{"record_event", OPERATOR | WORKER},
 	{"seal_ledger", OPERATOR | AUDITOR},
+	{"verify_block", AUDITOR},
+	{"verify_event", AUDITOR},
+	{"verify_ledger", AUDITOR},
 
 	/* setting up */
 	{"allow_egress", ADMIN},
@@ -119,9 +127,12 @@ static const AccessObject functions[] = {
 
 static const AccessObject relations[] = {
 	{"access_grant", AUDITOR},
+	{"audit_trail", READERS},
 	{"delivery_status", OPERATOR | AUDITOR},
 	{"ledger_block", AUDITOR},
 	{"ledger_event", AUDITOR},
+	{"ledger_status", OPERATOR | AUDITOR},
+	{"ledger_unsealed", AUDITOR},
 	{"pending_approval", READERS},
 	{"settlement", READERS},
 	{"task_run", READERS},
