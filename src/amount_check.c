@@ -524,8 +524,11 @@ void
 uaef_amount_check_result(const char *text, const AmountNode *root,
 						 const char *currency)
 {
-	AmountSource source = {text, strlen(text)};
+	AmountSource source;
 
+	source.text = text;
+
+	source.len = strlen(text);
 	if (root->type == AMOUNT_PERCENT)
 		bad(&source, root, "A percentage is no amount of money.");
 	if (root->type != AMOUNT_MONEY)
