@@ -25,9 +25,9 @@ sub oracle
 {
 	my (@options) = @_;
 
-	local $ENV{PGHOST} = $cluster->{dir};
+	local $ENV{PGHOST} = $cluster->dir;
 	local $ENV{PGPORT} = $cluster->{port};
-	local $ENV{PGDATABASE} = $cluster->{database};
+	local $ENV{PGDATABASE} = $cluster->database;
 	local $ENV{PGUSER} = 'postgres';
 	open(my $run, '-|', "$python/python3", "$FindBin::Bin/../oracle/rules_oracle.py",
 		'--psql', "$bindir/psql", @options)
