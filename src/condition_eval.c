@@ -498,7 +498,10 @@ eval_node(Evaluation *eval, const ConditionNode *node, const JsonbValue *base,
 	if (node->kind == CONDITION_FIELD)
 		return eval_field(eval, node, base, result);
 
-	/* $and and $not stop at a child that is false, $or and $nor at a true one. */
+	/*
+	 * $and and $not stop at a child that is false, $or and $nor at a true
+	 * one.
+	 */
 	*result = !until;
 	for (int i = 0; *result != until && i < node->n; i++)
 	{

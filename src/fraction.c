@@ -101,7 +101,7 @@ static bool
 too_long(Numeric number)
 {
 	char	   *text = uaef_numeric_text(number);
-	bool		result = strlen(text) - (text[0] == '-') > MAX_BIG_DIGITS;
+	bool		result = strlen(text) - (text[0] == '-') >MAX_BIG_DIGITS;
 
 	pfree(text);
 	return result;
@@ -278,6 +278,7 @@ uaef_fraction_parse(const char *text, int len, UaefFraction *result,
 		if (text[i] != '.')
 		{
 			digits[n++] = text[i];
+
 			small = n <= MAX_INT64_DIGITS + 1 ? small * 10 + (text[i] - '0') : 0;
 		}
 	}
@@ -307,6 +308,7 @@ uaef_fraction_from_numeric(Numeric number, UaefFraction *result,
 		return uaef_eval_fail(error, ERRCODE_UAEF_BAD_NUMBER, NULL, NULL,
 							  "NaN and Infinity are not numbers of money");
 	text = uaef_numeric_text(number);
+
 	done = uaef_fraction_parse(text, strlen(text), result, error);
 	pfree(text);
 	return done;
@@ -329,8 +331,8 @@ uaef_fraction_add(const UaefFraction *a, const UaefFraction *b,
 	to_big(a, &an, &ad);
 	to_big(b, &bn, &bd);
 	return from_big(uaef_numeric_op(numeric_add,
-							   uaef_numeric_op(numeric_mul, an, bd),
-							   uaef_numeric_op(numeric_mul, bn, ad)),
+									uaef_numeric_op(numeric_mul, an, bd),
+									uaef_numeric_op(numeric_mul, bn, ad)),
 					uaef_numeric_op(numeric_mul, ad, bd), result, error);
 }
 
@@ -451,7 +453,7 @@ uaef_fraction_compare(const UaefFraction *a, const UaefFraction *b)
 	to_big(a, &an, &ad);
 	to_big(b, &bn, &bd);
 	return uaef_numeric_compare(uaef_numeric_op(numeric_mul, an, bd),
-						   uaef_numeric_op(numeric_mul, bn, ad));
+								uaef_numeric_op(numeric_mul, bn, ad));
 }
 
 /*

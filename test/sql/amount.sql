@@ -187,7 +187,7 @@ SELECT pg_temp.try('EUR 10 / 3 * 3', '{}'), pg_temp.try('EUR 1', '{}', 'nearest'
 -- Minor units are the currency's own:
 SELECT c AS currency, uaef.currency_exponent(c), pg_temp.try('money(1234.56785, c)', jsonb_build_object('c', c))
 FROM unnest(ARRAY['EUR', 'JPY', 'KWD', 'CLF', 'ISK']) c;
-SELECT uaef.currency_exponent('XXX');
+SELECT uaef.currency_exponent('XTS');
 \echo :LAST_ERROR_SQLSTATE
 
 -- Rounding within an expression is said in it:
