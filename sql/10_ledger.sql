@@ -74,11 +74,9 @@ CREATE INDEX ledger_event_tx ON uaef.ledger_event (tx);
 CREATE SEQUENCE uaef.ledger_event_id CACHE 1 OWNED BY uaef.ledger_event.event_id;
 COMMENT ON SEQUENCE uaef.ledger_event_id IS 'numbers of events';
 
--- No SET search_path: it looks nothing up by an unqualified name, and the
--- setting would cost a tenth of an append.
 CREATE FUNCTION uaef.ledger_chain() RETURNS trigger
 AS 'MODULE_PATHNAME', 'uaef_ledger_chain'
-LANGUAGE C;
+LANGUAGE C SET search_path = pg_catalog, pg_temp;
 COMMENT ON FUNCTION uaef.ledger_chain() IS
 	'trigger: makes an inserted row the next event of its stream';
 

@@ -702,7 +702,8 @@ report_rows(const UaefReport *report, const char *code, uint64 rows)
 
 /*
  * Events that are in no block though the last one should have had them, and
- * events that are in two.
+ * events that are in two.  Sets are subtracted rather than joined, since our
+ * statements may join by key only (spi_util.c).
  */
 static void
 check_listing(const UaefReport *report)
@@ -710,13 +711,14 @@ check_listing(const UaefReport *report)
 	static UaefQuery unlisted = {
 		"SELECT e.stream, e.stream_seq, e.event_id, NULL::bigint,"
 		" 'the event is in no block, but older than the last one'"
+		" FROM (SELECT e.event_id"
 		" FROM (SELECT * FROM uaef.ledger_block"
 		" ORDER BY block_no DESC LIMIT 1) AS b"
 		" JOIN uaef.ledger_event AS e ON e.event_id <= b.foreign_event_id"
 		" OR pg_visible_in_snapshot(e.tx, b.snapshot)"
-		" WHERE b.incarnation = $1 AND NOT EXISTS (SELECT FROM"
-		" (SELECT unnest(event_ids) AS event_id FROM uaef.ledger_block) AS l"
-		" WHERE l.event_id = e.event_id)"
+		" WHERE b.incarnation = $1"
+		" EXCEPT SELECT unnest(event_ids) FROM uaef.ledger_block) AS l"
+		" JOIN uaef.ledger_event AS e USING (event_id)"
 		" ORDER BY e.event_id",
 		1, {TEXTOID}
 	};
