@@ -139,6 +139,7 @@ fail_type(Evaluation *eval, const ConditionClause *clause,
 {
 	return uaef_eval_fail(eval->error, ERRCODE_UAEF_WRONG_TYPE, subject->path,
 						  operand_text(clause),
+						  subject->path[0] == '\0' ? "%s does not apply to %s" :
 						  "%s does not apply to %s \"%s\"",
 						  clause->name, uaef_value_type(subject->value),
 						  subject->path);
@@ -497,7 +498,10 @@ eval_node(Evaluation *eval, const ConditionNode *node, const JsonbValue *base,
 	if (node->kind == CONDITION_FIELD)
 		return eval_field(eval, node, base, result);
 
-	/* $and and $not stop at a child that is false, $or and $nor at a true one. */
+	/*
+	 * $and and $not stop at a child that is false, $or and $nor at a true
+	 * one.
+	 */
 	*result = !until;
 	for (int i = 0; *result != until && i < node->n; i++)
 	{

@@ -29,7 +29,7 @@ typedef struct UaefEvalError
 extern bool uaef_eval_fail(UaefEvalError *error, int sqlstate,
 						   const char *path, const char *detail,
 						   const char *message_format,...)
-			pg_attribute_printf(5, 6);
+			__attribute__((format(printf, 5, 6)));
 
 /* Raise it as an ERROR. */
 extern void uaef_eval_raise(const UaefEvalError *error) pg_attribute_noreturn();

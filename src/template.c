@@ -157,7 +157,7 @@ flush_literal(TemplateNode *node, StringInfo literal)
 static TemplateNode *
 compile_string(const char *text, int len, bool any_root)
 {
-	const char *end = text + len;
+	const char *end = text +len;
 	const char *at = text;
 	TemplateNode *node;
 	StringInfoData literal;
@@ -379,7 +379,7 @@ append_url(StringInfo out, const char *text)
 {
 	static const char digits[] = "0123456789ABCDEF";
 
-	for (; *text; text++)
+	for (; *text; text ++)
 	{
 		unsigned char c = (unsigned char) *text;
 
@@ -537,6 +537,7 @@ uaef_template_fill_text(const UaefTemplate *tmpl, UaefScope *scope,
 
 	if (root->kind == TEMPLATE_VALUE || root->kind == TEMPLATE_TEXT)
 		text = fill_parts(root, scope, encoding, error);
+
 	else
 	{
 		Jsonb	   *document = uaef_template_fill(tmpl, scope, error);
@@ -548,7 +549,7 @@ uaef_template_fill_text(const UaefTemplate *tmpl, UaefScope *scope,
 		text = value_text(&value);
 	}
 
-	if (text != NULL && encoding == UAEF_ENCODE_HEADER &&
+	if (text !=NULL && encoding == UAEF_ENCODE_HEADER &&
 		!header_is_safe(text))
 	{
 		(void) uaef_eval_fail(error, ERRCODE_UAEF_WRONG_TYPE, NULL, NULL,

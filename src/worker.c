@@ -169,6 +169,7 @@ uaef_worker_main(Datum arg)
 		run_due_steps(context);
 		end_if_told();
 		wait_for_event();
+		end_if_told();
 	}
 }
 
@@ -326,6 +327,12 @@ note_reasons(void)
 	int			i;
 
 	ResetLatch(MyLatch);
+	/*
+	 * DROP DATABASE and others wait until every process has done this.  There
+	 * is nothing to cancel here.
+	 */
+	QueryCancelPending = false;
+	CHECK_FOR_INTERRUPTS();
 	if (ConfigReloadPending)
 	{
 		ConfigReloadPending = false;
