@@ -327,6 +327,7 @@ note_reasons(void)
 	int			i;
 
 	ResetLatch(MyLatch);
+
 	/*
 	 * DROP DATABASE and others wait until every process has done this.  There
 	 * is nothing to cancel here.
