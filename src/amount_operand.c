@@ -411,9 +411,10 @@ parse_call(AmountParser *parser)
 		return parse_aggregate(parser, &name);
 	function = find_function(parser, functions, lengthof(functions), &name);
 	if (function == NULL)
-		uaef_lex_bad(parser, name.at, psprintf("There is no function \"%.*s\".",
-											   name.end - name.at,
-											   parser->source.text +name.at));
+		uaef_lex_bad(parser, name.at,
+					 psprintf("There is no function \"%s\".",
+							  uaef_eval_clip(parser->source.text +name.at,
+											 name.end - name.at)));
 	if (!uaef_lex_accept(parser, ")"))
 	{
 		do

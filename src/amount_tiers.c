@@ -113,9 +113,9 @@ check_keys(JsonbContainer * object, const char *const *names, int n)
 		for (int i = 0; i < n; i++)
 			known = known || key_is(&value, names[i]);
 		if (!known)
-			bad_tiers(psprintf("There is no key \"%.*s\".",
-							   Min(value.val.string.len, 100),
-							   value.val.string.val));
+			bad_tiers(psprintf("There is no key \"%s\".",
+							   uaef_eval_clip(value.val.string.val,
+											  value.val.string.len)));
 	}
 }
 

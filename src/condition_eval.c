@@ -25,8 +25,7 @@
 #include "errcodes.h"
 
 /* Clauses put to values in one evaluation, which $elemMatch can multiply. */
-#define MAX_STEPS			1000000
-#define MAX_OPERAND_TEXT	80
+#define MAX_STEPS	1000000
 
 typedef struct Evaluation
 {
@@ -128,9 +127,8 @@ operand_text(const ConditionClause *clause)
 	char	   *text = JsonbToCString(NULL, &document->root,
 									  VARSIZE(document));
 
-	if (strlen(text) > MAX_OPERAND_TEXT)
-		return psprintf("%s %.*s...", clause->name, MAX_OPERAND_TEXT, text);
-	return psprintf("%s %s", clause->name, text);
+	return psprintf("%s %s", clause->name,
+					uaef_eval_clip(text, strlen(text)));
 }
 
 static bool

@@ -230,8 +230,8 @@ bad_number(UaefEvalError *error, const char *text, int len,
 		   const char *problem)
 {
 	return uaef_eval_fail(error, ERRCODE_UAEF_BAD_NUMBER, NULL, NULL,
-						  "number \"%.*s\"%s %s", Min(len, 60), text,
-						  len > 60 ? "..." : "", problem);
+						  "number \"%s\" %s", uaef_eval_clip(text, len),
+						  problem);
 }
 
 /*

@@ -255,8 +255,7 @@ uaef_path_compile(const char *text, int len, bool any_root)
 	if (path == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_UAEF_BAD_TEMPLATE),
-				 errmsg("invalid path \"%.*s\"", Min(len, MAX_PATH_BYTES),
-						text),
+				 errmsg("invalid path \"%s\"", uaef_eval_clip(text, len)),
 				 errdetail_internal("%s", problem)));
 	return path;
 }
