@@ -330,7 +330,9 @@ walk_streams(const UaefReport *report)
 
 	read_listing(report, &listing);
 	scan = systable_beginscan_ordered(rel, index, GetActiveSnapshot(), 0, NULL);
-	old_context = MemoryContextSwitchTo(row_context);
+
+	/* The scan keeps what it allocates, so it runs outside of row_context. */
+	old_context = CurrentMemoryContext;
 	while (HeapTupleIsValid(tuple = systable_getnext_ordered(scan,
 															 ForwardScanDirection)))
 	{
@@ -341,6 +343,7 @@ walk_streams(const UaefReport *report)
 
 		CHECK_FOR_INTERRUPTS();
 		MemoryContextReset(row_context);
+		MemoryContextSwitchTo(row_context);
 		heap_deform_tuple(tuple, RelationGetDescr(rel), values, nulls);
 		place = place_of_event(values, nulls);
 		if (previous.exists &&
@@ -355,8 +358,8 @@ walk_streams(const UaefReport *report)
 		else
 			check_place(report, &place, &previous);
 		remember(&previous, values, nulls, computed);
+		MemoryContextSwitchTo(old_context);
 	}
-	MemoryContextSwitchTo(old_context);
 	MemoryContextDelete(row_context);
 	systable_endscan_ordered(scan);
 	index_close(index, AccessShareLock);
