@@ -130,7 +130,7 @@ uaef_delivery_request(const UaefDelivery *delivery, UaefHttpRequest *request,
 		request->body = body_text(delivery->body, content_type);
 		request->body_len = strlen(request->body);
 	}
-	request->may_repeat = delivery->idempotent;
+	request->may_reuse = delivery->idempotent;
 	request->timeout_ms = uaef_http_timeout_ms;
 	if (delivery->timeout_ms > 0)
 		request->timeout_ms = Min(delivery->timeout_ms, uaef_http_timeout_ms);

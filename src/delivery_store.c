@@ -86,10 +86,11 @@ static UaefQuery update_delivery = {
 static UaefQuery update_attempt = {
 	"UPDATE uaef.delivery_attempt SET finished_at = $3, phase = $4,"
 	" outcome = $5, http_status = $6, error_code = $7, error = $8,"
-	" bytes_received = $9, dns_ms = nullif($10, 0) / 1000.0,"
-	" connect_ms = nullif($11, 0) / 1000.0, tls_ms = nullif($12, 0) / 1000.0,"
-	" first_byte_ms = nullif($13, 0) / 1000.0,"
-	" total_ms = nullif($14, 0) / 1000.0"
+	" bytes_received = $9, dns_ms = round(nullif($10, 0) / 1000.0, 3),"
+	" connect_ms = round(nullif($11, 0) / 1000.0, 3),"
+	" tls_ms = round(nullif($12, 0) / 1000.0, 3),"
+	" first_byte_ms = round(nullif($13, 0) / 1000.0, 3),"
+	" total_ms = round(nullif($14, 0) / 1000.0, 3)"
 	" WHERE delivery_id = $1 AND attempt = $2",
 	14, {INT8OID, INT4OID, TIMESTAMPTZOID, TEXTOID, TEXTOID, INT4OID, TEXTOID,
 	TEXTOID, INT8OID, INT8OID, INT8OID, INT8OID, INT8OID, INT8OID}
@@ -364,7 +365,7 @@ store_attempt(const UaefDelivery *delivery, const UaefHttpResult *result,
 	}
 	else
 		nulls[6] = nulls[7] = 'n';
-	args[8] = Int64GetDatum((int64) result->body_len);
+	args[8] = Int64GetDatum(result->bytes_received);
 	args[9] = Int64GetDatum(result->times.dns);
 	args[10] = Int64GetDatum(result->times.connect);
 	args[11] = Int64GetDatum(result->times.tls);

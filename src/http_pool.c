@@ -11,9 +11,10 @@
  * resolver threads, which would otherwise inherit our mask and run PostgreSQL's
  * signal handlers.
  *
- * Requests are HTTP/1.1.  libcurl repeats a request by itself when a connection
- * that it used again turns out to be closed; a request that must not be sent
- * twice therefore always gets a new connection.
+ * Requests are HTTP/1.1.  When a connection that it used again turns out to be
+ * closed, libcurl would repeat the request by itself; that is refused, so that
+ * an attempt is one request.  What must not be sent twice gets a new connection
+ * each time, because there a closed connection would leave it in doubt.
  *
  *-------------------------------------------------------------------------
  */
@@ -35,6 +36,7 @@
 
 #define MAX_HEAD_BYTES		65536
 #define MAX_IDLE_CONNECTIONS 64
+#define MAX_IDLE_S			4	/* less than servers usually keep them */
 #define EVENTS_PER_ROUND	64
 #define MAX_ROUNDS			16
 
@@ -71,6 +73,7 @@ typedef struct Transfer
 	bool		denied;			/* an address was refused */
 	bool		dialled;		/* an address was allowed */
 	bool		sent;			/* the request was about to be written */
+	bool		repeated;		/* and libcurl wanted to write it again */
 	bool		head_done;
 	Buffer		head;
 	Buffer		body;
@@ -200,6 +203,11 @@ before_request(void *arg, char *remote_ip, char *local_ip,
 		!address_allowed(transfer, &network))
 	{
 		transfer->denied = true;
+		return CURL_PREREQFUNC_ABORT;
+	}
+	if (transfer->sent)
+	{
+		transfer->repeated = true;
 		return CURL_PREREQFUNC_ABORT;
 	}
 	transfer->sent = true;
@@ -391,7 +399,8 @@ set_safety(Transfer *transfer, const UaefHttpRequest *request)
 #endif
 	curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long) CURL_HTTP_VERSION_1_1);
 	curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT,
-					 request->may_repeat ? 0L : 1L);
+					 request->may_reuse ? 0L : 1L);
+	curl_easy_setopt(easy, CURLOPT_MAXAGE_CONN, (long) MAX_IDLE_S);
 	curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS,
 					 (long) request->connect_timeout_ms);
 	curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long) request->timeout_ms);
@@ -550,6 +559,8 @@ code_sent(const Transfer *transfer, CURLcode rc, bool *transient)
 		*transient = false;
 		return "response_too_large";
 	}
+	if (transfer->repeated)
+		return "http_reset";
 	switch (rc)
 	{
 		case CURLE_OPERATION_TIMEDOUT:
@@ -598,6 +609,8 @@ classify(const Transfer *transfer, CURLcode rc, UaefHttpResult *result)
 		set_message(result, "no egress rule allows the address of the host");
 	else if (strcmp(code, "response_too_large") == 0)
 		set_message(result, "the response is larger than the limit");
+	else if (transfer->repeated)
+		set_message(result, "the connection was closed before an answer came");
 	else if (rc != CURLE_OK)
 		set_message(result, transfer->error[0] != '\0' ? transfer->error
 					: curl_easy_strerror(rc));
@@ -642,12 +655,16 @@ finish(UaefHttpPool *pool, Transfer *transfer, CURLcode rc)
 	{
 		classify(transfer, rc, result);
 		read_info(transfer->easy, result);
+		result->bytes_received = transfer->body.len;
 		result->head = transfer->head.data;
 		result->head_len = transfer->head.len;
-		result->body = transfer->body.data;
-		result->body_len = transfer->body.len;
 		transfer->head.data = NULL;
-		transfer->body.data = NULL;
+		if (!transfer->body.overflow)
+		{
+			result->body = transfer->body.data;
+			result->body_len = transfer->body.len;
+			transfer->body.data = NULL;
+		}
 	}
 	curl_multi_remove_handle(pool->multi, transfer->easy);
 	dlist_delete(&transfer->node);

@@ -43,7 +43,7 @@ typedef struct UaefHttpRequest
 	char	  **headers;		/* "name: value" */
 	const char *body;			/* or NULL */
 	size_t		body_len;
-	bool		may_repeat;		/* libcurl may send it twice by itself */
+	bool		may_reuse;		/* may go over a connection that stands open */
 	int			connect_timeout_ms;
 	int			timeout_ms;
 	size_t		max_response;	/* bytes of the decoded body */
@@ -72,8 +72,9 @@ typedef struct UaefHttpResult
 	int			status;			/* 0: none came */
 	char	   *head;			/* header lines of the answer, CR LF after each */
 	size_t		head_len;
-	char	   *body;
+	char	   *body;			/* not kept when it was larger than the limit */
 	size_t		body_len;
+	int64		bytes_received; /* of the decoded body */
 	int64		retry_after_ms; /* what the server asks for; 0: nothing */
 	UaefHttpTimes times;
 	dlist_node	node;

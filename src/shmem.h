@@ -55,6 +55,7 @@ typedef struct UaefWorkerSlot
 	pg_atomic_uint32 database;	/* InvalidOid: the slot is free */
 	pg_atomic_uint32 reasons;	/* UAEF_WAKE_* not yet looked at */
 	pg_atomic_uint32 proc;
+	pg_atomic_uint32 wanting;	/* it wants to know of idle executors */
 	pid_t		pid;
 	UaefWorkerState state;
 	UaefWorkerNote note;

@@ -1,0 +1,146 @@
+-- Egress rules, connectors, and what is refused before anything is sent.
+-- The connectors are paused, so that no test here reaches the network.
+\set VERBOSITY default
+\set SHOW_CONTEXT never
+CREATE ROLE regress_connector_user;
+CREATE ROLE regress_connector_group;
+CREATE ROLE regress_connector_other;
+GRANT USAGE ON SCHEMA uaef TO regress_connector_user, regress_connector_other;
+
+-- Nothing is granted to everyone.
+SET ROLE regress_connector_user;
+SELECT uaef.send('hook', '{}');
+SELECT uaef.allow_egress('example.com');
+SELECT count(*) FROM uaef.delivery;
+RESET ROLE;
+GRANT EXECUTE ON FUNCTION uaef.send(text, jsonb, text)
+	TO regress_connector_user, regress_connector_other;
+
+-- A connector's config is checked whole when it is made.
+SELECT uaef.create_connector('hook', 'pigeon', '{"url":"https://example.com/"}');
+SELECT uaef.create_connector('', 'webhook', '{"url":"https://example.com/"}');
+SELECT uaef.create_connector('hook', 'webhook', '[]');
+SELECT uaef.create_connector('hook', 'webhook', '{}');
+SELECT uaef.create_connector('hook', 'webhook', '{"url":"https://example.com/","retries":3}');
+SELECT uaef.create_connector('hook', 'webhook', '{"url":"https://example.com/","method":"TRACE"}');
+SELECT uaef.create_connector('hook', 'webhook', '{"url":"https://example.com/","headers":{"X-Key":1}}');
+SELECT uaef.create_connector('hook', 'webhook', '{"url":"https://example.com/","headers":{"X-Key":"a\r\nb: c"}}');
+SELECT uaef.create_connector('hook', 'webhook', '{"url":"https://example.com/","headers":{"X Key":"a"}}');
+SELECT uaef.create_connector('hook', 'webhook', '{"url":"https://example.com/","headers":{"Transfer-encoding":"chunked"}}');
+SELECT uaef.create_connector('hook', 'webhook', '{"url":"https://example.com/","headers":{"Proxy-Authorization":"x"}}');
+SELECT uaef.create_connector('hook', 'webhook', '{"url":"https://example.com/","timeout":30}');
+SELECT uaef.create_connector('hook', 'webhook', '{"url":"https://example.com/","idempotent":"yes"}');
+SELECT uaef.create_connector('hook', 'webhook', '{"url":"https://example.com/","retry":{"max_attempts":0}}');
+SELECT uaef.create_connector('hook', 'webhook', '{"url":"https://example.com/","retry":{"backoff":"linear"}}');
+SELECT uaef.create_connector('hook', 'webhook', '{"url":"https://example.com/","retry":{"tries":3}}');
+SELECT uaef.create_connector('hook', NULL, '{"url":"https://example.com/"}');
+
+-- A secret is never stored in plain text.
+SELECT uaef.create_connector('hook', 'webhook', '{"url":"https://example.com/"}', '{"token":"x"}');
+
+-- URLs that two parsers might read differently are refused.
+CREATE FUNCTION pg_temp.try_url(url text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE detail text;
+BEGIN
+	PERFORM uaef.create_connector('probe', 'webhook', jsonb_build_object('url', url));
+	DELETE FROM uaef.connector WHERE name = 'probe';
+	RETURN 'accepted';
+EXCEPTION WHEN invalid_parameter_value THEN
+	GET STACKED DIAGNOSTICS detail = PG_EXCEPTION_DETAIL;
+	RETURN detail;
+END $$;
+SELECT url, pg_temp.try_url(url) FROM unnest(ARRAY[
+	'https://example.com', 'HTTPS://Example.COM:8443/a?b=c',
+	'https://[2001:db8::1]:8443/', 'http://127.0.0.1:80/', 'https://example.com?x=1',
+	'ftp://example.com/', 'file:///etc/passwd', '//example.com/', 'example.com',
+	'https://user:secret@example.com/', 'https://example.com\@evil.example/',
+	'https://example.com#@evil.example/', 'https://example.com/a b',
+	E'https://example.com/\r\nX: y', 'https://ex%61mple.com/', 'https://exämple.com/',
+	'https://example.com:0/', 'https://example.com:65536/', 'https://example.com:/',
+	'https://example.com:80a/', 'https:///path', 'https://[::1/', 'https://[example]/']) url;
+
+-- What no rule allows is refused, and the message says what to do.
+SELECT uaef.create_connector('hook', 'webhook',
+	'{"url":"https://Hooks.Example.com/in?key=1","headers":{"X-App":"a"}}') > 0 AS made;
+SELECT uaef.create_connector('hook', 'webhook', '{"url":"https://example.com/"}');
+SELECT uaef.pause_connector('hook');
+SELECT uaef.pause_connector('nothing');
+SELECT uaef.send('nothing', '{}');
+SET ROLE regress_connector_user;
+SELECT uaef.send('hook', '{}');
+\echo :LAST_ERROR_SQLSTATE
+RESET ROLE;
+
+-- A rule must match host, port, scheme and role.
+CREATE FUNCTION pg_temp.allowed(host text, port int, scheme text, network cidr, role regrole)
+RETURNS boolean LANGUAGE plpgsql AS $$
+DECLARE rule bigint := uaef.allow_egress(host, port, scheme, network, role);
+BEGIN
+	BEGIN
+		PERFORM uaef.send('hook', '{}');
+		RAISE EXCEPTION USING ERRCODE = 'P0001';
+	EXCEPTION
+		WHEN SQLSTATE 'UA401' THEN PERFORM uaef.deny_egress(rule); RETURN false;
+		WHEN SQLSTATE 'P0001' THEN PERFORM uaef.deny_egress(rule); RETURN true;
+	END;
+END $$;
+SELECT * FROM (VALUES
+	('hooks.example.com', NULL::int, 'https', NULL::regrole),
+	('HOOKS.example.com', 443, 'https', NULL),
+	('*.example.com', NULL, 'https', NULL),
+	('*.com', NULL, 'https', NULL),
+	('example.com', NULL, 'https', NULL),
+	('*.hooks.example.com', NULL, 'https', NULL),
+	('*.xample.com', NULL, 'https', NULL),
+	('hooks.example.com', 8443, 'https', NULL),
+	('hooks.example.com', NULL, 'http', NULL)) r(host, port, scheme, role),
+	LATERAL pg_temp.allowed(host, port, scheme, NULL, role);
+SELECT uaef.allow_egress('hooks.example.com', role => 'regress_connector_group') > 0 AS made;
+SET ROLE regress_connector_user;
+SELECT uaef.send('hook', '{}');
+RESET ROLE;
+GRANT regress_connector_group TO regress_connector_user, regress_connector_other;
+SET ROLE regress_connector_user;
+SELECT uaef.send('hook', '{"a":1}', 'order-1') > 0 AS sent;
+
+-- The same key: the same delivery, or an error; of another role: another one.
+SELECT uaef.send('hook', '{"a":1}', 'order-1') = max(id) AS same
+FROM (SELECT uaef.send('hook', '{"a":1}', 'order-1') AS id) s;
+SELECT uaef.send('hook', '{"a":2}', 'order-1');
+\echo :LAST_ERROR_SQLSTATE
+SELECT uaef.send('hook', '{"a":2}', E'x\r\ny');
+SELECT uaef.send('hook', NULL);
+SET ROLE regress_connector_other;
+SELECT uaef.send('hook', '{"a":2}', 'order-1') > 0 AS sent;
+RESET ROLE;
+
+-- It is in the table as it will be sent, and waits as long as the connector.
+SELECT connector, role, method, url, headers, body, idempotent, idempotency_key,
+	retry - 'on' AS retry, status, attempt
+FROM uaef.delivery ORDER BY delivery_id;
+SELECT status, connector, url, attempt, max_attempts, error FROM uaef.delivery_status
+ORDER BY delivery_id;
+
+-- Of a transaction that rolls back nothing is sent.
+BEGIN;
+SELECT uaef.send('hook', '{"a":3}') > 0 AS sent;
+ROLLBACK;
+SELECT count(*) FROM uaef.delivery;
+
+-- Rules that say nothing are refused.
+SELECT uaef.allow_egress('https://example.com/');
+SELECT uaef.allow_egress('*');
+SELECT uaef.allow_egress('a*.example.com');
+SELECT uaef.allow_egress('');
+SELECT uaef.allow_egress('example.com', 70000);
+SELECT uaef.allow_egress('example.com', scheme => 'ftp');
+SELECT uaef.allow_egress(NULL);
+SELECT uaef.deny_egress(-1);
+
+DELETE FROM uaef.delivery;
+DELETE FROM uaef.connector;
+DELETE FROM uaef.egress_rule;
+REVOKE ALL ON FUNCTION uaef.send(text, jsonb, text) FROM regress_connector_user, regress_connector_other;
+REVOKE USAGE ON SCHEMA uaef FROM regress_connector_user, regress_connector_other;
+DROP ROLE regress_connector_user, regress_connector_group,
+	regress_connector_other;
