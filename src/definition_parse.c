@@ -25,7 +25,7 @@
 #define MAX_DEPTH 64
 
 /* Longest id of a task. */
-#define MAX_ID 127
+#define MAX_ID 200
 
 /* Names of types; "map" is parallel that must have "over". */
 static const struct
