@@ -215,9 +215,9 @@ static char *
 read_id(JsonbValue *value, int no)
 {
 	static const char first[] =
-	"_ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+		"_ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 	static const char other[] =
-	"_ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-";
+		"_ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-";
 	UaefObject	object = {.where = psprintf("task number %d", no)};
 	char	   *id;
 
