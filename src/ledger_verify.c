@@ -84,7 +84,7 @@ typedef struct Listing
 
 static void report_problem(const UaefReport *report, const char *code,
 						   const Place *place, const char *format,...)
-			pg_attribute_printf(4, 5);
+			__attribute__((format(printf, 4, 5)));
 static Place place_of_event(const Datum *values, const bool *nulls);
 static void check_payload(const UaefReport *report, const Place *place,
 						  const Datum *values, const bool *nulls);
