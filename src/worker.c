@@ -327,6 +327,7 @@ note_reasons(void)
 	int			i;
 
 	ResetLatch(MyLatch);
+
 	/*
 	 * DROP DATABASE and others wait until every process has done this.  There
 	 * is nothing to cancel here.
@@ -481,7 +482,7 @@ wait_for_event(void)
 	{
 		if (next != DT_NOEND)
 			timeout_ms = TimestampDifferenceMilliseconds(now, next);
-		pgstat_report_stat(true);
+		uaef_report_stat();
 	}
 
 	if (timeout_ms >= 0)
