@@ -310,13 +310,12 @@ walk_streams(const UaefReport *report)
 	MemoryContext row_context = AllocSetContextCreate(CurrentMemoryContext,
 													  "uaef verify row",
 													  ALLOCSET_DEFAULT_SIZES);
-	MemoryContext old_context;
+	MemoryContext scan_context = CurrentMemoryContext;
 	SysScanDesc scan;
 	HeapTuple	tuple;
 	Previous	previous = {0};
 
 	scan = systable_beginscan_ordered(rel, index, GetActiveSnapshot(), 0, NULL);
-	old_context = MemoryContextSwitchTo(row_context);
 	while (HeapTupleIsValid(tuple = systable_getnext_ordered(scan,
 															 ForwardScanDirection)))
 	{
@@ -326,7 +325,7 @@ walk_streams(const UaefReport *report)
 		Place		place;
 
 		CHECK_FOR_INTERRUPTS();
-		MemoryContextReset(row_context);
+		MemoryContextSwitchTo(row_context);
 		heap_deform_tuple(tuple, RelationGetDescr(rel), values, nulls);
 		place = place_of_event(values, nulls);
 		if (previous.exists &&
@@ -339,8 +338,11 @@ walk_streams(const UaefReport *report)
 		else
 			check_place(report, &place, &previous);
 		remember(&previous, values, nulls, computed);
+
+		/* The scan keeps what it allocates while it moves on. */
+		MemoryContextSwitchTo(scan_context);
+		MemoryContextReset(row_context);
 	}
-	MemoryContextSwitchTo(old_context);
 	MemoryContextDelete(row_context);
 	systable_endscan_ordered(scan);
 	index_close(index, AccessShareLock);
