@@ -221,7 +221,8 @@ CREATE FUNCTION uaef.verify_ledger(from_block bigint DEFAULT 1,
 	RETURNS TABLE (severity text, code text, stream uuid, stream_seq bigint,
 				   event_id bigint, block_no bigint, detail text)
 AS 'MODULE_PATHNAME', 'uaef_verify_ledger_sql'
-LANGUAGE C VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp;
+LANGUAGE C VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+	SET jit = off;
 COMMENT ON FUNCTION uaef.verify_ledger(bigint, bytea) IS
 	'problems of the ledger, none if it is consistent with itself (which is not proof that nobody rewrote it: compare a block_hash that was kept elsewhere); from a block on if one is given, following the block with the trusted hash';
 

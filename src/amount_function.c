@@ -176,8 +176,8 @@ eval_money(AmountEvaluation *eval, const AmountNode *node, AmountValue *value)
 	if (uaef_currency_exponent(currency) < 0)
 		return uaef_eval_fail(eval->error, ERRCODE_UAEF_CURRENCY,
 							  uaef_amount_node_path(node->args[1]), NULL,
-							  "unknown currency \"%.*s\"",
-							  Min(code.json.val.string.len, 20), currency);
+							  "unknown currency \"%s\"",
+							  uaef_eval_clip(currency, strlen(currency)));
 	strlcpy(value->currency, currency, sizeof(value->currency));
 	return true;
 }
@@ -216,7 +216,8 @@ read_date(AmountEvaluation *eval, const AmountNode *node, int *days)
 		day > day_tab[isleap(year)][month - 1])
 		return uaef_eval_fail(eval->error, ERRCODE_UAEF_WRONG_TYPE,
 							  uaef_amount_node_path(node), NULL,
-							  "\"%.*s\" is not a date", Min(len, 40), text);
+							  "\"%s\" is not a date",
+							  uaef_eval_clip(text, len));
 	*days = date2j(year, month, day);
 	return true;
 }

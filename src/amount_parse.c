@@ -44,9 +44,8 @@ uaef_amount_bad(const AmountSource *source, int position, int sqlstate,
 			 errmsg("invalid amount expression at character %d",
 					pg_mbstrlen_with_len(source->text, position) + 1),
 			 errdetail_internal("%s", detail),
-			 errcontext("amount expression \"%.*s%s\"",
-						Min(source->len, 200), source->text,
-						source->len > 200 ? "..." : "")));
+			 errcontext("amount expression \"%s\"",
+						uaef_eval_clip(source->text, source->len))));
 }
 
 /* A node of one or two arguments, checked. */
@@ -215,7 +214,7 @@ static_cost(const AmountNode *node)
 	for (int i = 0; i < node->nargs; i++)
 	{
 		int64		times = i == 1 && node->max_items > 0 ?
-		node->max_items : 1;
+			node->max_items : 1;
 
 		cost += times * static_cost(node->args[i]);
 		if (cost > UAEF_AMOUNT_MAX_STEPS)

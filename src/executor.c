@@ -341,7 +341,7 @@ sleep_idle(UaefExecutorSlot *slot)
 
 	set_state(slot, UAEF_EXECUTOR_IDLE);
 	offer_place();
-	pgstat_report_stat(true);
+	uaef_report_stat();
 	pgstat_report_activity(STATE_IDLE, NULL);
 	end_if_asked(slot);
 

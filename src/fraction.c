@@ -101,7 +101,7 @@ static bool
 too_long(Numeric number)
 {
 	char	   *text = uaef_numeric_text(number);
-	bool		result = strlen(text) - (text[0] == '-') >MAX_BIG_DIGITS;
+	bool		result = strlen(text) - (text[0] == '-') > MAX_BIG_DIGITS;
 
 	pfree(text);
 	return result;
@@ -230,8 +230,8 @@ bad_number(UaefEvalError *error, const char *text, int len,
 		   const char *problem)
 {
 	return uaef_eval_fail(error, ERRCODE_UAEF_BAD_NUMBER, NULL, NULL,
-						  "number \"%.*s\"%s %s", Min(len, 60), text,
-						  len > 60 ? "..." : "", problem);
+						  "number \"%s\" %s", uaef_eval_clip(text, len),
+						  problem);
 }
 
 /*

@@ -225,7 +225,7 @@ uaef_path_parse(const char *text, int len, bool any_root,
 		return NULL;
 	}
 	scanner.at = text;
-	scanner.end = text +len;
+	scanner.end = text + len;
 
 	*problem = scan_steps(&scanner, steps, &n);
 	if (*problem == NULL && !any_root)
@@ -255,8 +255,7 @@ uaef_path_compile(const char *text, int len, bool any_root)
 	if (path == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_UAEF_BAD_TEMPLATE),
-				 errmsg("invalid path \"%.*s\"", Min(len, MAX_PATH_BYTES),
-						text),
+				 errmsg("invalid path \"%s\"", uaef_eval_clip(text, len)),
 				 errdetail_internal("%s", problem)));
 	return path;
 }

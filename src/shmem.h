@@ -62,7 +62,7 @@ typedef struct UaefWorkerSlot
 	Oid			note_role;
 	bool		stopped;		/* by stop_worker(): keep it ended */
 	bool		connected;		/* the last start reached the database */
-	int			held;			/* commands that want the database for themselves */
+	int			held;			/* commands that want the database alone */
 	int			failures;		/* starts in a row that came to nothing */
 	TimestampTz since;			/* of state and note */
 } UaefWorkerSlot;

@@ -314,6 +314,11 @@ run_in_transaction(Batch *batch, Oid role, int limit)
 
 	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();
+	if (!uaef_lock_extension())
+	{
+		CommitTransactionCommand();
+		return;
+	}
 	PushActiveSnapshot(GetTransactionSnapshot());
 	guc_level = uaef_pin_search_path();
 	claim_batch(batch, role, limit);

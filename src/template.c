@@ -157,7 +157,7 @@ flush_literal(TemplateNode *node, StringInfo literal)
 static TemplateNode *
 compile_string(const char *text, int len, bool any_root)
 {
-	const char *end = text +len;
+	const char *end = text + len;
 	const char *at = text;
 	TemplateNode *node;
 	StringInfoData literal;
@@ -185,8 +185,8 @@ compile_string(const char *text, int len, bool any_root)
 		if (close == NULL)
 			ereport(ERROR,
 					(errcode(ERRCODE_UAEF_BAD_TEMPLATE),
-					 errmsg("\"{{\" without \"}}\" in template \"%.*s\"",
-							Min(len, 200), text),
+					 errmsg("\"{{\" without \"}}\" in template \"%s\"",
+							uaef_eval_clip(text, len)),
 					 errhint("Write \"{{{{\" for two braces that open no path.")));
 		flush_literal(node, &literal);
 		add_part(node, NULL, compile_path(at + 2, close, any_root));
@@ -210,8 +210,9 @@ check_key(const JsonbValue *key)
 	if (memmem(key->val.string.val, key->val.string.len, "{{", 2) != NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_UAEF_BAD_TEMPLATE),
-				 errmsg("key \"%.*s\" of a template has a path in it",
-						Min(key->val.string.len, 200), key->val.string.val),
+				 errmsg("key \"%s\" of a template has a path in it",
+						uaef_eval_clip(key->val.string.val,
+									   key->val.string.len)),
 				 errdetail("Paths are filled in in values only.")));
 }
 
@@ -379,7 +380,7 @@ append_url(StringInfo out, const char *text)
 {
 	static const char digits[] = "0123456789ABCDEF";
 
-	for (; *text; text ++)
+	for (; *text; text++)
 	{
 		unsigned char c = (unsigned char) *text;
 
@@ -549,7 +550,7 @@ uaef_template_fill_text(const UaefTemplate *tmpl, UaefScope *scope,
 		text = value_text(&value);
 	}
 
-	if (text !=NULL && encoding == UAEF_ENCODE_HEADER &&
+	if (text != NULL && encoding == UAEF_ENCODE_HEADER &&
 		!header_is_safe(text))
 	{
 		(void) uaef_eval_fail(error, ERRCODE_UAEF_WRONG_TYPE, NULL, NULL,

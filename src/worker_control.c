@@ -180,7 +180,7 @@ uaef_worker_await_end(Oid database, long timeout_ms)
 	{
 		TimestampTz now = GetCurrentTimestamp();
 		bool		kill_now = !killed &&
-			TimestampDifferenceExceeds(began, now, GRACE_MS);
+		TimestampDifferenceExceeds(began, now, GRACE_MS);
 
 		ended = !poke_worker(database, kill_now) &&
 			uaef_executor_count(database) == 0;

@@ -82,7 +82,7 @@ on_utility(PlannedStmt *pstmt, const char *query, bool read_only_tree,
 		   QueryCompletion *completion)
 {
 	ProcessUtility_hook_type next = previous_utility ? previous_utility
-		: standard_ProcessUtility;
+	: standard_ProcessUtility;
 
 	before_command(pstmt->utilityStmt);
 	next(pstmt, query, read_only_tree, context, params, environment, dest,

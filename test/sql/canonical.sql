@@ -33,5 +33,5 @@ SELECT uaef.canonical_json('"\u0001\u001f\b\t\n\f\r\"\\\/\u007f\u00e9"');
 SELECT uaef.canonical_json('{"b":[{"z":null,"y":[]},true,{}],"a":false}'),
 	uaef.canonical_json('"text"'), uaef.canonical_json('null'), uaef.canonical_json('[[[]]]');
 
--- whoever is deep enough is told so
+-- as deep as jsonb itself
 SELECT uaef.canonical_json((repeat('[', 3000) || repeat(']', 3000))::jsonb) = repeat('[', 3000) || repeat(']', 3000) AS deep;

@@ -41,7 +41,7 @@ SELECT event_type, actor_id, session_role = session_user AS session, effective_r
 FROM uaef.ledger_event WHERE event_id IN (:claim, :plain) ORDER BY event_id;
 
 -- an event needs a type that is a word, and room
-SELECT uaef.record_event(t) FROM unnest(ARRAY['Led']) AS t;
+SELECT uaef.record_event('Led');
 SELECT uaef.record_event('');
 SELECT uaef.record_event('led event');
 SELECT uaef.record_event(repeat('a', 64));
@@ -107,7 +107,9 @@ FROM led_chain WHERE stream::text LIKE '%ed0_' ORDER BY stream, stream_seq;
 
 -- a row that brings a hash must have been chained here
 SET session_replication_role = replica;
+\set VERBOSITY terse
 INSERT INTO uaef.ledger_event SELECT * FROM uaef.ledger_event WHERE event_id = :first;
+\set VERBOSITY default
 INSERT INTO uaef.ledger_event (event_id, stream, stream_seq, tx, recorded_at, event_type, session_role, prev_hash, event_hash)
 SELECT event_id, stream, stream_seq, tx, recorded_at, 'led_forged', session_role, prev_hash, event_hash
 FROM uaef.ledger_event WHERE event_id = :first;
@@ -131,15 +133,6 @@ SELECT uaef.start_workflow('led_flow', '{}') AS execution \gset
 SELECT uaef.record_event('led_note', '{"by": "owner"}', :'execution') AS note \gset
 SELECT event_type, stream_seq > 1 AS later, linked, hashed
 FROM led_chain WHERE stream = :'execution' AND event_type = 'led_note';
-SET ROLE led_user;
-DO $$
-BEGIN
-	PERFORM uaef.record_event('led_note', execution_id => (SELECT current_setting('led.execution')::uuid));
-EXCEPTION WHEN OTHERS THEN
-	RAISE WARNING '%', SQLSTATE;
-END
-$$;
-RESET ROLE;
 SELECT set_config('led.execution', :'execution', false) IS NOT NULL AS set;
 SET ROLE led_user;
 DO $$
