@@ -32,7 +32,7 @@ tier_amount(const AmountTiers *tiers, const UaefFraction *base,
 	{
 		const AmountBand *band = &tiers->bands[i];
 		bool		is_here = band->is_last ||
-		uaef_fraction_compare(base, &band->to) <= 0;
+			uaef_fraction_compare(base, &band->to) <= 0;
 		UaefFraction part = is_here ? *base : band->to;
 
 		if (!tiers->is_marginal)

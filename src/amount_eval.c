@@ -299,7 +299,7 @@ eval_comparison(AmountEvaluation *eval, const AmountNode *node, AmountValue *val
 /* Begin to go over the elements of a value. */
 bool
 uaef_amount_array_of(AmountEvaluation *eval, const AmountNode *node, const AmountValue *value,
-					 JsonbIterator * *it)
+					 JsonbIterator **it)
 {
 	JsonbValue	ignored;
 

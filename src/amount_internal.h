@@ -192,7 +192,7 @@ extern bool uaef_amount_from_json(AmountEvaluation *eval,
 extern bool uaef_amount_array_of(AmountEvaluation *eval,
 								 const AmountNode *node,
 								 const AmountValue *value,
-								 JsonbIterator * *it);
+								 JsonbIterator **it);
 
 /* A value of a wrong type; a failure below a node, which gives it its path. */
 extern bool uaef_amount_fail_type(AmountEvaluation *eval,

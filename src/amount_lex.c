@@ -134,7 +134,7 @@ uaef_lex_token_is(AmountParser *parser, const char *text)
 	int			len = parser->token.end - parser->token.at;
 
 	return len == strlen(text) &&
-		memcmp(parser->source.text +parser->token.at, text, len) == 0;
+		memcmp(parser->source.text + parser->token.at, text, len) == 0;
 }
 
 /* Take a symbol if it is next. */
@@ -158,7 +158,7 @@ uaef_lex_expect(AmountParser *parser, const char *text)
 char *
 uaef_lex_token_text(AmountParser *parser)
 {
-	return pnstrdup(parser->source.text +parser->token.at,
+	return pnstrdup(parser->source.text + parser->token.at,
 					parser->token.end - parser->token.at);
 }
 

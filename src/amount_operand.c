@@ -86,7 +86,7 @@ read_number(AmountParser *parser, int at, int end, UaefFraction *result)
 {
 	UaefEvalError error;
 
-	if (!uaef_fraction_parse(parser->source.text +at, end - at, result,
+	if (!uaef_fraction_parse(parser->source.text + at, end - at, result,
 							 &error))
 		uaef_lex_bad(parser, at, "The number has too many digits.");
 }
@@ -123,7 +123,7 @@ parse_string(AmountParser *parser)
 
 	for (int i = parser->token.at + 1; i < parser->token.end - 1; i++)
 	{
-		text[		len++] = uaef_lex_byte(parser, i);
+		text[len++] = uaef_lex_byte(parser, i);
 
 		if (uaef_lex_byte(parser, i) == '"')
 			i++;
@@ -224,8 +224,8 @@ find_variable(AmountParser *parser, int at, int len)
 	for (int i = parser->nvariables - 1; i >= 0; i--)
 	{
 		if (parser->variables[i].len == len &&
-			memcmp(parser->source.text +parser->variables[i].at,
-				   parser->source.text +at, len) == 0)
+			memcmp(parser->source.text + parser->variables[i].at,
+				   parser->source.text + at, len) == 0)
 			return i;
 	}
 	return -1;
@@ -238,12 +238,12 @@ parse_path(AmountParser *parser)
 	AmountToken name = parser->token;
 	int			slot = find_variable(parser, name.at, name.end - name.at);
 	int			end = slot >= 0 && !uaef_lex_starts_path(parser) ?
-	name.end : scan_path(parser, name.at);
+		name.end : scan_path(parser, name.at);
 	AmountNode *node = uaef_amount_make_node(slot >= 0 ? NODE_VARIABLE : NODE_PATH,
 											 name.at, 0);
 	const char *problem;
 
-	node->path = uaef_path_parse(parser->source.text +name.at,
+	node->path = uaef_path_parse(parser->source.text + name.at,
 								 end - name.at,
 								 parser->any_root || slot >= 0, &problem);
 	if (node->path == NULL)
@@ -324,7 +324,7 @@ find_function(AmountParser *parser, const Function *table, int n, const AmountTo
 	for (int i = 0; i < n; i++)
 	{
 		if (strlen(table[i].name) == len &&
-			memcmp(table[i].name, parser->source.text +name->at, len) == 0)
+			memcmp(table[i].name, parser->source.text + name->at, len) == 0)
 			return &table[i];
 	}
 	return NULL;
@@ -413,7 +413,7 @@ parse_call(AmountParser *parser)
 	if (function == NULL)
 		uaef_lex_bad(parser, name.at,
 					 psprintf("There is no function \"%s\".",
-							  uaef_eval_clip(parser->source.text +name.at,
+							  uaef_eval_clip(parser->source.text + name.at,
 											 name.end - name.at)));
 	if (!uaef_lex_accept(parser, ")"))
 	{

@@ -214,7 +214,7 @@ static_cost(const AmountNode *node)
 	for (int i = 0; i < node->nargs; i++)
 	{
 		int64		times = i == 1 && node->max_items > 0 ?
-		node->max_items : 1;
+			node->max_items : 1;
 
 		cost += times * static_cost(node->args[i]);
 		if (cost > UAEF_AMOUNT_MAX_STEPS)

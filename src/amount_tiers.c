@@ -27,15 +27,15 @@ static char *value_text(const JsonbValue *value, const char *what);
 static void read_amount(const JsonbValue *value, const char *what,
 						UaefFraction *result);
 static void read_rate(const JsonbValue *value, UaefFraction *result);
-static void check_keys(JsonbContainer * object, const char *const *names,
+static void check_keys(JsonbContainer *object, const char *const *names,
 					   int n);
-static bool get_member(JsonbContainer * object, const char *key,
+static bool get_member(JsonbContainer *object, const char *key,
 					   JsonbValue *value);
 static void read_band(JsonbValue *value, AmountBand *band);
-static void read_bands(JsonbContainer * object, AmountTiers *tiers);
-static UaefFraction *read_bound(JsonbContainer * object, const char *key);
-static AmountTiers *read_tiers(JsonbContainer * object);
-static const char *read_currency(JsonbContainer * object,
+static void read_bands(JsonbContainer *object, AmountTiers *tiers);
+static UaefFraction *read_bound(JsonbContainer *object, const char *key);
+static AmountTiers *read_tiers(JsonbContainer *object);
+static const char *read_currency(JsonbContainer *object,
 								 const char *currency);
 
 static void
@@ -82,7 +82,7 @@ static void
 read_rate(const JsonbValue *value, UaefFraction *result)
 {
 	char	   *text = value->type == jbvString ?
-	value_text(value, "rate") : pstrdup("");
+		value_text(value, "rate") : pstrdup("");
 	int			len = strlen(text);
 	UaefFraction hundred;
 	UaefEvalError error;
@@ -97,7 +97,7 @@ read_rate(const JsonbValue *value, UaefFraction *result)
 
 /* An object has no key but these. */
 static void
-check_keys(JsonbContainer * object, const char *const *names, int n)
+check_keys(JsonbContainer *object, const char *const *names, int n)
 {
 	JsonbIterator *it = JsonbIteratorInit(object);
 	JsonbIteratorToken token;
@@ -120,7 +120,7 @@ check_keys(JsonbContainer * object, const char *const *names, int n)
 }
 
 static bool
-get_member(JsonbContainer * object, const char *key, JsonbValue *value)
+get_member(JsonbContainer *object, const char *key, JsonbValue *value)
 {
 	return getKeyJsonValueFromContainer(object, key, strlen(key),
 										value) != NULL;
@@ -147,7 +147,7 @@ read_band(JsonbValue *value, AmountBand *band)
 }
 
 static void
-read_bands(JsonbContainer * object, AmountTiers *tiers)
+read_bands(JsonbContainer *object, AmountTiers *tiers)
 {
 	JsonbValue	bands;
 	int			n;
@@ -179,7 +179,7 @@ read_bands(JsonbContainer * object, AmountTiers *tiers)
 
 /* min or max, or NULL */
 static UaefFraction *
-read_bound(JsonbContainer * object, const char *key)
+read_bound(JsonbContainer *object, const char *key)
 {
 	UaefFraction *bound;
 	JsonbValue	value;
@@ -192,7 +192,7 @@ read_bound(JsonbContainer * object, const char *key)
 }
 
 static AmountTiers *
-read_tiers(JsonbContainer * object)
+read_tiers(JsonbContainer *object)
 {
 	AmountTiers *tiers = palloc0(sizeof(AmountTiers));
 	JsonbValue	mode;
@@ -212,7 +212,7 @@ read_tiers(JsonbContainer * object)
 
 /* The currency: declared by the caller, in the table, or both the same. */
 static const char *
-read_currency(JsonbContainer * object, const char *currency)
+read_currency(JsonbContainer *object, const char *currency)
 {
 	JsonbValue	value;
 	char	   *own;

@@ -148,7 +148,7 @@ put_share(FunctionCallInfo fcinfo, const UaefRuleOutcome *outcome, int share)
 {
 	const char *currency = outcome->rule->currency;
 	const char *status =
-	uaef_signal_status_name(uaef_share_status(outcome, share));
+		uaef_signal_status_name(uaef_share_status(outcome, share));
 	Datum		values[6] = {0};
 	bool		nulls[6] = {false, false, false, false, false, true};
 

@@ -98,7 +98,7 @@ static void compile_size(Compiler *compiler, const Place *place,
 						 ConditionClause *clause);
 static void compile_elem_match(Compiler *compiler, const Place *place,
 							   ConditionClause *clause);
-static JsonPath * parse_jsonpath(const Place *place, char *source);
+static JsonPath *parse_jsonpath(const Place *place, char *source);
 static void compile_jsonpath(Compiler *compiler, const Place *place,
 							 ConditionClause *clause);
 static const Operator *find_operator(const JsonbValue *key);

@@ -475,8 +475,8 @@ eval_field(Evaluation *eval, const ConditionNode *node,
 	else
 	{
 		bool		found = base != NULL ?
-		uaef_path_get_below(node->path, 0, base, &value) :
-		uaef_path_get(node->path, eval->scope, &value);
+			uaef_path_get_below(node->path, 0, base, &value) :
+			uaef_path_get(node->path, eval->scope, &value);
 
 		if (!found)
 			subject.value = NULL;
@@ -491,7 +491,7 @@ eval_node(Evaluation *eval, const ConditionNode *node, const JsonbValue *base,
 		  bool *result)
 {
 	bool		until = node->kind == CONDITION_OR ||
-	node->kind == CONDITION_NOR;
+		node->kind == CONDITION_NOR;
 
 	if (node->kind == CONDITION_FIELD)
 		return eval_field(eval, node, base, result);

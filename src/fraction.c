@@ -101,7 +101,7 @@ static bool
 too_long(Numeric number)
 {
 	char	   *text = uaef_numeric_text(number);
-	bool		result = strlen(text) - (text[0] == '-') >MAX_BIG_DIGITS;
+	bool		result = strlen(text) - (text[0] == '-') > MAX_BIG_DIGITS;
 
 	pfree(text);
 	return result;

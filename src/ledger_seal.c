@@ -367,7 +367,7 @@ insert_block(const UaefBlock *block)
 		" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10::pg_catalog.text"
 		"::pg_catalog.pg_snapshot, $11, $12, $13)",
 		13, {INT8OID, INT8OID, INT8OID, INT8OID, BYTEAOID, BYTEAOID, BYTEAOID,
-			INT8ARRAYOID, BYTEAOID, TEXTOID, TEXTOID, INT8OID, TIMESTAMPTZOID}
+		INT8ARRAYOID, BYTEAOID, TEXTOID, TEXTOID, INT8OID, TIMESTAMPTZOID}
 	};
 	Datum	   *ids = palloc_extended(block->leaf_count * sizeof(Datum),
 									  MCXT_ALLOC_HUGE);
@@ -384,7 +384,7 @@ insert_block(const UaefBlock *block)
 	args[6] = uaef_bytea(block->hash, UAEF_HASH_LEN);
 	args[7] = uaef_array(ids, NULL, block->leaf_count, INT8OID);
 	args[8] = uaef_bytea(block->frontier.node[0],
-						  block->frontier.n * UAEF_HASH_LEN);
+						 block->frontier.n * UAEF_HASH_LEN);
 	args[9] = CStringGetTextDatum(block->snapshot);
 	args[10] = CStringGetTextDatum(block->incarnation);
 	args[11] = Int64GetDatum(block->foreign_event_id);

@@ -225,7 +225,7 @@ uaef_path_parse(const char *text, int len, bool any_root,
 		return NULL;
 	}
 	scanner.at = text;
-	scanner.end = text +len;
+	scanner.end = text + len;
 
 	*problem = scan_steps(&scanner, steps, &n);
 	if (*problem == NULL && !any_root)

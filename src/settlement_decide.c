@@ -64,7 +64,7 @@ static void check_legal(const Signal *signal, UaefSignalStatus to);
 static void check_reason(const Decision *decision);
 static void check_actor(const Signal *signal, const Decision *decision);
 static bool is_distinct_from(const Signal *signal, const char *who);
-static bytea * signal_digest(const Signal *signal);
+static bytea *signal_digest(const Signal *signal);
 static void digest_field(StringInfo buffer, const char *field);
 static void store_approval(const Signal *signal, const Decision *decision);
 static int	count_approvals(const Signal *signal, const Decision *decision);

@@ -73,7 +73,7 @@ typedef struct WorkflowRules
 } WorkflowRules;
 
 /* The cache; NULL before its first use. */
-static HTAB * workflow_rules = NULL;
+static HTAB *workflow_rules = NULL;
 static MemoryContext rules_context = NULL;
 static Oid	rules_relid = InvalidOid;
 static bool rules_stale = true;
@@ -280,7 +280,7 @@ static void
 check_workflow(const UaefSettlementRule *rule)
 {
 	const UaefDefinition *definition =
-	uaef_definition_get(uaef_definition_find(rule->workflow, 0));
+		uaef_definition_get(uaef_definition_find(rule->workflow, 0));
 
 	uaef_settlement_rule_paths(rule, check_path_task,
 							   unconstify(UaefDefinition *, definition));

@@ -157,7 +157,7 @@ flush_literal(TemplateNode *node, StringInfo literal)
 static TemplateNode *
 compile_string(const char *text, int len, bool any_root)
 {
-	const char *end = text +len;
+	const char *end = text + len;
 	const char *at = text;
 	TemplateNode *node;
 	StringInfoData literal;
@@ -380,7 +380,7 @@ append_url(StringInfo out, const char *text)
 {
 	static const char digits[] = "0123456789ABCDEF";
 
-	for (; *text; text ++)
+	for (; *text; text++)
 	{
 		unsigned char c = (unsigned char) *text;
 
@@ -550,7 +550,7 @@ uaef_template_fill_text(const UaefTemplate *tmpl, UaefScope *scope,
 		text = value_text(&value);
 	}
 
-	if (text !=NULL && encoding == UAEF_ENCODE_HEADER &&
+	if (text != NULL && encoding == UAEF_ENCODE_HEADER &&
 		!header_is_safe(text))
 	{
 		(void) uaef_eval_fail(error, ERRCODE_UAEF_WRONG_TYPE, NULL, NULL,

@@ -91,7 +91,7 @@ SELECT uaef.start_workflow('eng_output') AS e \gset
 SELECT status, error, output FROM uaef.workflow_run WHERE execution_id = :'e';
 
 -- every transition is in the ledger, in the order in which it happened
-SELECT uaef.start_workflow('eng_route', '{"amount": 1}', name => 'one') AS e \gset
+SELECT uaef.start_workflow('eng_route', '{"amount": 1}', name => 'the first') AS e \gset
 SELECT stream_seq, event_type, actor_type,
 	payload - 'input_sha256' - 'output_sha256' - 'initiated_by' AS payload
 FROM uaef.ledger_event WHERE stream = :'e' ORDER BY stream_seq;
