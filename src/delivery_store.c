@@ -119,10 +119,12 @@ static bool tell_engine(const UaefDelivery *delivery,
 static const char *store_delivery(const UaefDelivery *delivery,
 								  const UaefHttpResult *result,
 								  const UaefResponse *response,
-								  const UaefVerdict *verdict, bool keep_body);
+								  const UaefVerdict *verdict, bool keep_body,
+								  TimestampTz now);
 static void store_attempt(const UaefDelivery *delivery,
 						  const UaefHttpResult *result,
-						  const UaefVerdict *verdict, const char *outcome);
+						  const UaefVerdict *verdict, const char *outcome,
+						  TimestampTz now);
 
 static void
 read_delivery(uint64 row, UaefDelivery *delivery)
@@ -306,9 +308,8 @@ tell_engine(const UaefDelivery *delivery, const UaefHttpResult *result,
 static const char *
 store_delivery(const UaefDelivery *delivery, const UaefHttpResult *result,
 			   const UaefResponse *response, const UaefVerdict *verdict,
-			   bool keep_body)
+			   bool keep_body, TimestampTz now)
 {
-	TimestampTz now = uaef_clock_now();
 	Datum		args[10];
 	char		nulls[11] = "          ";
 	UaefJson	json;
@@ -344,14 +345,15 @@ store_delivery(const UaefDelivery *delivery, const UaefHttpResult *result,
 
 static void
 store_attempt(const UaefDelivery *delivery, const UaefHttpResult *result,
-			  const UaefVerdict *verdict, const char *outcome)
+			  const UaefVerdict *verdict, const char *outcome,
+			  TimestampTz now)
 {
 	Datum		args[14];
 	char		nulls[15] = "              ";
 
 	args[0] = Int64GetDatum(delivery->delivery_id);
 	args[1] = Int32GetDatum(delivery->attempt);
-	args[2] = TimestampTzGetDatum(uaef_clock_now());
+	args[2] = TimestampTzGetDatum(now);
 	args[3] = CStringGetTextDatum(phase_names[result->phase]);
 	args[4] = CStringGetTextDatum(outcome);
 	args[5] = Int32GetDatum(result->status);
@@ -379,6 +381,7 @@ uaef_delivery_record(const UaefDelivery *delivery,
 					 const UaefHttpResult *result, const UaefVerdict *verdict)
 {
 	UaefCaller	caller = uaef_spi_begin();
+	TimestampTz now = uaef_clock_now();
 	UaefResponse response;
 	const char *status;
 	bool		taken;
@@ -387,8 +390,8 @@ uaef_delivery_record(const UaefDelivery *delivery,
 	taken = tell_engine(delivery, result, &response, verdict);
 	status = store_delivery(delivery, result, &response, verdict,
 							!taken ||
-							verdict->outcome != UAEF_DELIVERY_SUCCEEDED);
-	store_attempt(delivery, result, verdict, status);
+							verdict->outcome != UAEF_DELIVERY_SUCCEEDED, now);
+	store_attempt(delivery, result, verdict, status, now);
 	if (verdict->outcome != UAEF_DELIVERY_RETRY)
 	{
 		UaefEvent	event = make_event(psprintf("delivery_%s", status),

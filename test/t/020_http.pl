@@ -4,6 +4,7 @@ use warnings;
 
 use IO::Select;
 use IO::Socket::INET;
+use IPC::Run ();
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -15,24 +16,22 @@ $node->append_conf('postgresql.conf', <<'CONF');
 uaef.http_max_response_size = '1MB'
 uaef.http_retry_after_max = '5s'
 uaef.http_timeout = '20s'
+restart_after_crash = on
 CONF
 $node->start;
 $node->safe_psql('postgres', 'CREATE EXTENSION uaef CASCADE');
 
-# The server ends when the pipe to it closes, however this test ends.
+# The server ends when its input does, and so when this test does.
 my $log = PostgreSQL::Test::Utils::tempdir . '/requests';
-pipe(my $server_input, my $keep_server) or die;
-my $server = open my $server_output, '-|';
-die "cannot fork: $!" unless defined $server;
-if ($server == 0)
-{
-	close $keep_server;
-	open STDIN, '<&', $server_input or die;
-	exec 'perl', "$ENV{TESTDIR}/test/servers/http_server.pl", $log or die;
-}
-close $server_input;
-END { close $keep_server if $keep_server; }
-my ($port) = <$server_output> =~ /^port (\d+)/ or die 'no server';
+my ($server_input, $server_output) = ('', '');
+my $server = IPC::Run::start(
+	[ 'perl', "$ENV{TESTDIR}/test/servers/http_server.pl", $log ],
+	'<' => \$server_input,
+	'>' => \$server_output,
+	IPC::Run::timer($PostgreSQL::Test::Utils::timeout_default));
+$server->pump until $server_output =~ /^port (\d+)\n/;
+my $port = $1;
+END { $server->kill_kill if $server; }
 
 my $url = "http://127.0.0.1:$port";
 sql("SELECT uaef.allow_egress('127.0.0.1', $port, 'http', '127.0.0.1/32')");
@@ -72,6 +71,19 @@ sub wait_for
 	$node->poll_query_until('postgres',
 		"SELECT $condition FROM uaef.delivery WHERE delivery_id = $id")
 	  or die "delivery $id: " . column($id, 'd::text');
+	return;
+}
+
+sub eventually
+{
+	my ($holds) = @_;
+	my $limit = time + $PostgreSQL::Test::Utils::timeout_default;
+
+	until ($holds->())
+	{
+		die 'waited too long' if time > $limit;
+		Time::HiRes::usleep(10_000);
+	}
 	return;
 }
 
@@ -288,11 +300,7 @@ wait_for($quick, q(status = 'succeeded'));
 is( sql(q(SELECT backend_xmin IS NULL AND backend_xid IS NULL FROM pg_stat_activity
 		WHERE backend_type = 'uaef worker')),
 	't', 'no transaction during the requests');
-for (1 .. 1000)
-{
-	last if keys_seen('/hang/slow-again') == 1 && keys_seen('/hang/slow') == 1;
-	Time::HiRes::usleep(10_000);
-}
+eventually(sub { keys_seen('/hang/slow-again') == 1 && keys_seen('/hang/slow') == 1 });
 my $stop = time;
 $node->stop('fast');
 cmp_ok(time - $stop, '<', 2, 'shutdown with requests under way');
@@ -304,22 +312,15 @@ wait_for($slow_again, q(attempt = 2 AND status = 'sending'));
 is(column($slow_again, 'uncertain'), 't', 'an attempt that was cut off may have had its effect');
 
 # The same after a crash of the worker.
-for (1 .. 1000)
-{
-	last if keys_seen('/hang/slow-again') == 2;
-	Time::HiRes::usleep(10_000);
-}
+eventually(sub { keys_seen('/hang/slow-again') == 2 });
 kill 'KILL', sql(q(SELECT pid FROM pg_stat_activity WHERE backend_type = 'uaef worker'));
-$node->poll_query_until('postgres', 'SELECT true') or die 'no recovery';
+eventually(sub { eval { sql('SELECT true') } });
 wait_for($slow_again, q(attempt = 3 AND status = 'sending'));
-for (1 .. 1000)
-{
-	last if keys_seen('/hang/slow-again') == 3;
-	Time::HiRes::usleep(10_000);
-}
+eventually(sub { keys_seen('/hang/slow-again') == 3 });
 my $one_key = column($slow_again, 'idempotency_key');
 is_deeply([ keys_seen('/hang/slow-again') ], [ ($one_key) x 3 ], 'with the same key');
 is(scalar(keys_seen('/hang/slow')), 1, 'and what is in doubt is left alone');
 
 $node->stop('immediate');
+$server->kill_kill;
 done_testing();
