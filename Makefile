@@ -68,7 +68,7 @@ psql-stop:
 
 bench:
 	@test/bootstrap
-	@test/bench/run
+	@test/bench/figures
 
 lint:
 	@test/bootstrap lint

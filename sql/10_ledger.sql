@@ -74,11 +74,9 @@ CREATE INDEX ledger_event_tx ON uaef.ledger_event (tx);
 CREATE SEQUENCE uaef.ledger_event_id CACHE 1 OWNED BY uaef.ledger_event.event_id;
 COMMENT ON SEQUENCE uaef.ledger_event_id IS 'numbers of events';
 
--- No SET search_path: it looks nothing up by an unqualified name, and the
--- setting would cost a tenth of an append.
 CREATE FUNCTION uaef.ledger_chain() RETURNS trigger
 AS 'MODULE_PATHNAME', 'uaef_ledger_chain'
-LANGUAGE C;
+LANGUAGE C SET search_path = pg_catalog, pg_temp;
 COMMENT ON FUNCTION uaef.ledger_chain() IS
 	'trigger: makes an inserted row the next event of its stream';
 
@@ -223,7 +221,8 @@ CREATE FUNCTION uaef.verify_ledger(from_block bigint DEFAULT 1,
 	RETURNS TABLE (severity text, code text, stream uuid, stream_seq bigint,
 				   event_id bigint, block_no bigint, detail text)
 AS 'MODULE_PATHNAME', 'uaef_verify_ledger_sql'
-LANGUAGE C VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp;
+LANGUAGE C VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+	SET jit = off;
 COMMENT ON FUNCTION uaef.verify_ledger(bigint, bytea) IS
 	'problems of the ledger, none if it is consistent with itself (which is not proof that nobody rewrote it: compare a block_hash that was kept elsewhere); from a block on if one is given, following the block with the trusted hash';
 

@@ -1,8 +1,8 @@
 ------------------------------------------------------------------------
 -- Rules: conditions, templates, amounts, splits.  All pure.
 --
--- These functions look no name up, so none pins its search_path: the pin
--- would cost several times what they do themselves.
+-- C functions that are immutable look no name up, so none of these pins its
+-- search_path: the pin costs several times what they do themselves.
 ------------------------------------------------------------------------
 
 --

@@ -204,6 +204,14 @@ BEGIN
 			USING ERRCODE = 'invalid_parameter_value',
 				HINT = 'Use INSERT, UPDATE, or INSERT OR UPDATE.';
 	END IF;
+	IF key IS NOT NULL AND NOT EXISTS (
+		SELECT FROM pg_attribute
+		WHERE attrelid = "table" AND attname = key AND attnum > 0 AND NOT attisdropped)
+	THEN
+		RAISE EXCEPTION 'column "%" of table % does not exist', key, "table"
+			USING ERRCODE = 'undefined_column',
+				HINT = 'The key names the column whose value is the idempotency key.';
+	END IF;
 	EXECUTE format(
 		'CREATE TRIGGER %I AFTER %s ON %s FOR EACH ROW %s'
 		' EXECUTE FUNCTION uaef.start_workflow_trigger(%L, %L)',

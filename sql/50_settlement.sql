@@ -108,16 +108,19 @@ CREATE TABLE uaef.settlement_signal (
 	decided_at		timestamptz,
 	decided_by		regrole,
 	PRIMARY KEY (execution_id, rule_id, part_no),
-	CHECK (CASE WHEN part_no = 0
-		THEN status IN ('error', 'cancelled') AND error IS NOT NULL AND
-			 num_nonnulls(recipient, amount_minor, amount) = 0
-		ELSE status <> 'error' AND error IS NULL AND
-			 num_nulls(recipient, amount_minor, amount) = 0
-		END),
-	CHECK (amount_minor <= 99999999999999999999999999999999999999 AND
-		   (amount_minor > 0 OR amount_minor = 0 AND status = 'zero_skipped')),
-	CHECK (amount < 'Infinity'),
-	CHECK ((amount_minor = 0) = (amount = 0))
+	CONSTRAINT settlement_signal_is_whole
+		CHECK (CASE WHEN part_no = 0
+			THEN status IN ('error', 'cancelled') AND error IS NOT NULL
+				AND num_nonnulls(recipient, amount_minor, amount) = 0
+			ELSE status <> 'error' AND error IS NULL
+				AND num_nulls(recipient, amount_minor, amount) = 0
+			END),
+	CONSTRAINT settlement_signal_is_money
+		CHECK (amount_minor <= 99999999999999999999999999999999999999
+			AND (amount_minor > 0
+				 OR amount_minor = 0 AND status = 'zero_skipped')
+			AND amount < 'Infinity'
+			AND (amount > 0) = (amount_minor > 0))
 ) WITH (fillfactor = 90);
 CREATE INDEX settlement_signal_id ON uaef.settlement_signal (signal_id);
 CREATE INDEX settlement_signal_open ON uaef.settlement_signal (signal_id)

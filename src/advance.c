@@ -574,7 +574,7 @@ resolve_edges(UaefTask *task, bool live, const char *label)
 		const UaefEdge *edge = &execution->def->edges[task->def->out[i]];
 		UaefEvalError error = {0};
 		bool		follows = live &&
-		(edge->on == NULL || (label != NULL && strcmp(edge->on, label) == 0));
+			(edge->on == NULL || (label != NULL && strcmp(edge->on, label) == 0));
 
 		if (uaef_execution_ended(execution->status))
 			return;

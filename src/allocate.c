@@ -143,7 +143,7 @@ uaef_allocate(Numeric minor, const Numeric *weights, int n,
 
 		parts[i] = uaef_numeric_op(numeric_div_trunc, share, sum);
 		rests[i] = uaef_numeric_op(numeric_sub, share,
-							  uaef_numeric_op(numeric_mul, parts[i], sum));
+								   uaef_numeric_op(numeric_mul, parts[i], sum));
 		left = uaef_numeric_op(numeric_sub, left, parts[i]);
 	}
 
@@ -151,7 +151,7 @@ uaef_allocate(Numeric minor, const Numeric *weights, int n,
 	for (int i = 0; i < nclaims && uaef_numeric_sign(left) > 0; i++)
 	{
 		parts[claims[i].part] = uaef_numeric_op(numeric_add,
-										   parts[claims[i].part], one);
+												parts[claims[i].part], one);
 		left = uaef_numeric_op(numeric_sub, left, one);
 	}
 	if (uaef_numeric_sign(left) != 0)

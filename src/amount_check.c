@@ -47,6 +47,12 @@ static void check_money(const AmountSource *source, AmountNode *node);
 static void check_path_argument(const AmountSource *source, AmountNode *node);
 static void check_default(const AmountSource *source, AmountNode *node);
 static void check_aggregate(const AmountSource *source, AmountNode *node);
+static void check_if(const AmountSource *source, AmountNode *node);
+static void check_let(const AmountSource *source, AmountNode *node);
+static void check_percent(const AmountSource *source, AmountNode *node);
+static void check_number(const AmountSource *source, AmountNode *node);
+static void check_exists(const AmountSource *source, AmountNode *node);
+static void check_days_between(const AmountSource *source, AmountNode *node);
 
 static const char *
 type_name(AmountType type)
@@ -92,7 +98,7 @@ static void
 require(const AmountSource *source, const AmountNode *node, AmountType type)
 {
 	if (!may_be(node, type))
-		bad(source, node, psprintf("%s is needed here, not %s.",
+		bad(source, node, psprintf("This must be %s, not %s.",
 								   type_name(type), type_name(node->type)));
 }
 
@@ -150,7 +156,7 @@ unify(const AmountSource *source, AmountNode *node, int first)
 			node->type = arg->type == AMOUNT_PERCENT ?
 				AMOUNT_NUMBER : arg->type;
 		else
-			bad(source, arg, psprintf("%s and %s do not mix.",
+			bad(source, arg, psprintf("These do not mix: %s and %s.",
 									  type_name(node->type),
 									  type_name(arg->type)));
 	}
@@ -411,6 +417,102 @@ check_aggregate(const AmountSource *source, AmountNode *node)
 	}
 }
 
+/* if condition then a else b */
+static void
+check_if(const AmountSource *source, AmountNode *node)
+{
+	require(source, node->args[0], AMOUNT_BOOL);
+	unify(source, node, 1);
+}
+
+/* let name = a in b: what b is */
+static void
+check_let(const AmountSource *source, AmountNode *node)
+{
+	node->type = node->args[1]->type;
+	take_currency(source, node, node->args[1]);
+}
+
+/* percent(n) */
+static void
+check_percent(const AmountSource *source, AmountNode *node)
+{
+	require(source, node->args[0], AMOUNT_NUMBER);
+	if (node->args[0]->type == AMOUNT_PERCENT)
+		bad(source, node->args[0], "It is a percentage already.");
+	node->type = AMOUNT_PERCENT;
+}
+
+/* number(x) */
+static void
+check_number(const AmountSource *source, AmountNode *node)
+{
+	if (!is_number(node->args[0]))
+		require(source, node->args[0], AMOUNT_TEXT);
+	node->type = AMOUNT_NUMBER;
+}
+
+/* exists(path) */
+static void
+check_exists(const AmountSource *source, AmountNode *node)
+{
+	check_path_argument(source, node);
+	node->type = AMOUNT_BOOL;
+}
+
+/* days_between(a, b) */
+static void
+check_days_between(const AmountSource *source, AmountNode *node)
+{
+	require(source, node->args[0], AMOUNT_TEXT);
+	require(source, node->args[1], AMOUNT_TEXT);
+	node->type = AMOUNT_NUMBER;
+}
+
+/* By kind; constants, paths and variables have their types already. */
+static void (*const checks[]) (const AmountSource *source,
+							   AmountNode *node) =
+{
+	[NODE_LIST] = check_list,
+		[NODE_NEGATE] = check_scales,
+		[NODE_ADD] = check_sum,
+		[NODE_SUBTRACT] = check_sum,
+		[NODE_MULTIPLY] = check_product,
+		[NODE_DIVIDE] = check_quotient,
+		[NODE_EQ] = check_comparison,
+		[NODE_NE] = check_comparison,
+		[NODE_LT] = check_comparison,
+		[NODE_LE] = check_comparison,
+		[NODE_GT] = check_comparison,
+		[NODE_GE] = check_comparison,
+		[NODE_IN] = check_membership,
+		[NODE_AND] = check_bools,
+		[NODE_OR] = check_bools,
+		[NODE_NOT] = check_bools,
+		[NODE_IF] = check_if,
+		[NODE_LET] = check_let,
+		[NODE_MIN] = check_scales,
+		[NODE_MAX] = check_scales,
+		[NODE_ABS] = check_scales,
+		[NODE_CLAMP] = check_scales,
+		[NODE_PCT] = check_pct,
+		[NODE_PERCENT] = check_percent,
+		[NODE_ROUND] = check_round,
+		[NODE_FLOOR] = check_round,
+		[NODE_CEIL] = check_round,
+		[NODE_NUMBER] = check_number,
+		[NODE_MONEY] = check_money,
+		[NODE_DEFAULT] = check_default,
+		[NODE_EXISTS] = check_exists,
+		[NODE_DAYS_BETWEEN] = check_days_between,
+		[NODE_SUM_OF] = check_aggregate,
+		[NODE_COUNT_OF] = check_aggregate,
+		[NODE_MIN_OF] = check_aggregate,
+		[NODE_MAX_OF] = check_aggregate,
+		[NODE_ANY_OF] = check_aggregate,
+		[NODE_ALL_OF] = check_aggregate
+};
+
 /*
  * uaef_amount_check -- give a node its type
  *
@@ -419,99 +521,7 @@ check_aggregate(const AmountSource *source, AmountNode *node)
 void
 uaef_amount_check(const AmountSource *source, AmountNode *node)
 {
-	switch (node->kind)
-	{
-		case NODE_ADD:
-		case NODE_SUBTRACT:
-			check_sum(source, node);
-			break;
-		case NODE_MULTIPLY:
-			check_product(source, node);
-			break;
-		case NODE_DIVIDE:
-			check_quotient(source, node);
-			break;
-		case NODE_EQ:
-		case NODE_NE:
-		case NODE_LT:
-		case NODE_LE:
-		case NODE_GT:
-		case NODE_GE:
-			check_comparison(source, node);
-			break;
-		case NODE_IN:
-			check_membership(source, node);
-			break;
-		case NODE_LIST:
-			check_list(source, node);
-			break;
-		case NODE_AND:
-		case NODE_OR:
-		case NODE_NOT:
-			check_bools(source, node);
-			break;
-		case NODE_IF:
-			require(source, node->args[0], AMOUNT_BOOL);
-			unify(source, node, 1);
-			break;
-		case NODE_LET:
-			node->type = node->args[1]->type;
-			take_currency(source, node, node->args[1]);
-			break;
-		case NODE_MIN:
-		case NODE_MAX:
-		case NODE_ABS:
-		case NODE_CLAMP:
-		case NODE_NEGATE:
-			check_scales(source, node);
-			break;
-		case NODE_PCT:
-			check_pct(source, node);
-			break;
-		case NODE_PERCENT:
-			require(source, node->args[0], AMOUNT_NUMBER);
-			if (node->args[0]->type == AMOUNT_PERCENT)
-				bad(source, node->args[0], "It is a percentage already.");
-			node->type = AMOUNT_PERCENT;
-			break;
-		case NODE_ROUND:
-		case NODE_FLOOR:
-		case NODE_CEIL:
-			check_round(source, node);
-			break;
-		case NODE_NUMBER:
-			if (!is_number(node->args[0]))
-				require(source, node->args[0], AMOUNT_TEXT);
-			node->type = AMOUNT_NUMBER;
-			break;
-		case NODE_MONEY:
-			check_money(source, node);
-			break;
-		case NODE_DEFAULT:
-			check_default(source, node);
-			break;
-		case NODE_EXISTS:
-			check_path_argument(source, node);
-			node->type = AMOUNT_BOOL;
-			break;
-		case NODE_DAYS_BETWEEN:
-			require(source, node->args[0], AMOUNT_TEXT);
-			require(source, node->args[1], AMOUNT_TEXT);
-			node->type = AMOUNT_NUMBER;
-			break;
-		case NODE_SUM_OF:
-		case NODE_COUNT_OF:
-		case NODE_MIN_OF:
-		case NODE_MAX_OF:
-		case NODE_ANY_OF:
-		case NODE_ALL_OF:
-			check_aggregate(source, node);
-			break;
-		case NODE_CONSTANT:
-		case NODE_PATH:
-		case NODE_VARIABLE:
-			break;
-	}
+	checks[node->kind] (source, node);
 }
 
 /*
@@ -524,8 +534,11 @@ void
 uaef_amount_check_result(const char *text, const AmountNode *root,
 						 const char *currency)
 {
-	AmountSource source = {text, strlen(text)};
+	AmountSource source;
 
+	source.text = text;
+
+	source.len = strlen(text);
 	if (root->type == AMOUNT_PERCENT)
 		bad(&source, root, "A percentage is no amount of money.");
 	if (root->type != AMOUNT_MONEY)

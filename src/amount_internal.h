@@ -147,4 +147,59 @@ extern AmountNode *uaef_amount_parse(const char *text, bool any_root);
 extern void uaef_amount_check_result(const char *text, const AmountNode *root,
 									 const char *currency);
 
+/* One evaluation. */
+typedef struct AmountEvaluation
+{
+	UaefScope  *scope;
+	UaefEvalError *error;
+	int			steps;
+	AmountValue slots[UAEF_AMOUNT_MAX_DEPTH];	/* variables */
+} AmountEvaluation;
+
+/* All of these return false and set the error on failure. */
+extern bool uaef_amount_eval_node(AmountEvaluation *eval,
+								  const AmountNode *node, AmountValue *value);
+extern bool uaef_amount_eval_function(AmountEvaluation *eval,
+									  const AmountNode *node,
+									  AmountValue *value);
+
+/* The same for a node whose value must be of a type. */
+extern bool uaef_amount_eval_as(AmountEvaluation *eval, const AmountNode *node,
+								AmountType type, const char *wanted,
+								AmountValue *value);
+extern bool uaef_amount_eval_number(AmountEvaluation *eval,
+									const AmountNode *node,
+									AmountValue *value);
+extern bool uaef_amount_eval_scale(AmountEvaluation *eval,
+								   const AmountNode *node, AmountValue *value);
+extern bool uaef_amount_eval_bool(AmountEvaluation *eval,
+								  const AmountNode *node, bool *value);
+
+/* Two values that are to be put together: both numbers, or of one currency. */
+extern bool uaef_amount_same_currency(AmountEvaluation *eval,
+									  const AmountValue *a,
+									  const AmountValue *b);
+
+/* The path of a node that reads data, else NULL; and what it leads to. */
+extern const char *uaef_amount_node_path(const AmountNode *node);
+extern bool uaef_amount_look_up(AmountEvaluation *eval, const AmountNode *node,
+								JsonbValue *json);
+extern bool uaef_amount_from_json(AmountEvaluation *eval,
+								  const AmountNode *node,
+								  const JsonbValue *json, AmountValue *value);
+
+/* Begin to go over the elements of a value, which must be an array. */
+extern bool uaef_amount_array_of(AmountEvaluation *eval,
+								 const AmountNode *node,
+								 const AmountValue *value,
+								 JsonbIterator **it);
+
+/* A value of a wrong type; a failure below a node, which gives it its path. */
+extern bool uaef_amount_fail_type(AmountEvaluation *eval,
+								  const AmountNode *node,
+								  const AmountValue *value,
+								  const char *wanted);
+extern bool uaef_amount_fail_at(AmountEvaluation *eval,
+								const AmountNode *node);
+
 #endif							/* UAEF_AMOUNT_INTERNAL_H */

@@ -82,7 +82,7 @@ static void
 read_rate(const JsonbValue *value, UaefFraction *result)
 {
 	char	   *text = value->type == jbvString ?
-	value_text(value, "rate") : pstrdup("");
+		value_text(value, "rate") : pstrdup("");
 	int			len = strlen(text);
 	UaefFraction hundred;
 	UaefEvalError error;
@@ -113,9 +113,9 @@ check_keys(JsonbContainer *object, const char *const *names, int n)
 		for (int i = 0; i < n; i++)
 			known = known || key_is(&value, names[i]);
 		if (!known)
-			bad_tiers(psprintf("There is no key \"%.*s\".",
-							   Min(value.val.string.len, 100),
-							   value.val.string.val));
+			bad_tiers(psprintf("There is no key \"%s\".",
+							   uaef_eval_clip(value.val.string.val,
+											  value.val.string.len)));
 	}
 }
 
@@ -262,6 +262,7 @@ uaef_amount_compile_tiers(Jsonb *document, const char *currency,
 	if (!get_member(&document->root, "on", &on) || on.type != jbvString)
 		bad_tiers("\"on\" must be an expression in a text.");
 	text = value_text(&on, "on");
+
 	amount->root = uaef_amount_parse(text, any_root);
 	uaef_amount_check_result(text, amount->root, currency);
 	return amount;

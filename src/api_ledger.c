@@ -9,9 +9,7 @@
 
 #include "commands/trigger.h"
 #include "fmgr.h"
-#include "funcapi.h"
 #include "mb/pg_wchar.h"
-#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/rel.h"
 
@@ -21,6 +19,7 @@
 #include "guc.h"
 #include "ledger.h"
 #include "ledger_verify.h"
+#include "set_result.h"
 
 static char *optional_text(FunctionCallInfo fcinfo, int argno);
 static UaefReport begin_report(FunctionCallInfo fcinfo);
@@ -175,24 +174,11 @@ static UaefReport
 begin_report(FunctionCallInfo fcinfo)
 {
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
-	MemoryContext old_context;
 	UaefReport	report;
 
-	if (result == NULL || !IsA(result, ReturnSetInfo) ||
-		!(result->allowedModes & SFRM_Materialize))
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("set-valued function called in context that cannot accept a set")));
-
-	old_context = MemoryContextSwitchTo(result->econtext->ecxt_per_query_memory);
-	if (get_call_result_type(fcinfo, NULL, &report.desc) != TYPEFUNC_COMPOSITE)
-		elog(ERROR, "return type must be a row type");
-	report.store = tuplestore_begin_heap(false, false, work_mem);
-	result->returnMode = SFRM_Materialize;
-	result->setResult = report.store;
-	result->setDesc = report.desc;
-	MemoryContextSwitchTo(old_context);
-
+	uaef_begin_set(fcinfo);
+	report.store = result->setResult;
+	report.desc = result->setDesc;
 	return report;
 }
 

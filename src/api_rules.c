@@ -48,7 +48,7 @@ static void *compile_condition(struct varlena *source, const char *currency);
 static void *compile_template(struct varlena *source, const char *currency);
 static void *compile_amount(struct varlena *source, const char *currency);
 static void *compile_tiers(struct varlena *source, const char *currency);
-static Numeric evaluate(const UaefAmount *amount, Jsonb *data, text *rounding,
+static Numeric evaluate(const UaefAmount *amount, Jsonb *data, text * rounding,
 						const char **currency);
 static TupleDesc result_row(FunctionCallInfo fcinfo);
 static void check_currency(const char *currency);
@@ -151,7 +151,7 @@ compile_tiers(struct varlena *source, const char *currency)
 
 /* An amount in the currency's own digits, or an error. */
 static Numeric
-evaluate(const UaefAmount *amount, Jsonb *data, text *rounding,
+evaluate(const UaefAmount *amount, Jsonb *data, text * rounding,
 		 const char **currency)
 {
 	UaefScope	scope = {.document = data};
@@ -199,8 +199,8 @@ Datum
 uaef_evaluate_condition(PG_FUNCTION_ARGS)
 {
 	UaefCondition *condition =
-	cached_program(fcinfo, (struct varlena *) PG_GETARG_JSONB_P(0),
-				   NULL, compile_condition);
+		cached_program(fcinfo, (struct varlena *) PG_GETARG_JSONB_P(0),
+					   NULL, compile_condition);
 	UaefScope	scope = {.document = PG_GETARG_JSONB_P(1)};
 	UaefEvalError error;
 	bool		result;
@@ -215,8 +215,8 @@ Datum
 uaef_fill_template(PG_FUNCTION_ARGS)
 {
 	UaefTemplate *tmpl =
-	cached_program(fcinfo, (struct varlena *) PG_GETARG_JSONB_P(0),
-				   NULL, compile_template);
+		cached_program(fcinfo, (struct varlena *) PG_GETARG_JSONB_P(0),
+					   NULL, compile_template);
 	UaefScope	scope = {.document = PG_GETARG_JSONB_P(1)};
 	UaefEvalError error;
 	Jsonb	   *document = uaef_template_fill(tmpl, &scope, &error);
@@ -234,8 +234,8 @@ Datum
 uaef_evaluate_amount(PG_FUNCTION_ARGS)
 {
 	UaefAmount *amount =
-	cached_program(fcinfo, (struct varlena *) PG_GETARG_TEXT_P(0),
-				   NULL, compile_amount);
+		cached_program(fcinfo, (struct varlena *) PG_GETARG_TEXT_P(0),
+					   NULL, compile_amount);
 	const char *currency;
 	Numeric		result = evaluate(amount, PG_GETARG_JSONB_P(1),
 								  PG_GETARG_TEXT_PP(2), &currency);
@@ -255,8 +255,8 @@ Datum
 uaef_evaluate_tiers(PG_FUNCTION_ARGS)
 {
 	UaefAmount *amount =
-	cached_program(fcinfo, (struct varlena *) PG_GETARG_JSONB_P(0),
-				   (struct varlena *) PG_GETARG_TEXT_P(1), compile_tiers);
+		cached_program(fcinfo, (struct varlena *) PG_GETARG_JSONB_P(0),
+					   (struct varlena *) PG_GETARG_TEXT_P(1), compile_tiers);
 	const char *currency;
 
 	PG_RETURN_NUMERIC(evaluate(amount, PG_GETARG_JSONB_P(2),

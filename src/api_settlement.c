@@ -8,14 +8,13 @@
 #include "postgres.h"
 
 #include "fmgr.h"
-#include "funcapi.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
 #include "utils/timestamp.h"
-#include "utils/tuplestore.h"
 
 #include "clock.h"
+#include "set_result.h"
 #include "settlement.h"
 #include "settlement_eval.h"
 #include "settlement_rule.h"
@@ -32,12 +31,10 @@ PG_FUNCTION_INFO_V1(uaef_cancel_settlement);
 static void require_argument(FunctionCallInfo fcinfo, int no,
 							 const char *name);
 static Datum decide(FunctionCallInfo fcinfo, UaefSignalStatus decision);
-static Tuplestorestate *begin_rows(FunctionCallInfo fcinfo,
-								   TupleDesc *tupdesc);
-static void put_share(Tuplestorestate *rows, TupleDesc tupdesc,
-					  const UaefRuleOutcome *outcome, int share);
-static void put_result(Tuplestorestate *rows, TupleDesc tupdesc,
-					   const char *result, const UaefEvalError *error);
+static void put_share(FunctionCallInfo fcinfo, const UaefRuleOutcome *outcome,
+					  int share);
+static void put_result(FunctionCallInfo fcinfo, const char *result,
+					   const UaefEvalError *error);
 
 /* create_settlement_rule(name text, definition jsonb) -> integer */
 Datum
@@ -76,24 +73,22 @@ Datum
 uaef_simulate_settlement(PG_FUNCTION_ARGS)
 {
 	UaefRuleOutcome outcome;
-	TupleDesc	tupdesc;
-	Tuplestorestate *rows;
 
 	require_argument(fcinfo, 0, "definition");
 	require_argument(fcinfo, 1, "data");
-	rows = begin_rows(fcinfo, &tupdesc);
+	uaef_begin_set(fcinfo);
 
 	if (!uaef_settlement_simulate(PG_GETARG_JSONB_P(0), PG_GETARG_JSONB_P(1),
 								  PG_ARGISNULL(2) ? uaef_clock_now()
 								  : PG_GETARG_TIMESTAMPTZ(2),
 								  &outcome))
-		put_result(rows, tupdesc, "not_in_force", NULL);
+		put_result(fcinfo, "not_in_force", NULL);
 	else if (outcome.result != UAEF_RULE_FIRED)
-		put_result(rows, tupdesc, uaef_rule_result_name(outcome.result),
+		put_result(fcinfo, uaef_rule_result_name(outcome.result),
 				   &outcome.error);
 	else
 		for (int i = 0; i < outcome.n_shares; i++)
-			put_share(rows, tupdesc, &outcome, i);
+			put_share(fcinfo, &outcome, i);
 	return (Datum) 0;
 }
 
@@ -148,34 +143,8 @@ require_argument(FunctionCallInfo fcinfo, int no, const char *name)
 				 errmsg("argument \"%s\" must not be null", name)));
 }
 
-/*
- * Begin a result of many rows.
- */
-static Tuplestorestate *
-begin_rows(FunctionCallInfo fcinfo, TupleDesc *tupdesc)
-{
-	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
-	MemoryContext old;
-
-	if (result == NULL || !IsA(result, ReturnSetInfo) ||
-		(result->allowedModes & SFRM_Materialize) == 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("function returning a set is called where that cannot be")));
-
-	old = MemoryContextSwitchTo(result->econtext->ecxt_per_query_memory);
-	if (get_call_result_type(fcinfo, NULL, tupdesc) != TYPEFUNC_COMPOSITE)
-		elog(ERROR, "return type must be a row type");
-	result->returnMode = SFRM_Materialize;
-	result->setResult = tuplestore_begin_heap(true, false, work_mem);
-	result->setDesc = *tupdesc;
-	MemoryContextSwitchTo(old);
-	return result->setResult;
-}
-
 static void
-put_share(Tuplestorestate *rows, TupleDesc tupdesc,
-		  const UaefRuleOutcome *outcome, int share)
+put_share(FunctionCallInfo fcinfo, const UaefRuleOutcome *outcome, int share)
 {
 	const char *currency = outcome->rule->currency;
 	const char *status =
@@ -190,14 +159,14 @@ put_share(Tuplestorestate *rows, TupleDesc tupdesc,
 											  currency));
 	values[3] = CStringGetTextDatum(currency);
 	values[4] = CStringGetTextDatum(status);
-	tuplestore_putvalues(rows, tupdesc, values, nulls);
+	uaef_put_row(fcinfo, values, nulls);
 }
 
 /*
  * A row for no shares at all.
  */
 static void
-put_result(Tuplestorestate *rows, TupleDesc tupdesc, const char *result,
+put_result(FunctionCallInfo fcinfo, const char *result,
 		   const UaefEvalError *error)
 {
 	Datum		values[6] = {0};
@@ -213,5 +182,5 @@ put_result(Tuplestorestate *rows, TupleDesc tupdesc, const char *result,
 		values[5] = JsonbPGetDatum(uaef_json_end(&json));
 		nulls[5] = false;
 	}
-	tuplestore_putvalues(rows, tupdesc, values, nulls);
+	uaef_put_row(fcinfo, values, nulls);
 }

@@ -23,6 +23,13 @@
 #define MarkGUCPrefixReserved(prefix)	EmitWarningsOnPlaceholders(prefix)
 #endif
 
+/* Send the counters that have gathered; 14 has no way to force it. */
+#if PG_VERSION_NUM >= 150000
+#define uaef_report_stat() ((void) pgstat_report_stat(true))
+#else
+#define uaef_report_stat() pgstat_report_stat(false)
+#endif
+
 /* Shared memory is asked for in a hook of its own since 15. */
 #if PG_VERSION_NUM >= 150000
 #define UAEF_HAVE_SHMEM_REQUEST_HOOK

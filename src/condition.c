@@ -71,6 +71,7 @@ static void append_place(StringInfo out, const Place *place);
 static void bad_condition(const Place *place, const char *detail)
 			pg_attribute_noreturn();
 static bool key_is(const JsonbValue *key, const char *name);
+static char *key_text(const JsonbValue *key);
 static Place place_below(const Place *up, const JsonbValue *key, int index);
 static Members read_members(JsonbValue *container);
 static void count_node(Compiler *compiler, const Place *place);
@@ -186,6 +187,12 @@ key_is(const JsonbValue *key, const char *name)
 {
 	return key->val.string.len == strlen(name) &&
 		memcmp(key->val.string.val, name, key->val.string.len) == 0;
+}
+
+static char *
+key_text(const JsonbValue *key)
+{
+	return uaef_eval_clip(key->val.string.val, key->val.string.len);
 }
 
 /* The place of a member; key is NULL for an element. */
@@ -521,9 +528,7 @@ compile_clause(Compiler *compiler, const Place *place, const JsonbValue *key,
 
 	count_node(compiler, &here);
 	if (operator == NULL)
-		bad_condition(&here, psprintf("There is no operator \"%.*s\" for a value.",
-									  Min(key->val.string.len, 100),
-									  key->val.string.val));
+		bad_condition(&here, psprintf("There is no operator \"%s\" for a value.", key_text(key)));
 	memset(clause, 0, sizeof(*clause));
 	clause->op = operator->op;
 	clause->name = operator->name;
@@ -694,9 +699,7 @@ compile_member(Compiler *compiler, const Place *place, const JsonbValue *key,
 		return node;
 	}
 	if (key->val.string.len > 0 && key->val.string.val[0] == '$')
-		bad_condition(&here, psprintf("There is no operator \"%.*s\" here.",
-									  Min(key->val.string.len, 100),
-									  key->val.string.val));
+		bad_condition(&here, psprintf("There is no operator \"%s\" here.", key_text(key)));
 	return compile_field(compiler, &here, key, value);
 }
 

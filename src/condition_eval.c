@@ -25,8 +25,7 @@
 #include "errcodes.h"
 
 /* Clauses put to values in one evaluation, which $elemMatch can multiply. */
-#define MAX_STEPS			1000000
-#define MAX_OPERAND_TEXT	80
+#define MAX_STEPS	1000000
 
 typedef struct Evaluation
 {
@@ -128,9 +127,8 @@ operand_text(const ConditionClause *clause)
 	char	   *text = JsonbToCString(NULL, &document->root,
 									  VARSIZE(document));
 
-	if (strlen(text) > MAX_OPERAND_TEXT)
-		return psprintf("%s %.*s...", clause->name, MAX_OPERAND_TEXT, text);
-	return psprintf("%s %s", clause->name, text);
+	return psprintf("%s %s", clause->name,
+					uaef_eval_clip(text, strlen(text)));
 }
 
 static bool
@@ -139,6 +137,7 @@ fail_type(Evaluation *eval, const ConditionClause *clause,
 {
 	return uaef_eval_fail(eval->error, ERRCODE_UAEF_WRONG_TYPE, subject->path,
 						  operand_text(clause),
+						  subject->path[0] == '\0' ? "%s does not apply to %s" :
 						  "%s does not apply to %s \"%s\"",
 						  clause->name, uaef_value_type(subject->value),
 						  subject->path);
@@ -476,8 +475,8 @@ eval_field(Evaluation *eval, const ConditionNode *node,
 	else
 	{
 		bool		found = base != NULL ?
-		uaef_path_get_below(node->path, 0, base, &value) :
-		uaef_path_get(node->path, eval->scope, &value);
+			uaef_path_get_below(node->path, 0, base, &value) :
+			uaef_path_get(node->path, eval->scope, &value);
 
 		if (!found)
 			subject.value = NULL;
@@ -492,12 +491,15 @@ eval_node(Evaluation *eval, const ConditionNode *node, const JsonbValue *base,
 		  bool *result)
 {
 	bool		until = node->kind == CONDITION_OR ||
-	node->kind == CONDITION_NOR;
+		node->kind == CONDITION_NOR;
 
 	if (node->kind == CONDITION_FIELD)
 		return eval_field(eval, node, base, result);
 
-	/* $and and $not stop at a child that is false, $or and $nor at a true one. */
+	/*
+	 * $and and $not stop at a child that is false, $or and $nor at a true
+	 * one.
+	 */
 	*result = !until;
 	for (int i = 0; *result != until && i < node->n; i++)
 	{

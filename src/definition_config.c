@@ -303,8 +303,8 @@ check_header_name(const UaefObject *config, const char *name)
 	{"connection", "content-length", "host", "te", "trailer",
 	"transfer-encoding", "upgrade"};
 	static const char token[] =
-	"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz"
-	"ABCDEFGHIJKLMNOPQRSTUVWXYZ";
+		"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz"
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZ";
 
 	if (*name == '\0' || name[strspn(name, token)] != '\0')
 		ereport(ERROR,

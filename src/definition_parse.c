@@ -25,7 +25,7 @@
 #define MAX_DEPTH 64
 
 /* Longest id of a task. */
-#define MAX_ID 63
+#define MAX_ID 200
 
 /* Names of types; "map" is parallel that must have "over". */
 static const struct
@@ -215,9 +215,9 @@ static char *
 read_id(JsonbValue *value, int no)
 {
 	static const char first[] =
-	"_ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+		"_ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 	static const char other[] =
-	"_ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-";
+		"_ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-";
 	UaefObject	object = {.where = psprintf("task number %d", no)};
 	char	   *id;
 

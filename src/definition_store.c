@@ -94,7 +94,7 @@ check_name(const char *name)
 {
 	int			len = strlen(name);
 	bool		is_uuid = len == 36 &&
-	strspn(name, "0123456789abcdefABCDEF-") == 36;
+		strspn(name, "0123456789abcdefABCDEF-") == 36;
 
 	for (const char *c = name; *c != '\0'; c++)
 		if ((unsigned char) *c < ' ' || *c == 0x7f)

@@ -31,6 +31,7 @@
 #include "delivery_request.h"
 #include "delivery_store.h"
 #include "guc.h"
+#include "identity.h"
 #include "http_pool.h"
 
 /* How many results go into one transaction. */
@@ -81,6 +82,7 @@ begin_step(void)
 {
 	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();
+	(void) uaef_lock_extension();
 	PushActiveSnapshot(GetTransactionSnapshot());
 	MemoryContextSwitchTo(state.work_context);
 }

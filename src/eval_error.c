@@ -10,8 +10,12 @@
 #include "postgres.h"
 
 #include "lib/stringinfo.h"
+#include "mb/pg_wchar.h"
 
 #include "eval_error.h"
+
+/* Longest quotation in a message, in bytes. */
+#define MAX_QUOTED	100
 
 static char *copy_or_null(const char *text);
 
@@ -52,6 +56,17 @@ uaef_eval_fail(UaefEvalError *error, int sqlstate, const char *path,
 	error->path = copy_or_null(path);
 	error->detail = copy_or_null(detail);
 	return false;
+}
+
+/*
+ * uaef_eval_clip -- a text, or as much of it as a message should quote
+ */
+char *
+uaef_eval_clip(const char *text, int len)
+{
+	int			kept = pg_mbcliplen(text, len, MAX_QUOTED);
+
+	return psprintf("%.*s%s", kept, text, kept < len ? "..." : "");
 }
 
 /*

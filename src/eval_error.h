@@ -29,7 +29,12 @@ typedef struct UaefEvalError
 extern bool uaef_eval_fail(UaefEvalError *error, int sqlstate,
 						   const char *path, const char *detail,
 						   const char *message_format,...)
-			pg_attribute_printf(5, 6);
+			__attribute__((format(printf, 5, 6)));
+
+/*
+ * A copy of a text for a message: what is long is cut, between characters.
+ */
+extern char *uaef_eval_clip(const char *text, int len);
 
 /* Raise it as an ERROR. */
 extern void uaef_eval_raise(const UaefEvalError *error) pg_attribute_noreturn();

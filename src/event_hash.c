@@ -260,7 +260,7 @@ uaef_event_hash(const pg_uuid_t *ledger, const Datum *values,
 	uaef_hash_add_uint64(DatumGetInt64(VALUE(UAEF_EVENT_STREAM_SEQ)));
 	uaef_hash_add_uint64(DatumGetInt64(VALUE(UAEF_EVENT_ID)));
 	uaef_hash_add_uint64(uaef_unix_us(
-						 DatumGetTimestampTz(VALUE(UAEF_EVENT_RECORDED_AT))));
+									  DatumGetTimestampTz(VALUE(UAEF_EVENT_RECORDED_AT))));
 	uaef_hash_add_uint64(DatumGetInt64(VALUE(UAEF_EVENT_TX)));
 	uaef_hash_add(prev, UAEF_HASH_LEN);
 

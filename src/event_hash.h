@@ -46,7 +46,7 @@ enum
  */
 extern void uaef_hash_begin(void);
 extern void uaef_hash_add(const void *data, size_t len);
-extern void uaef_hash_add_uint64(uint64 value);	/* big-endian */
+extern void uaef_hash_add_uint64(uint64 value); /* big-endian */
 extern void uaef_hash_add_uint32(uint32 value);
 extern void uaef_hash_end(uint8 *hash);
 

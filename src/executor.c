@@ -55,6 +55,7 @@ static void detach(int code, Datum arg);
 static void work_until_idle(UaefExecutorSlot *slot, Oid role);
 static int	run_batch(Oid role);
 static bool sleep_idle(UaefExecutorSlot *slot);
+static void offer_place(void);
 static void set_state(UaefExecutorSlot *slot, UaefExecutorState state);
 static void end_if_asked(UaefExecutorSlot *slot);
 
@@ -254,14 +255,17 @@ attach(int number, const ExecutorArgs *args)
 }
 
 /*
- * Give the slot back and tell the worker, which may have work for another,
- * and the launcher, which may need the background worker slot.
+ * Give the slot back.  What we were at or were just woken for is there again
+ * for another executor of the role, or for one that the worker starts; the
+ * launcher may need the background worker slot.
  */
 static void
 detach(int code, Datum arg)
 {
 	UaefExecutorSlot *slot = (UaefExecutorSlot *) DatumGetPointer(arg);
 	bool		failed = code != 0 && pg_atomic_read_u32(&slot->end) == 0;
+	Oid			database = pg_atomic_read_u32(&slot->database);
+	Oid			role = pg_atomic_read_u32(&slot->role);
 
 	LWLockAcquire(&uaef_shared->lock, LW_EXCLUSIVE);
 	slot->pid = 0;
@@ -270,8 +274,8 @@ detach(int code, Datum arg)
 						failed ? UAEF_EXECUTOR_FAILED : UAEF_EXECUTOR_FREE);
 	LWLockRelease(&uaef_shared->lock);
 
-	uaef_wake_worker(pg_atomic_read_u32(&slot->database),
-					 UAEF_WAKE_EXECUTORS);
+	uaef_wake_executors(role, 1);
+	uaef_wake_worker(database, UAEF_WAKE_EXECUTORS);
 	uaef_shmem_set_latch(pg_atomic_read_u32(&uaef_shared->launcher));
 	ConditionVariableBroadcast(&uaef_shared->changed);
 }
@@ -336,7 +340,8 @@ sleep_idle(UaefExecutorSlot *slot)
 	int			rc;
 
 	set_state(slot, UAEF_EXECUTOR_IDLE);
-	pgstat_report_stat(true);
+	offer_place();
+	uaef_report_stat();
 	pgstat_report_activity(STATE_IDLE, NULL);
 	end_if_asked(slot);
 
@@ -348,6 +353,18 @@ sleep_idle(UaefExecutorSlot *slot)
 
 	set_state(slot, UAEF_EXECUTOR_BUSY);
 	return run_batch(pg_atomic_read_u32(&slot->role)) > 0;
+}
+
+/*
+ * Tell the worker that we are idle, if it has a use for our place.
+ */
+static void
+offer_place(void)
+{
+	UaefWorkerSlot *worker = uaef_shmem_worker(MyDatabaseId);
+
+	if (worker != NULL && pg_atomic_read_u32(&worker->wanting) != 0)
+		uaef_wake_worker(MyDatabaseId, UAEF_WAKE_EXECUTORS);
 }
 
 static void
@@ -366,4 +383,11 @@ end_if_asked(UaefExecutorSlot *slot)
 {
 	if (ProcDiePending || pg_atomic_read_u32(&slot->end) != 0)
 		proc_exit(0);
+
+	/*
+	 * DROP DATABASE and others wait until every process has done this.  There
+	 * is nothing to cancel here.
+	 */
+	QueryCancelPending = false;
+	CHECK_FOR_INTERRUPTS();
 }

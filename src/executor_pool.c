@@ -5,8 +5,8 @@
  *
  * A role without an executor comes first.  Where all places are taken, an
  * idle executor of another role ends for it, or a busy one after its batch,
- * once it has had its time.  What is left goes to roles whose executors are
- * all busy.
+ * once it has had its turn.  What is left, and idle executors of other roles,
+ * go to roles whose executors are all busy.
  *
  * Memory: process handles and the list of failing roles live as long as the
  * worker.
@@ -81,7 +81,7 @@ static bool can_have_executor(Oid role);
 static void collect(RoleSet *set, bool busy_ones);
 static void add_troubled(RoleSet *set);
 static bool start(Oid role);
-static TimestampTz make_room(void);
+static TimestampTz make_room(bool served);
 static void report(UaefWorkerSlot *worker, const RoleSet *refused);
 static TimestampTz next_retry(void);
 
@@ -117,7 +117,8 @@ uaef_executor_pool_tend(UaefWorkerSlot *worker)
 	int			i;
 
 	reap();
-	for (i = 0; i < uaef_max_executors && started; i++)
+	pg_atomic_write_u32(&worker->wanting, 0);
+	for (i = 0; i <= uaef_max_executors && started; i++)
 	{
 		bool		served;
 		Oid			role = next_role(&refused, &served);
@@ -126,7 +127,10 @@ uaef_executor_pool_tend(UaefWorkerSlot *worker)
 			break;
 		if (uaef_executor_pool_full())
 		{
-			next = make_room();
+			/* Before we look who is idle: who is later tells us. */
+			pg_atomic_write_u32(&worker->wanting, 1);
+			pg_memory_barrier();
+			next = make_room(served);
 			break;
 		}
 		started = start(role);
@@ -141,8 +145,8 @@ uaef_executor_pool_tend(UaefWorkerSlot *worker)
 }
 
 /*
- * A role that nobody serves and that has work, or else, as far as there is
- * room, one whose executors are all busy (*served).
+ * A role that nobody serves and that has work, or else one whose executors
+ * are all busy (*served).
  */
 static Oid
 next_role(RoleSet *refused, bool *served)
@@ -154,7 +158,7 @@ next_role(RoleSet *refused, bool *served)
 	add_troubled(&leave_out);
 	collect(&leave_out, true);
 	role = find_role(&leave_out, refused);
-	if (OidIsValid(role) || uaef_executor_pool_full())
+	if (OidIsValid(role))
 		return role;
 
 	*served = true;
@@ -381,15 +385,20 @@ start(Oid role)
 }
 
 /*
- * All places are taken, and a role has none.  Ask an executor to end that can
- * be spared, and return when to look again; its end wakes us.
+ * All places are taken, and a role has none, or (served) too few.  Ask an
+ * executor to end that can be spared: one that is idle, or for a role that has
+ * none also a busy one that has had its turn.  Its end wakes us, as does one
+ * that becomes idle.  Returns when a turn ends (DT_NOEND: that need not be
+ * waited for).
  */
 static TimestampTz
-make_room(void)
+make_room(bool served)
 {
 	TimestampTz now = GetCurrentTimestamp();
-	TimestampTz again = DT_NOEND;
-	UaefExecutorSlot *chosen = NULL;
+	TimestampTz next = DT_NOEND;
+	UaefExecutorSlot *idle = NULL;
+	UaefExecutorSlot *busy = NULL;
+	bool		ending = false;
 	int			i;
 
 	LWLockAcquire(&uaef_shared->lock, LW_EXCLUSIVE);
@@ -404,27 +413,23 @@ make_room(void)
 			(state != UAEF_EXECUTOR_IDLE && state != UAEF_EXECUTOR_BUSY))
 			continue;
 		if (pg_atomic_read_u32(&slot->end) != 0)
-		{
-			/* One is on its way out already. */
-			chosen = NULL;
-			again = DT_NOEND;
-			break;
-		}
-		if (state == UAEF_EXECUTOR_IDLE)
-			turn_ends = 0;
-		if (turn_ends > now)
-			again = Min(again, turn_ends);
-		else if (chosen == NULL || state == UAEF_EXECUTOR_IDLE)
-			chosen = slot;
+			ending = true;
+		else if (state == UAEF_EXECUTOR_IDLE)
+			idle = slot;
+		else if (turn_ends <= now)
+			busy = slot;
+		else
+			next = Min(next, turn_ends);
 	}
-	if (chosen != NULL)
+	if (idle == NULL && !served)
+		idle = busy;
+	if (idle != NULL && !ending)
 	{
-		again = DT_NOEND;
-		pg_atomic_write_u32(&chosen->end, 1);
-		uaef_shmem_set_latch(pg_atomic_read_u32(&chosen->proc));
+		pg_atomic_write_u32(&idle->end, 1);
+		uaef_shmem_set_latch(pg_atomic_read_u32(&idle->proc));
 	}
 	LWLockRelease(&uaef_shared->lock);
-	return again;
+	return idle != NULL || ending || served ? DT_NOEND : next;
 }
 
 /*

@@ -101,7 +101,7 @@ static bool
 too_long(Numeric number)
 {
 	char	   *text = uaef_numeric_text(number);
-	bool		result = strlen(text) > MAX_BIG_DIGITS;
+	bool		result = strlen(text) - (text[0] == '-') > MAX_BIG_DIGITS;
 
 	pfree(text);
 	return result;
@@ -142,23 +142,29 @@ from_big(Numeric num, Numeric den, UaefFraction *result, UaefEvalError *error)
 	return true;
 }
 
-/* Try an operation in int64, once more in lowest terms when it overflows. */
+/*
+ * Try an operation in int64, once more in lowest terms when it overflows.
+ * The result, which may be a or b itself, is set only on success.
+ */
 static bool
 try_small(SmallOp op, const UaefFraction *a, const UaefFraction *b,
 		  UaefFraction *result)
 {
 	UaefFraction left = *a;
 	UaefFraction right = *b;
+	UaefFraction small = {0, 1, NULL, NULL};
 
 	if (a->big_num != NULL || b->big_num != NULL)
 		return false;
-	result->big_num = NULL;
-	result->big_den = NULL;
-	if (op(&left, &right, result))
-		return true;
-	reduce(&left);
-	reduce(&right);
-	return op(&left, &right, result);
+	if (!op(&left, &right, &small))
+	{
+		reduce(&left);
+		reduce(&right);
+		if (!op(&left, &right, &small))
+			return false;
+	}
+	*result = small;
+	return true;
 }
 
 /* a + b; false when it overflows.  Decimals' denominators divide each other. */
@@ -224,8 +230,8 @@ bad_number(UaefEvalError *error, const char *text, int len,
 		   const char *problem)
 {
 	return uaef_eval_fail(error, ERRCODE_UAEF_BAD_NUMBER, NULL, NULL,
-						  "number \"%.*s\"%s %s", Min(len, 60), text,
-						  len > 60 ? "..." : "", problem);
+						  "number \"%s\" %s", uaef_eval_clip(text, len),
+						  problem);
 }
 
 /*
@@ -272,6 +278,7 @@ uaef_fraction_parse(const char *text, int len, UaefFraction *result,
 		if (text[i] != '.')
 		{
 			digits[n++] = text[i];
+
 			small = n <= MAX_INT64_DIGITS + 1 ? small * 10 + (text[i] - '0') : 0;
 		}
 	}
@@ -301,6 +308,7 @@ uaef_fraction_from_numeric(Numeric number, UaefFraction *result,
 		return uaef_eval_fail(error, ERRCODE_UAEF_BAD_NUMBER, NULL, NULL,
 							  "NaN and Infinity are not numbers of money");
 	text = uaef_numeric_text(number);
+
 	done = uaef_fraction_parse(text, strlen(text), result, error);
 	pfree(text);
 	return done;
@@ -323,8 +331,8 @@ uaef_fraction_add(const UaefFraction *a, const UaefFraction *b,
 	to_big(a, &an, &ad);
 	to_big(b, &bn, &bd);
 	return from_big(uaef_numeric_op(numeric_add,
-							   uaef_numeric_op(numeric_mul, an, bd),
-							   uaef_numeric_op(numeric_mul, bn, ad)),
+									uaef_numeric_op(numeric_mul, an, bd),
+									uaef_numeric_op(numeric_mul, bn, ad)),
 					uaef_numeric_op(numeric_mul, ad, bd), result, error);
 }
 
@@ -445,7 +453,7 @@ uaef_fraction_compare(const UaefFraction *a, const UaefFraction *b)
 	to_big(a, &an, &ad);
 	to_big(b, &bn, &bd);
 	return uaef_numeric_compare(uaef_numeric_op(numeric_mul, an, bd),
-						   uaef_numeric_op(numeric_mul, bn, ad));
+								uaef_numeric_op(numeric_mul, bn, ad));
 }
 
 /*

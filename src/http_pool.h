@@ -34,7 +34,8 @@ typedef enum UaefHttpPhase
 /* What to send.  Everything is copied. */
 typedef struct UaefHttpRequest
 {
-	int64		id;				/* the caller's; they come back with the result */
+	int64		id;				/* the caller's; they come back with the
+								 * result */
 	int			attempt;
 	const char *method;
 	const char *url;
@@ -70,7 +71,8 @@ typedef struct UaefHttpResult
 	char		message[256];	/* printable ASCII */
 	bool		transient;		/* another attempt may go better */
 	int			status;			/* 0: none came */
-	char	   *head;			/* header lines of the answer, CR LF after each */
+	char	   *head;			/* header lines of the answer, CR LF after
+								 * each */
 	size_t		head_len;
 	char	   *body;			/* not kept when it was larger than the limit */
 	size_t		body_len;

@@ -28,6 +28,13 @@ extern Oid	uaef_owner(void);
 extern UaefCaller uaef_become_owner(void);
 extern void uaef_become_caller(UaefCaller caller);
 
+/*
+ * Keep DROP EXTENSION out until the transaction ends; false when the extension
+ * is gone.  Our processes call it first of all in a transaction: a drop takes
+ * the same lock before any other, so the two cannot wait for each other.
+ */
+extern bool uaef_lock_extension(void);
+
 /* Raise unless the current user is a member of role. */
 extern void uaef_require_member(Oid role, const char *what);
 

@@ -34,11 +34,13 @@ extern void uaef_json_numeric(UaefJson *json, const char *key, Numeric value);
 extern void uaef_json_bool(UaefJson *json, const char *key, bool value);
 extern void uaef_json_uuid(UaefJson *json, const char *key,
 						   const pg_uuid_t *value);
+
 /* ISO 8601 in UTC with microseconds; skipped when 0. */
 extern void uaef_json_time(UaefJson *json, const char *key, TimestampTz value);
 extern void uaef_json_jsonb(UaefJson *json, const char *key, Jsonb *value);
 extern void uaef_json_texts(UaefJson *json, const char *key,
 							char *const *values, int n);
+
 /* All members of another object, which may be NULL. */
 extern void uaef_json_members(UaefJson *json, Jsonb *object);
 extern Jsonb *uaef_json_end(UaefJson *json);

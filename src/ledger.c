@@ -99,7 +99,7 @@ static bool lock_stream(const pg_uuid_t *stream, bool wait);
 static const pg_uuid_t *choose_stream(void);
 static void read_head(Relation rel, StreamHead *head);
 static StreamHead *hold_head(Relation rel, const pg_uuid_t *stream);
-static void check_type(Datum value, bool isnull);
+static void check_type(const char *type, int len);
 static void fill_identity(Datum *values, bool *nulls);
 static void fill_payload(Datum *values, bool *nulls);
 static void chain_event(Relation rel, Datum *values, bool *nulls);
@@ -384,17 +384,14 @@ hold_head(Relation rel, const pg_uuid_t *stream)
  * An event's type is a word of lower-case letters, digits and underscores.
  */
 static void
-check_type(Datum value, bool isnull)
+check_type(const char *type, int len)
 {
-	text	   *type = isnull ? NULL : DatumGetTextPP(value);
-	const char *p = isnull ? NULL : VARDATA_ANY(type);
-	int			len = isnull ? 0 : VARSIZE_ANY_EXHDR(type);
 	bool		good = len > 0 && len <= MAX_TYPE_LEN &&
-		*p >= 'a' && *p <= 'z';
+		*type >= 'a' && *type <= 'z';
 
 	for (int i = 0; good && i < len; i++)
-		good = (p[i] >= 'a' && p[i] <= 'z') || (p[i] >= '0' && p[i] <= '9') ||
-			p[i] == '_';
+		good = (type[i] >= 'a' && type[i] <= 'z') ||
+			(type[i] >= '0' && type[i] <= '9') || type[i] == '_';
 	if (!good)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -453,8 +450,12 @@ chain_event(Relation rel, Datum *values, bool *nulls)
 {
 	StreamHead *head;
 	TimestampTz now = GetCurrentTimestamp();
+	text	   *type;
 
-	check_type(VALUE(UAEF_EVENT_TYPE), ISNULL(UAEF_EVENT_TYPE));
+	type = ISNULL(UAEF_EVENT_TYPE) ? NULL :
+		DatumGetTextPP(VALUE(UAEF_EVENT_TYPE));
+	check_type(type ? VARDATA_ANY(type) : NULL,
+			   type ? VARSIZE_ANY_EXHDR(type) : 0);
 	if (ISNULL(UAEF_EVENT_STREAM))
 		VALUE(UAEF_EVENT_STREAM) = UUIDPGetDatum(choose_stream());
 	fill_identity(values, nulls);
@@ -666,6 +667,7 @@ uaef_ledger_record(const UaefEvent *given)
 static void
 check_recorded(const UaefEvent *event)
 {
+	check_type(event->type, strlen(event->type));
 	if (strcmp(event->type, UAEF_SEAL_EVENT) == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_RESERVED_NAME),

@@ -29,6 +29,8 @@
 static bool read_hash(Datum value, uint8 *hash);
 static bool read_event_ids(Datum value, UaefBlock *block);
 static bool read_frontier(Datum value, UaefBlock *block);
+static int	compare_ids(const void *a, const void *b);
+static int	compare_xids(const void *a, const void *b);
 static void add_text(const char *text);
 
 void
@@ -60,6 +62,7 @@ read_event_ids(Datum value, UaefBlock *block)
 	if (ARR_HASNULL(array) ||
 		ArrayGetNItems(ARR_NDIM(array), ARR_DIMS(array)) != block->leaf_count)
 		return false;
+	block->event_array = array;
 	block->event_ids = (int64 *) ARR_DATA_PTR(array);
 	return true;
 }
@@ -133,6 +136,91 @@ uaef_block_last(Snapshot snapshot, UaefBlock *block)
 	systable_endscan_ordered(scan);
 	index_close(index, AccessShareLock);
 	table_close(rel, AccessShareLock);
+}
+
+int64
+uaef_block_event_ids(Snapshot snapshot, int64 **ids, UaefBlock *last)
+{
+	Oid			schema = get_namespace_oid("uaef", false);
+	Relation	rel = table_open(get_relname_relid("ledger_block", schema),
+								 AccessShareLock);
+	SysScanDesc scan = systable_beginscan(rel, InvalidOid, false, snapshot, 0,
+										  NULL);
+	int64		allocated = 1024;
+	int64		n = 0;
+	HeapTuple	tuple;
+	UaefBlock	block;
+
+	last->no = 0;
+	*ids = palloc(allocated * sizeof(int64));
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (!uaef_block_read(tuple, RelationGetDescr(rel), &block))
+			continue;
+		while (allocated < n + block.leaf_count)
+			allocated *= 2;
+		*ids = repalloc_huge(*ids, allocated * sizeof(int64));
+		memcpy(*ids + n, block.event_ids, block.leaf_count * sizeof(int64));
+		n += block.leaf_count;
+		pfree(block.event_array);
+		if (block.no > last->no)
+			*last = block;
+	}
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+	qsort(*ids, n, sizeof(int64), compare_ids);
+
+	return n;
+}
+
+static int
+compare_ids(const void *a, const void *b)
+{
+	int64		l = *(const int64 *) a;
+	int64		r = *(const int64 *) b;
+
+	return (l > r) - (l < r);
+}
+
+static int
+compare_xids(const void *a, const void *b)
+{
+	uint64		l = *(const uint64 *) a;
+	uint64		r = *(const uint64 *) b;
+
+	return (l > r) - (l < r);
+}
+
+bool
+uaef_block_lists(const int64 *ids, int64 n, int64 event_id)
+{
+	return n > 0 &&
+		bsearch(&event_id, ids, n, sizeof(int64), compare_ids) != NULL;
+}
+
+/*
+ * xmin:xmax:xip,xip,...
+ */
+void
+uaef_seen_parse(UaefSeen *seen, const char *text)
+{
+	char	   *p = strchr(text, ':') + 1;
+
+	seen->xmax = strtoull(p, &p, 10);
+	seen->xip = palloc((strlen(p) / 2 + 1) * sizeof(uint64));
+	seen->nxip = 0;
+	for (p++; *p != '\0'; p += (*p == ','))
+		seen->xip[seen->nxip++] = strtoull(p, &p, 10);
+}
+
+bool
+uaef_seen(const UaefSeen *seen, uint64 tx)
+{
+	return tx < seen->xmax &&
+		(seen->nxip == 0 ||
+		 bsearch(&tx, seen->xip, seen->nxip, sizeof(uint64),
+				 compare_xids) == NULL);
 }
 
 static void

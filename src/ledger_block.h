@@ -43,6 +43,7 @@ typedef struct UaefBlock
 	uint8		tree_root[UAEF_HASH_LEN];
 	uint8		prev_hash[UAEF_HASH_LEN];
 	uint8		hash[UAEF_HASH_LEN];
+	void	   *event_array;	/* what event_ids points into; palloc'd */
 	int64	   *event_ids;		/* leaf_count of them */
 	UaefFrontier frontier;
 	char	   *snapshot;		/* text form of pg_snapshot */
@@ -50,6 +51,14 @@ typedef struct UaefBlock
 	int64		foreign_event_id;
 	TimestampTz sealed_at;
 } UaefBlock;
+
+/* A snapshot as a block keeps it: which transactions it sees. */
+typedef struct UaefSeen
+{
+	uint64		xmax;
+	uint64	   *xip;			/* sorted */
+	int			nxip;
+} UaefSeen;
 
 /* What stands before the first block: an empty tree. */
 extern void uaef_block_genesis(UaefBlock *block);
@@ -61,7 +70,23 @@ extern void uaef_block_genesis(UaefBlock *block);
 extern bool uaef_block_read(HeapTuple tuple, TupleDesc desc, UaefBlock *block);
 
 /* The last block that a snapshot sees, or the genesis block. */
+
 extern void uaef_block_last(Snapshot snapshot, UaefBlock *block);
+
+/*
+ * The event_ids of all sound blocks that a snapshot sees, sorted; returns how
+ * many.  An id that is listed twice is there twice.  *last becomes the last
+ * of these blocks, with number 0 if there is none.
+ */
+extern int64 uaef_block_event_ids(Snapshot snapshot, int64 **ids,
+								  UaefBlock *last);
+
+/* Whether a sorted array has an id. */
+extern bool uaef_block_lists(const int64 *ids, int64 n, int64 event_id);
+
+/* Parse the text of a snapshot; tell whether it sees a transaction. */
+extern void uaef_seen_parse(UaefSeen *seen, const char *text);
+extern bool uaef_seen(const UaefSeen *seen, uint64 tx);
 
 /* The hash of a block's header. */
 extern void uaef_block_hash(const UaefBlock *block, uint8 *hash);

@@ -75,11 +75,7 @@ typedef struct Gathering
 {
 	Snapshot	snapshot;		/* S */
 	const UaefBlock *last;		/* with P */
-	uint64		xmax;			/* of P, or of S while gathering all */
-	uint64	   *xip;
-	int			nxip;
-	int64	   *sealed;			/* sorted ids of sealed events */
-	int64		nsealed;
+	UaefSeen	seen;			/* by P, or by S while gathering all */
 	int64		foreign_event_id;
 	bool		news;			/* there is more than seal events */
 	Leaf	   *leaves;
@@ -90,19 +86,14 @@ typedef struct Gathering
 static bool lock_sealer(void);
 static void require_no_xid(void);
 static char *snapshot_text(Snapshot snapshot);
-static void parse_snapshot(const char *text, Gathering *gathering);
 static void gather(Gathering *gathering);
 static void gather_since_last(Gathering *gathering, Relation rel,
 							  Relation index);
 static void gather_range(Gathering *gathering, Relation rel, Relation index,
 						 uint64 from, uint64 to);
 static void gather_unlisted(Gathering *gathering, Relation rel);
-static void read_sealed(Gathering *gathering);
-static bool is_seen(const Gathering *gathering, uint64 tx);
 static void add_leaf(Gathering *gathering, HeapTuple tuple, TupleDesc desc);
 static int	compare_leaves(const void *a, const void *b);
-static int	compare_ids(const void *a, const void *b);
-static int	compare_xids(const void *a, const void *b);
 static void fill_block(UaefBlock *block, const UaefBlock *before,
 					   const Leaf *leaves, int64 n);
 static void insert_block(const UaefBlock *block);
@@ -181,21 +172,6 @@ snapshot_text(Snapshot snapshot)
 }
 
 /*
- * xmin:xmax:xip,xip,...
- */
-static void
-parse_snapshot(const char *text, Gathering *gathering)
-{
-	char	   *p = strchr(text, ':') + 1;
-
-	gathering->xmax = strtoull(p, &p, 10);
-	gathering->xip = palloc((strlen(p) / 2 + 1) * sizeof(uint64));
-	gathering->nxip = 0;
-	for (p++; *p != '\0'; p += (*p == ','))
-		gathering->xip[gathering->nxip++] = strtoull(p, &p, 10);
-}
-
-/*
  * Find the events that belong to the next blocks, in the order of the tree.
  */
 static void
@@ -213,14 +189,14 @@ gather(Gathering *gathering)
 														 schema),
 									   AccessShareLock);
 
-		parse_snapshot(last->snapshot, gathering);
+		uaef_seen_parse(&gathering->seen, last->snapshot);
 		gathering->foreign_event_id = last->foreign_event_id;
 		gather_since_last(gathering, rel, index);
 		index_close(index, AccessShareLock);
 	}
 	else
 	{
-		parse_snapshot(snapshot_text(gathering->snapshot), gathering);
+		uaef_seen_parse(&gathering->seen, snapshot_text(gathering->snapshot));
 		gather_unlisted(gathering, rel);
 	}
 	table_close(rel, AccessShareLock);
@@ -239,11 +215,11 @@ gather_since_last(Gathering *gathering, Relation rel, Relation index)
 {
 	FullTransactionId next = ReadNextFullTransactionId();
 
-	gather_range(gathering, rel, index, gathering->xmax,
+	gather_range(gathering, rel, index, gathering->seen.xmax,
 				 U64FromFullTransactionId(next));
-	for (int i = 0; i < gathering->nxip; i++)
-		gather_range(gathering, rel, index, gathering->xip[i],
-					 gathering->xip[i] + 1);
+	for (int i = 0; i < gathering->seen.nxip; i++)
+		gather_range(gathering, rel, index, gathering->seen.xip[i],
+					 gathering->seen.xip[i] + 1);
 }
 
 /*
@@ -286,8 +262,11 @@ gather_unlisted(Gathering *gathering, Relation rel)
 	TupleDesc	desc = RelationGetDescr(rel);
 	SysScanDesc scan;
 	HeapTuple	tuple;
+	UaefBlock	last;
+	int64	   *sealed;
+	int64		nsealed;
 
-	read_sealed(gathering);
+	nsealed = uaef_block_event_ids(gathering->snapshot, &sealed, &last);
 	scan = systable_beginscan(rel, InvalidOid, false, gathering->snapshot, 0,
 							  NULL);
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
@@ -299,58 +278,13 @@ gather_unlisted(Gathering *gathering, Relation rel)
 													 desc, &isnull));
 
 		CHECK_FOR_INTERRUPTS();
-		if (!is_seen(gathering, tx))
+		if (!uaef_seen(&gathering->seen, tx))
 			gathering->foreign_event_id = Max(event_id,
 											  gathering->foreign_event_id);
-		if (gathering->nsealed == 0 ||
-			bsearch(&event_id, gathering->sealed, gathering->nsealed,
-					sizeof(int64), compare_ids) == NULL)
+		if (!uaef_block_lists(sealed, nsealed, event_id))
 			add_leaf(gathering, tuple, desc);
 	}
 	systable_endscan(scan);
-}
-
-/*
- * The ids of all sealed events, sorted.
- */
-static void
-read_sealed(Gathering *gathering)
-{
-	int64		total = gathering->last->tree_size;
-	Oid			schema = get_namespace_oid("uaef", false);
-	Relation	rel = table_open(get_relname_relid("ledger_block", schema),
-								 AccessShareLock);
-	SysScanDesc scan = systable_beginscan(rel, InvalidOid, false,
-										  gathering->snapshot, 0, NULL);
-	HeapTuple	tuple;
-	UaefBlock	block;
-
-	gathering->sealed = palloc_extended((total + 1) * sizeof(int64),
-										MCXT_ALLOC_HUGE);
-	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
-	{
-		if (!uaef_block_read(tuple, RelationGetDescr(rel), &block) ||
-			gathering->nsealed + block.leaf_count > total)
-			continue;
-		memcpy(gathering->sealed + gathering->nsealed, block.event_ids,
-			   block.leaf_count * sizeof(int64));
-		gathering->nsealed += block.leaf_count;
-	}
-	systable_endscan(scan);
-	table_close(rel, AccessShareLock);
-	qsort(gathering->sealed, gathering->nsealed, sizeof(int64), compare_ids);
-}
-
-/*
- * Whether the parsed snapshot sees what a transaction has done, going by its
- * id alone.
- */
-static bool
-is_seen(const Gathering *gathering, uint64 tx)
-{
-	return tx < gathering->xmax &&
-		bsearch(&tx, gathering->xip, gathering->nxip, sizeof(uint64),
-				compare_xids) == NULL;
 }
 
 static void
@@ -392,24 +326,8 @@ add_leaf(Gathering *gathering, HeapTuple tuple, TupleDesc desc)
 static int
 compare_leaves(const void *a, const void *b)
 {
-	return compare_ids(&((const Leaf *) a)->event_id,
-					   &((const Leaf *) b)->event_id);
-}
-
-static int
-compare_ids(const void *a, const void *b)
-{
-	int64		l = *(const int64 *) a;
-	int64		r = *(const int64 *) b;
-
-	return (l > r) - (l < r);
-}
-
-static int
-compare_xids(const void *a, const void *b)
-{
-	uint64		l = *(const uint64 *) a;
-	uint64		r = *(const uint64 *) b;
+	int64		l = ((const Leaf *) a)->event_id;
+	int64		r = ((const Leaf *) b)->event_id;
 
 	return (l > r) - (l < r);
 }
@@ -449,7 +367,7 @@ insert_block(const UaefBlock *block)
 		" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10::pg_catalog.text"
 		"::pg_catalog.pg_snapshot, $11, $12, $13)",
 		13, {INT8OID, INT8OID, INT8OID, INT8OID, BYTEAOID, BYTEAOID, BYTEAOID,
-			INT8ARRAYOID, BYTEAOID, TEXTOID, TEXTOID, INT8OID, TIMESTAMPTZOID}
+		INT8ARRAYOID, BYTEAOID, TEXTOID, TEXTOID, INT8OID, TIMESTAMPTZOID}
 	};
 	Datum	   *ids = palloc_extended(block->leaf_count * sizeof(Datum),
 									  MCXT_ALLOC_HUGE);
@@ -466,7 +384,7 @@ insert_block(const UaefBlock *block)
 	args[6] = uaef_bytea(block->hash, UAEF_HASH_LEN);
 	args[7] = uaef_array(ids, NULL, block->leaf_count, INT8OID);
 	args[8] = uaef_bytea(block->frontier.node[0],
-						  block->frontier.n * UAEF_HASH_LEN);
+						 block->frontier.n * UAEF_HASH_LEN);
 	args[9] = CStringGetTextDatum(block->snapshot);
 	args[10] = CStringGetTextDatum(block->incarnation);
 	args[11] = Int64GetDatum(block->foreign_event_id);

@@ -72,9 +72,18 @@ typedef struct Previous
 	uint8		computed[UAEF_HASH_LEN];
 } Previous;
 
+/* What the blocks list, and what the last of them must have had. */
+typedef struct Listing
+{
+	int64	   *ids;			/* sorted */
+	int64		n;
+	bool		complete;		/* the rest is valid */
+	UaefSeen	seen;
+	int64		foreign_event_id;
+} Listing;
+
 static void report_problem(const UaefReport *report, const char *code,
-						   const Place *place, const char *format,...)
-			pg_attribute_printf(4, 5);
+						   const Place *place, const char *detail);
 static Place place_of_event(const Datum *values, const bool *nulls);
 static void check_payload(const UaefReport *report, const Place *place,
 						  const Datum *values, const bool *nulls);
@@ -105,7 +114,9 @@ static int	load_hashes(const int64 *event_ids, int n);
 static Datum id_array(const int64 *event_ids, int n);
 static void check_root(const UaefReport *report, const UaefBlock *block,
 					   const UaefFrontier *frontier);
-static void check_listing(const UaefReport *report);
+static void read_listing(const UaefReport *report, Listing *listing);
+static void check_listed(const UaefReport *report, const Listing *listing,
+						 const Place *place, uint64 tx);
 static void check_unsealed(const UaefReport *report, bool deep);
 static void load_one_event(int64 event_id);
 static void check_guards(const UaefReport *report);
@@ -123,17 +134,11 @@ static void report_rows(const UaefReport *report, const char *code,
  */
 static void
 report_problem(const UaefReport *report, const char *code, const Place *place,
-			   const char *format,...)
+			   const char *detail)
 {
 	bool		info = strcmp(code, "UNSEALED_OVERDUE") == 0;
 	Datum		values[7];
 	bool		nulls[7] = {false};
-	char		detail[256];
-	va_list		args;
-
-	va_start(args, format);
-	vsnprintf(detail, sizeof(detail), format, args);
-	va_end(args);
 
 	values[0] = CStringGetTextDatum(info ? "info" : "error");
 	values[1] = CStringGetTextDatum(code);
@@ -270,13 +275,13 @@ check_place(const UaefReport *report, const Place *place,
 					   "stream_seq occurs more than once");
 	else if (place->stream_seq == expected + 1)
 		report_problem(report, "SEQ_GAP", place,
-					   "event %lld of the stream is missing",
-					   (long long) expected);
+					   psprintf("event %lld of the stream is missing",
+								(long long) expected));
 	else if (place->stream_seq > expected)
 		report_problem(report, "SEQ_GAP", place,
-					   "events %lld to %lld of the stream are missing",
-					   (long long) expected,
-					   (long long) place->stream_seq - 1);
+					   psprintf("events %lld to %lld of the stream are missing",
+								(long long) expected,
+								(long long) place->stream_seq - 1));
 }
 
 static void
@@ -314,9 +319,13 @@ walk_streams(const UaefReport *report)
 	SysScanDesc scan;
 	HeapTuple	tuple;
 	Previous	previous = {0};
+	Listing		listing;
 
+	read_listing(report, &listing);
 	scan = systable_beginscan_ordered(rel, index, GetActiveSnapshot(), 0, NULL);
-	old_context = MemoryContextSwitchTo(row_context);
+
+	/* The scan keeps what it allocates, so it runs outside of row_context. */
+	old_context = CurrentMemoryContext;
 	while (HeapTupleIsValid(tuple = systable_getnext_ordered(scan,
 															 ForwardScanDirection)))
 	{
@@ -327,6 +336,7 @@ walk_streams(const UaefReport *report)
 
 		CHECK_FOR_INTERRUPTS();
 		MemoryContextReset(row_context);
+		MemoryContextSwitchTo(row_context);
 		heap_deform_tuple(tuple, RelationGetDescr(rel), values, nulls);
 		place = place_of_event(values, nulls);
 		if (previous.exists &&
@@ -334,13 +344,15 @@ walk_streams(const UaefReport *report)
 			previous.exists = false;
 
 		check_event(report, &place, values, nulls, computed);
+		check_listed(report, &listing, &place,
+					 DatumGetUInt64(VALUE(UAEF_EVENT_TX)));
 		if (place.stream_seq == (previous.exists ? previous.seq + 1 : 1))
 			check_link(report, &place, values, &previous);
 		else
 			check_place(report, &place, &previous);
 		remember(&previous, values, nulls, computed);
+		MemoryContextSwitchTo(old_context);
 	}
-	MemoryContextSwitchTo(old_context);
 	MemoryContextDelete(row_context);
 	systable_endscan_ordered(scan);
 	index_close(index, AccessShareLock);
@@ -455,8 +467,9 @@ check_header(const UaefReport *report, const UaefBlock *before,
 
 	if (block->no != before->no + 1)
 		report_problem(report, "BLOCK_CHAIN_BREAK", &place,
-					   "blocks %lld to %lld are missing",
-					   (long long) before->no + 1, (long long) block->no - 1);
+					   psprintf("blocks %lld to %lld are missing",
+								(long long) before->no + 1,
+								(long long) block->no - 1));
 	else if (memcmp(block->prev_hash, before->hash, UAEF_HASH_LEN) != 0)
 		report_problem(report, "BLOCK_CHAIN_BREAK", &place,
 					   "prev_block_hash is not the hash of the block before it");
@@ -650,8 +663,8 @@ check_loaded(const UaefReport *report, int row)
 		check_link(report, &place, values, &previous);
 	else
 		report_problem(report, "SEQ_GAP", &place,
-					   "event %lld of the stream is missing",
-					   (long long) place.stream_seq - 1);
+					   psprintf("event %lld of the stream is missing",
+								(long long) place.stream_seq - 1));
 }
 
 static void
@@ -696,42 +709,52 @@ report_rows(const UaefReport *report, const char *code, uint64 rows)
 		place.event_id = isnull ? 0 : DatumGetInt64(value);
 		value = uaef_spi_value(row, 4, &isnull);
 		place.block_no = isnull ? 0 : DatumGetInt64(value);
-		report_problem(report, code, &place, "%s", uaef_spi_text(row, 5));
+		report_problem(report, code, &place, uaef_spi_text(row, 5));
 	}
 }
 
 /*
- * Events that are in no block though the last one should have had them, and
- * events that are in two.
+ * Read what the blocks list, and report what they list twice.
  */
 static void
-check_listing(const UaefReport *report)
+read_listing(const UaefReport *report, Listing *listing)
 {
-	static UaefQuery unlisted = {
-		"SELECT e.stream, e.stream_seq, e.event_id, NULL::bigint,"
-		" 'the event is in no block, but older than the last one'"
-		" FROM (SELECT * FROM uaef.ledger_block"
-		" ORDER BY block_no DESC LIMIT 1) AS b"
-		" JOIN uaef.ledger_event AS e ON e.event_id <= b.foreign_event_id"
-		" OR pg_visible_in_snapshot(e.tx, b.snapshot)"
-		" WHERE b.incarnation = $1 AND NOT EXISTS (SELECT FROM"
-		" (SELECT unnest(event_ids) AS event_id FROM uaef.ledger_block) AS l"
-		" WHERE l.event_id = e.event_id)"
-		" ORDER BY e.event_id",
-		1, {TEXTOID}
-	};
-	static UaefQuery listed_twice = {
-		"SELECT NULL::uuid, NULL::bigint, l.event_id, max(l.block_no),"
-		" 'the event is in more than one place of the tree'"
-		" FROM (SELECT unnest(event_ids) AS event_id, block_no"
-		" FROM uaef.ledger_block) AS l"
-		" GROUP BY l.event_id HAVING count(*) > 1 ORDER BY l.event_id",
-		0
-	};
-	Datum		args[] = {CStringGetTextDatum(uaef_block_incarnation())};
+	UaefBlock	last;
 
-	report_rows(report, "LEAF_EXTRA", uaef_spi_run(&unlisted, args, NULL));
-	report_rows(report, "LEAF_EXTRA", uaef_spi_run(&listed_twice, NULL, NULL));
+	listing->n = uaef_block_event_ids(GetActiveSnapshot(), &listing->ids,
+									  &last);
+	for (int64 i = 1; i < listing->n; i++)
+	{
+		Place		place = {.event_id = listing->ids[i]};
+
+		if (listing->ids[i] == listing->ids[i - 1])
+			report_problem(report, "LEAF_EXTRA", &place,
+						   "the event is in more than one place of the tree");
+	}
+
+	/* Another incarnation's transaction ids would tell us nothing. */
+	listing->complete = last.no > 0 &&
+		strcmp(last.incarnation, uaef_block_incarnation()) == 0;
+	if (listing->complete)
+	{
+		uaef_seen_parse(&listing->seen, last.snapshot);
+		listing->foreign_event_id = last.foreign_event_id;
+	}
+}
+
+/*
+ * Whether a block has an event that was there before the last block.
+ */
+static void
+check_listed(const UaefReport *report, const Listing *listing,
+			 const Place *place, uint64 tx)
+{
+	if (listing->complete &&
+		(place->event_id <= listing->foreign_event_id ||
+		 uaef_seen(&listing->seen, tx)) &&
+		!uaef_block_lists(listing->ids, listing->n, place->event_id))
+		report_problem(report, "LEAF_EXTRA", place,
+					   "the event is in no block, but older than the last one");
 }
 
 /*
@@ -839,7 +862,6 @@ uaef_verify_ledger(const UaefReport *report, int64 from_block,
 	if (full)
 		walk_streams(report);
 	walk_blocks(report, Max(from_block, 1), trusted_hash, !full);
-	check_listing(report);
 	check_unsealed(report, !full);
 	uaef_spi_end(caller);
 }

@@ -150,7 +150,7 @@ uaef_round_quotient(Numeric num, Numeric den, UaefRounding rounding)
 	Numeric		two = int64_to_numeric(2);
 	Numeric		quotient = uaef_numeric_op(numeric_div_trunc, num, den);
 	Numeric		rest = uaef_numeric_op(numeric_sub, num,
-								  uaef_numeric_op(numeric_mul, quotient, den));
+									   uaef_numeric_op(numeric_mul, quotient, den));
 	bool		negative = uaef_numeric_compare(num, zero) < 0;
 	bool		odd;
 	int			half;
@@ -164,7 +164,7 @@ uaef_round_quotient(Numeric num, Numeric den, UaefRounding rounding)
 	if (!round_away(rounding, half, odd, negative))
 		return quotient;
 	return uaef_numeric_op(negative ? numeric_sub : numeric_add, quotient,
-					  int64_to_numeric(1));
+						   int64_to_numeric(1));
 }
 
 static bool

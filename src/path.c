@@ -214,7 +214,7 @@ UaefPath *
 uaef_path_parse(const char *text, int len, bool any_root,
 				const char **problem)
 {
-	PathScanner scanner = {text, text + len};
+	PathScanner scanner;
 	PathStep	steps[MAX_PATH_STEPS];
 	UaefPath   *path;
 	int			n;
@@ -224,6 +224,9 @@ uaef_path_parse(const char *text, int len, bool any_root,
 		*problem = "It is too long.";
 		return NULL;
 	}
+	scanner.at = text;
+	scanner.end = text + len;
+
 	*problem = scan_steps(&scanner, steps, &n);
 	if (*problem == NULL && !any_root)
 		*problem = check_root(steps, n);
@@ -252,8 +255,7 @@ uaef_path_compile(const char *text, int len, bool any_root)
 	if (path == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_UAEF_BAD_TEMPLATE),
-				 errmsg("invalid path \"%.*s\"", Min(len, MAX_PATH_BYTES),
-						text),
+				 errmsg("invalid path \"%s\"", uaef_eval_clip(text, len)),
 				 errdetail_internal("%s", problem)));
 	return path;
 }

@@ -42,7 +42,7 @@ typedef struct Signal
 	int32		part_no;
 	char	   *recipient;		/* NULL where status is error */
 	char	   *minor;
-	char	   *amount;
+	Numeric		amount;
 	char	   *currency;
 	UaefSignalStatus status;
 	Jsonb	   *approval;		/* what it needs, or NULL */
@@ -150,7 +150,7 @@ read_signal(Signal *signal)
 {
 	static UaefQuery select_signal = {
 		"SELECT r.created_by::oid, r.name, r.version, s.part_no::integer,"
-		" s.recipient, s.amount_minor::text, s.amount::text, s.currency,"
+		" s.recipient, s.amount_minor::text, s.amount, s.currency,"
 		" s.status, s.approval"
 		" FROM uaef.settlement_signal s JOIN uaef.settlement_rule r"
 		" USING (rule_id)"
@@ -158,6 +158,8 @@ read_signal(Signal *signal)
 		2, {UUIDOID, INT8OID}
 	};
 	Datum		args[2];
+	Datum		amount;
+	bool		isnull;
 
 	args[0] = UUIDPGetDatum(&signal->execution_id);
 	args[1] = Int64GetDatum(signal->signal_id);
@@ -170,7 +172,8 @@ read_signal(Signal *signal)
 	signal->part_no = uaef_spi_int32(0, 4);
 	signal->recipient = uaef_spi_text(0, 5);
 	signal->minor = uaef_spi_text(0, 6);
-	signal->amount = uaef_spi_text(0, 7);
+	amount = uaef_spi_value(0, 7, &isnull);
+	signal->amount = isnull ? NULL : DatumGetNumericCopy(amount);
 	signal->currency = uaef_spi_text(0, 8);
 	signal->status = uaef_signal_status_by_name(uaef_spi_text(0, 9));
 	signal->approval = uaef_spi_jsonb(0, 10);
@@ -391,7 +394,7 @@ record_decision(const Signal *signal, const Decision *decision, int approvals,
 	uaef_json_int(&payload, "version", signal->version);
 	uaef_json_int(&payload, "part_no", signal->part_no);
 	uaef_json_text(&payload, "recipient", signal->recipient);
-	uaef_json_text(&payload, "amount", signal->amount);
+	uaef_json_numeric(&payload, "amount", signal->amount);
 	uaef_json_text(&payload, "currency", signal->currency);
 	uaef_json_text(&payload, "status", uaef_signal_status_name(status));
 	uaef_json_int(&payload, "approvals", approvals);

@@ -14,12 +14,11 @@
 #include "postgres.h"
 
 #include "access/xact.h"
-#include "utils/builtins.h"
 #include "utils/memutils.h"
-#include "utils/numeric.h"
 #include "utils/resowner.h"
 
 #include "errcodes.h"
+#include "numeric_util.h"
 #include "settlement_eval.h"
 
 /* Longest recipient, and longest text that a trace repeats, in bytes. */
@@ -58,23 +57,11 @@ static const UaefApprovalBand *find_band(const UaefSettlementRule *rule,
 static bool error_is_transient(int sqlstate);
 static Jsonb *make_trace(const UaefRuleOutcome *outcome, UaefScope *scope);
 static void trace_path(const UaefPath *path, void *arg);
+static char *exact_text(const UaefRational *exact);
 static Jsonb *trace_amount(const UaefRuleOutcome *outcome);
 static void trace_split(UaefJson *trace, const UaefRuleOutcome *outcome);
 static Jsonb *trace_approval(const UaefApprovalBand *band,
 							 const UaefSettlementRule *rule);
-
-static int
-compare(Numeric a, Numeric b)
-{
-	return DatumGetInt32(DirectFunctionCall2(numeric_cmp, NumericGetDatum(a),
-											 NumericGetDatum(b)));
-}
-
-static int
-sign_of(Numeric number)
-{
-	return compare(number, int64_to_numeric(0));
-}
 
 void
 uaef_settlement_rule_evaluate(const UaefSettlementRule *rule,
@@ -160,7 +147,7 @@ evaluate_amount(const UaefSettlementRule *rule, UaefScope *scope,
 		return uaef_eval_fail(&outcome->error, ERRCODE_UAEF_CURRENCY, NULL,
 							  NULL, "amount is in %s but the rule in %s",
 							  currency, rule->currency);
-	if (sign_of(outcome->exact.num) < 0)
+	if (uaef_numeric_sign(outcome->exact.num) < 0)
 		return uaef_eval_fail(&outcome->error, ERRCODE_UAEF_NEGATIVE_AMOUNT,
 							  NULL, NULL, "amount is negative");
 
@@ -182,13 +169,12 @@ apply_bounds(const UaefSettlementRule *rule, UaefRational *exact)
 
 	for (int i = 0; i < 2; i++)
 	{
-		Datum		scaled;
+		Numeric		scaled;
 
 		if (bounds[i] == NULL)
 			continue;
-		scaled = DirectFunctionCall2(numeric_mul, NumericGetDatum(bounds[i]),
-									 NumericGetDatum(exact->den));
-		if (compare(exact->num, DatumGetNumeric(scaled)) * outside[i] > 0)
+		scaled = uaef_numeric_op(numeric_mul, bounds[i], exact->den);
+		if (uaef_numeric_compare(exact->num, scaled) * outside[i] > 0)
 		{
 			exact->num = bounds[i];
 			exact->den = int64_to_numeric(1);
@@ -200,15 +186,10 @@ static bool
 check_total(const UaefSettlementRule *rule, Numeric minor,
 			UaefEvalError *error)
 {
-	Numeric		limit = DatumGetNumeric(DirectFunctionCall3(numeric_in,
-															CStringGetDatum("1e38"),
-															ObjectIdGetDatum(InvalidOid),
-															Int32GetDatum(-1)));
-
-	if (compare(minor, limit) >= 0)
+	if (uaef_numeric_compare(minor, uaef_numeric_from_text("1e38")) >= 0)
 		return uaef_eval_fail(error, ERRCODE_UAEF_OVERFLOW, NULL, NULL,
 							  "amount has more than 38 digits");
-	if (sign_of(minor) == 0 && !rule->skip_zero)
+	if (uaef_numeric_sign(minor) == 0 && !rule->skip_zero)
 		return uaef_eval_fail(error, ERRCODE_UAEF_ZERO_AMOUNT, NULL,
 							  "A rule says on_zero \"skip\" where zero is meant.",
 							  "amount is zero");
@@ -221,7 +202,7 @@ split_total(const UaefSettlementRule *rule, UaefScope *scope,
 {
 	Numeric    *weights = palloc(rule->n_parts * sizeof(Numeric));
 	Numeric    *units = palloc(rule->n_parts * sizeof(Numeric));
-	Datum		sum = NumericGetDatum(int64_to_numeric(0));
+	Numeric		sum = int64_to_numeric(0);
 
 	for (int i = 0; i < rule->n_parts; i++)
 		weights[i] = rule->parts[i].weight;
@@ -236,14 +217,14 @@ split_total(const UaefSettlementRule *rule, UaefScope *scope,
 		UaefShare  *share = &outcome->shares[i];
 
 		share->minor = units[i];
-		share->is_zero = sign_of(units[i]) == 0;
-		sum = DirectFunctionCall2(numeric_add, sum, NumericGetDatum(units[i]));
+		share->is_zero = uaef_numeric_sign(units[i]) == 0;
+		sum = uaef_numeric_op(numeric_add, sum, units[i]);
 		share->recipient = fill_recipient(&rule->parts[i], scope,
 										  &outcome->error);
 		if (share->recipient == NULL)
 			return false;
 	}
-	if (compare(DatumGetNumeric(sum), outcome->minor) != 0)
+	if (uaef_numeric_compare(sum, outcome->minor) != 0)
 		elog(ERROR, "shares of settlement rule \"%s\" are not the whole",
 			 rule->name);
 	return true;
@@ -334,7 +315,7 @@ find_band(const UaefSettlementRule *rule, Numeric minor)
 	{
 		const UaefApprovalBand *band = &rule->bands[i];
 
-		if (band->to_minor == NULL || compare(minor, band->to_minor) <= 0)
+		if (band->to_minor == NULL || uaef_numeric_compare(minor, band->to_minor) <= 0)
 			return band->need > 0 ? band : NULL;
 	}
 	return NULL;
@@ -376,7 +357,8 @@ uaef_settlement_error_add(UaefJson *json, const UaefEvalError *error)
 
 /*
  * The subtransaction is what makes catching an error safe: looking up a task's
- * output reads tables.
+ * output reads tables.  The context of an error that is kept is only what we
+ * add to it ourselves, and not the statements that led here.
  */
 bool
 uaef_settlement_guard(void (*function) (void *arg), void *arg,
@@ -385,12 +367,15 @@ uaef_settlement_guard(void (*function) (void *arg), void *arg,
 	MemoryContext context = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
 	volatile bool ok = true;
+	ErrorContextCallback *outside = error_context_stack;
 
 	BeginInternalSubTransaction(NULL);
 	MemoryContextSwitchTo(context);
 	PG_TRY();
 	{
+		error_context_stack = NULL;
 		function(arg);
+		error_context_stack = outside;
 		ReleaseCurrentSubTransaction();
 	}
 	PG_CATCH();
@@ -504,20 +489,31 @@ trace_path(const UaefPath *path, void *arg)
 						uaef_json_from_value(&value));
 }
 
+/*
+ * As a decimal where it is one, else as num/den.
+ */
+static char *
+exact_text(const UaefRational *exact)
+{
+	Numeric		quotient = uaef_numeric_op(numeric_div, exact->num,
+										   exact->den);
+
+	if (uaef_numeric_compare(uaef_numeric_op(numeric_mul, quotient,
+											 exact->den), exact->num) != 0)
+		return psprintf("%s/%s", uaef_numeric_text(exact->num),
+						uaef_numeric_text(exact->den));
+	return uaef_numeric_text(DatumGetNumeric(DirectFunctionCall1(numeric_trim_scale,
+																 NumericGetDatum(quotient))));
+}
+
 static Jsonb *
 trace_amount(const UaefRuleOutcome *outcome)
 {
 	const UaefSettlementRule *rule = outcome->rule;
-	char	   *num = DatumGetCString(DirectFunctionCall1(numeric_out,
-														  NumericGetDatum(outcome->exact.num)));
 	UaefJson	json;
 
-	if (compare(outcome->exact.den, int64_to_numeric(1)) != 0)
-		num = psprintf("%s/%s", num,
-					   DatumGetCString(DirectFunctionCall1(numeric_out,
-														   NumericGetDatum(outcome->exact.den))));
 	uaef_json_begin(&json);
-	uaef_json_text(&json, "exact", num);
+	uaef_json_text(&json, "exact", exact_text(&outcome->exact));
 	uaef_json_text(&json, "round", rule->round);
 	uaef_json_numeric(&json, "amount",
 					  uaef_money_from_minor(outcome->minor, rule->currency));

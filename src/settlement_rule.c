@@ -16,11 +16,11 @@
 #include "postgres.h"
 
 #include "utils/builtins.h"
-#include "utils/numeric.h"
 #include "utils/timestamp.h"
 
 #include "errcodes.h"
 #include "json_util.h"
+#include "numeric_util.h"
 #include "settlement_rule.h"
 
 /* Limits of a definition. */
@@ -62,14 +62,15 @@ static void parser_begin(Parser *parser, const char *name);
 static void parser_end(Parser *parser);
 static void say_place(void *arg);
 static void at(Parser *parser, const char *format,...)
-			pg_attribute_printf(2, 3);
+			__attribute__((format(printf, 2, 3)));
 static bool is_one_of(const char *const *list, const char *text, int len);
 static void check_keys(Jsonb *object, const char *const *known);
 static Jsonb *container_of(JsonbValue *value, bool array);
 static char *text_at(Jsonb *object, const char *key, bool required);
-static Numeric parse_decimal(const char *text, int len);
+static Numeric parse_decimal(const char *key, const char *text, int len);
 static Numeric decimal_at(Jsonb *object, const char *key);
-static Numeric minor_of(const UaefSettlementRule *rule, Numeric amount);
+static Numeric minor_of(const UaefSettlementRule *rule, const char *key,
+						Numeric amount);
 static char *parse_choice(Jsonb *definition, const char *key,
 						  const char *first, const char *second);
 static void parse_scope(Parser *parser, UaefSettlementRule *rule,
@@ -290,7 +291,7 @@ text_at(Jsonb *object, const char *key, bool required)
  * Digits with at most one point: no sign, exponent, space or NaN.
  */
 static Numeric
-parse_decimal(const char *text, int len)
+parse_decimal(const char *key, const char *text, int len)
 {
 	int			points = 0;
 	int			digits = 0;
@@ -304,12 +305,10 @@ parse_decimal(const char *text, int len)
 	}
 	if (digits == 0 || points > 1 || digits + points != len ||
 		len > MAX_DECIMAL)
-		refuse(ERRCODE_UAEF_BAD_NUMBER, "\"%.*s\" is not a decimal number",
-			   Min(len, MAX_DECIMAL), text);
-	return DatumGetNumeric(DirectFunctionCall3(numeric_in,
-											   CStringGetDatum(pnstrdup(text, len)),
-											   ObjectIdGetDatum(InvalidOid),
-											   Int32GetDatum(-1)));
+		refuse(ERRCODE_UAEF_BAD_NUMBER,
+			   "value \"%.*s\" of \"%s\" is not a decimal number",
+			   Min(len, MAX_DECIMAL), text, key);
+	return uaef_numeric_from_text(pnstrdup(text, len));
 }
 
 /*
@@ -324,33 +323,28 @@ decimal_at(Jsonb *object, const char *key)
 	if (!uaef_json_get(object, key, &value))
 		return NULL;
 	if (value.type == jbvString)
-		return parse_decimal(value.val.string.val, value.val.string.len);
+		return parse_decimal(key, value.val.string.val,
+							 value.val.string.len);
 	if (value.type != jbvNumeric)
 		refuse(ERRCODE_UAEF_BAD_NUMBER,
 			   "value of \"%s\" must be a decimal number", key);
-	text = DatumGetCString(DirectFunctionCall1(numeric_out,
-											   NumericGetDatum(value.val.numeric)));
-	return parse_decimal(text, strlen(text));
+	text = uaef_numeric_text(value.val.numeric);
+
+	return parse_decimal(key, text, strlen(text));
 }
 
 /*
- * An amount in minor units of the rule's currency.  Raises UA206 when it has
+ * The amount of a key in minor units of the rule's currency.  Raises UA206 when it has
  * more digits than the currency.
  */
 static Numeric
-minor_of(const UaefSettlementRule *rule, Numeric amount)
+minor_of(const UaefSettlementRule *rule, const char *key, Numeric amount)
 {
-	UaefRational exact = {amount, int64_to_numeric(1)};
 	UaefEvalError error = {0};
 	Numeric		minor;
 
-	if (!uaef_money_to_minor(&exact, rule->currency, UAEF_ROUND_DOWN, &minor,
-							 &error))
-		uaef_eval_raise(&error);
-	if (!DatumGetBool(DirectFunctionCall2(numeric_eq, NumericGetDatum(amount),
-										  NumericGetDatum(uaef_money_from_minor(minor, rule->currency)))))
-		refuse(ERRCODE_UAEF_TOO_FINE,
-			   "amount is finer than the minor unit of %s", rule->currency);
+	if (!uaef_money_exact_minor(amount, rule->currency, &minor, &error))
+		refuse(error.sqlstate, "value of \"%s\": %s", key, error.message);
 	return minor;
 }
 
@@ -413,6 +407,7 @@ static void
 parse_amount(Parser *parser, UaefSettlementRule *rule, Jsonb *definition)
 {
 	const char *form = NULL;
+	const char *currency;
 	JsonbValue	value;
 
 	for (int i = 0; amount_keys[i] != NULL; i++)
@@ -441,9 +436,10 @@ parse_amount(Parser *parser, UaefSettlementRule *rule, Jsonb *definition)
 	else
 		rule->amount = uaef_amount_compile(text_at(definition, form, true),
 										   rule->currency, false);
-	if (strcmp(uaef_amount_currency(rule->amount), rule->currency) != 0)
+	currency = uaef_amount_currency(rule->amount);
+	if (currency != NULL && strcmp(currency, rule->currency) != 0)
 		refuse(ERRCODE_UAEF_CURRENCY, "amount is in %s but the rule in %s",
-			   uaef_amount_currency(rule->amount), rule->currency);
+			   currency, rule->currency);
 
 	at(parser, "round");
 	rule->round = text_at(definition, "round", false);
@@ -457,15 +453,11 @@ static UaefAmount *
 compile_fixed(UaefSettlementRule *rule, Jsonb *definition)
 {
 	Numeric		amount = decimal_at(definition, "fixed");
-	char	   *text;
 
-	if (DatumGetBool(DirectFunctionCall2(numeric_eq,
-										 NumericGetDatum(minor_of(rule, amount)),
-										 NumericGetDatum(int64_to_numeric(0)))))
+	if (uaef_numeric_sign(minor_of(rule, "fixed", amount)) == 0)
 		refuse(ERRCODE_UAEF_ZERO_AMOUNT, "fixed amount must not be zero");
-	text = DatumGetCString(DirectFunctionCall1(numeric_out,
-											   NumericGetDatum(amount)));
-	return uaef_amount_compile(text, rule->currency, false);
+	return uaef_amount_compile(uaef_numeric_text(amount), rule->currency,
+							   false);
 }
 
 /*
@@ -527,18 +519,16 @@ parse_bounds(UaefSettlementRule *rule, Jsonb *object)
 			   "\"min\" or \"max\" is given twice");
 	if (min != NULL)
 	{
-		(void) minor_of(rule, min);
+		(void) minor_of(rule, "min", min);
 		rule->min = min;
 	}
 	if (max != NULL)
 	{
-		(void) minor_of(rule, max);
+		(void) minor_of(rule, "max", max);
 		rule->max = max;
 	}
 	if (rule->min != NULL && rule->max != NULL &&
-		DatumGetBool(DirectFunctionCall2(numeric_gt,
-										 NumericGetDatum(rule->min),
-										 NumericGetDatum(rule->max))))
+		uaef_numeric_compare(rule->min, rule->max) > 0)
 		refuse(ERRCODE_UAEF_BAD_EXPRESSION, "\"min\" is greater than \"max\"");
 }
 
@@ -630,7 +620,7 @@ parse_part(UaefSplitPart *part, JsonbValue *value)
 		refuse(ERRCODE_UAEF_BAD_SPLIT,
 			   "share \"%s\" is neither a percentage nor \"rest\"",
 			   part->share);
-	part->weight = parse_decimal(part->share, len - 1);
+	part->weight = parse_decimal("share", part->share, len - 1);
 }
 
 /*
@@ -639,28 +629,26 @@ parse_part(UaefSplitPart *part, JsonbValue *value)
 static void
 check_shares(UaefSettlementRule *rule)
 {
-	Datum		left = NumericGetDatum(int64_to_numeric(100));
+	Numeric		left = int64_to_numeric(100);
 	UaefSplitPart *rest = NULL;
 	int			sign;
 
 	for (int i = 0; i < rule->n_parts; i++)
 	{
 		if (rule->parts[i].weight != NULL)
-			left = DirectFunctionCall2(numeric_sub, left,
-									   NumericGetDatum(rule->parts[i].weight));
+			left = uaef_numeric_op(numeric_sub, left, rule->parts[i].weight);
 		else if (rest != NULL)
 			refuse(ERRCODE_UAEF_BAD_SPLIT, "split has more than one \"rest\"");
 		else
 			rest = &rule->parts[i];
 	}
 
-	sign = DatumGetInt32(DirectFunctionCall2(numeric_cmp, left,
-											 NumericGetDatum(int64_to_numeric(0))));
+	sign = uaef_numeric_sign(left);
 	if (sign < 0 || (sign > 0 && rest == NULL))
 		refuse(ERRCODE_UAEF_BAD_SPLIT,
 			   "shares are %s than 100%%", sign < 0 ? "more" : "less");
 	if (rest != NULL)
-		rest->weight = DatumGetNumeric(left);
+		rest->weight = left;
 }
 
 /*
@@ -730,23 +718,20 @@ parse_band(UaefSettlementRule *rule, int no, JsonbValue *value)
 		refuse(ERRCODE_UAEF_BAD_EXPRESSION,
 			   "every band but the last must have \"to\"");
 	if (to != NULL)
-		band->to_minor = minor_of(rule, to);
+		band->to_minor = minor_of(rule, "to", to);
 	if (no > 0 && !last &&
-		!DatumGetBool(DirectFunctionCall2(numeric_gt,
-										  NumericGetDatum(band->to_minor),
-										  NumericGetDatum(rule->bands[no - 1].to_minor))))
+		uaef_numeric_compare(band->to_minor,
+							 rule->bands[no - 1].to_minor) <= 0)
 		refuse(ERRCODE_UAEF_BAD_EXPRESSION, "bands must ascend");
 
 	need = decimal_at(object, "need");
 	if (need == NULL ||
-		DatumGetBool(DirectFunctionCall2(numeric_gt, NumericGetDatum(need),
-										 NumericGetDatum(int64_to_numeric(MAX_NEED)))))
+		uaef_numeric_compare(need, int64_to_numeric(MAX_NEED)) > 0)
 		refuse(ERRCODE_UAEF_BAD_EXPRESSION,
 			   "\"need\" must be a number from 0 to %d", MAX_NEED);
 	band->need = DatumGetInt32(DirectFunctionCall1(numeric_int4,
 												   NumericGetDatum(need)));
-	if (!DatumGetBool(DirectFunctionCall2(numeric_eq, NumericGetDatum(need),
-										  NumericGetDatum(int64_to_numeric(band->need)))))
+	if (uaef_numeric_compare(need, int64_to_numeric(band->need)) != 0)
 		refuse(ERRCODE_UAEF_BAD_EXPRESSION, "\"need\" must be a whole number");
 
 	band->of = text_at(object, "of", false);
@@ -814,6 +799,7 @@ parse_time(JsonbValue *value, TimestampTz otherwise)
 	if (value->type != jbvString)
 		refuse(ERRCODE_UAEF_BAD_EXPRESSION, "time must be a text or null");
 	text = pnstrdup(value->val.string.val, value->val.string.len);
+
 	time = DatumGetTimestampTz(DirectFunctionCall3(timestamptz_in,
 												   CStringGetDatum(text),
 												   ObjectIdGetDatum(InvalidOid),

@@ -24,6 +24,7 @@ static const struct
 	UaefSignalStatus from;
 	UaefSignalStatus to;
 }			changes[] =
+
 {
 	{UAEF_SIGNAL_PENDING_APPROVAL, UAEF_SIGNAL_APPROVED},
 	{UAEF_SIGNAL_PENDING_APPROVAL, UAEF_SIGNAL_REJECTED},

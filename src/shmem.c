@@ -108,6 +108,7 @@ initialize(UaefShared *shared)
 		pg_atomic_init_u32(&shared->workers[i].database, InvalidOid);
 		pg_atomic_init_u32(&shared->workers[i].reasons, 0);
 		pg_atomic_init_u32(&shared->workers[i].proc, 0);
+		pg_atomic_init_u32(&shared->workers[i].wanting, 0);
 	}
 	for (i = 0; i < UAEF_MAX_EXECUTORS; i++)
 	{
@@ -173,6 +174,7 @@ uaef_shmem_claim_worker(Oid database)
 	slot->since = GetCurrentTimestamp();
 	pg_atomic_write_u32(&slot->reasons, 0);
 	pg_atomic_write_u32(&slot->proc, 0);
+	pg_atomic_write_u32(&slot->wanting, 0);
 	pg_write_barrier();
 	pg_atomic_write_u32(&slot->database, database);
 	return slot;

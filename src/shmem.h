@@ -55,13 +55,14 @@ typedef struct UaefWorkerSlot
 	pg_atomic_uint32 database;	/* InvalidOid: the slot is free */
 	pg_atomic_uint32 reasons;	/* UAEF_WAKE_* not yet looked at */
 	pg_atomic_uint32 proc;
+	pg_atomic_uint32 wanting;	/* it wants to know of idle executors */
 	pid_t		pid;
 	UaefWorkerState state;
 	UaefWorkerNote note;
 	Oid			note_role;
 	bool		stopped;		/* by stop_worker(): keep it ended */
 	bool		connected;		/* the last start reached the database */
-	int			held;			/* commands that want the database for themselves */
+	int			held;			/* commands that want the database alone */
 	int			failures;		/* starts in a row that came to nothing */
 	TimestampTz since;			/* of state and note */
 } UaefWorkerSlot;

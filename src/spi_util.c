@@ -12,6 +12,7 @@
  */
 #include "postgres.h"
 
+#include "jit/jit.h"
 #include "optimizer/cost.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -70,7 +71,8 @@ uaef_spi_run(UaefQuery *query, Datum *args, const char *nulls)
  *
  * All our statements find rows by index.  A plan that is made while a table is
  * still tiny would otherwise scan it, or hash it, and the backend would keep
- * that plan while the table grows.
+ * that plan while the table grows.  Where there is no index the price of what
+ * was switched off stays in the plan's cost, so JIT has to be switched off too.
  */
 static int
 execute_by_key(SPIPlanPtr plan, Datum *args, const char *nulls)
@@ -78,6 +80,7 @@ execute_by_key(SPIPlanPtr plan, Datum *args, const char *nulls)
 	bool		seqscan = enable_seqscan;
 	bool		hashjoin = enable_hashjoin;
 	bool		mergejoin = enable_mergejoin;
+	bool		jit = jit_enabled;
 	volatile int rc = 0;
 
 	PG_TRY();
@@ -85,6 +88,7 @@ execute_by_key(SPIPlanPtr plan, Datum *args, const char *nulls)
 		enable_seqscan = false;
 		enable_hashjoin = false;
 		enable_mergejoin = false;
+		jit_enabled = false;
 		rc = SPI_execute_plan(plan, args, nulls, false, 0);
 	}
 	PG_FINALLY();
@@ -92,6 +96,7 @@ execute_by_key(SPIPlanPtr plan, Datum *args, const char *nulls)
 		enable_seqscan = seqscan;
 		enable_hashjoin = hashjoin;
 		enable_mergejoin = mergejoin;
+		jit_enabled = jit;
 	}
 	PG_END_TRY();
 

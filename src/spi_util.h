@@ -61,6 +61,7 @@ extern int64 uaef_spi_int64(uint64 row, int column);
 extern int32 uaef_spi_int32(uint64 row, int column);
 extern bool uaef_spi_bool(uint64 row, int column);
 extern Oid	uaef_spi_oid(uint64 row, int column);
+
 /* Copied to the context that was current at uaef_spi_begin(). */
 extern char *uaef_spi_text(uint64 row, int column);
 extern Jsonb *uaef_spi_jsonb(uint64 row, int column);	/* NULL when null */

@@ -22,12 +22,18 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "catalog/namespace.h"
 #include "catalog/pg_type_d.h"
+#include "commands/async.h"
+#include "commands/prepare.h"
+#include "commands/sequence.h"
 #include "miscadmin.h"
 #include "portability/instr_time.h"
+#include "storage/lock.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
+#include "utils/portal.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
@@ -201,6 +207,10 @@ run_batch(Batch *batch)
 		batch->n_run++;
 		if (job->succeeded)
 			batch->n_succeeded++;
+
+		/* What it left there, no other task of this transaction may see. */
+		if (MyXactFlags & XACT_FLAGS_ACCESSEDTEMPNAMESPACE)
+			break;
 	}
 }
 
@@ -276,25 +286,54 @@ apply_batch(Batch *batch, Oid role)
 	return wanted;
 }
 
+/*
+ * Leave the session as a task should find it: without the prepared statements,
+ * held cursors, session locks, sequence values and temporary tables of those
+ * before it.
+ */
+static void
+clean_session(bool temporary_tables)
+{
+	DropAllPreparedStatements();
+	PortalHashTableDeleteAll();
+	LockReleaseAll(USER_LOCKMETHOD, true);
+	ResetSequenceCaches();
+	if (temporary_tables)
+	{
+		StartTransactionCommand();
+		ResetTempTableNamespace();
+		CommitTransactionCommand();
+	}
+}
+
 static void
 run_in_transaction(Batch *batch, Oid role, int limit)
 {
+	bool		temporary_tables;
 	int			guc_level;
 
 	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();
+	if (!uaef_lock_extension())
+	{
+		CommitTransactionCommand();
+		return;
+	}
 	PushActiveSnapshot(GetTransactionSnapshot());
 	guc_level = uaef_pin_search_path();
 	claim_batch(batch, role, limit);
 	AtEOXact_GUC(true, guc_level);
 	run_batch(batch);
+	temporary_tables = (MyXactFlags & XACT_FLAGS_ACCESSEDTEMPNAMESPACE) != 0;
 	if (batch->n_jobs == 0 || apply_batch(batch, role))
 	{
+		Async_UnlistenAll();
 		PopActiveSnapshot();
 		CommitTransactionCommand();
 	}
 	else
 		AbortOutOfAnyTransaction();
+	clean_session(temporary_tables);
 }
 
 /*

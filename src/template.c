@@ -185,8 +185,8 @@ compile_string(const char *text, int len, bool any_root)
 		if (close == NULL)
 			ereport(ERROR,
 					(errcode(ERRCODE_UAEF_BAD_TEMPLATE),
-					 errmsg("\"{{\" without \"}}\" in template \"%.*s\"",
-							Min(len, 200), text),
+					 errmsg("\"{{\" without \"}}\" in template \"%s\"",
+							uaef_eval_clip(text, len)),
 					 errhint("Write \"{{{{\" for two braces that open no path.")));
 		flush_literal(node, &literal);
 		add_part(node, NULL, compile_path(at + 2, close, any_root));
@@ -210,8 +210,9 @@ check_key(const JsonbValue *key)
 	if (memmem(key->val.string.val, key->val.string.len, "{{", 2) != NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_UAEF_BAD_TEMPLATE),
-				 errmsg("key \"%.*s\" of a template has a path in it",
-						Min(key->val.string.len, 200), key->val.string.val),
+				 errmsg("key \"%s\" of a template has a path in it",
+						uaef_eval_clip(key->val.string.val,
+									   key->val.string.len)),
 				 errdetail("Paths are filled in in values only.")));
 }
 
@@ -537,6 +538,7 @@ uaef_template_fill_text(const UaefTemplate *tmpl, UaefScope *scope,
 
 	if (root->kind == TEMPLATE_VALUE || root->kind == TEMPLATE_TEXT)
 		text = fill_parts(root, scope, encoding, error);
+
 	else
 	{
 		Jsonb	   *document = uaef_template_fill(tmpl, scope, error);

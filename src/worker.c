@@ -24,7 +24,6 @@
 #include "postgres.h"
 
 #include "access/xact.h"
-#include "commands/extension.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "postmaster/bgworker.h"
@@ -44,6 +43,7 @@
 #include "executor.h"
 #include "executor_pool.h"
 #include "guc.h"
+#include "identity.h"
 #include "ledger.h"
 #include "shmem.h"
 #include "wake.h"
@@ -169,6 +169,7 @@ uaef_worker_main(Datum arg)
 		run_due_steps(context);
 		end_if_told();
 		wait_for_event();
+		end_if_told();
 	}
 }
 
@@ -326,6 +327,13 @@ note_reasons(void)
 	int			i;
 
 	ResetLatch(MyLatch);
+
+	/*
+	 * DROP DATABASE and others wait until every process has done this.  There
+	 * is nothing to cancel here.
+	 */
+	QueryCancelPending = false;
+	CHECK_FOR_INTERRUPTS();
 	if (ConfigReloadPending)
 	{
 		ConfigReloadPending = false;
@@ -474,7 +482,7 @@ wait_for_event(void)
 	{
 		if (next != DT_NOEND)
 			timeout_ms = TimestampDifferenceMilliseconds(now, next);
-		pgstat_report_stat(true);
+		uaef_report_stat();
 	}
 
 	if (timeout_ms >= 0)
@@ -502,11 +510,20 @@ set_idle(bool idle)
 		pgstat_report_activity(STATE_IDLE, NULL);
 }
 
+/*
+ * Begin a transaction; there is none to begin once the extension is gone.
+ */
 static void
 begin(void)
 {
 	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();
+	if (!uaef_lock_extension())
+	{
+		CommitTransactionCommand();
+		extension_gone = true;
+		end_if_told();
+	}
 	PushActiveSnapshot(GetTransactionSnapshot());
 }
 
@@ -537,8 +554,6 @@ static TimestampTz
 run_control(void)
 {
 	begin();
-	if (!OidIsValid(get_extension_oid("uaef", true)))
-		extension_gone = true;
 	commit();
 	return DT_NOEND;
 }

@@ -301,7 +301,7 @@ draw_text(Picture *picture)
 		int			no = picture->order[i];
 		const UaefTaskDef *task = &def->tasks[no];
 		bool		first = i == 0 ||
-		picture->level[no] != picture->level[picture->order[i - 1]];
+			picture->level[no] != picture->level[picture->order[i - 1]];
 
 		if (first)
 			appendStringInfo(out, "\n%3d", picture->level[no] + 1);

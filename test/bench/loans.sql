@@ -27,6 +27,11 @@ CREATE TABLE loan_result (
 GRANT SELECT, INSERT ON loan_application, loan_outcome, loan_score, loan_result
 	TO loan_app;
 GRANT SELECT ON loan_outcome TO loan_officer;
+GRANT USAGE ON SCHEMA uaef TO loan_app, loan_officer;
+GRANT SELECT ON uaef.workflow_run TO loan_app;
+GRANT EXECUTE ON FUNCTION uaef.cancel_workflow TO loan_app;
+GRANT SELECT ON uaef.pending_approval TO loan_officer;
+GRANT EXECUTE ON FUNCTION uaef.approve, uaef.reject TO loan_officer;
 
 -- A request is scored.  From EUR 5,000 on a person decides; below that the
 -- automatic check does, and what it is not sure of goes to a person too.  An
@@ -46,7 +51,7 @@ SELECT uaef.create_workflow('loan', replace($workflow$
 		{"id": "ask", "type": "human_approval", "config": {
 			"description": "Loan {{in.application_id}}: EUR {{in.amount_requested}}",
 			"approvers": ["loan_officer"], "four_eyes": true,
-			"show": {"amount": "{{in.amount_requested}}", "instalment": "{{task.score.instalment}}"}}},
+			"show": {"application_id": "{{in.application_id}}", "amount": "{{in.amount_requested}}", "instalment": "{{task.score.instalment}}"}}},
 		{"id": "report", "type": "http", "config": {
 			"url": "@bank@/loans/{{in.application_id}}", "method": "POST",
 			"body": {"application_id": "{{in.application_id}}", "amount": "{{in.amount_requested}}"}}},

@@ -15,7 +15,7 @@ CREATE TABLE stock (sku text PRIMARY KEY, on_hand integer NOT NULL CHECK (on_han
 CREATE TABLE shop_order (order_no integer PRIMARY KEY, customer text NOT NULL, lines jsonb NOT NULL);
 CREATE TABLE picked (order_no integer, sku text, amount numeric NOT NULL, PRIMARY KEY (order_no, sku));
 CREATE TABLE shipped (order_no integer PRIMARY KEY, parcel text NOT NULL);
-CREATE ROLE manager;
+CREATE ROLE manager LOGIN;
 GRANT USAGE ON SCHEMA uaef TO manager;
 GRANT SELECT ON uaef.pending_approval TO manager;
 GRANT EXECUTE ON FUNCTION uaef.approve TO manager;
@@ -136,7 +136,7 @@ END $$;
 
 SELECT uaef.wait_for_workflow(execution_of(1001), '20s') AS "order 1001";
 SELECT wait_for_a_question() \g /dev/null
-SELECT task, status, attempt, output FROM uaef.task_run WHERE execution_id = execution_of(1001);
+SELECT task, item, status, attempt, left(output::text, 60) AS output FROM uaef.task_run WHERE execution_id = execution_of(1001);
 
 \echo '   What the carrier''s server was sent:'
 \setenv CARRIER_LOG :carrier_log
@@ -148,9 +148,10 @@ SELECT task, status, attempt, output FROM uaef.task_run WHERE execution_id = exe
 SELECT task, description, shown, initiated_by FROM uaef.pending_approval;
 \echo '   The manager looks at it, and signs:'
 \echo
-SET ROLE manager;
+\connect - manager
 SELECT uaef.approve(approval_id, 'a good customer') IS NOT NULL AS signed FROM uaef.pending_approval;
-RESET ROLE;
+\connect - postgres
+SET client_min_messages = warning;
 SELECT uaef.wait_for_workflow(execution_of(1002), '20s') AS "order 1002";
 SELECT * FROM shipped ORDER BY order_no;
 TABLE stock ORDER BY sku;
@@ -175,7 +176,7 @@ END $$;
 
 \echo '== 7. The ledger: every step of it, chained'
 \echo
-SELECT event_id AS event, event_type, actor_type AS actor, effective_role AS role, left(encode(event_hash, 'hex'), 16) AS hash
+SELECT event_id AS event, event_type, payload->>'task' AS task, actor_type AS actor, session_role, left(encode(event_hash, 'hex'), 16) AS hash
 FROM uaef.ledger_event WHERE stream = execution_of(1001) ORDER BY stream_seq;
 \echo '   Sealed into blocks:'
 SELECT uaef.seal_ledger() \g /dev/null

@@ -206,23 +206,23 @@ sub database { my ($self) = @_; return $self->{database}; }
 # Arguments that make psql or pgbench connect.
 sub connect_args
 {
-	my ($self) = @_;
+	my ($self, $user) = @_;
 
-	return ('-h', $self->{dir}, '-p', $self->{port}, '-U', 'postgres');
+	return ('-h', $self->{dir}, '-p', $self->{port}, '-U', $user || 'postgres');
 }
 
 sub _psql
 {
-	my ($self, $database, @args) = @_;
+	my ($self, $database, $user, @args) = @_;
 
-	return ("$bindir/psql", '-X', $self->connect_args, '-d', $database,
+	return ("$bindir/psql", '-X', $self->connect_args($user), '-d', $database,
 		'-v', 'ON_ERROR_STOP=1', @args);
 }
 
 # Run SQL in a session of its own; returns (exit code, output, errors).
 sub try_in
 {
-	my ($self, $database, $sql) = @_;
+	my ($self, $database, $sql, $user) = @_;
 	my $script = File::Temp->new(DIR => $self->{dir});
 	my $errors = File::Temp->new(DIR => $self->{dir});
 
@@ -231,7 +231,7 @@ sub try_in
 	local $ENV{PGOPTIONS} = '-c client_min_messages=warning';
 	open my $saved, '>&', \*STDERR or die $!;
 	open STDERR, '>', $errors->filename or die $!;
-	my $ok = open my $pipe, '-|', $self->_psql($database, '-qAt', '-f', $script->filename);
+	my $ok = open my $pipe, '-|', $self->_psql($database, $user, '-qAt', '-f', $script->filename);
 	open STDERR, '>&', $saved or die $!;
 	die "could not run psql\n" if !$ok;
 	my $output = do { local $/; <$pipe> } // '';
@@ -247,14 +247,22 @@ sub try { my ($self, $sql) = @_; return $self->try_in($self->{database}, $sql); 
 # The same, but an error dies.
 sub query_in
 {
-	my ($self, $database, $sql) = @_;
-	my ($code, $output, $errors) = $self->try_in($database, $sql);
+	my ($self, $database, $sql, $user) = @_;
+	my ($code, $output, $errors) = $self->try_in($database, $sql, $user);
 
 	die "$errors\nin: " . substr($sql, 0, 400) . "\n" if $code != 0;
 	return $output;
 }
 
 sub query { my ($self, $sql) = @_; return $self->query_in($self->{database}, $sql); }
+
+# The same, connected as another role.
+sub query_as
+{
+	my ($self, $user, $sql) = @_;
+
+	return $self->query_in($self->{database}, $sql, $user);
+}
 
 # Ask until the answer is as expected, at most limit seconds; true if it was.
 # A server that is away for the moment is asked again.
@@ -285,7 +293,7 @@ sub show
 	if ($pid == 0)
 	{
 		open STDIN, '<&', $script or die $!;
-		exec $self->_psql($self->{database}, '-q', @set) or die "could not run psql: $!\n";
+		exec $self->_psql($self->{database}, undef, '-q', @set) or die "could not run psql: $!\n";
 	}
 	waitpid $pid, 0;
 	return $? >> 8;

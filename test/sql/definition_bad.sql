@@ -41,7 +41,7 @@ SELECT r.* FROM (VALUES
 
 \echo # ids
 SELECT r.* FROM (VALUES ('""'::jsonb), ('"1a"'), ('"a b"'), ('"a.b"'), ('7'),
-	(to_jsonb(repeat('x', 64))), ('"a\nb"')) AS d(id),
+	(to_jsonb(repeat('x', 201))), ('"a\nb"')) AS d(id),
 	pg_temp.refused(pg_temp.task(jsonb_build_object('type', 'parallel', 'id', id))) r;
 SELECT * FROM pg_temp.refused(pg_temp.graph('a b c b', '[]'));
 

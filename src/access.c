@@ -1,0 +1,429 @@
+/*-------------------------------------------------------------------------
+ *
+ * access.c
+ *	  Who may call what: named sets of rights on the functions and views.
+ *
+ * An access is no role: no role of the whole cluster is made, and the rights
+ * are ordinary GRANTs to the roles that there are.  Which access a role has is
+ * kept in uaef.access_grant, because rights alone do not tell: what two
+ * accesses have in common stays while the role has one of them.
+ *
+ * Locking: the role's rows of access_grant, by their insertion or deletion,
+ * until the transaction ends.  Memory: the caller's context.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type_d.h"
+#include "lib/stringinfo.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+
+#include "access.h"
+#include "json_util.h"
+#include "ledger.h"
+#include "spi_util.h"
+
+#define VIEWER		0x01
+#define AUTHOR		0x02
+#define OPERATOR	0x04
+#define APPROVER	0x08
+#define WORKER		0x10
+#define AUDITOR		0x20
+#define ADMIN		0x40
+
+/* An admin may do everything, so no entry names it beside others. */
+#define READERS		(VIEWER | AUTHOR | OPERATOR | APPROVER | AUDITOR)
+
+typedef struct Access
+{
+	const char *name;
+	int			bit;
+} Access;
+
+static const Access accesses[] = {
+	{"viewer", VIEWER},
+	{"author", AUTHOR},
+	{"operator", OPERATOR},
+	{"approver", APPROVER},
+	{"worker", WORKER},
+	{"auditor", AUDITOR},
+	{"admin", ADMIN},
+};
+
+/* What each object of schema uaef is open to; all functions of one name. */
+typedef struct AccessObject
+{
+	const char *name;
+	int			open_to;
+} AccessObject;
+
+static const AccessObject functions[] = {
+	/* looking */
+	{"allocate", READERS},
+	{"canonical_json", READERS},
+	{"currency_exponent", READERS},
+	{"evaluate_amount", READERS},
+	{"evaluate_condition", READERS},
+	{"evaluate_tiers", READERS},
+	{"explain_settlement", READERS},
+	{"fill_template", READERS},
+	{"get_ready_tasks", READERS},
+	{"list_access", READERS},
+	{"wait_for_workflow", READERS},
+	{"workflow_graph", READERS},
+
+	/* defining */
+	{"activate_settlement_rule", AUTHOR},
+	{"attach_workflow", AUTHOR},
+	{"create_settlement_rule", AUTHOR},
+	{"create_workflow", AUTHOR},
+	{"deactivate_settlement_rule", AUTHOR},
+	{"detach_workflow", AUTHOR},
+	{"simulate_settlement", AUTHOR | AUDITOR},
+	{"start_workflow_trigger", AUTHOR},
+
+	/* running */
+	{"cancel_workflow", OPERATOR},
+	{"execute_next_tasks", OPERATOR},
+	{"pause_workflow", OPERATOR},
+	{"resume_workflow", OPERATOR},
+	{"send", OPERATOR},
+	{"start_workflow", AUTHOR | OPERATOR},
+
+	/* deciding */
+	{"approve", APPROVER},
+	{"approve_settlement", APPROVER},
+	{"cancel_settlement", APPROVER},
+	{"reject", APPROVER},
+	{"reject_settlement", APPROVER},
+
+	/* working outside of the database */
+	{"claim_tasks", WORKER},
+	{"complete_task", WORKER},
+	{"fail_task", WORKER},
+	{"heartbeat_task", WORKER},
+
+	/* the ledger */
+	{"hash_event", AUDITOR},
+	{"record_event", OPERATOR | WORKER},
+	{"seal_ledger", OPERATOR | AUDITOR},
+	{"verify_block", AUDITOR},
+	{"verify_event", AUDITOR},
+	{"verify_ledger", AUDITOR},
+
+	/* setting up */
+	{"allow_egress", ADMIN},
+	{"create_connector", ADMIN},
+	{"deny_egress", ADMIN},
+	{"grant_access", ADMIN},
+	{"pause_connector", OPERATOR},
+	{"resume_connector", OPERATOR},
+	{"revoke_access", ADMIN},
+	{"start_worker", ADMIN},
+	{"stop_worker", ADMIN},
+};
+
+static const AccessObject relations[] = {
+	{"access_grant", AUDITOR},
+	{"audit_trail", READERS},
+	{"delivery_status", OPERATOR | AUDITOR},
+	{"ledger_block", AUDITOR},
+	{"ledger_event", AUDITOR},
+	{"ledger_status", OPERATOR | AUDITOR},
+	{"ledger_unsealed", AUDITOR},
+	{"pending_approval", READERS},
+	{"settlement", READERS},
+	{"task_run", READERS},
+	{"worker_status", OPERATOR | AUDITOR},
+	{"workflow", READERS},
+	{"workflow_run", READERS},
+};
+
+/* How a statement that changes rights reads. */
+typedef struct Direction
+{
+	const char *verb;
+	const char *preposition;
+} Direction;
+
+static const Direction granting = {"GRANT", "TO"};
+static const Direction revoking = {"REVOKE", "FROM"};
+
+static int	access_bit(const char *name);
+static bool gives(const AccessObject *object, int held);
+static int	held_by(Oid role);
+static Datum names_given(const AccessObject *objects, int n, int held,
+						 int but_not);
+static void change(const Direction *direction, const char *privilege,
+				   const char *kind, const char *things, const char *grantee);
+static char *list_found(UaefQuery *find, Datum names);
+static void change_rights(const Direction *direction, Oid role, int held,
+						  int but_not);
+static void record(const char *type, Oid caller, Oid role, const char *access);
+static void forget_dropped_roles(void);
+static void add_rights(UaefAccessRight **next, const AccessObject *objects,
+					   int n, const char *privilege);
+
+/*
+ * The bit of an access; raises 22023 with the names of all for another name.
+ */
+static int
+access_bit(const char *name)
+{
+	StringInfoData names;
+
+	initStringInfo(&names);
+	for (int i = 0; i < lengthof(accesses); i++)
+	{
+		if (strcmp(accesses[i].name, name) == 0)
+			return accesses[i].bit;
+		appendStringInfo(&names, "%s\"%s\"", i > 0 ? ", " : "",
+						 accesses[i].name);
+	}
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("unknown access \"%s\"", name),
+			 errdetail("The accesses are %s.", names.data)));
+}
+
+/*
+ * Whether an object is open to whoever has these accesses.
+ */
+static bool
+gives(const AccessObject *object, int held)
+{
+	return (object->open_to & held) != 0 || (held & ADMIN) != 0;
+}
+
+/*
+ * The bits of the accesses that a role has now.
+ */
+static int
+held_by(Oid role)
+{
+	static UaefQuery find_accesses = {
+		"SELECT access FROM uaef.access_grant WHERE role = $1",
+		1, {REGROLEOID}
+	};
+	Datum		args[1] = {ObjectIdGetDatum(role)};
+	uint64		rows = uaef_spi_run(&find_accesses, args, NULL);
+	int			held = 0;
+
+	for (uint64 row = 0; row < rows; row++)
+		held |= access_bit(uaef_spi_text(row, 1));
+	return held;
+}
+
+/*
+ * The names of the objects that are open to held, and not to but_not.
+ */
+static Datum
+names_given(const AccessObject *objects, int n, int held, int but_not)
+{
+	Datum	   *names = palloc(n * sizeof(Datum));
+	int			found = 0;
+
+	for (int i = 0; i < n; i++)
+	{
+		if (gives(&objects[i], held) && !gives(&objects[i], but_not))
+			names[found++] = CStringGetTextDatum(objects[i].name);
+	}
+	return uaef_array(names, NULL, found, TEXTOID);
+}
+
+/*
+ * GRANT or REVOKE rights on things, a list of them with their kind; nothing
+ * when it is NULL.
+ */
+static void
+change(const Direction *direction, const char *privilege, const char *kind,
+	   const char *things, const char *grantee)
+{
+	char	   *sql;
+
+	if (things == NULL)
+		return;
+	sql = psprintf("%s %s ON %s %s %s %s", direction->verb, privilege, kind,
+				   things, direction->preposition, grantee);
+	if (SPI_execute(sql, false, 0) != SPI_OK_UTILITY)
+		elog(ERROR, "could not run \"%s\"", sql);
+}
+
+/*
+ * What a query finds for names, as a list for a GRANT; NULL if nothing.
+ */
+static char *
+list_found(UaefQuery *find, Datum names)
+{
+	StringInfoData list;
+	uint64		rows = uaef_spi_run(find, &names, NULL);
+
+	if (rows == 0)
+		return NULL;
+	initStringInfo(&list);
+	for (uint64 row = 0; row < rows; row++)
+		appendStringInfo(&list, "%s%s", row > 0 ? ", " : "",
+						 uaef_spi_text(row, 1));
+	return list.data;
+}
+
+/*
+ * Change what a role may do by what held gives and but_not does not give.  The
+ * schema is open to whoever has any access.
+ */
+static void
+change_rights(const Direction *direction, Oid role, int held, int but_not)
+{
+	static UaefQuery find_functions = {
+		"SELECT p.oid::pg_catalog.regprocedure::pg_catalog.text"
+		" FROM pg_catalog.pg_proc p"
+		" WHERE p.pronamespace = 'uaef'::pg_catalog.regnamespace"
+		" AND p.proname = ANY ($1) ORDER BY 1",
+		1, {TEXTARRAYOID}
+	};
+	static UaefQuery find_relations = {
+		"SELECT r.oid::pg_catalog.regclass::pg_catalog.text"
+		" FROM pg_catalog.pg_class r"
+		" WHERE r.relnamespace = 'uaef'::pg_catalog.regnamespace"
+		" AND r.relkind IN ('r', 'p', 'v')"
+		" AND r.relname = ANY ($1) ORDER BY 1",
+		1, {TEXTARRAYOID}
+	};
+	const char *grantee = quote_identifier(GetUserNameFromId(role, false));
+
+	if (but_not == 0)
+		change(direction, "USAGE", "SCHEMA", "uaef", grantee);
+	change(direction, "EXECUTE", "FUNCTION",
+		   list_found(&find_functions,
+					  names_given(functions, lengthof(functions), held,
+								  but_not)),
+		   grantee);
+	change(direction, "SELECT", "TABLE",
+		   list_found(&find_relations,
+					  names_given(relations, lengthof(relations), held,
+								  but_not)),
+		   grantee);
+}
+
+/*
+ * One event in the ledger: who gave or took what.
+ */
+static void
+record(const char *type, Oid caller, Oid role, const char *access)
+{
+	UaefJson	json;
+	UaefEvent	event = {
+		.type = type,
+		.actor_type = "user",
+		.actor_id = GetUserNameFromId(caller, false)
+	};
+
+	uaef_json_begin(&json);
+	uaef_json_text(&json, "role", GetUserNameFromId(role, false));
+	uaef_json_text(&json, "access", access);
+	event.payload = uaef_json_end(&json);
+	(void) uaef_ledger_append(&event, 1);
+}
+
+/*
+ * Rows of roles that are no more: DROP ROLE does not know of them.
+ */
+static void
+forget_dropped_roles(void)
+{
+	static UaefQuery delete_rows = {
+		"DELETE FROM uaef.access_grant g WHERE NOT EXISTS"
+		" (SELECT FROM pg_catalog.pg_authid a WHERE a.oid = g.role::pg_catalog.oid)",
+		0, {0}
+	};
+
+	(void) uaef_spi_run(&delete_rows, NULL, NULL);
+}
+
+/*
+ * Grants again what the role has already, which gives it what the access has
+ * got since.  Raises 22023 for an unknown access, 42704 for an unknown role.
+ */
+void
+uaef_access_grant(Oid role, const char *access)
+{
+	static UaefQuery insert_row = {
+		"INSERT INTO uaef.access_grant (role, access) VALUES ($1, $2)"
+		" ON CONFLICT DO NOTHING",
+		2, {REGROLEOID, TEXTOID}
+	};
+	int			bit = access_bit(access);
+	Oid			user = GetUserId();
+	Datum		args[2] = {ObjectIdGetDatum(role), CStringGetTextDatum(access)};
+	UaefCaller	caller = uaef_spi_begin();
+
+	forget_dropped_roles();
+	change_rights(&granting, role, bit, 0);
+	if (uaef_spi_run(&insert_row, args, NULL) > 0)
+		record("access_granted", user, role, access);
+	uaef_spi_end(caller);
+}
+
+/*
+ * Taking away what the role does not have does nothing.
+ */
+void
+uaef_access_revoke(Oid role, const char *access)
+{
+	static UaefQuery delete_row = {
+		"DELETE FROM uaef.access_grant WHERE role = $1 AND access = $2",
+		2, {REGROLEOID, TEXTOID}
+	};
+	int			bit = access_bit(access);
+	Oid			user = GetUserId();
+	Datum		args[2] = {ObjectIdGetDatum(role), CStringGetTextDatum(access)};
+	UaefCaller	caller = uaef_spi_begin();
+
+	forget_dropped_roles();
+	if (uaef_spi_run(&delete_row, args, NULL) > 0)
+	{
+		change_rights(&revoking, role, bit, held_by(role));
+		record("access_revoked", user, role, access);
+	}
+	uaef_spi_end(caller);
+}
+
+/*
+ * An entry for each pair of object and access.
+ */
+UaefAccessRight *
+uaef_access_rights(int *n)
+{
+	UaefAccessRight *rights = palloc(sizeof(UaefAccessRight) *
+									 lengthof(accesses) *
+									 (lengthof(functions) + lengthof(relations)));
+	UaefAccessRight *next = rights;
+
+	add_rights(&next, functions, lengthof(functions), "EXECUTE");
+	add_rights(&next, relations, lengthof(relations), "SELECT");
+	*n = next - rights;
+	return rights;
+}
+
+/*
+ * Append the rights on some objects.
+ */
+static void
+add_rights(UaefAccessRight **next, const AccessObject *objects, int n,
+		   const char *privilege)
+{
+	for (int i = 0; i < n; i++)
+	{
+		for (int j = 0; j < lengthof(accesses); j++)
+		{
+			if (!gives(&objects[i], accesses[j].bit))
+				continue;
+			(*next)->access = accesses[j].name;
+			(*next)->privilege = privilege;
+			(*next)->object = objects[i].name;
+			(*next)++;
+		}
+	}
+}

@@ -1,0 +1,29 @@
+/*-------------------------------------------------------------------------
+ *
+ * access.h
+ *	  Who may call what: named sets of rights on the functions and views.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef UAEF_ACCESS_H
+#define UAEF_ACCESS_H
+
+/* One right of one access, as list_access() shows it. */
+typedef struct UaefAccessRight
+{
+	const char *access;
+	const char *privilege;		/* EXECUTE or SELECT */
+	const char *object;			/* name in schema uaef */
+} UaefAccessRight;
+
+/*
+ * Give a role an access, or take it away.  Taking away leaves what another
+ * access of the role gives too.  Whoever may call this may give everything.
+ */
+extern void uaef_access_grant(Oid role, const char *access);
+extern void uaef_access_revoke(Oid role, const char *access);
+
+/* All rights of all accesses; palloc'd. */
+extern UaefAccessRight *uaef_access_rights(int *n);
+
+#endif							/* UAEF_ACCESS_H */

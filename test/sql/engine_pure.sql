@@ -1,0 +1,133 @@
+--
+-- Executions of pure tasks: they end in the transaction that starts them
+--
+SELECT uaef.stop_worker() IS NOT NULL AS stopped;
+
+SELECT uaef.create_workflow('eng_route', $${
+  "tasks": [
+    {"id": "size", "type": "decision",
+     "config": {"cases": [{"label": "big", "when": {"in.amount": {"$gte": 1000}}},
+                          {"label": "medium", "when": {"in.amount": {"$gte": 100}}}],
+                "default": "small"}},
+    {"id": "rush", "type": "condition", "config": {"when": {"in.rush": true}}},
+    {"id": "slow", "type": "parallel"},
+    {"id": "fast", "type": "parallel"},
+    {"id": "tiny", "type": "parallel"},
+    {"id": "last", "type": "parallel"}],
+  "edges": [
+    {"from": "size", "to": "rush", "on": "big"},
+    {"from": "size", "to": "slow", "on": "medium"},
+    {"from": "size", "to": "tiny", "on": "small", "when": {"in.amount": {"$gt": 1}}},
+    {"from": "rush", "to": "fast", "on": "true"},
+    {"from": "rush", "to": "slow", "on": "false"},
+    {"from": "slow", "to": "last"}, {"from": "fast", "to": "last"}, {"from": "tiny", "to": "last"}],
+  "output": {"route": "{{task.size.decision}}", "amount": "{{in.amount}}",
+             "text": "{{sys.workflow}} of {{in.amount}}"}
+}$$);
+
+-- shows an execution's tasks in one line
+CREATE FUNCTION eng_tasks(execution uuid) RETURNS text LANGUAGE sql AS $$
+  SELECT string_agg(task || coalesce('[' || item || ']', '') || ' ' || status, ', ' ORDER BY task, item)
+  FROM uaef.task_run WHERE execution_id = execution
+$$;
+
+-- each way through it; a task with no live edge is skipped, and skips go on
+SELECT uaef.start_workflow('eng_route', '{"amount": 5000, "rush": true}') AS e \gset
+SELECT status, output, eng_tasks(:'e') FROM uaef.workflow_run WHERE execution_id = :'e';
+SELECT uaef.start_workflow('eng_route', '{"amount": 5000, "rush": false}') AS e \gset
+SELECT eng_tasks(:'e');
+SELECT uaef.start_workflow('eng_route', '{"amount": 100}') AS e \gset
+SELECT eng_tasks(:'e');
+SELECT uaef.start_workflow('eng_route', '{"amount": 1}') AS e \gset
+SELECT status, output, eng_tasks(:'e') FROM uaef.workflow_run WHERE execution_id = :'e';
+
+-- what a condition cannot find fails the execution, by name; it is not false
+SELECT uaef.start_workflow('eng_route', '{"amount": 5000}') AS e \gset
+SELECT status, error, eng_tasks(:'e') FROM uaef.workflow_run WHERE execution_id = :'e';
+SELECT uaef.start_workflow('eng_route', '{"amount": "much"}') AS e \gset
+SELECT status, error->>'code' AS code, error->>'task' AS task FROM uaef.workflow_run WHERE execution_id = :'e';
+
+-- a decision without a default, none of whose cases applies
+SELECT uaef.create_workflow('eng_strict', $${"tasks": [
+  {"id": "d", "type": "decision", "config": {"cases": [{"label": "a", "when": {"in.x": 1}}]}}]}$$);
+SELECT uaef.start_workflow('eng_strict', '{"x": 2}') AS e \gset
+SELECT status, error FROM uaef.workflow_run WHERE execution_id = :'e';
+
+-- on_failure: continue goes on with the error as output, skip kills the edges
+SELECT uaef.create_workflow('eng_lenient', $${"tasks": [
+  {"id": "c", "type": "decision", "on_failure": "continue",
+   "config": {"cases": [{"label": "a", "when": {"in.x": 1}}]}},
+  {"id": "s", "type": "decision", "on_failure": "skip",
+   "config": {"cases": [{"label": "a", "when": {"in.x": 1}}]}},
+  {"id": "after_c", "type": "parallel"}, {"id": "after_s", "type": "parallel"}],
+  "edges": [{"from": "c", "to": "after_c"}, {"from": "s", "to": "after_s"}],
+  "output": {"code": "{{task.c.error.code}}"}}$$);
+SELECT uaef.start_workflow('eng_lenient', '{"x": 2}') AS e \gset
+SELECT status, output, eng_tasks(:'e') FROM uaef.workflow_run WHERE execution_id = :'e';
+
+-- joins: any begins at the first live edge, a number at that many
+SELECT uaef.create_workflow('eng_join', $${"tasks": [
+  {"id": "a", "type": "condition", "config": {"when": {"in.a": true}}},
+  {"id": "b", "type": "condition", "config": {"when": {"in.b": true}}},
+  {"id": "c", "type": "condition", "config": {"when": {"in.c": true}}},
+  {"id": "any", "type": "parallel", "join": "any"},
+  {"id": "two", "type": "parallel", "join": 2},
+  {"id": "all", "type": "parallel"}],
+  "edges": [
+    {"from": "a", "to": "any", "on": "true"}, {"from": "b", "to": "any", "on": "true"}, {"from": "c", "to": "any", "on": "true"},
+    {"from": "a", "to": "two", "on": "true"}, {"from": "b", "to": "two", "on": "true"}, {"from": "c", "to": "two", "on": "true"},
+    {"from": "a", "to": "all", "on": "true"}, {"from": "b", "to": "all", "on": "true"}, {"from": "c", "to": "all", "on": "true"}]}$$);
+CREATE TABLE eng_joins AS
+SELECT a, b, c, uaef.start_workflow('eng_join', jsonb_build_object('a', a, 'b', b, 'c', c)) AS e
+FROM (VALUES (false), (true)) va (a), (VALUES (false), (true)) vb (b), (VALUES (false), (true)) vc (c);
+SELECT a, b, c, (SELECT string_agg(task || ' ' || status, ', ' ORDER BY task_no)
+	FROM uaef.task_execution t WHERE t.execution_id = e AND task_no > 2)
+FROM eng_joins ORDER BY 1, 2, 3;
+
+-- an output template that cannot be filled in fails the execution
+SELECT uaef.create_workflow('eng_output', $${"tasks": [{"id": "p", "type": "parallel"}],
+  "output": {"x": "{{in.nothing}}"}}$$);
+SELECT uaef.start_workflow('eng_output') AS e \gset
+SELECT status, error, output FROM uaef.workflow_run WHERE execution_id = :'e';
+
+-- every transition is in the ledger, in the order in which it happened
+SELECT uaef.start_workflow('eng_route', '{"amount": 1}', name => 'the first') AS e \gset
+SELECT stream_seq, event_type, actor_type,
+	payload - 'input_sha256' - 'output_sha256' - 'initiated_by' AS payload
+FROM uaef.ledger_event WHERE stream = :'e' ORDER BY stream_seq;
+
+-- rollback: nothing of it ever happened
+BEGIN;
+SELECT uaef.start_workflow('eng_route', '{"amount": 1}') AS e \gset
+ROLLBACK;
+SELECT (SELECT count(*) FROM uaef.workflow_execution WHERE execution_id = :'e') AS executions,
+	(SELECT count(*) FROM uaef.task_execution WHERE execution_id = :'e') AS tasks,
+	(SELECT count(*) FROM uaef.ledger_event WHERE stream = :'e') AS events;
+
+-- idempotency: the same key with the same input starts nothing new
+SELECT uaef.start_workflow('eng_route', '{"amount": 7}', idempotency_key => 'k1') AS e1 \gset
+SELECT uaef.start_workflow('eng_route', '{"amount": 7.0}', idempotency_key => 'k1') AS e2 \gset
+SELECT :'e1' = :'e2' AS same;
+SELECT uaef.start_workflow('eng_route', '{"amount": 8}', idempotency_key => 'k1');
+\echo :LAST_ERROR_SQLSTATE
+SELECT uaef.start_workflow('eng_join', '{"a": true, "b": true, "c": true}', idempotency_key => 'k1') <> :'e1' AS per_workflow;
+
+-- versions: an execution keeps the one that it began with
+SELECT uaef.create_workflow('eng_version', '{"tasks": [{"id": "p", "type": "parallel"}], "output": {"v": 1}}');
+SELECT uaef.create_workflow('eng_version', '{"tasks": [{"id": "p", "type": "parallel"}], "output": {"v": 2}}');
+SELECT uaef.start_workflow('eng_version') AS e2, uaef.start_workflow('eng_version', version => 1) AS e1 \gset
+SELECT version, output FROM uaef.workflow_run WHERE execution_id IN (:'e1', :'e2') ORDER BY 1;
+
+-- bad calls
+SELECT uaef.start_workflow('eng_nothing');
+\echo :LAST_ERROR_SQLSTATE
+SELECT uaef.start_workflow('eng_route', version => 9);
+\echo :LAST_ERROR_SQLSTATE
+SELECT uaef.start_workflow(NULL);
+\echo :LAST_ERROR_SQLSTATE
+SELECT uaef.start_workflow('eng_route', jsonb_build_object('x', repeat('y', 2 * 1024 * 1024)));
+\echo :LAST_ERROR_SQLSTATE
+
+SELECT * FROM uaef.verify_ledger() WHERE severity <> 'info';
+DROP TABLE eng_joins;
+DROP FUNCTION eng_tasks(uuid);

@@ -1,0 +1,222 @@
+--
+-- The ledger: sealing and verifying
+--
+-- A worker may be sealing too, so numbers of blocks are not shown.
+--
+SET client_min_messages = warning;
+
+-- Seal until what is committed is sealed, as the worker does.
+CREATE PROCEDURE ver_seal() LANGUAGE plpgsql AS $$
+BEGIN
+	FOR i IN 1..1000 LOOP
+		COMMIT;
+		PERFORM uaef.seal_ledger();
+		COMMIT;
+		EXIT WHEN NOT EXISTS (SELECT FROM uaef.ledger_unsealed WHERE event_type <> 'ledger_sealed');
+		PERFORM pg_sleep(0.01);
+	END LOOP;
+END
+$$;
+
+INSERT INTO uaef.ledger_event (stream, event_type, actor_type, actor_id, payload)
+SELECT ('00000000-0000-8000-8000-00000000ee0' || 1 + n % 3)::uuid, 'ver_' || n, 'user', 'alice', jsonb_build_object('n', n)
+FROM generate_series(1, 12) n;
+CREATE TABLE ver_event AS
+SELECT event_id, row_number() OVER (ORDER BY event_id) AS n, stream, stream_seq, event_hash
+FROM uaef.ledger_event WHERE event_type ~ '^ver_';
+-- Problems, with places told from the first event of this test.
+CREATE FUNCTION ver_problems() RETURNS TABLE (severity text, code text, stream text, seq bigint, event bigint, detail text)
+LANGUAGE sql AS $$
+	SELECT severity, code, right(stream::text, 2), stream_seq,
+		(SELECT n FROM ver_event e WHERE e.event_id = v.event_id), detail
+	FROM uaef.verify_ledger() v
+	WHERE code <> 'GUARD_TAMPERED' AND code <> 'UNSEALED_OVERDUE'
+$$;
+
+CALL ver_seal();
+
+-- every event of ours is a leaf, in one block, in order
+SELECT count(*) AS leaves, count(DISTINCT l.block_no) AS blocks, bool_and(l.n = l.expected) AS in_order
+FROM (SELECT b.block_no, v.n, row_number() OVER (ORDER BY b.block_no, i.ordinality) AS expected
+	  FROM uaef.ledger_block b, unnest(b.event_ids) WITH ORDINALITY i (event_id)
+	  JOIN ver_event v ON v.event_id = i.event_id) l;
+
+-- the block is told of in the ledger
+SELECT count(*) AS told
+FROM uaef.ledger_event e
+JOIN uaef.ledger_block b ON e.payload->>'block_hash' = encode(b.block_hash, 'hex')
+WHERE e.event_type = 'ledger_sealed'
+	AND (SELECT min(event_id) FROM ver_event) = ANY (b.event_ids)
+	AND (e.payload->>'tree_size')::bigint = b.tree_size;
+
+-- there is nothing more to seal, and no block for the news of blocks alone
+SELECT uaef.seal_ledger();
+SELECT unsealed > 0 AS news_waits, events = sealed + unsealed AS all_told, root ~ '^[0-9a-f]{64}$' AS root
+FROM uaef.ledger_status;
+
+-- a transaction that has written cannot seal
+BEGIN;
+SELECT pg_current_xact_id() IS NOT NULL AS written;
+SELECT uaef.seal_ledger();
+\echo :LAST_ERROR_SQLSTATE
+ROLLBACK;
+
+-- an undamaged ledger has no problems, whole or in parts
+SELECT * FROM uaef.verify_ledger();
+SELECT v.* FROM (SELECT max(block_no) AS no FROM uaef.ledger_block) b, uaef.verify_ledger(b.no) v;
+SELECT v.* FROM uaef.ledger_block b, uaef.verify_block(b.block_no) v;
+SELECT v.* FROM ver_event e, uaef.verify_event(e.event_id) v;
+SELECT uaef.verify_event(-1);
+SELECT uaef.verify_block(-1);
+
+-- one block's hash, kept elsewhere, is all that a later check needs
+SELECT b.block_no + 1 AS next, b.block_hash AS trusted FROM uaef.ledger_block b ORDER BY block_no DESC LIMIT 1 \gset
+SELECT uaef.record_event('ver_later') AS later \gset
+CALL ver_seal();
+SELECT * FROM uaef.verify_ledger(:next, :'trusted');
+SELECT code, block_no = :next - 1 AS place, detail FROM uaef.verify_ledger(:next, decode(repeat('00', 32), 'hex'));
+SELECT uaef.verify_ledger(1, '\x00');
+
+-- Damage.  Each is done by a superuser who turned the guards off, and undone.
+BEGIN;
+ALTER TABLE uaef.ledger_event DISABLE TRIGGER ALL;
+ALTER TABLE uaef.ledger_block DISABLE TRIGGER ALL;
+
+-- the guards being off is the first thing to see
+SELECT code, detail FROM uaef.verify_ledger();
+
+-- a byte of a payload
+SAVEPOINT s;
+UPDATE uaef.ledger_event SET payload = '{"n": 6}' WHERE event_id = (SELECT event_id FROM ver_event WHERE n = 5);
+SELECT * FROM ver_problems();
+ROLLBACK TO s;
+
+-- the same number, written in another way, is the same
+UPDATE uaef.ledger_event SET payload = '{"n": 5.00}' WHERE event_id = (SELECT event_id FROM ver_event WHERE n = 5);
+SELECT * FROM ver_problems();
+ROLLBACK TO s;
+
+-- a payload removed, a salt, a commitment
+UPDATE uaef.ledger_event SET payload = NULL WHERE event_id = (SELECT event_id FROM ver_event WHERE n = 5);
+SELECT * FROM ver_problems();
+ROLLBACK TO s;
+UPDATE uaef.ledger_event SET salt = set_byte(salt, 31, get_byte(salt, 31) # 1) WHERE event_id = (SELECT event_id FROM ver_event WHERE n = 5);
+SELECT * FROM ver_problems();
+ROLLBACK TO s;
+
+-- each column that is hashed
+DO $$
+DECLARE
+	change text;
+	found text;
+BEGIN
+	FOREACH change IN ARRAY ARRAY['event_type = ''ver_x''', 'actor_type = NULL', 'actor_id = ''alicf''',
+		'session_role = session_role || ''x''', 'effective_role = session_role', 'task_id = 0', 'agent_id = ''''',
+		'tx = ''3''', 'recorded_at = recorded_at + interval ''1 microsecond'''] LOOP
+		BEGIN
+			EXECUTE format('UPDATE uaef.ledger_event SET %s WHERE event_id = (SELECT event_id FROM ver_event WHERE n = 11)', change);
+			SELECT string_agg(code || ' ' || coalesce(event::text, '?'), ', ') INTO found FROM ver_problems();
+			RAISE division_by_zero;
+		EXCEPTION WHEN division_by_zero THEN
+			RAISE WARNING '%: %', change, found;
+		END;
+	END LOOP;
+END
+$$;
+
+-- the hash itself: the root of its block follows
+UPDATE uaef.ledger_event SET event_hash = set_byte(event_hash, 0, get_byte(event_hash, 0) # 1) WHERE event_id = (SELECT event_id FROM ver_event WHERE n = 5);
+SELECT * FROM ver_problems();
+ROLLBACK TO s;
+
+-- the link
+UPDATE uaef.ledger_event SET prev_hash = set_byte(prev_hash, 0, get_byte(prev_hash, 0) # 1) WHERE event_id = (SELECT event_id FROM ver_event WHERE n = 5);
+SELECT * FROM ver_problems();
+ROLLBACK TO s;
+
+-- an event removed from the middle, from the head, from the tail
+DELETE FROM uaef.ledger_event WHERE event_id = (SELECT event_id FROM ver_event WHERE n = 5);
+SELECT * FROM ver_problems();
+ROLLBACK TO s;
+DELETE FROM uaef.ledger_event WHERE event_id = (SELECT event_id FROM ver_event WHERE n = 2);
+SELECT * FROM ver_problems();
+ROLLBACK TO s;
+DELETE FROM uaef.ledger_event WHERE event_id = (SELECT event_id FROM ver_event WHERE n = 12);
+SELECT * FROM ver_problems();
+ROLLBACK TO s;
+
+-- a stream removed
+DELETE FROM uaef.ledger_event WHERE stream = '00000000-0000-8000-8000-00000000ee02';
+SELECT * FROM ver_problems();
+ROLLBACK TO s;
+
+-- an event copied into another stream
+INSERT INTO uaef.ledger_event
+SELECT event_id - 1000000, '00000000-0000-8000-8000-00000000ee0f', 1, tx, recorded_at, event_type, actor_type, actor_id,
+	session_role, effective_role, task_id, agent_id, payload, salt, payload_hash, prev_hash, event_hash
+FROM uaef.ledger_event WHERE event_id = (SELECT event_id FROM ver_event WHERE n = 5);
+SELECT * FROM ver_problems();
+ROLLBACK TO s;
+
+-- two events that change places
+UPDATE uaef.ledger_event SET stream_seq = CASE stream_seq WHEN 2 THEN 1002 ELSE 1003 END
+WHERE stream = '00000000-0000-8000-8000-00000000ee02' AND stream_seq IN (2, 3);
+UPDATE uaef.ledger_event SET stream_seq = CASE stream_seq WHEN 1002 THEN 3 ELSE 2 END
+WHERE stream = '00000000-0000-8000-8000-00000000ee02' AND stream_seq IN (1002, 1003);
+SELECT * FROM ver_problems();
+ROLLBACK TO s;
+
+-- a fork, with the key that forbids it gone
+ALTER TABLE uaef.ledger_event DROP CONSTRAINT ledger_event_pkey;
+CREATE INDEX ledger_event_pkey ON uaef.ledger_event (stream, stream_seq);
+INSERT INTO uaef.ledger_event
+SELECT event_id - 1000000, stream, stream_seq, tx, recorded_at, event_type, actor_type, actor_id,
+	session_role, effective_role, task_id, agent_id, payload, salt, payload_hash, prev_hash, event_hash
+FROM uaef.ledger_event WHERE event_id = (SELECT event_id FROM ver_event WHERE n = 12);
+SELECT code, stream, seq FROM ver_problems() WHERE code IN ('SEQ_FORK', 'LEAF_EXTRA') ORDER BY code;
+ROLLBACK TO s;
+
+-- blocks: what they list, their header, their root, the row of one
+UPDATE uaef.ledger_block b SET event_ids = array_append(event_ids[2:leaf_count], event_ids[1])
+WHERE (SELECT event_id FROM ver_event WHERE n = 1) = ANY (b.event_ids);
+SELECT code, event, detail FROM ver_problems();
+ROLLBACK TO s;
+UPDATE uaef.ledger_block SET sealed_at = sealed_at + interval '1 microsecond' WHERE block_no = :next - 1;
+SELECT code, detail FROM ver_problems();
+ROLLBACK TO s;
+UPDATE uaef.ledger_block SET tree_root = set_byte(tree_root, 0, get_byte(tree_root, 0) # 1) WHERE block_no = :next - 1;
+SELECT code, detail FROM ver_problems();
+ROLLBACK TO s;
+UPDATE uaef.ledger_block SET frontier = '' WHERE block_no = :next - 1;
+SELECT code, regexp_replace(detail, '\d+', 'N', 'g') AS detail FROM ver_problems() WHERE code = 'BLOCK_CHAIN_BREAK';
+ROLLBACK TO s;
+DELETE FROM uaef.ledger_block WHERE block_no = 1;
+SELECT code, count(*) > 0 AS found FROM ver_problems() WHERE code IN ('BLOCK_CHAIN_BREAK', 'LEAF_EXTRA') GROUP BY code ORDER BY code;
+ROLLBACK TO s;
+
+-- time that runs backwards, rewritten with all its hashes
+UPDATE uaef.ledger_event SET recorded_at = recorded_at - interval '1 day' WHERE event_id = (SELECT event_id FROM ver_event WHERE n = 12);
+UPDATE uaef.ledger_event SET event_hash = uaef.hash_event(event_id) WHERE event_id = (SELECT event_id FROM ver_event WHERE n = 12);
+SELECT * FROM ver_problems();
+ROLLBACK TO s;
+ROLLBACK;
+
+-- guards: a trigger that is not ours, a rule, row level security, another function
+BEGIN;
+CREATE FUNCTION ver_swallow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$;
+CREATE TRIGGER ver_swallow BEFORE INSERT ON uaef.ledger_event FOR EACH ROW EXECUTE FUNCTION ver_swallow();
+CREATE RULE ver_rule AS ON DELETE TO uaef.ledger_block DO INSTEAD NOTHING;
+ALTER TABLE uaef.ledger_event ENABLE ROW LEVEL SECURITY;
+DROP TRIGGER ledger_guard ON uaef.ledger_block;
+CREATE TRIGGER ledger_guard BEFORE UPDATE OR DELETE OR TRUNCATE ON uaef.ledger_block
+	FOR EACH STATEMENT EXECUTE FUNCTION ver_swallow();
+ALTER TABLE uaef.ledger_block ENABLE ALWAYS TRIGGER ledger_guard;
+SELECT code, detail FROM uaef.verify_ledger();
+ROLLBACK;
+
+-- after all that
+SELECT * FROM uaef.verify_ledger();
+
+DROP FUNCTION ver_problems();
+DROP PROCEDURE ver_seal();
+DROP TABLE ver_event;

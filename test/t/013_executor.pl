@@ -1,0 +1,195 @@
+# SQL executors: who they are, when they come and go, and that no wake-up is
+# lost on the way.
+use strict;
+use warnings FATAL => 'all';
+
+use FindBin;
+use lib "$FindBin::Bin/../lib";
+
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use UaefTest;
+
+my $node = new_node('main', "shared_preload_libraries = 'uaef'\n"
+	  . "uaef.max_executors = 1\nmax_prepared_transactions = 2\n");
+$node->start;
+$node->safe_psql('postgres', 'CREATE DATABASE one');
+$node->safe_psql('one', q{
+	CREATE EXTENSION uaef CASCADE;
+	CREATE ROLE ann LOGIN;
+	CREATE ROLE bob LOGIN;
+	CREATE ROLE cat NOLOGIN;
+	GRANT USAGE ON SCHEMA uaef TO ann, bob, cat;
+	GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA uaef TO ann, bob, cat;
+	SELECT uaef.create_workflow('who', '{"tasks":[{"id":"t","type":"sql",
+		"config":{"sql":"SELECT session_user::text AS name, pg_backend_pid() AS pid"}}]}');
+	SELECT uaef.create_workflow('nap', '{"tasks":[{"id":"t","type":"sql",
+		"config":{"sql":"SELECT pg_sleep(($1->>''s'')::float8)"}}]}');
+});
+
+# Start an execution as a role; returns its id.
+sub start_as
+{
+	my ($role, $workflow, $input) = @_;
+	$input //= '{}';
+	return $node->safe_psql('one',
+		"SELECT uaef.start_workflow('$workflow', '$input')",
+		extra_params => [ '-U', $role ]);
+}
+
+sub wait_for
+{
+	my ($id, $timeout) = @_;
+	return $node->safe_psql('one',
+		"SELECT uaef.wait_for_workflow('$id', '$timeout')");
+}
+
+sub output_of
+{
+	my ($id, $key) = @_;
+	return $node->safe_psql('one',
+		"SELECT output->>'$key' FROM uaef.task_execution WHERE execution_id = '$id'");
+}
+
+sub executors
+{
+	return $node->safe_psql('one',
+		"SELECT string_agg(role || ' ' || state, ', ' ORDER BY role)"
+		  . " FROM uaef.worker_status WHERE kind = 'executor'");
+}
+
+# An executor is the role's own, and serves it again.
+my $id = start_as('ann', 'who');
+is(wait_for($id, '10s'), 'completed', 'a SQL task runs');
+is(output_of($id, 'name'), 'ann', 'as the role that started it, in its session');
+my $pid = output_of($id, 'pid');
+$id = start_as('ann', 'who');
+is(wait_for($id, '10s'), 'completed', 'a second one runs');
+is(output_of($id, 'pid'), $pid, 'in the same process');
+is(executors(), 'ann idle', 'worker_status shows it');
+
+# One place for two roles: the idle one goes for the other.
+$id = start_as('bob', 'who');
+is(wait_for($id, '10s'), 'completed', 'another role gets the place');
+is(output_of($id, 'name'), 'bob', 'with an executor of its own');
+is(executors(), 'bob idle', 'the first one is gone');
+
+# A busy one is not waited for when it ends: its role gets the place back.
+my $nap = start_as('bob', 'nap', '{"s":2}');
+$id = start_as('ann', 'who');
+my $late = start_as('bob', 'who');
+is(wait_for($id, '10s'), 'completed', 'a role waits for a busy place');
+is(wait_for($nap, '10s'), 'completed', 'what was running has ended well');
+is(wait_for($late, '10s'), 'completed', 'and what waited behind it');
+
+# More executors for one role whose first is busy.
+$node->append_conf('postgresql.conf', 'uaef.max_executors = 2');
+$node->reload;
+ok($node->poll_query_until('one', "SELECT current_setting('uaef.max_executors') = '2'"),
+	'two executors are allowed');
+$nap = start_as('ann', 'nap', '{"s":5}');
+ok( $node->poll_query_until(
+		'one',
+		"SELECT count(*) = 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep'"
+		  . " AND backend_type = 'uaef executor'"),
+	'one executor is busy');
+$id = start_as('ann', 'who');
+is(wait_for($id, '4s'), 'completed', 'a second one takes the next task');
+
+# An executor that is ended in the middle of a task: it is run again.
+is(wait_for($nap, '10s'), 'completed', 'the nap ends');
+$nap = start_as('ann', 'nap', '{"s":1.5}');
+ok( $node->poll_query_until(
+		'one',
+		"SELECT count(*) = 1 FROM (SELECT pg_terminate_backend(pid)"
+		  . " FROM pg_stat_activity WHERE wait_event = 'PgSleep'"
+		  . " AND backend_type = 'uaef executor') AS ended"),
+	'a busy executor is ended');
+is(wait_for($nap, '15s'), 'completed', 'its task is run again');
+
+# COMMIT PREPARED wakes too.
+$node->safe_psql('one', q{
+	BEGIN;
+	SELECT uaef.start_workflow('who', '{}', idempotency_key => 'prepared');
+	PREPARE TRANSACTION 'p';
+}, extra_params => [ '-U', 'ann' ]);
+$node->safe_psql('one', "COMMIT PREPARED 'p'", extra_params => [ '-U', 'ann' ]);
+$id = $node->safe_psql('one',
+	"SELECT execution_id FROM uaef.workflow_start_key WHERE idempotency_key = 'prepared'");
+is(wait_for($id, '10s'), 'completed', 'a prepared transaction is seen to');
+
+# A role that cannot log in has no executor before version 17.
+SKIP:
+{
+	skip 'workers may be of any role', 3 if $node->pg_version >= 17;
+	$id = $node->safe_psql('one',
+		"SET ROLE cat; SELECT uaef.start_workflow('who', '{}')");
+	ok( $node->poll_query_until(
+			'one',
+			"SELECT detail = 'role \"cat\" has SQL tasks, but cannot log in'"
+			  . " FROM uaef.worker_status WHERE kind = 'worker'"),
+		'worker_status says that a role cannot log in');
+	is(count_log($node, qr/WARNING.*has SQL tasks, but cannot log in/),
+		1, 'the log says it once');
+	$node->safe_psql('one', 'ALTER ROLE cat LOGIN');
+	$node->reload;
+	is(wait_for($id, '10s'), 'completed', 'with LOGIN its task is run');
+}
+
+# The worker and its executors end for a command, whatever they are at.
+$nap = start_as('ann', 'nap', '{"s":60}');
+ok( $node->poll_query_until(
+		'one',
+		"SELECT count(*) = 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep'"),
+	'an executor is busy for long');
+my $took = seconds_of(
+	sub {
+		is($node->safe_psql('one', 'SELECT uaef.stop_worker()'),
+			't', 'stop_worker() ends a busy executor');
+	});
+ok($took < 4, sprintf 'in %.1f s', $took);
+is(executors(), '', 'there is none left');
+$node->safe_psql('one', 'SELECT uaef.start_worker()');
+ok( $node->poll_query_until(
+		'one',
+		"SELECT count(*) = 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep'"),
+	'after start_worker() the task is at it again');
+$took = seconds_of(
+	sub { $node->safe_psql('postgres', 'DROP DATABASE one'); });
+ok($took < 4, sprintf 'DROP DATABASE under a busy executor takes %.1f s', $took);
+
+# Idle executors end after their time.
+$node->append_conf('postgresql.conf', "uaef.executor_idle_timeout = '200ms'");
+$node->reload;
+$node->safe_psql('postgres', q{
+	CREATE EXTENSION uaef CASCADE;
+	SELECT uaef.create_workflow('who', '{"tasks":[{"id":"t","type":"sql",
+		"config":{"sql":"SELECT 1 AS one"}}]}');
+});
+for (1 .. 5)
+{
+	$id = $node->safe_psql('postgres', "SELECT uaef.start_workflow('who', '{}')");
+	is( $node->safe_psql('postgres',
+			"SELECT uaef.wait_for_workflow('$id', '10s')"),
+		'completed', 'a task runs while executors come and go');
+	$node->safe_psql('postgres', 'SELECT pg_sleep(0.1 + random() * 0.2)');
+}
+ok( $node->poll_query_until(
+		'postgres',
+		"SELECT count(*) = 0 FROM uaef.worker_status WHERE kind = 'executor'"),
+	'an idle executor ends');
+
+# Shutdown in the middle of a task.
+$node->safe_psql('postgres', q{
+	SELECT uaef.create_workflow('nap', '{"tasks":[{"id":"t","type":"sql",
+		"config":{"sql":"SELECT pg_sleep(60)"}}]}');
+	SELECT uaef.start_workflow('nap', '{}');
+});
+$node->poll_query_until('postgres',
+	"SELECT count(*) = 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep'");
+$took = seconds_of(sub { $node->stop('fast'); });
+ok($took < 2, sprintf 'fast shutdown under a busy executor takes %.1f s', $took);
+is(count_log($node, qr/PANIC|TRAP|terminated by signal/), 0, 'nothing crashed');
+
+done_testing();
