@@ -14,6 +14,7 @@
 #include "utils/timestamp.h"
 
 #include "clock.h"
+#include "control.h"
 #include "delivery_judge.h"
 #include "delivery_store.h"
 #include "json_util.h"
@@ -112,6 +113,8 @@ static const char *const phase_names[] = {
 static void read_delivery(uint64 row, UaefDelivery *delivery);
 static UaefEvent make_event(const char *type, const UaefDelivery *delivery,
 							const UaefVerdict *verdict);
+static Jsonb *task_output(const UaefHttpResult *result,
+						  const UaefResponse *response);
 static bool tell_engine(const UaefDelivery *delivery,
 						const UaefHttpResult *result,
 						const UaefResponse *response,
@@ -280,6 +283,18 @@ uaef_delivery_load(int64 delivery_id, int attempt, UaefDelivery *delivery)
 }
 
 /*
+ * Raises UA001 when the answer is larger than an output may be.
+ */
+static Jsonb *
+task_output(const UaefHttpResult *result, const UaefResponse *response)
+{
+	Jsonb	   *output = uaef_response_output(result->status, response);
+
+	uaef_check_payload("response", output);
+	return output;
+}
+
+/*
  * Give a task its result; returns whether the task took it.
  */
 static bool
@@ -296,8 +311,7 @@ tell_engine(const UaefDelivery *delivery, const UaefHttpResult *result,
 		return false;
 	if (verdict->outcome == UAEF_DELIVERY_SUCCEEDED)
 		return uaef_engine_complete(&delivery->task,
-									uaef_response_output(result->status,
-														 response),
+									task_output(result, response),
 									ACTOR_TYPE, ACTOR_ID);
 	return uaef_engine_fail(&delivery->task, &failure, ACTOR_TYPE, ACTOR_ID);
 }

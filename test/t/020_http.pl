@@ -2,9 +2,9 @@
 use strict;
 use warnings;
 
+use HttpServer;
 use IO::Select;
 use IO::Socket::INET;
-use IPC::Run ();
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -21,19 +21,9 @@ CONF
 $node->start;
 $node->safe_psql('postgres', 'CREATE EXTENSION uaef CASCADE');
 
-# The server ends when its input does, and so when this test does.
-my $log = PostgreSQL::Test::Utils::tempdir . '/requests';
-my ($server_input, $server_output) = ('', '');
-my $server = IPC::Run::start(
-	[ 'perl', "$ENV{TESTDIR}/test/servers/http_server.pl", $log ],
-	'<' => \$server_input,
-	'>' => \$server_output,
-	IPC::Run::timer($PostgreSQL::Test::Utils::timeout_default));
-$server->pump until $server_output =~ /^port (\d+)\n/;
-my $port = $1;
-END { $server->kill_kill if $server; }
-
-my $url = "http://127.0.0.1:$port";
+my $server = HttpServer->start;
+my $port = $server->port;
+my $url = $server->url;
 sql("SELECT uaef.allow_egress('127.0.0.1', $port, 'http', '127.0.0.1/32')");
 
 # The next port that nobody listens on.
@@ -94,15 +84,6 @@ sub column
 	return sql("SELECT $expression FROM uaef.delivery d WHERE delivery_id = $id");
 }
 
-# The keys that came with the requests of a path, in order.
-sub keys_seen
-{
-	my ($path) = @_;
-
-	return map { (split / /)[2] =~ s/\n//r }
-	  grep { (split / /)[0] eq $path } split /^/, slurp_file($log);
-}
-
 my $no_retry = '{"retry":{"max_attempts":1}}';
 my $idempotent = '{"idempotent":true}';
 my $get = '{"method":"GET"}';
@@ -148,11 +129,11 @@ foreach my $fault (@faults)
 
 # Each attempt carries the delivery's one key.
 my $key = column($ids{'server error that passes'}, 'idempotency_key');
-is_deeply([ keys_seen('/fail-first/2/a') ], [ ($key) x 3 ],
+is_deeply([ $server->keys_of('/fail-first/2/a') ], [ ($key) x 3 ],
 	'attempts have the same idempotency key');
-is(scalar(keys_seen('/hang/a')), 1, 'what is in doubt is not sent again');
-is(scalar(keys_seen('/reset/b')), 3, 'what is idempotent is sent again');
-is(scalar(keys_seen('/reset/a')), 1, 'no request is repeated behind our back');
+is(scalar($server->keys_of('/hang/a')), 1, 'what is in doubt is not sent again');
+is(scalar($server->keys_of('/reset/b')), 3, 'what is idempotent is sent again');
+is(scalar($server->keys_of('/reset/a')), 1, 'no request is repeated behind our back');
 
 # What the server sees.
 is(column($ids{answer}, q(response_body ->> 'body')), '{"amount": 1}', 'body');
@@ -277,7 +258,7 @@ my ($trusted, $stranger) = map {
 } qw(trusted stranger);
 is(column($trusted, 'status'), 'succeeded', 'the role with the rule');
 is(column($stranger, q(error ->> 'code')), 'egress_denied', 'the role without');
-is(scalar(keys_seen('/echo/shared')), 1, 'one request arrived');
+is(scalar($server->keys_of('/echo/shared')), 1, 'one request arrived');
 
 # A rule that goes away between sending and the attempt stops it.
 sql(q(SELECT uaef.pause_connector('shared')));
@@ -300,7 +281,7 @@ wait_for($quick, q(status = 'succeeded'));
 is( sql(q(SELECT backend_xmin IS NULL AND backend_xid IS NULL FROM pg_stat_activity
 		WHERE backend_type = 'uaef worker')),
 	't', 'no transaction during the requests');
-eventually(sub { keys_seen('/hang/slow-again') == 1 && keys_seen('/hang/slow') == 1 });
+eventually(sub { $server->keys_of('/hang/slow-again') == 1 && $server->keys_of('/hang/slow') == 1 });
 my $stop = time;
 $node->stop('fast');
 cmp_ok(time - $stop, '<', 2, 'shutdown with requests under way');
@@ -312,15 +293,15 @@ wait_for($slow_again, q(attempt = 2 AND status = 'sending'));
 is(column($slow_again, 'uncertain'), 't', 'an attempt that was cut off may have had its effect');
 
 # The same after a crash of the worker.
-eventually(sub { keys_seen('/hang/slow-again') == 2 });
+eventually(sub { $server->keys_of('/hang/slow-again') == 2 });
 kill 'KILL', sql(q(SELECT pid FROM pg_stat_activity WHERE backend_type = 'uaef worker'));
 eventually(sub { eval { sql('SELECT true') } });
 wait_for($slow_again, q(attempt = 3 AND status = 'sending'));
-eventually(sub { keys_seen('/hang/slow-again') == 3 });
+eventually(sub { $server->keys_of('/hang/slow-again') == 3 });
 my $one_key = column($slow_again, 'idempotency_key');
-is_deeply([ keys_seen('/hang/slow-again') ], [ ($one_key) x 3 ], 'with the same key');
-is(scalar(keys_seen('/hang/slow')), 1, 'and what is in doubt is left alone');
+is_deeply([ $server->keys_of('/hang/slow-again') ], [ ($one_key) x 3 ], 'with the same key');
+is(scalar($server->keys_of('/hang/slow')), 1, 'and what is in doubt is left alone');
 
 $node->stop('immediate');
-$server->kill_kill;
+$server->stop;
 done_testing();
