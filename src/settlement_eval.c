@@ -18,6 +18,7 @@
 #include "utils/resowner.h"
 
 #include "errcodes.h"
+#include "error_class.h"
 #include "numeric_util.h"
 #include "settlement_eval.h"
 
@@ -54,7 +55,6 @@ static void check_recipient_path(const UaefPath *path, void *arg);
 static bool check_recipient(const char *recipient, UaefEvalError *error);
 static const UaefApprovalBand *find_band(const UaefSettlementRule *rule,
 										 Numeric minor);
-static bool error_is_transient(int sqlstate);
 static Jsonb *make_trace(const UaefRuleOutcome *outcome, UaefScope *scope);
 static void trace_path(const UaefPath *path, void *arg);
 static char *exact_text(const UaefRational *exact);
@@ -388,7 +388,7 @@ uaef_settlement_guard(void (*function) (void *arg), void *arg,
 		RollbackAndReleaseCurrentSubTransaction();
 		MemoryContextSwitchTo(context);
 		CurrentResourceOwner = owner;
-		if (error_is_transient(edata->sqlerrcode))
+		if (uaef_error_is_transient(edata->sqlerrcode))
 			ReThrowError(edata);
 		(void) uaef_eval_fail(error, edata->sqlerrcode, NULL,
 							  edata->context ? edata->context : edata->detail,
@@ -399,25 +399,6 @@ uaef_settlement_guard(void (*function) (void *arg), void *arg,
 	MemoryContextSwitchTo(context);
 	CurrentResourceOwner = owner;
 	return ok;
-}
-
-/*
- * Cancel, shutdown, conflicts, no memory, no disk: not the data's fault, and
- * gone when the transaction is tried again.
- */
-static bool
-error_is_transient(int sqlstate)
-{
-	switch (ERRCODE_TO_CATEGORY(sqlstate))
-	{
-		case ERRCODE_TO_CATEGORY(ERRCODE_TRANSACTION_ROLLBACK):
-		case ERRCODE_TO_CATEGORY(ERRCODE_INSUFFICIENT_RESOURCES):
-		case ERRCODE_TO_CATEGORY(ERRCODE_OPERATOR_INTERVENTION):
-		case ERRCODE_TO_CATEGORY(ERRCODE_SYSTEM_ERROR):
-			return true;
-		default:
-			return false;
-	}
 }
 
 /*
