@@ -17,6 +17,7 @@
 #include "utils/memutils.h"
 #include "utils/resowner.h"
 
+#include "blank.h"
 #include "errcodes.h"
 #include "error_class.h"
 #include "numeric_util.h"
@@ -291,7 +292,7 @@ check_recipient(const char *recipient, UaefEvalError *error)
 		return uaef_eval_fail(error, ERRCODE_UAEF_BAD_RECIPIENT, NULL, NULL,
 							  "recipient is longer than %d bytes",
 							  MAX_RECIPIENT);
-	if (*id == '\0' || *id == ' ' || recipient[len - 1] == ' ')
+	if (uaef_blank_at_ends(id))
 		return uaef_eval_fail(error, ERRCODE_UAEF_BAD_RECIPIENT, NULL, NULL,
 							  "recipient is blank or has blanks around its id");
 	for (int i = 0; i < len; i++)
