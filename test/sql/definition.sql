@@ -72,7 +72,7 @@ SELECT uaef.create_workflow('def_small',
 	'{"tasks":[{"id":"b","type":"parallel"}]}') AS version;
 SELECT uaef.create_workflow('def_small',
 	'{"tasks":[{"id":"a","type":"parallel"}]}') AS version;
-SELECT version, digest = sha256(definition::text::bytea) AS digest,
+SELECT version, digest = sha256(convert_to(uaef.canonical_json(definition), 'UTF8')) AS digest,
        created_by = current_user::regrole AS mine
   FROM uaef.workflow_definition WHERE name = 'def_small' ORDER BY version;
 SELECT name, version, tasks, description FROM uaef.workflow
