@@ -17,12 +17,14 @@ COMMENT ON TABLE uaef.workflow_definition IS
 	'workflow definitions: one row per version, never changed';
 
 -- One run of one version.  Its row is the lock of all that happens to it.
+-- Status is pending, running, paused, completed, failed or cancelled.  No CHECK
+-- says so here and in task_execution: only the engine writes them, by its table
+-- of transitions, and the server would parse the CHECK at each statement.
 CREATE TABLE uaef.workflow_execution (
 	execution_id	uuid PRIMARY KEY,
 	definition_id	integer NOT NULL,
 	name			text,
-	status			text NOT NULL CHECK (status IN
-		('pending', 'running', 'paused', 'completed', 'failed', 'cancelled')),
+	status			text NOT NULL,
 	priority		integer NOT NULL DEFAULT 0,
 	open_tasks		integer NOT NULL,
 	initiated_by	regrole NOT NULL,
@@ -48,16 +50,16 @@ COMMENT ON TABLE uaef.workflow_start_key IS
 	'idempotency keys of workflow starts and the executions that they began';
 
 -- A task of an execution has its row from when its first incoming edge is
--- resolved; a task of the definition that has no row yet is pending.
+-- resolved; a task of the definition that has no row yet is pending.  Status is
+-- pending, queued, running, waiting_input, completed, failed, skipped or
+-- cancelled.
 CREATE TABLE uaef.task_execution (
 	execution_id	uuid NOT NULL,
 	task_no			smallint NOT NULL,
 	item			integer NOT NULL DEFAULT -1,
 	task_id			bigint NOT NULL,
 	task			text NOT NULL,
-	status			text NOT NULL CHECK (status IN
-		('pending', 'queued', 'running', 'waiting_input',
-		 'completed', 'failed', 'skipped', 'cancelled')),
+	status			text NOT NULL,
 	attempt			integer NOT NULL DEFAULT 0,
 	edges_resolved	integer NOT NULL DEFAULT 0,
 	edges_live		integer NOT NULL DEFAULT 0,
@@ -98,7 +100,8 @@ COMMENT ON TABLE uaef.task_ready IS 'tasks that may run now';
 CREATE UNIQUE INDEX task_ready_order
 	ON uaef.task_ready (queue, run_as, priority DESC, task_id);
 
--- What is to happen later.  A timer whose reason is gone fires and does
+-- What is to happen later: kind is start, wait, retry, timeout, lease or
+-- expiry.  A timer whose reason is gone fires and does
 -- nothing, so that completing a task need not look for its timers.
 CREATE TABLE uaef.task_timer (
 	due_at			timestamptz NOT NULL,
@@ -106,8 +109,7 @@ CREATE TABLE uaef.task_timer (
 	task_no			smallint NOT NULL,
 	item			integer NOT NULL,
 	attempt			integer NOT NULL,
-	kind			text NOT NULL CHECK (kind IN
-		('start', 'wait', 'retry', 'timeout', 'lease', 'expiry'))
+	kind			text NOT NULL
 );
 COMMENT ON TABLE uaef.task_timer IS
 	'timers of executions: delayed starts, waits, retries, timeouts, leases, expiries';

@@ -65,6 +65,7 @@ typedef struct Judged
 static void begin_step(void);
 static void end_step(void);
 static int	compare_judged(const void *a, const void *b);
+static void note_retry(int64 delay_ms);
 static void record_all(UaefHttpResult **results, int n,
 					   const UaefVerdict *instead);
 static ErrorData *try_record(UaefHttpResult **results, int n,
@@ -143,6 +144,18 @@ compare_judged(const void *a, const void *b)
 }
 
 /*
+ * Look again when the retry is due.  Should the transaction roll back, that is
+ * a look too many.
+ */
+static void
+note_retry(int64 delay_ms)
+{
+	TimestampTz due = TimestampTzPlusMilliseconds(uaef_clock_now(), delay_ms);
+
+	state.next_due = Min(state.next_due, due);
+}
+
+/*
  * Judge and record within the open transaction; instead, when not NULL, is the
  * verdict of all.  The result of a delivery that no longer waits for it is
  * passed over.
@@ -169,8 +182,12 @@ record_all(UaefHttpResult **results, int n, const UaefVerdict *instead)
 	}
 	qsort(judged, n_judged, sizeof(Judged), compare_judged);
 	for (int i = 0; i < n_judged; i++)
+	{
 		uaef_delivery_record(&judged[i].delivery, judged[i].result,
 							 &judged[i].verdict);
+		if (judged[i].verdict.outcome == UAEF_DELIVERY_RETRY)
+			note_retry(judged[i].verdict.delay_ms);
+	}
 }
 
 /*

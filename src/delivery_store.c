@@ -14,6 +14,7 @@
 #include "utils/timestamp.h"
 
 #include "clock.h"
+#include "control.h"
 #include "delivery_judge.h"
 #include "delivery_store.h"
 #include "json_util.h"
@@ -112,6 +113,8 @@ static const char *const phase_names[] = {
 static void read_delivery(uint64 row, UaefDelivery *delivery);
 static UaefEvent make_event(const char *type, const UaefDelivery *delivery,
 							const UaefVerdict *verdict);
+static Jsonb *task_output(const UaefHttpResult *result,
+						  const UaefResponse *response);
 static bool tell_engine(const UaefDelivery *delivery,
 						const UaefHttpResult *result,
 						const UaefResponse *response,
@@ -119,10 +122,12 @@ static bool tell_engine(const UaefDelivery *delivery,
 static const char *store_delivery(const UaefDelivery *delivery,
 								  const UaefHttpResult *result,
 								  const UaefResponse *response,
-								  const UaefVerdict *verdict, bool keep_body);
+								  const UaefVerdict *verdict, bool keep_body,
+								  TimestampTz now);
 static void store_attempt(const UaefDelivery *delivery,
 						  const UaefHttpResult *result,
-						  const UaefVerdict *verdict, const char *outcome);
+						  const UaefVerdict *verdict, const char *outcome,
+						  TimestampTz now);
 
 static void
 read_delivery(uint64 row, UaefDelivery *delivery)
@@ -278,6 +283,18 @@ uaef_delivery_load(int64 delivery_id, int attempt, UaefDelivery *delivery)
 }
 
 /*
+ * Raises UA001 when the answer is larger than an output may be.
+ */
+static Jsonb *
+task_output(const UaefHttpResult *result, const UaefResponse *response)
+{
+	Jsonb	   *output = uaef_response_output(result->status, response);
+
+	uaef_check_payload("response", output);
+	return output;
+}
+
+/*
  * Give a task its result; returns whether the task took it.
  */
 static bool
@@ -294,8 +311,7 @@ tell_engine(const UaefDelivery *delivery, const UaefHttpResult *result,
 		return false;
 	if (verdict->outcome == UAEF_DELIVERY_SUCCEEDED)
 		return uaef_engine_complete(&delivery->task,
-									uaef_response_output(result->status,
-														 response),
+									task_output(result, response),
 									ACTOR_TYPE, ACTOR_ID);
 	return uaef_engine_fail(&delivery->task, &failure, ACTOR_TYPE, ACTOR_ID);
 }
@@ -306,9 +322,8 @@ tell_engine(const UaefDelivery *delivery, const UaefHttpResult *result,
 static const char *
 store_delivery(const UaefDelivery *delivery, const UaefHttpResult *result,
 			   const UaefResponse *response, const UaefVerdict *verdict,
-			   bool keep_body)
+			   bool keep_body, TimestampTz now)
 {
-	TimestampTz now = uaef_clock_now();
 	Datum		args[10];
 	char		nulls[11] = "          ";
 	UaefJson	json;
@@ -344,14 +359,15 @@ store_delivery(const UaefDelivery *delivery, const UaefHttpResult *result,
 
 static void
 store_attempt(const UaefDelivery *delivery, const UaefHttpResult *result,
-			  const UaefVerdict *verdict, const char *outcome)
+			  const UaefVerdict *verdict, const char *outcome,
+			  TimestampTz now)
 {
 	Datum		args[14];
 	char		nulls[15] = "              ";
 
 	args[0] = Int64GetDatum(delivery->delivery_id);
 	args[1] = Int32GetDatum(delivery->attempt);
-	args[2] = TimestampTzGetDatum(uaef_clock_now());
+	args[2] = TimestampTzGetDatum(now);
 	args[3] = CStringGetTextDatum(phase_names[result->phase]);
 	args[4] = CStringGetTextDatum(outcome);
 	args[5] = Int32GetDatum(result->status);
@@ -379,6 +395,7 @@ uaef_delivery_record(const UaefDelivery *delivery,
 					 const UaefHttpResult *result, const UaefVerdict *verdict)
 {
 	UaefCaller	caller = uaef_spi_begin();
+	TimestampTz now = uaef_clock_now();
 	UaefResponse response;
 	const char *status;
 	bool		taken;
@@ -387,8 +404,8 @@ uaef_delivery_record(const UaefDelivery *delivery,
 	taken = tell_engine(delivery, result, &response, verdict);
 	status = store_delivery(delivery, result, &response, verdict,
 							!taken ||
-							verdict->outcome != UAEF_DELIVERY_SUCCEEDED);
-	store_attempt(delivery, result, verdict, status);
+							verdict->outcome != UAEF_DELIVERY_SUCCEEDED, now);
+	store_attempt(delivery, result, verdict, status, now);
 	if (verdict->outcome != UAEF_DELIVERY_RETRY)
 	{
 		UaefEvent	event = make_event(psprintf("delivery_%s", status),

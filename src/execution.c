@@ -49,7 +49,7 @@ static UaefQuery peek_executions = {
 	"SELECT task_no, item, task_id, status, attempt, edges_resolved," \
 	" edges_live, items_total, items_started, items_completed, items_failed," \
 	" item_value, output, error, worker, lease_token, lease_expires_at," \
-	" queued_at, started_at, completed_at" \
+	" queued_at, started_at, completed_at, ctid" \
 	" FROM uaef.task_execution"
 
 static UaefQuery find_task = {
@@ -289,6 +289,7 @@ load_task(UaefExecution *execution, uint64 row)
 	task->queued_at = time_or_zero(row, 18);
 	task->started_at = time_or_zero(row, 19);
 	task->completed_at = time_or_zero(row, 20);
+	task->tid = *(ItemPointer) DatumGetPointer(uaef_spi_value(row, 21, &isnull));
 	return task;
 }
 

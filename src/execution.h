@@ -16,6 +16,7 @@
 
 #include "datatype/timestamp.h"
 #include "nodes/pg_list.h"
+#include "storage/itemptr.h"
 #include "utils/jsonb.h"
 #include "utils/uuid.h"
 
@@ -39,6 +40,7 @@ struct UaefTask
 	int64		task_id;
 
 	bool		stored;			/* has a row */
+	ItemPointerData tid;		/* where, if so */
 	bool		dirty;			/* differs from its row */
 
 	UaefTaskStatus status;

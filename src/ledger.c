@@ -3,8 +3,9 @@
  * ledger.c
  *	  Appending events: the chain trigger, and what feeds it.
  *
- * An event's stream_seq, hashes and number are filled in by a BEFORE INSERT
- * trigger, whoever inserts it and however.  The trigger holds the stream,
+ * An event's stream_seq, hashes and number are filled in by chain_event(): for
+ * whoever inserts by SQL, however, in a BEFORE INSERT trigger; for our own code
+ * in uaef_ledger_append(), which then needs no statement.  It holds the stream,
  * then finds its head, then draws event_id, so that within a stream both
  * numbers rise together.
  *
@@ -52,6 +53,7 @@
 #include "guc.h"
 #include "identity.h"
 #include "ledger.h"
+#include "row_write.h"
 #include "spi_util.h"
 #include "uuid7.h"
 #include "wake.h"
@@ -104,8 +106,7 @@ static void fill_identity(Datum *values, bool *nulls);
 static void fill_payload(Datum *values, bool *nulls);
 static void chain_event(Relation rel, Datum *values, bool *nulls);
 static void check_chained(const Datum *values, const bool *nulls);
-static Datum event_column(const UaefEvent *events, int n, int column, Oid type);
-static Datum event_value(const UaefEvent *event, int column, bool *isnull);
+static void event_row(const UaefEvent *event, Datum *values, bool *nulls);
 static void check_recorded(const UaefEvent *event);
 static void lock_execution(const pg_uuid_t *execution_id, UaefCaller caller);
 
@@ -570,78 +571,50 @@ uaef_ledger_replace_identity(Relation rel)
 int64
 uaef_ledger_append(UaefEvent *events, int n)
 {
-	/* WITH ORDINALITY keeps the order of the array, whatever the plan. */
-	static UaefQuery append_events = {
-		"INSERT INTO uaef.ledger_event"
-		" (stream, event_type, actor_type, actor_id, task_id, agent_id, payload)"
-		" SELECT stream, type, actor_type, actor_id, task_id, agent_id, payload"
-		" FROM unnest($1, $2, $3, $4, $5, $6, $7) WITH ORDINALITY"
-		" AS e (stream, type, actor_type, actor_id, task_id, agent_id, payload, n)"
-		" ORDER BY n RETURNING event_id",
-		7, {UUIDARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID,
-		INT8ARRAYOID, TEXTARRAYOID, JSONBARRAYOID}
-	};
-	static const Oid types[] = {
-		UUIDOID, TEXTOID, TEXTOID, TEXTOID, INT8OID, TEXTOID, JSONBOID
-	};
-	Datum		args[lengthof(types)];
+	UaefTable	table;
+	Datum		values[UAEF_EVENT_COLUMNS];
+	bool		nulls[UAEF_EVENT_COLUMNS];
 
 	if (n == 0)
 		return 0;
-	for (int column = 0; column < lengthof(types); column++)
-		args[column] = event_column(events, n, column, types[column]);
-	(void) uaef_spi_run(&append_events, args, NULL);
+	uaef_table_open(&table, "ledger_event");
+	for (int i = 0; i < n; i++)
+	{
+		event_row(&events[i], values, nulls);
+		chain_event(table.rel, values, nulls);
+		uaef_table_insert(&table, values, nulls, NULL);
+	}
+	uaef_table_close(&table);
 	uaef_wake_worker_on_commit(UAEF_WAKE_EVENTS);
 
-	return uaef_spi_int64(n - 1, 1);
+	return DatumGetInt64(VALUE(UAEF_EVENT_ID));
+}
+
+static void
+set_text(Datum *values, bool *nulls, int column, const char *text)
+{
+	ISNULL(column) = (text == NULL);
+	if (text != NULL)
+		VALUE(column) = CStringGetTextDatum(text);
 }
 
 /*
- * One column of the events as an array, in the order of append_events.
+ * What is given of an event; the chain fills in the rest.
  */
-static Datum
-event_column(const UaefEvent *events, int n, int column, Oid type)
+static void
+event_row(const UaefEvent *event, Datum *values, bool *nulls)
 {
-	Datum	   *values = palloc(n * sizeof(Datum));
-	bool	   *nulls = palloc(n * sizeof(bool));
-
-	for (int i = 0; i < n; i++)
-		values[i] = event_value(&events[i], column, &nulls[i]);
-	return uaef_array(values, nulls, n, type);
-}
-
-static Datum
-event_value(const UaefEvent *event, int column, bool *isnull)
-{
-	const char *text = NULL;
-
-	*isnull = false;
-	switch (column)
-	{
-		case 0:
-			*isnull = (event->stream == NULL);
-			return UUIDPGetDatum(event->stream);
-		case 1:
-			text = event->type;
-			break;
-		case 2:
-			text = event->actor_type;
-			break;
-		case 3:
-			text = event->actor_id;
-			break;
-		case 4:
-			*isnull = (event->task_id == 0);
-			return Int64GetDatum(event->task_id);
-		case 5:
-			text = event->agent_id;
-			break;
-		default:
-			*isnull = (event->payload == NULL);
-			return JsonbPGetDatum(event->payload);
-	}
-	*isnull = (text == NULL);
-	return text == NULL ? (Datum) 0 : CStringGetTextDatum(text);
+	memset(nulls, true, UAEF_EVENT_COLUMNS * sizeof(bool));
+	ISNULL(UAEF_EVENT_STREAM) = (event->stream == NULL);
+	VALUE(UAEF_EVENT_STREAM) = UUIDPGetDatum(event->stream);
+	set_text(values, nulls, UAEF_EVENT_TYPE, event->type);
+	set_text(values, nulls, UAEF_EVENT_ACTOR_TYPE, event->actor_type);
+	set_text(values, nulls, UAEF_EVENT_ACTOR_ID, event->actor_id);
+	ISNULL(UAEF_EVENT_TASK_ID) = (event->task_id == 0);
+	VALUE(UAEF_EVENT_TASK_ID) = Int64GetDatum(event->task_id);
+	set_text(values, nulls, UAEF_EVENT_AGENT_ID, event->agent_id);
+	ISNULL(UAEF_EVENT_PAYLOAD) = (event->payload == NULL);
+	VALUE(UAEF_EVENT_PAYLOAD) = JsonbPGetDatum(event->payload);
 }
 
 int64

@@ -83,8 +83,7 @@ typedef struct Listing
 } Listing;
 
 static void report_problem(const UaefReport *report, const char *code,
-						   const Place *place, const char *format,...)
-			pg_attribute_printf(4, 5);
+						   const Place *place, const char *detail);
 static Place place_of_event(const Datum *values, const bool *nulls);
 static void check_payload(const UaefReport *report, const Place *place,
 						  const Datum *values, const bool *nulls);
@@ -135,17 +134,11 @@ static void report_rows(const UaefReport *report, const char *code,
  */
 static void
 report_problem(const UaefReport *report, const char *code, const Place *place,
-			   const char *format,...)
+			   const char *detail)
 {
 	bool		info = strcmp(code, "UNSEALED_OVERDUE") == 0;
 	Datum		values[7];
 	bool		nulls[7] = {false};
-	char		detail[256];
-	va_list		args;
-
-	va_start(args, format);
-	vsnprintf(detail, sizeof(detail), format, args);
-	va_end(args);
 
 	values[0] = CStringGetTextDatum(info ? "info" : "error");
 	values[1] = CStringGetTextDatum(code);
@@ -282,13 +275,13 @@ check_place(const UaefReport *report, const Place *place,
 					   "stream_seq occurs more than once");
 	else if (place->stream_seq == expected + 1)
 		report_problem(report, "SEQ_GAP", place,
-					   "event %lld of the stream is missing",
-					   (long long) expected);
+					   psprintf("event %lld of the stream is missing",
+								(long long) expected));
 	else if (place->stream_seq > expected)
 		report_problem(report, "SEQ_GAP", place,
-					   "events %lld to %lld of the stream are missing",
-					   (long long) expected,
-					   (long long) place->stream_seq - 1);
+					   psprintf("events %lld to %lld of the stream are missing",
+								(long long) expected,
+								(long long) place->stream_seq - 1));
 }
 
 static void
@@ -474,8 +467,9 @@ check_header(const UaefReport *report, const UaefBlock *before,
 
 	if (block->no != before->no + 1)
 		report_problem(report, "BLOCK_CHAIN_BREAK", &place,
-					   "blocks %lld to %lld are missing",
-					   (long long) before->no + 1, (long long) block->no - 1);
+					   psprintf("blocks %lld to %lld are missing",
+								(long long) before->no + 1,
+								(long long) block->no - 1));
 	else if (memcmp(block->prev_hash, before->hash, UAEF_HASH_LEN) != 0)
 		report_problem(report, "BLOCK_CHAIN_BREAK", &place,
 					   "prev_block_hash is not the hash of the block before it");
@@ -669,8 +663,8 @@ check_loaded(const UaefReport *report, int row)
 		check_link(report, &place, values, &previous);
 	else
 		report_problem(report, "SEQ_GAP", &place,
-					   "event %lld of the stream is missing",
-					   (long long) place.stream_seq - 1);
+					   psprintf("event %lld of the stream is missing",
+								(long long) place.stream_seq - 1));
 }
 
 static void
@@ -715,7 +709,7 @@ report_rows(const UaefReport *report, const char *code, uint64 rows)
 		place.event_id = isnull ? 0 : DatumGetInt64(value);
 		value = uaef_spi_value(row, 4, &isnull);
 		place.block_no = isnull ? 0 : DatumGetInt64(value);
-		report_problem(report, code, &place, "%s", uaef_spi_text(row, 5));
+		report_problem(report, code, &place, uaef_spi_text(row, 5));
 	}
 }
 

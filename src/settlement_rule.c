@@ -62,7 +62,7 @@ static void parser_begin(Parser *parser, const char *name);
 static void parser_end(Parser *parser);
 static void say_place(void *arg);
 static void at(Parser *parser, const char *format,...)
-			pg_attribute_printf(2, 3);
+			__attribute__((format(printf, 2, 3)));
 static bool is_one_of(const char *const *list, const char *text, int len);
 static void check_keys(Jsonb *object, const char *const *known);
 static Jsonb *container_of(JsonbValue *value, bool array);

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * step_store.c
- *	  Writing a step: all rows of a kind by one statement.
+ *	  Writing a step: all that it changed, table by table.
  *
  * The events come after the rows, so that none is recorded of what could not
  * be written.  Settlement comes last: it reads what the step wrote.
@@ -15,6 +15,7 @@
 #include "utils/timestamp.h"
 
 #include "execution.h"
+#include "row_write.h"
 #include "settlement.h"
 #include "spi_util.h"
 #include "wake.h"
@@ -38,7 +39,7 @@ static UaefQuery update_execution = {
 	TIMESTAMPTZOID, TIMESTAMPTZOID}
 };
 
-/* The columns of task_execution, in the order of task_columns(). */
+/* The columns of task_execution. */
 enum
 {
 	COL_EXECUTION_ID, COL_TASK_NO, COL_ITEM, COL_TASK_ID, COL_TASK,
@@ -49,60 +50,6 @@ enum
 	COL_COMPLETED_AT, N_TASK_COLUMNS
 };
 
-#define TASK_COLUMN_NAMES \
-	"execution_id, task_no, item, task_id, task, status, attempt," \
-	" edges_resolved, edges_live, items_total, items_started," \
-	" items_completed, items_failed, item_value, output, error, worker," \
-	" lease_token, lease_expires_at, queued_at, started_at, completed_at"
-
-#define TASK_COLUMN_UNNEST \
-	"unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14," \
-	" $15, $16, $17, $18, $19, $20, $21, $22)"
-
-#define TASK_COLUMN_TYPES \
-	{UUIDARRAYOID, INT2ARRAYOID, INT4ARRAYOID, INT8ARRAYOID, TEXTARRAYOID, \
-	TEXTARRAYOID, INT4ARRAYOID, INT4ARRAYOID, INT4ARRAYOID, INT4ARRAYOID, \
-	INT4ARRAYOID, INT4ARRAYOID, INT4ARRAYOID, JSONBARRAYOID, JSONBARRAYOID, \
-	JSONBARRAYOID, TEXTARRAYOID, UUIDARRAYOID, TIMESTAMPTZARRAYOID, \
-	TIMESTAMPTZARRAYOID, TIMESTAMPTZARRAYOID, TIMESTAMPTZARRAYOID}
-
-static const Oid task_column_types[N_TASK_COLUMNS] = {
-	UUIDOID, INT2OID, INT4OID, INT8OID, TEXTOID, TEXTOID, INT4OID, INT4OID,
-	INT4OID, INT4OID, INT4OID, INT4OID, INT4OID, JSONBOID, JSONBOID, JSONBOID,
-	TEXTOID, UUIDOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID,
-	TIMESTAMPTZOID
-};
-
-static UaefQuery insert_tasks = {
-	"INSERT INTO uaef.task_execution (" TASK_COLUMN_NAMES ")"
-	" SELECT * FROM " TASK_COLUMN_UNNEST,
-	N_TASK_COLUMNS, TASK_COLUMN_TYPES
-};
-
-static UaefQuery update_tasks = {
-	"UPDATE uaef.task_execution t"
-	" SET status = n.status, attempt = n.attempt,"
-	" edges_resolved = n.edges_resolved, edges_live = n.edges_live,"
-	" items_total = n.items_total, items_started = n.items_started,"
-	" items_completed = n.items_completed, items_failed = n.items_failed,"
-	" output = n.output, error = n.error, worker = n.worker,"
-	" lease_token = n.lease_token, lease_expires_at = n.lease_expires_at,"
-	" queued_at = n.queued_at, started_at = n.started_at,"
-	" completed_at = n.completed_at"
-	" FROM " TASK_COLUMN_UNNEST " n (" TASK_COLUMN_NAMES ")"
-	" WHERE t.execution_id = n.execution_id AND t.task_no = n.task_no"
-	" AND t.item = n.item",
-	N_TASK_COLUMNS, TASK_COLUMN_TYPES
-};
-
-static UaefQuery insert_ready = {
-	"INSERT INTO uaef.task_ready"
-	" (queue, run_as, priority, task_id, execution_id, task_no, item)"
-	" SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7)",
-	7, {TEXTARRAYOID, REGROLEARRAYOID, INT4ARRAYOID, INT8ARRAYOID,
-	UUIDARRAYOID, INT2ARRAYOID, INT4ARRAYOID}
-};
-
 static UaefQuery delete_ready = {
 	"DELETE FROM uaef.task_ready WHERE ctid = ANY (ARRAY("
 	" SELECT ctid FROM uaef.task_ready"
@@ -111,192 +58,114 @@ static UaefQuery delete_ready = {
 	4, {TEXTOID, REGROLEOID, INT4OID, INT8OID}
 };
 
-static UaefQuery insert_timers = {
-	"INSERT INTO uaef.task_timer"
-	" (due_at, execution_id, task_no, item, attempt, kind)"
-	" SELECT * FROM unnest($1, $2, $3, $4, $5, $6)",
-	6, {TIMESTAMPTZARRAYOID, UUIDARRAYOID, INT2ARRAYOID, INT4ARRAYOID,
-	INT4ARRAYOID, TEXTARRAYOID}
-};
-
-/* Rows of one statement, column by column. */
-typedef struct Columns
+/* A row being made. */
+typedef struct Row
 {
-	int			n_columns;
-	int			n_rows;
-	Datum	   *values;			/* [column * max_rows + row] */
-	bool	   *nulls;
-	int			max_rows;
-} Columns;
+	Datum		values[N_TASK_COLUMNS];
+	bool		nulls[N_TASK_COLUMNS];
+} Row;
 
 static void write_execution(UaefExecution *execution);
 static void settle(UaefExecution *execution);
 
 static void
-columns_begin(Columns *columns, int n_columns, int max_rows)
+set(Row *row, int column, Datum value)
 {
-	columns->n_columns = n_columns;
-	columns->n_rows = 0;
-	columns->max_rows = max_rows;
-	columns->values = palloc(sizeof(Datum) * n_columns * max_rows);
-	columns->nulls = palloc0(sizeof(bool) * n_columns * max_rows);
+	row->values[column] = value;
+	row->nulls[column] = false;
 }
 
 static void
-set(Columns *columns, int column, Datum value)
+set_pointer(Row *row, int column, void *pointer)
 {
-	columns->values[column * columns->max_rows + columns->n_rows] = value;
+	row->values[column] = PointerGetDatum(pointer);
+	row->nulls[column] = (pointer == NULL);
 }
 
 static void
-set_null(Columns *columns, int column)
+set_text(Row *row, int column, const char *text)
 {
-	columns->values[column * columns->max_rows + columns->n_rows] = (Datum) 0;
-	columns->nulls[column * columns->max_rows + columns->n_rows] = true;
+	set_pointer(row, column, text ? cstring_to_text(text) : NULL);
 }
 
 static void
-set_pointer(Columns *columns, int column, void *pointer)
+set_time(Row *row, int column, TimestampTz time)
 {
-	if (pointer == NULL)
-		set_null(columns, column);
-	else
-		set(columns, column, PointerGetDatum(pointer));
+	row->values[column] = TimestampTzGetDatum(time);
+	row->nulls[column] = (time == 0);
 }
 
 static void
-set_text(Columns *columns, int column, const char *text)
+set_counter(Row *row, int column, bool is_map, int count)
 {
-	set_pointer(columns, column, text ? cstring_to_text(text) : NULL);
+	row->values[column] = Int32GetDatum(count);
+	row->nulls[column] = !is_map;
 }
 
 static void
-set_time(Columns *columns, int column, TimestampTz time)
+task_row(Row *row, UaefTask *task)
 {
-	if (time == 0)
-		set_null(columns, column);
-	else
-		set(columns, column, TimestampTzGetDatum(time));
-}
+	bool		is_map = task->items_total >= 0;
 
-/*
- * Run a statement with a column each argument.
- */
-static void
-columns_run(Columns *columns, UaefQuery *query, const Oid *types)
-{
-	Datum		args[UAEF_QUERY_MAX_ARGS];
-
-	for (int i = 0; i < columns->n_columns; i++)
-		args[i] = uaef_array(&columns->values[i * columns->max_rows],
-							 &columns->nulls[i * columns->max_rows],
-							 columns->n_rows, types[i]);
-	uaef_spi_run(query, args, NULL);
-}
-
-/*
- * Count the tasks that a step has touched.
- */
-static int
-count_tasks(UaefStep *step)
-{
-	ListCell   *cell;
-	int			n = 0;
-
-	foreach(cell, step->executions)
-	{
-		UaefExecution *execution = lfirst(cell);
-
-		n += list_length(execution->items);
-		for (int no = 0; no < execution->def->n_tasks; no++)
-			if (execution->tasks[no] != NULL)
-				n++;
-	}
-	return n;
-}
-
-static void
-task_row(Columns *columns, UaefTask *task)
-{
-	bool		map = task->items_total >= 0;
-
-	set(columns, COL_EXECUTION_ID, UUIDPGetDatum(&task->execution->id));
-	set(columns, COL_TASK_NO, Int16GetDatum(task->no));
-	set(columns, COL_ITEM, Int32GetDatum(task->item));
-	set(columns, COL_TASK_ID, Int64GetDatum(task->task_id));
-	set_text(columns, COL_TASK, task->execution->def->tasks[task->no].id);
-	set_text(columns, COL_STATUS, uaef_task_status_name(task->status));
-	set(columns, COL_ATTEMPT, Int32GetDatum(task->attempt));
-	set(columns, COL_EDGES_RESOLVED, Int32GetDatum(task->edges_resolved));
-	set(columns, COL_EDGES_LIVE, Int32GetDatum(task->edges_live));
-	for (int column = COL_ITEMS_TOTAL; column <= COL_ITEMS_FAILED; column++)
-		set_null(columns, column);
-	if (map)
-	{
-		int			row = columns->n_rows;
-		int			counters[] = {task->items_total, task->items_started,
-		task->items_completed, task->items_failed};
-
-		for (int i = 0; i < lengthof(counters); i++)
-		{
-			set(columns, COL_ITEMS_TOTAL + i, Int32GetDatum(counters[i]));
-			columns->nulls[(COL_ITEMS_TOTAL + i) * columns->max_rows + row] =
-				false;
-		}
-	}
-	set_pointer(columns, COL_ITEM_VALUE, task->item_value);
-	set_pointer(columns, COL_OUTPUT, task->output);
-	set_pointer(columns, COL_ERROR, task->error);
-	set_text(columns, COL_WORKER, task->worker);
-	set_pointer(columns, COL_LEASE_TOKEN,
+	set(row, COL_EXECUTION_ID, UUIDPGetDatum(&task->execution->id));
+	set(row, COL_TASK_NO, Int16GetDatum(task->no));
+	set(row, COL_ITEM, Int32GetDatum(task->item));
+	set(row, COL_TASK_ID, Int64GetDatum(task->task_id));
+	set_text(row, COL_TASK, task->execution->def->tasks[task->no].id);
+	set_text(row, COL_STATUS, uaef_task_status_name(task->status));
+	set(row, COL_ATTEMPT, Int32GetDatum(task->attempt));
+	set(row, COL_EDGES_RESOLVED, Int32GetDatum(task->edges_resolved));
+	set(row, COL_EDGES_LIVE, Int32GetDatum(task->edges_live));
+	set_counter(row, COL_ITEMS_TOTAL, is_map, task->items_total);
+	set_counter(row, COL_ITEMS_STARTED, is_map, task->items_started);
+	set_counter(row, COL_ITEMS_COMPLETED, is_map, task->items_completed);
+	set_counter(row, COL_ITEMS_FAILED, is_map, task->items_failed);
+	set_pointer(row, COL_ITEM_VALUE, task->item_value);
+	set_pointer(row, COL_OUTPUT, task->output);
+	set_pointer(row, COL_ERROR, task->error);
+	set_text(row, COL_WORKER, task->worker);
+	set_pointer(row, COL_LEASE_TOKEN,
 				task->has_lease ? &task->lease_token : NULL);
-	set_time(columns, COL_LEASE_EXPIRES_AT, task->lease_expires_at);
-	set_time(columns, COL_QUEUED_AT, task->queued_at);
-	set_time(columns, COL_STARTED_AT, task->started_at);
-	set_time(columns, COL_COMPLETED_AT, task->completed_at);
-	columns->n_rows++;
+	set_time(row, COL_LEASE_EXPIRES_AT, task->lease_expires_at);
+	set_time(row, COL_QUEUED_AT, task->queued_at);
+	set_time(row, COL_STARTED_AT, task->started_at);
+	set_time(row, COL_COMPLETED_AT, task->completed_at);
+}
+
+static void
+write_task(UaefTable *table, UaefTask *task)
+{
+	Row			row;
+
+	if (task == NULL || !task->dirty)
+		return;
+	task_row(&row, task);
+	if (task->stored)
+		uaef_table_update(table, row.values, row.nulls, &task->tid);
+	else
+		uaef_table_insert(table, row.values, row.nulls, &task->tid);
 	task->dirty = false;
 	task->stored = true;
-}
-
-/*
- * Put a changed task into the rows to insert or to update.
- */
-static void
-sort_task(UaefTask *task, Columns *fresh, Columns *changed)
-{
-	if (task != NULL && task->dirty)
-		task_row(task->stored ? changed : fresh, task);
 }
 
 void
 uaef_step_write_tasks(UaefStep *step)
 {
-	int			n = count_tasks(step);
-	Columns		fresh;
-	Columns		changed;
+	UaefTable	table;
 	ListCell   *cell;
 	ListCell   *item;
 
-	if (n == 0)
-		return;
-	columns_begin(&fresh, N_TASK_COLUMNS, n);
-	columns_begin(&changed, N_TASK_COLUMNS, n);
-
+	uaef_table_open(&table, "task_execution");
 	foreach(cell, step->executions)
 	{
 		UaefExecution *execution = lfirst(cell);
 
 		for (int no = 0; no < execution->def->n_tasks; no++)
-			sort_task(execution->tasks[no], &fresh, &changed);
+			write_task(&table, execution->tasks[no]);
 		foreach(item, execution->items)
-			sort_task(lfirst(item), &fresh, &changed);
+			write_task(&table, lfirst(item));
 	}
-
-	if (fresh.n_rows > 0)
-		columns_run(&fresh, &insert_tasks, task_column_types);
-	if (changed.n_rows > 0)
-		columns_run(&changed, &update_tasks, task_column_types);
+	uaef_table_close(&table);
 }
 
 /*
@@ -327,34 +196,32 @@ ready_priority(const UaefTask *task)
 static void
 write_ready(UaefStep *step)
 {
-	static const Oid types[] = {TEXTOID, REGROLEOID, INT4OID, INT8OID,
-	UUIDOID, INT2OID, INT4OID};
-	Columns		rows;
+	UaefTable	table;
 	ListCell   *cell;
 
 	if (step->ready == NIL)
 		return;
-	columns_begin(&rows, lengthof(types), list_length(step->ready));
+	uaef_table_open(&table, "task_ready");
 	foreach(cell, step->ready)
 	{
 		UaefTask   *task = lfirst(cell);
+		Row			row;
 
 		/* It may have been cancelled since, by a failure in the same step. */
 		if (task->status != UAEF_TASK_QUEUED)
 			continue;
-		set_text(&rows, 0, uaef_task_queue(task));
-		set(&rows, 1, ObjectIdGetDatum(uaef_task_run_as(task)));
-		set(&rows, 2, Int32GetDatum(ready_priority(task)));
-		set(&rows, 3, Int64GetDatum(task->task_id));
-		set(&rows, 4, UUIDPGetDatum(&task->execution->id));
-		set(&rows, 5, Int16GetDatum(task->no));
-		set(&rows, 6, Int32GetDatum(task->item));
-		rows.n_rows++;
+		set_text(&row, 0, uaef_task_queue(task));
+		set(&row, 1, ObjectIdGetDatum(uaef_task_run_as(task)));
+		set(&row, 2, Int32GetDatum(ready_priority(task)));
+		set(&row, 3, Int64GetDatum(task->task_id));
+		set(&row, 4, UUIDPGetDatum(&task->execution->id));
+		set(&row, 5, Int16GetDatum(task->no));
+		set(&row, 6, Int32GetDatum(task->item));
+		uaef_table_insert(&table, row.values, row.nulls, NULL);
 		if (task->def->type == UAEF_TASK_SQL)
 			uaef_wake_executor_on_commit(task->execution->initiated_by);
 	}
-	if (rows.n_rows > 0)
-		columns_run(&rows, &insert_ready, types);
+	uaef_table_close(&table);
 	step->ready = NIL;
 }
 
@@ -373,27 +240,26 @@ uaef_step_unready(UaefTask *task)
 static void
 write_timers(UaefStep *step)
 {
-	static const Oid types[] = {TIMESTAMPTZOID, UUIDOID, INT2OID, INT4OID,
-	INT4OID, TEXTOID};
-	Columns		rows;
+	UaefTable	table;
 	ListCell   *cell;
 
 	if (step->timers == NIL)
 		return;
-	columns_begin(&rows, lengthof(types), list_length(step->timers));
+	uaef_table_open(&table, "task_timer");
 	foreach(cell, step->timers)
 	{
 		UaefTimerRow *timer = lfirst(cell);
+		Row			row;
 
-		set(&rows, 0, TimestampTzGetDatum(timer->due_at));
-		set(&rows, 1, UUIDPGetDatum(&timer->execution->id));
-		set(&rows, 2, Int16GetDatum(timer->task_no));
-		set(&rows, 3, Int32GetDatum(timer->item));
-		set(&rows, 4, Int32GetDatum(timer->attempt));
-		set_text(&rows, 5, timer->kind);
-		rows.n_rows++;
+		set(&row, 0, TimestampTzGetDatum(timer->due_at));
+		set(&row, 1, UUIDPGetDatum(&timer->execution->id));
+		set(&row, 2, Int16GetDatum(timer->task_no));
+		set(&row, 3, Int32GetDatum(timer->item));
+		set(&row, 4, Int32GetDatum(timer->attempt));
+		set_text(&row, 5, timer->kind);
+		uaef_table_insert(&table, row.values, row.nulls, NULL);
 	}
-	columns_run(&rows, &insert_timers, types);
+	uaef_table_close(&table);
 	uaef_wake_worker_on_commit(UAEF_WAKE_TIMERS);
 	step->timers = NIL;
 }

@@ -179,9 +179,10 @@ uaef_worker_await_end(Oid database, long timeout_ms)
 	for (;;)
 	{
 		TimestampTz now = GetCurrentTimestamp();
-		bool		kill_now = !killed &&
-			TimestampDifferenceExceeds(began, now, GRACE_MS);
+		bool		kill_now = false;
 
+		if (TimestampDifferenceExceeds(began, now, GRACE_MS))
+			kill_now = !killed;
 		ended = !poke_worker(database, kill_now) &&
 			uaef_executor_count(database) == 0;
 		if (ended || TimestampDifferenceExceeds(began, now, timeout_ms))

@@ -81,9 +81,10 @@ on_utility(PlannedStmt *pstmt, const char *query, bool read_only_tree,
 		   QueryEnvironment *environment, DestReceiver *dest,
 		   QueryCompletion *completion)
 {
-	ProcessUtility_hook_type next = previous_utility ? previous_utility
-		: standard_ProcessUtility;
+	ProcessUtility_hook_type next = previous_utility;
 
+	if (next == NULL)
+		next = standard_ProcessUtility;
 	before_command(pstmt->utilityStmt);
 	next(pstmt, query, read_only_tree, context, params, environment, dest,
 		 completion);

@@ -2,6 +2,7 @@
 use strict;
 use warnings;
 
+use HttpServer;
 use IO::Select;
 use IO::Socket::INET;
 use PostgreSQL::Test::Cluster;
@@ -15,26 +16,14 @@ $node->append_conf('postgresql.conf', <<'CONF');
 uaef.http_max_response_size = '1MB'
 uaef.http_retry_after_max = '5s'
 uaef.http_timeout = '20s'
+restart_after_crash = on
 CONF
 $node->start;
 $node->safe_psql('postgres', 'CREATE EXTENSION uaef CASCADE');
 
-# The server ends when the pipe to it closes, however this test ends.
-my $log = PostgreSQL::Test::Utils::tempdir . '/requests';
-pipe(my $server_input, my $keep_server) or die;
-my $server = open my $server_output, '-|';
-die "cannot fork: $!" unless defined $server;
-if ($server == 0)
-{
-	close $keep_server;
-	open STDIN, '<&', $server_input or die;
-	exec 'perl', "$ENV{TESTDIR}/test/servers/http_server.pl", $log or die;
-}
-close $server_input;
-END { close $keep_server if $keep_server; }
-my ($port) = <$server_output> =~ /^port (\d+)/ or die 'no server';
-
-my $url = "http://127.0.0.1:$port";
+my $server = HttpServer->start;
+my $port = $server->port;
+my $url = $server->url;
 sql("SELECT uaef.allow_egress('127.0.0.1', $port, 'http', '127.0.0.1/32')");
 
 # The next port that nobody listens on.
@@ -75,20 +64,24 @@ sub wait_for
 	return;
 }
 
+sub eventually
+{
+	my ($holds) = @_;
+	my $limit = time + $PostgreSQL::Test::Utils::timeout_default;
+
+	until ($holds->())
+	{
+		die 'waited too long' if time > $limit;
+		Time::HiRes::usleep(10_000);
+	}
+	return;
+}
+
 sub column
 {
 	my ($id, $expression) = @_;
 
 	return sql("SELECT $expression FROM uaef.delivery d WHERE delivery_id = $id");
-}
-
-# The keys that came with the requests of a path, in order.
-sub keys_seen
-{
-	my ($path) = @_;
-
-	return map { (split / /)[2] =~ s/\n//r }
-	  grep { (split / /)[0] eq $path } split /^/, slurp_file($log);
 }
 
 my $no_retry = '{"retry":{"max_attempts":1}}';
@@ -136,11 +129,11 @@ foreach my $fault (@faults)
 
 # Each attempt carries the delivery's one key.
 my $key = column($ids{'server error that passes'}, 'idempotency_key');
-is_deeply([ keys_seen('/fail-first/2/a') ], [ ($key) x 3 ],
+is_deeply([ $server->keys_of('/fail-first/2/a') ], [ ($key) x 3 ],
 	'attempts have the same idempotency key');
-is(scalar(keys_seen('/hang/a')), 1, 'what is in doubt is not sent again');
-is(scalar(keys_seen('/reset/b')), 3, 'what is idempotent is sent again');
-is(scalar(keys_seen('/reset/a')), 1, 'no request is repeated behind our back');
+is(scalar($server->keys_of('/hang/a')), 1, 'what is in doubt is not sent again');
+is(scalar($server->keys_of('/reset/b')), 3, 'what is idempotent is sent again');
+is(scalar($server->keys_of('/reset/a')), 1, 'no request is repeated behind our back');
 
 # What the server sees.
 is(column($ids{answer}, q(response_body ->> 'body')), '{"amount": 1}', 'body');
@@ -265,7 +258,7 @@ my ($trusted, $stranger) = map {
 } qw(trusted stranger);
 is(column($trusted, 'status'), 'succeeded', 'the role with the rule');
 is(column($stranger, q(error ->> 'code')), 'egress_denied', 'the role without');
-is(scalar(keys_seen('/echo/shared')), 1, 'one request arrived');
+is(scalar($server->keys_of('/echo/shared')), 1, 'one request arrived');
 
 # A rule that goes away between sending and the attempt stops it.
 sql(q(SELECT uaef.pause_connector('shared')));
@@ -288,11 +281,7 @@ wait_for($quick, q(status = 'succeeded'));
 is( sql(q(SELECT backend_xmin IS NULL AND backend_xid IS NULL FROM pg_stat_activity
 		WHERE backend_type = 'uaef worker')),
 	't', 'no transaction during the requests');
-for (1 .. 1000)
-{
-	last if keys_seen('/hang/slow-again') == 1 && keys_seen('/hang/slow') == 1;
-	Time::HiRes::usleep(10_000);
-}
+eventually(sub { $server->keys_of('/hang/slow-again') == 1 && $server->keys_of('/hang/slow') == 1 });
 my $stop = time;
 $node->stop('fast');
 cmp_ok(time - $stop, '<', 2, 'shutdown with requests under way');
@@ -304,22 +293,15 @@ wait_for($slow_again, q(attempt = 2 AND status = 'sending'));
 is(column($slow_again, 'uncertain'), 't', 'an attempt that was cut off may have had its effect');
 
 # The same after a crash of the worker.
-for (1 .. 1000)
-{
-	last if keys_seen('/hang/slow-again') == 2;
-	Time::HiRes::usleep(10_000);
-}
+eventually(sub { $server->keys_of('/hang/slow-again') == 2 });
 kill 'KILL', sql(q(SELECT pid FROM pg_stat_activity WHERE backend_type = 'uaef worker'));
-$node->poll_query_until('postgres', 'SELECT true') or die 'no recovery';
+eventually(sub { eval { sql('SELECT true') } });
 wait_for($slow_again, q(attempt = 3 AND status = 'sending'));
-for (1 .. 1000)
-{
-	last if keys_seen('/hang/slow-again') == 3;
-	Time::HiRes::usleep(10_000);
-}
+eventually(sub { $server->keys_of('/hang/slow-again') == 3 });
 my $one_key = column($slow_again, 'idempotency_key');
-is_deeply([ keys_seen('/hang/slow-again') ], [ ($one_key) x 3 ], 'with the same key');
-is(scalar(keys_seen('/hang/slow')), 1, 'and what is in doubt is left alone');
+is_deeply([ $server->keys_of('/hang/slow-again') ], [ ($one_key) x 3 ], 'with the same key');
+is(scalar($server->keys_of('/hang/slow')), 1, 'and what is in doubt is left alone');
 
 $node->stop('immediate');
+$server->stop;
 done_testing();

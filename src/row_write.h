@@ -1,0 +1,46 @@
+/*-------------------------------------------------------------------------
+ *
+ * row_write.h
+ *	  Writing rows of our own tables without the executor.
+ *
+ * Most of what a statement of a few rows costs is setting it up.  Where rows
+ * are ready in C and the table has plain indexes only, they go to the heap and
+ * its indexes as the server writes its catalogs.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef UAEF_ROW_WRITE_H
+#define UAEF_ROW_WRITE_H
+
+#include "catalog/indexing.h"
+#include "storage/itemptr.h"
+#include "utils/relcache.h"
+
+typedef struct UaefTable
+{
+	Relation	rel;
+	CatalogIndexState indexes;
+} UaefTable;
+
+/*
+ * Open a table of ours for writing.  It must have no CHECK, no generated
+ * column, no partial index and no index on an expression; its triggers and
+ * rules are not heeded.
+ */
+extern void uaef_table_open(UaefTable *table, const char *name);
+
+/* Insert a row of all columns; *tid is where it is. */
+extern void uaef_table_insert(UaefTable *table, Datum *values, bool *nulls,
+							  ItemPointer tid);
+
+/*
+ * Put another version in the place of the row at *tid, which nobody else can
+ * be changing; *tid is where it is then.
+ */
+extern void uaef_table_update(UaefTable *table, Datum *values, bool *nulls,
+							  ItemPointer tid);
+
+/* Close it, and let what follows see what was written. */
+extern void uaef_table_close(UaefTable *table);
+
+#endif							/* UAEF_ROW_WRITE_H */
