@@ -66,7 +66,6 @@ uaef_task_become(UaefTask *task, UaefTaskStatus status)
 	if (uaef_task_ended(status))
 	{
 		task->completed_at = execution->step->now;
-		task->has_lease = false;
 		task->lease_expires_at = 0;
 		if (task->item == UAEF_NO_ITEM)
 			execution->open_tasks--;

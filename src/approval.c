@@ -23,6 +23,7 @@
 
 #include "advance.h"
 #include "approval.h"
+#include "control.h"
 #include "digest.h"
 #include "errcodes.h"
 #include "spi_util.h"
@@ -354,8 +355,7 @@ lock_approval_task(UaefStep *step, int64 approval_id)
 	id = uaef_spi_uuid(0, 1);
 	no = DatumGetInt16(uaef_spi_value(0, 2, &isnull));
 	item = uaef_spi_int32(0, 3);
-	uaef_step_lock(step, &id, 1);
-	execution = uaef_step_execution(step, &id);
+	execution = uaef_lock_execution(step, &id);
 	return uaef_execution_find(execution, no, item);
 }
 

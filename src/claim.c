@@ -155,6 +155,7 @@ lock_claimed(UaefStep *step, int64 task_id, const pg_uuid_t *token, Oid caller)
 {
 	Datum		arg = Int64GetDatum(task_id);
 	Key			key;
+	UaefExecution *execution;
 	UaefTask   *task;
 
 	if (uaef_spi_run(&find_task, &arg, NULL) == 0)
@@ -163,23 +164,19 @@ lock_claimed(UaefStep *step, int64 task_id, const pg_uuid_t *token, Oid caller)
 				 errmsg("task %lld does not exist", (long long) task_id)));
 	read_key(0, &key);
 	if (token == NULL)
-		(void) uaef_lock_own_execution(step, &key.execution_id, caller);
+		execution = uaef_lock_own_execution(step, &key.execution_id, caller);
 	else
-		uaef_step_lock(step, &key.execution_id, 1);
-	task = uaef_execution_find(uaef_step_execution(step, &key.execution_id),
-							   key.no, key.item);
-
+		execution = uaef_lock_execution(step, &key.execution_id);
+	task = uaef_execution_find(execution, key.no, key.item);
 	if (task->def->type != UAEF_TASK_EXTERNAL)
 		ereport(ERROR,
 				(errcode(ERRCODE_UAEF_ILLEGAL_TRANSITION),
 				 errmsg("task %lld is of type %s, not external",
 						(long long) task_id,
 						uaef_task_type_name(task->def->type))));
-	if (task->status != UAEF_TASK_RUNNING &&
-		!(token == NULL && task->status == UAEF_TASK_QUEUED))
-		refuse_state(task);
-	if (token != NULL &&
-		memcmp(token, &task->lease_token, sizeof(pg_uuid_t)) != 0)
+	if (token != NULL && !(task->has_lease &&
+						   memcmp(token, &task->lease_token,
+								  sizeof(pg_uuid_t)) == 0))
 		ereport(ERROR,
 				(errcode(ERRCODE_UAEF_LEASE_LOST),
 				 errmsg("lease token is not that of task %lld",
@@ -187,6 +184,30 @@ lock_claimed(UaefStep *step, int64 task_id, const pg_uuid_t *token, Oid caller)
 				 errdetail("The lease has expired and the task was given to another worker, or the token is wrong."),
 				 errhint("Drop the result: whoever holds the lease gives one.")));
 	return task;
+}
+
+/*
+ * Raise unless the task waits for a result: claimed, or, for those who started
+ * the execution, not yet.
+ */
+static void
+check_open(UaefTask *task, const pg_uuid_t *token)
+{
+	if (task->status != UAEF_TASK_RUNNING &&
+		!(token == NULL && task->status == UAEF_TASK_QUEUED))
+		refuse_state(task);
+}
+
+/*
+ * Whether this completion has been made before: a worker that lost its
+ * connection at the commit may make it again.
+ */
+static bool
+completed_so(UaefTask *task, Jsonb *output, const pg_uuid_t *token)
+{
+	return token != NULL && task->status == UAEF_TASK_COMPLETED &&
+		task->output != NULL &&
+		compareJsonbContainers(&task->output->root, &output->root) == 0;
 }
 
 /*
@@ -211,10 +232,14 @@ uaef_claim_complete(int64 task_id, Jsonb *output, const pg_uuid_t *token)
 	back = uaef_spi_begin();
 	step = begin_result(caller, token);
 	task = lock_claimed(step, task_id, token, caller);
-	if (task->status == UAEF_TASK_QUEUED)
-		(void) uaef_step_unready(task);
-	uaef_advance_complete(task, output, NULL);
-	uaef_step_write(step);
+	if (!completed_so(task, output, token))
+	{
+		check_open(task, token);
+		if (task->status == UAEF_TASK_QUEUED)
+			(void) uaef_step_unready(task);
+		uaef_advance_complete(task, output, NULL);
+		uaef_step_write(step);
+	}
 	uaef_spi_end(back);
 }
 
@@ -229,6 +254,7 @@ uaef_claim_fail(int64 task_id, const char *error, bool retryable,
 	UaefFailure failure = {0};
 	const char *status;
 
+	check_open(task, token);
 	if (task->status == UAEF_TASK_QUEUED)
 		(void) uaef_step_unready(task);
 	failure.code = "task_error";
@@ -249,6 +275,7 @@ uaef_claim_heartbeat(int64 task_id, const pg_uuid_t *token, int64 extend_us)
 	UaefTask   *task = lock_claimed(step, task_id, token, InvalidOid);
 	TimestampTz until = step->now + extend_us;
 
+	check_open(task, token);
 	task->lease_expires_at = until;
 	task->dirty = true;
 	uaef_step_write(step);

@@ -108,6 +108,11 @@ uaef_engine_start(const UaefStart *start)
 	pg_uuid_t	id;
 
 	uaef_check_payload("input of the workflow", start->input);
+	if (!JB_ROOT_IS_OBJECT(start->input))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("input of a workflow must be a JSON object"),
+				 errhint("Give a list or a single value a name: {\"items\": [...]}.")));
 	back = uaef_spi_begin();
 	step = uaef_step_begin("user", caller_name);
 	execution = uaef_step_new_execution(step,
@@ -191,7 +196,7 @@ uaef_engine_fail(const UaefTaskRef *ref, const UaefFailure *failure,
 }
 
 UaefExecution *
-uaef_lock_own_execution(UaefStep *step, const pg_uuid_t *id, Oid caller)
+uaef_lock_execution(UaefStep *step, const pg_uuid_t *id)
 {
 	UaefExecution *execution;
 
@@ -201,6 +206,14 @@ uaef_lock_own_execution(UaefStep *step, const pg_uuid_t *id, Oid caller)
 		ereport(ERROR,
 				(errcode(ERRCODE_UAEF_UNDEFINED_EXECUTION),
 				 errmsg("execution %s does not exist", uaef_uuid_text(id))));
+	return execution;
+}
+
+UaefExecution *
+uaef_lock_own_execution(UaefStep *step, const pg_uuid_t *id, Oid caller)
+{
+	UaefExecution *execution = uaef_lock_execution(step, id);
+
 	if (!has_privs_of_role(caller, execution->initiated_by))
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),

@@ -10,6 +10,7 @@
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "catalog/pg_type_d.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
@@ -24,7 +25,7 @@
 #include "wake.h"
 
 static UaefQuery read_status = {
-	"SELECT status, initiated_by::pg_catalog.oid"
+	"SELECT status, initiated_by::pg_catalog.oid, xmin"
 	" FROM uaef.workflow_execution WHERE execution_id = $1",
 	1, {UUIDOID}
 };
@@ -39,6 +40,8 @@ current_status(const pg_uuid_t *execution_id, Oid caller)
 	Datum		arg = UUIDPGetDatum(execution_id);
 	char	   *status;
 	Oid			role;
+	bool		isnull;
+	TransactionId xmin;
 
 	if (uaef_spi_run(&read_status, &arg, NULL) == 0)
 		ereport(ERROR,
@@ -47,6 +50,7 @@ current_status(const pg_uuid_t *execution_id, Oid caller)
 						uaef_uuid_text(execution_id))));
 	status = uaef_spi_text(0, 1);
 	role = uaef_spi_oid(0, 2);
+	xmin = DatumGetTransactionId(uaef_spi_value(0, 3, &isnull));
 	uaef_spi_end(back);
 
 	if (!has_privs_of_role(caller, role))
@@ -54,6 +58,14 @@ current_status(const pg_uuid_t *execution_id, Oid caller)
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("permission denied for execution %s",
 						uaef_uuid_text(execution_id))));
+	if (TransactionIdIsCurrentTransactionId(xmin) &&
+		!uaef_execution_ended(uaef_execution_status_by_name(status)))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("cannot wait for execution %s in the transaction that has changed it",
+						uaef_uuid_text(execution_id)),
+				 errdetail("It goes on when that transaction is committed."),
+				 errhint("Commit first, then wait.")));
 	return status;
 }
 
