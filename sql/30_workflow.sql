@@ -86,6 +86,8 @@ CREATE SEQUENCE uaef.task_id CACHE 32;
 COMMENT ON SEQUENCE uaef.task_id IS 'numbers of tasks';
 
 -- The ready set: what may run now.  Small; its one index is the claim order.
+-- It is not unique: a row too many is claimed and dropped, while waiting for
+-- another transaction's row could be a deadlock.
 -- SQL tasks stand in queue '#sql' under the role that they run as.
 CREATE TABLE uaef.task_ready (
 	queue			text COLLATE "C" NOT NULL,
@@ -97,7 +99,7 @@ CREATE TABLE uaef.task_ready (
 	item			integer NOT NULL
 );
 COMMENT ON TABLE uaef.task_ready IS 'tasks that may run now';
-CREATE UNIQUE INDEX task_ready_order
+CREATE INDEX task_ready_order
 	ON uaef.task_ready (queue, run_as, priority DESC, task_id);
 
 -- What is to happen later: kind is start, wait, retry, timeout, lease or

@@ -204,6 +204,12 @@ BEGIN
 			USING ERRCODE = 'invalid_parameter_value',
 				HINT = 'Use INSERT, UPDATE, or INSERT OR UPDATE.';
 	END IF;
+	IF key IS NOT NULL AND upper(event) <> 'INSERT' THEN
+		RAISE EXCEPTION 'a key allows only one start for each row'
+			USING ERRCODE = 'invalid_parameter_value',
+				DETAIL = 'An update of the row would start the workflow again with the same key.',
+				HINT = 'Leave the key out, or use the event INSERT.';
+	END IF;
 	IF key IS NOT NULL AND NOT EXISTS (
 		SELECT FROM pg_attribute
 		WHERE attrelid = "table" AND attname = key AND attnum > 0 AND NOT attisdropped)

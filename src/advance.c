@@ -358,6 +358,8 @@ enqueue_delivery(const UaefDeliveryRequest *request)
 		refusal = CopyErrorData();
 		FlushErrorState();
 		RollbackAndReleaseCurrentSubTransaction();
+		if (!uaef_failure_is_refusal(refusal))
+			ReThrowError(refusal);
 	}
 	PG_END_TRY();
 	MemoryContextSwitchTo(context);

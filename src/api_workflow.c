@@ -13,7 +13,7 @@
 
 #include "control.h"
 #include "engine.h"
-#include "sql_task.h"
+#include "sql_here.h"
 #include "start_trigger.h"
 #include "waiting.h"
 

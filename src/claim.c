@@ -258,7 +258,7 @@ uaef_claim_fail(int64 task_id, const char *error, bool retryable,
 	if (task->status == UAEF_TASK_QUEUED)
 		(void) uaef_step_unready(task);
 	failure.code = "task_error";
-	failure.message = error;
+	failure.message = uaef_clip(error);
 	failure.transient = retryable;
 	uaef_advance_fail(task, &failure);
 	status = uaef_task_status_name(task->status);
@@ -276,6 +276,8 @@ uaef_claim_heartbeat(int64 task_id, const pg_uuid_t *token, int64 extend_us)
 	TimestampTz until = step->now + extend_us;
 
 	check_open(task, token);
+	if (until < task->lease_expires_at)
+		uaef_step_timer(task->execution, task, "lease", until);
 	task->lease_expires_at = until;
 	task->dirty = true;
 	uaef_step_write(step);

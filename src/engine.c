@@ -21,6 +21,7 @@
 #include "digest.h"
 #include "engine.h"
 #include "errcodes.h"
+#include "failure.h"
 #include "guc.h"
 #include "spi_util.h"
 #include "uuid7.h"
@@ -33,7 +34,9 @@ static UaefQuery insert_key = {
 };
 
 static UaefQuery find_key = {
-	"SELECT execution_id, input_digest = $3 FROM uaef.workflow_start_key"
+	"SELECT execution_id, input_digest = $3, initiated_by::pg_catalog.oid"
+	" FROM uaef.workflow_start_key LEFT JOIN uaef.workflow_execution"
+	" USING (execution_id)"
 	" WHERE workflow = $1 AND idempotency_key = $2",
 	3, {TEXTOID, TEXTOID, BYTEAOID}
 };
@@ -56,9 +59,11 @@ uaef_check_payload(const char *what, Jsonb *payload)
  * the execution that the key began, when it is taken.
  */
 static bool
-take_key(const UaefStart *start, pg_uuid_t *execution_id)
+take_key(const UaefStart *start, pg_uuid_t *execution_id, Oid caller)
 {
 	Datum		args[4];
+	bool		isnull;
+	Datum		initiator;
 
 	args[0] = CStringGetTextDatum(start->workflow);
 	args[1] = CStringGetTextDatum(start->idempotency_key);
@@ -76,6 +81,13 @@ take_key(const UaefStart *start, pg_uuid_t *execution_id)
 				 errmsg("idempotency key \"%s\" of workflow \"%s\" was used with another input",
 						start->idempotency_key, start->workflow),
 				 errhint("Use a new key for a new input.")));
+	initiator = uaef_spi_value(0, 3, &isnull);
+	if (!isnull && !has_privs_of_role(caller, DatumGetObjectId(initiator)))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("idempotency key \"%s\" of workflow \"%s\" was used by another role",
+						start->idempotency_key, start->workflow),
+				 errhint("Use keys that begin with the role's name, where several roles start one workflow.")));
 	*execution_id = uaef_spi_uuid(0, 1);
 	return false;
 }
@@ -105,6 +117,7 @@ uaef_engine_start(const UaefStart *start)
 	UaefCaller	back;
 	UaefStep   *step;
 	UaefExecution *execution;
+	int32		definition_id;
 	pg_uuid_t	id;
 
 	uaef_check_payload("input of the workflow", start->input);
@@ -115,18 +128,17 @@ uaef_engine_start(const UaefStart *start)
 				 errhint("Give a list or a single value a name: {\"items\": [...]}.")));
 	back = uaef_spi_begin();
 	step = uaef_step_begin("user", caller_name);
+	definition_id = uaef_definition_find(start->workflow, start->version);
 	execution = uaef_step_new_execution(step,
-										uaef_definition_get(
-															uaef_definition_find(start->workflow,
-																				 start->version)));
+										uaef_definition_get(definition_id));
 	id = execution->id;
-	if (start->idempotency_key != NULL && !take_key(start, &id))
+	if (start->idempotency_key != NULL && !take_key(start, &id, caller))
 	{
 		uaef_spi_end(back);
 		return id;
 	}
 
-	execution->name = start->name ? pstrdup(start->name) : NULL;
+	execution->name = uaef_clip(start->name);
 	execution->priority = start->priority;
 	execution->initiated_by = caller;
 	execution->input = start->input;
@@ -235,6 +247,7 @@ uaef_engine_control(const pg_uuid_t *id, UaefControl control,
 									   GetUserNameFromId(caller, false));
 	UaefExecution *execution = uaef_lock_own_execution(step, id, caller);
 
+	reason = uaef_clip(reason);
 	switch (control)
 	{
 		case UAEF_CONTROL_CANCEL:

@@ -66,10 +66,18 @@ extern bool uaef_engine_fail(const UaefTaskRef *ref, const UaefFailure *failure,
 							 const char *actor_type, const char *actor_id);
 
 /*
- * Fire the timers that are due, at most limit; returns how many.  *next is
- * when the next one is due (DT_NOEND: none).
+ * Fire the timers that are due, at most limit; returns how many.  *claimed is
+ * that number already while they fire, so that it is known after an error.
+ * *next is when the next one is due (DT_NOEND: none).
  */
-extern int	uaef_engine_fire_timers(int limit, TimestampTz *next);
+extern int	uaef_engine_fire_timers(int limit, int *claimed,
+									TimestampTz *next);
+
+/*
+ * Put the first due timer off, after firing it alone has raised an error, so
+ * that the others are not held up by it.
+ */
+extern void uaef_engine_put_off_timer(void);
 
 /* A role that has SQL tasks ready, besides those in busy; InvalidOid: none. */
 extern Oid	uaef_engine_role_with_work(const Oid *busy, int n_busy);

@@ -14,6 +14,7 @@
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_type_d.h"
 #include "commands/sequence.h"
@@ -30,13 +31,18 @@
 #define EXECUTIONS_BY_ID \
 	"SELECT execution_id, definition_id, name, status, priority, open_tasks," \
 	" initiated_by::pg_catalog.oid, input, output, error," \
-	" created_at, started_at, completed_at" \
+	" created_at, started_at, completed_at, xmin" \
 	" FROM uaef.workflow_execution" \
 	" WHERE execution_id = ANY ($1)" \
 	" ORDER BY execution_id"
 
 static UaefQuery lock_executions = {
 	EXECUTIONS_BY_ID " FOR NO KEY UPDATE",
+	1, {UUIDARRAYOID}
+};
+
+static UaefQuery try_lock_executions = {
+	EXECUTIONS_BY_ID " FOR NO KEY UPDATE SKIP LOCKED",
 	1, {UUIDARRAYOID}
 };
 
@@ -49,7 +55,7 @@ static UaefQuery peek_executions = {
 	"SELECT task_no, item, task_id, status, attempt, edges_resolved," \
 	" edges_live, items_total, items_started, items_completed, items_failed," \
 	" item_value, output, error, worker, lease_token, lease_expires_at," \
-	" queued_at, started_at, completed_at, ctid" \
+	" queued_at, started_at, completed_at, ctid, xmin" \
 	" FROM uaef.task_execution"
 
 static UaefQuery find_task = {
@@ -90,6 +96,7 @@ static UaefTask *known_item(UaefExecution *execution, int no, int item,
 static Jsonb *scope_task_output(UaefScope *scope, const char *id, int len);
 static Jsonb *build_sys(UaefExecution *execution);
 static TimestampTz time_or_zero(uint64 row, int column);
+static bool written_here(uint64 row, int column);
 static int	int_or(uint64 row, int column, int otherwise);
 
 UaefStep *
@@ -157,18 +164,34 @@ load_executions(UaefStep *step, UaefQuery *query, const pg_uuid_t *ids, int n)
 	}
 }
 
-void
-uaef_step_lock(UaefStep *step, const pg_uuid_t *ids, int n)
+/*
+ * Load executions under a lock, and tell the ledger that we hold their streams.
+ */
+static void
+lock_executions_by(UaefStep *step, UaefQuery *query, const pg_uuid_t *ids,
+				   int n)
 {
 	int			first = list_length(step->executions);
 
-	load_executions(step, &lock_executions, ids, n);
+	load_executions(step, query, ids, n);
 	for (int i = first; i < list_length(step->executions); i++)
 	{
 		UaefExecution *execution = list_nth(step->executions, i);
 
 		uaef_ledger_hold_stream(&execution->id, false);
 	}
+}
+
+void
+uaef_step_lock(UaefStep *step, const pg_uuid_t *ids, int n)
+{
+	lock_executions_by(step, &lock_executions, ids, n);
+}
+
+void
+uaef_step_try_lock(UaefStep *step, const pg_uuid_t *ids, int n)
+{
+	lock_executions_by(step, &try_lock_executions, ids, n);
 }
 
 void
@@ -202,6 +225,7 @@ load_execution(UaefStep *step, uint64 row, int32 *definition_id)
 	execution->created_at = time_or_zero(row, 11);
 	execution->started_at = time_or_zero(row, 12);
 	execution->completed_at = time_or_zero(row, 13);
+	execution->ours = written_here(row, 14);
 	execution->stored = true;
 	execution->last_event = -1;
 	step->executions = lappend(step->executions, execution);
@@ -290,6 +314,7 @@ load_task(UaefExecution *execution, uint64 row)
 	task->started_at = time_or_zero(row, 19);
 	task->completed_at = time_or_zero(row, 20);
 	task->tid = *(ItemPointer) DatumGetPointer(uaef_spi_value(row, 21, &isnull));
+	task->ours = written_here(row, 22);
 	return task;
 }
 
@@ -537,6 +562,18 @@ build_sys(UaefExecution *execution)
 	uaef_json_text(&json, "status",
 				   uaef_execution_status_name(execution->status));
 	return uaef_json_end(&json);
+}
+
+/*
+ * Whether our own transaction wrote the row, by the row's xmin.
+ */
+static bool
+written_here(uint64 row, int column)
+{
+	bool		isnull;
+	Datum		xmin = uaef_spi_value(row, column, &isnull);
+
+	return TransactionIdIsCurrentTransactionId(DatumGetTransactionId(xmin));
 }
 
 static TimestampTz

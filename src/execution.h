@@ -41,6 +41,7 @@ struct UaefTask
 
 	bool		stored;			/* has a row */
 	ItemPointerData tid;		/* where, if so */
+	bool		ours;			/* our own transaction wrote it */
 	bool		dirty;			/* differs from its row */
 
 	UaefTaskStatus status;
@@ -51,6 +52,8 @@ struct UaefTask
 	int			items_started;
 	int			items_completed;
 	int			items_failed;
+	Jsonb	   *items;			/* of a map: the list, once evaluated */
+	bool		filling;		/* of a map: items are being begun */
 	Jsonb	   *item_value;
 	Jsonb	   *output;
 	Jsonb	   *error;
@@ -91,6 +94,7 @@ struct UaefExecution
 	const UaefDefinition *def;
 
 	bool		stored;
+	bool		ours;			/* our own transaction wrote the row */
 	bool		dirty;
 	UaefExecutionStatus status;
 	char	   *name;
@@ -149,6 +153,9 @@ extern UaefStep *uaef_step_begin(const char *actor_type, const char *actor_id);
  * that the step has already are not loaded again.
  */
 extern void uaef_step_lock(UaefStep *step, const pg_uuid_t *ids, int n);
+
+/* The same, but what somebody else holds is left out too. */
+extern void uaef_step_try_lock(UaefStep *step, const pg_uuid_t *ids, int n);
 
 /*
  * Load executions as they are, without a lock: good only for what never

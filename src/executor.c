@@ -50,6 +50,7 @@ typedef struct ExecutorArgs
 
 static int	reserve(Oid role);
 static void release(int number);
+static void pin_settings(void);
 static UaefExecutorSlot *attach(int number, const ExecutorArgs *args);
 static void detach(int code, Datum arg);
 static void work_until_idle(UaefExecutorSlot *slot, Oid role);
@@ -219,8 +220,7 @@ uaef_executor_main(Datum arg)
 
 	BackgroundWorkerInitializeConnectionByOid(args.database, args.role,
 											  UAEF_EXECUTOR_CONNECT_FLAGS);
-	SetConfigOption("application_name", "uaef executor", PGC_USERSET,
-					PGC_S_SESSION);
+	pin_settings();
 	CurrentMemoryContext = AllocSetContextCreate(TopMemoryContext,
 												 "uaef executor",
 												 ALLOCSET_DEFAULT_SIZES);
@@ -229,6 +229,26 @@ uaef_executor_main(Datum arg)
 	while (sleep_idle(slot));
 
 	proc_exit(0);
+}
+
+/*
+ * Settings of the role that would reach our own statements are set aside.
+ */
+static void
+pin_settings(void)
+{
+	static const char *const settings[][2] = {
+		{"application_name", "uaef executor"},
+		{"default_transaction_isolation", "read committed"},
+		{"default_transaction_read_only", "off"},
+		{"default_transaction_deferrable", "off"},
+		{"session_replication_role", "origin"},
+	};
+	int			i;
+
+	for (i = 0; i < lengthof(settings); i++)
+		SetConfigOption(settings[i][0], settings[i][1], PGC_SUSET,
+						PGC_S_OVERRIDE);
 }
 
 /*

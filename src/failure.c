@@ -28,8 +28,8 @@ static const char *const permanent_classes[] = {
 /* Longest time that a text of an error may take in a row or an event. */
 #define MAX_MESSAGE 4000
 
-static char *
-clip(const char *text)
+char *
+uaef_clip(const char *text)
 {
 	if (text == NULL)
 		return NULL;
@@ -54,13 +54,20 @@ uaef_failure_from_eval(UaefFailure *failure, const UaefEvalError *error)
 	failure->detail = error->detail != NULL ? error->detail : error->path;
 }
 
+bool
+uaef_failure_is_refusal(const ErrorData *error)
+{
+	return in_class(unpack_sql_state(error->sqlerrcode), permanent_classes,
+					lengthof(permanent_classes));
+}
+
 void
 uaef_failure_from_error(UaefFailure *failure, const ErrorData *error)
 {
 	memset(failure, 0, sizeof(UaefFailure));
 	failure->code = pstrdup(unpack_sql_state(error->sqlerrcode));
-	failure->message = clip(error->message);
-	failure->detail = clip(error->detail);
+	failure->message = uaef_clip(error->message);
+	failure->detail = uaef_clip(error->detail);
 	failure->transient = !in_class(failure->code, permanent_classes,
 								   lengthof(permanent_classes));
 }

@@ -19,6 +19,12 @@ extern void uaef_failure_from_eval(UaefFailure *failure,
 extern void uaef_failure_from_error(UaefFailure *failure,
 									const ErrorData *error);
 
+/* Whether an ERROR says no to what was asked, rather than that we broke. */
+extern bool uaef_failure_is_refusal(const ErrorData *error);
+
+/* A text from outside, cut to what a row or an event may take of it. */
+extern char *uaef_clip(const char *text);
+
 /*
  * {"code","message","detail","attempt","task"}; task may be NULL.
  */

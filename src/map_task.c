@@ -11,13 +11,15 @@
  */
 #include "postgres.h"
 
+#include "miscadmin.h"
+
 #include "errcodes.h"
 #include "failure.h"
 #include "guc.h"
 #include "map_task.h"
 
 static Jsonb *evaluate_list(UaefTask *map, UaefEvalError *error);
-static void begin_items(UaefTask *map, Jsonb *list, int n);
+static void begin_items(UaefTask *map);
 static void cancel_items(UaefTask *map);
 
 /*
@@ -52,7 +54,6 @@ uaef_map_begin(UaefTask *map)
 {
 	UaefEvalError error = {0};
 	Jsonb	   *list = evaluate_list(map, &error);
-	int			concurrency = map->def->config.parallel.concurrency;
 
 	if (list == NULL)
 	{
@@ -73,43 +74,60 @@ uaef_map_begin(UaefTask *map)
 	}
 	uaef_task_become(map, UAEF_TASK_RUNNING);
 	uaef_step_note(map, UAEF_NOTE_QUEUED);
-	begin_items(map, list, concurrency > 0 ?
-				Min(concurrency, map->items_total) : map->items_total);
+	map->items = list;
+	begin_items(map);
 }
 
 /*
- * Begin the next n items.
+ * Begin items for as long as there are some and concurrency has room.
+ *
+ * An item that fails at once comes back here for the next one.  The loop that
+ * began it goes on with that, so a long list of such items needs no deep
+ * recursion.
  */
 static void
-begin_items(UaefTask *map, Jsonb *list, int n)
+begin_items(UaefTask *map)
 {
-	for (int i = 0; i < n && map->status == UAEF_TASK_RUNNING; i++)
+	int			concurrency = map->def->config.parallel.concurrency;
+
+	if (map->filling)
+		return;
+	map->filling = true;
+	while (map->status == UAEF_TASK_RUNNING &&
+		   map->items_started < map->items_total &&
+		   (concurrency == 0 ||
+			map->items_started - map->items_completed - map->items_failed <
+			concurrency))
 	{
 		int			number = map->items_started++;
-		JsonbValue *value = getIthJsonbValueFromContainer(&list->root, number);
+		JsonbValue *value = getIthJsonbValueFromContainer(&map->items->root,
+														  number);
+		UaefTask   *item = uaef_execution_new_item(map->execution, map, number,
+												   uaef_json_from_value(value));
 
-		uaef_advance_dispatch_item(
-								   uaef_execution_new_item(map->execution, map, number,
-														   uaef_json_from_value(value)));
+		uaef_advance_dispatch_item(item);
+		CHECK_FOR_INTERRUPTS();
 	}
+	map->filling = false;
 	map->dirty = true;
 }
 
 /*
- * Begin the next item, if there is one and concurrency held it back.
+ * Begin what concurrency held back.  The list is evaluated again, once a step;
+ * what it came from does not change.
  */
 static void
-begin_next(UaefTask *map)
+begin_more_items(UaefTask *map)
 {
 	UaefEvalError error = {0};
-	Jsonb	   *list;
 
 	if (map->items_started >= map->items_total)
 		return;
-	list = evaluate_list(map, &error);
-	if (list == NULL)
+	if (map->items == NULL)
+		map->items = evaluate_list(map, &error);
+	if (map->items == NULL)
 		uaef_eval_raise(&error);	/* it could be evaluated before */
-	begin_items(map, list, 1);
+	begin_items(map);
 }
 
 static UaefTask *
@@ -133,7 +151,7 @@ uaef_map_item_ended(UaefTask *item)
 
 	if (map->items_completed + (join > 0 ? 0 : map->items_failed) < needed)
 	{
-		begin_next(map);
+		begin_more_items(map);
 		return;
 	}
 	if (map->items_completed + map->items_failed < map->items_total)
@@ -167,7 +185,7 @@ uaef_map_item_failed(UaefTask *item, const UaefFailure *failure)
 									  uaef_execution_item_outputs(map->execution,
 																  map->no));
 		else
-			begin_next(map);
+			begin_more_items(map);
 		return;
 	}
 	cancel_items(map);

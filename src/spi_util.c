@@ -17,10 +17,12 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
+#include "utils/snapmgr.h"
 
 #include "spi_util.h"
 
-static int	execute_by_key(SPIPlanPtr plan, Datum *args, const char *nulls);
+static int	execute_by_key(SPIPlanPtr plan, Datum *args, const char *nulls,
+						   bool read_only);
 static Datum required_value(uint64 row, int column);
 
 /*
@@ -41,8 +43,11 @@ uaef_spi_end(UaefCaller caller)
 	SPI_finish();
 }
 
-uint64
-uaef_spi_run(UaefQuery *query, Datum *args, const char *nulls)
+/*
+ * Prepare at first use, execute, and raise for any failure.
+ */
+static uint64
+run_query(UaefQuery *query, Datum *args, const char *nulls, bool read_only)
 {
 	MemoryContext context = CurrentMemoryContext;
 	int			rc;
@@ -57,13 +62,30 @@ uaef_spi_run(UaefQuery *query, Datum *args, const char *nulls)
 		query->plan = plan;
 	}
 
-	rc = execute_by_key(query->plan, args, nulls);
+	rc = execute_by_key(query->plan, args, nulls, read_only);
 	MemoryContextSwitchTo(context);
 	if (rc < 0)
 		elog(ERROR, "unexpected SPI result %s for \"%s\"",
 			 SPI_result_code_string(rc), query->sql);
 
 	return SPI_processed;
+}
+
+uint64
+uaef_spi_run(UaefQuery *query, Datum *args, const char *nulls)
+{
+	return run_query(query, args, nulls, false);
+}
+
+uint64
+uaef_spi_read_latest(UaefQuery *query, Datum *args)
+{
+	uint64		rows;
+
+	PushActiveSnapshot(GetLatestSnapshot());
+	rows = run_query(query, args, NULL, true);
+	PopActiveSnapshot();
+	return rows;
 }
 
 /*
@@ -75,7 +97,7 @@ uaef_spi_run(UaefQuery *query, Datum *args, const char *nulls)
  * was switched off stays in the plan's cost, so JIT has to be switched off too.
  */
 static int
-execute_by_key(SPIPlanPtr plan, Datum *args, const char *nulls)
+execute_by_key(SPIPlanPtr plan, Datum *args, const char *nulls, bool read_only)
 {
 	bool		seqscan = enable_seqscan;
 	bool		hashjoin = enable_hashjoin;
@@ -89,7 +111,7 @@ execute_by_key(SPIPlanPtr plan, Datum *args, const char *nulls)
 		enable_hashjoin = false;
 		enable_mergejoin = false;
 		jit_enabled = false;
-		rc = SPI_execute_plan(plan, args, nulls, false, 0);
+		rc = SPI_execute_plan(plan, args, nulls, read_only, 0);
 	}
 	PG_FINALLY();
 	{

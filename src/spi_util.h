@@ -52,6 +52,9 @@ extern void uaef_spi_end(UaefCaller caller);
  */
 extern uint64 uaef_spi_run(UaefQuery *query, Datum *args, const char *nulls);
 
+/* The same for a query that only reads, as of now, whatever the snapshot. */
+extern uint64 uaef_spi_read_latest(UaefQuery *query, Datum *args);
+
 /*
  * A column (from 1) of a row (from 0) of the last result.  The plain forms
  * raise when it is null; uaef_spi_value() reports it.

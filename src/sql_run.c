@@ -58,6 +58,9 @@ static bool timer_registered = false;
 static TimeoutId timer;
 static volatile sig_atomic_t timed_out = false;
 
+/* Whether a task's SQL is running; they do not nest. */
+static bool running = false;
+
 static PlanEntry *plan_entry(const UaefTask *task);
 static Jsonb *run_plan(UaefSqlJob *job);
 static Jsonb *result_to_jsonb(int rc);
@@ -269,6 +272,12 @@ failure_of(UaefSqlJob *job, const ErrorData *error)
 	}
 }
 
+bool
+uaef_sql_running(void)
+{
+	return running;
+}
+
 void
 uaef_sql_run(UaefSqlJob *job, bool whole_transaction)
 {
@@ -284,11 +293,13 @@ uaef_sql_run(UaefSqlJob *job, bool whole_transaction)
 	{
 		int			level = NewGUCNestLevel();
 
+		running = true;
 		start_timer(timeout_ms);
 		job->output = run_plan(job);
 		if (whole_transaction)
 			check_deferred_constraints();
 		stop_timer(timeout_ms);
+		running = false;
 		AtEOXact_GUC(false, level);
 		ReleaseCurrentSubTransaction();
 		job->succeeded = true;
@@ -298,11 +309,15 @@ uaef_sql_run(UaefSqlJob *job, bool whole_transaction)
 		ErrorData  *error;
 
 		stop_timer(timeout_ms);
+		running = false;
 		MemoryContextSwitchTo(context);
 		error = CopyErrorData();
 		FlushErrorState();
 		RollbackAndReleaseCurrentSubTransaction();
 		MemoryContextSwitchTo(context);
+		if (!whole_transaction && !timed_out &&
+			error->sqlerrcode == ERRCODE_QUERY_CANCELED)
+			ReThrowError(error);
 		failure_of(job, error);
 		job->succeeded = false;
 	}

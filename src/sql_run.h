@@ -24,9 +24,13 @@ typedef struct UaefSqlJob
 /*
  * Run a job as the current user.  With whole_transaction the transaction is
  * ours, so constraints that it defers are checked here, as part of the task.
- * The job's outcome is in it afterwards; nothing of a failed one remains.
+ * The job's outcome is in it afterwards; nothing of a failed one remains.  A
+ * cancel by the user of the caller's own session is raised again.
  */
 extern void uaef_sql_run(UaefSqlJob *job, bool whole_transaction);
+
+/* Whether a task's SQL is running in this process. */
+extern bool uaef_sql_running(void);
 
 /* What the task's SQL took lately, in microseconds; -1: not known. */
 extern double uaef_sql_usual_us(const UaefTask *task);

@@ -38,14 +38,12 @@
 #include "utils/timestamp.h"
 
 #include "advance.h"
-#include "control.h"
 #include "engine.h"
 #include "errcodes.h"
 #include "failure.h"
 #include "guc.h"
 #include "spi_util.h"
 #include "sql_run.h"
-#include "sql_task.h"
 #include "task_request.h"
 
 static UaefQuery claim_ready = {
@@ -68,6 +66,8 @@ static UaefQuery next_role = {
 /* One transaction's tasks. */
 typedef struct Batch
 {
+	int			limit;			/* how many it may claim */
+	int			n_claimed;
 	UaefStep   *peek;			/* executions as they were when claimed */
 	UaefSqlJob *jobs;
 	int			n_jobs;			/* to be run */
@@ -75,16 +75,26 @@ typedef struct Batch
 	int			n_succeeded;
 } Batch;
 
+/* What the execution has become of a task that has been run. */
+typedef enum Standing
+{
+	WANTED,						/* it is as it was claimed */
+	ENDED_HERE,					/* our own transaction, so the task, ended it */
+	ENDED_ELSEWHERE				/* somebody else did: undo what it did */
+} Standing;
+
 /*
  * How many tasks the next claim takes: grown while batches stay short, shrunk
  * when they do not, 1 after a batch that failed as a whole.
  */
 static int	claim_size = 1;
 
-static void claim_batch(Batch *batch, Oid role, int limit);
+static void claim_batch(Batch *batch, Oid role);
 static void run_batch(Batch *batch);
 static bool apply_batch(Batch *batch, Oid role);
-static void run_in_transaction(Batch *batch, Oid role, int limit);
+static bool run_in_transaction(Batch *batch, Oid role);
+static void judge_failure(const Batch *batch, const UaefTaskRef *first,
+						  const ErrorData *error, Oid role);
 static void fail_alone(const UaefTaskRef *ref, const ErrorData *error,
 					   Oid role);
 
@@ -145,18 +155,18 @@ add_job(Batch *batch, const UaefTaskRef *ref)
  * Take tasks out of the ready set.  All is allocated in the current context.
  */
 static void
-claim_batch(Batch *batch, Oid role, int limit)
+claim_batch(Batch *batch, Oid role)
 {
 	MemoryContext context = CurrentMemoryContext;
-	UaefTaskRef *refs = palloc0(sizeof(UaefTaskRef) * limit);
-	pg_uuid_t  *ids = palloc(sizeof(pg_uuid_t) * limit);
+	UaefTaskRef *refs = palloc0(sizeof(UaefTaskRef) * batch->limit);
+	pg_uuid_t  *ids = palloc(sizeof(pg_uuid_t) * batch->limit);
 	UaefCaller	back = uaef_spi_begin();
 	Datum		args[2];
 	int			n;
 
 	MemoryContextSwitchTo(context);
 	args[0] = ObjectIdGetDatum(role);
-	args[1] = Int32GetDatum(limit);
+	args[1] = Int32GetDatum(batch->limit);
 	n = (int) uaef_spi_run(&claim_ready, args, NULL);
 	for (int i = 0; i < n; i++)
 	{
@@ -167,9 +177,9 @@ claim_batch(Batch *batch, Oid role, int limit)
 		refs[i].item = uaef_spi_int32(i, 4);
 	}
 
+	batch->n_claimed = n;
 	batch->peek = uaef_step_begin("system", NULL);
 	batch->jobs = palloc(sizeof(UaefSqlJob) * Max(n, 1));
-	batch->n_jobs = batch->n_run = 0;
 	uaef_step_peek(batch->peek, ids, n);
 	for (int i = 0; i < n; i++)
 		add_job(batch, &refs[i]);
@@ -215,14 +225,41 @@ run_batch(Batch *batch)
 }
 
 /*
- * Whether a job's task still is what it was when it was claimed.
+ * What has become of a job's task since it was claimed.  A task's SQL may have
+ * ended its own execution, say by uaef.cancel_workflow(): that stands, with the
+ * rest of what it did.
+ */
+static Standing
+standing_of(UaefExecution *execution, UaefTask *task, const UaefSqlJob *job)
+{
+	if (task != NULL && task->status == UAEF_TASK_QUEUED &&
+		task->attempt == job->ref.attempt &&
+		!uaef_execution_ended(execution->status))
+		return WANTED;
+	if (execution != NULL && (execution->ours || (task && task->ours)))
+		return ENDED_HERE;
+	return ENDED_ELSEWHERE;
+}
+
+/*
+ * Apply what one job gave; false when its effects must not be committed.
  */
 static bool
-still_wanted(UaefTask *task, const UaefSqlJob *job)
+apply_job(Batch *batch, UaefStep *step, UaefSqlJob *job)
 {
-	return task != NULL && task->status == UAEF_TASK_QUEUED &&
-		task->attempt == job->ref.attempt &&
-		!uaef_execution_ended(task->execution->status);
+	UaefExecution *execution = uaef_step_execution(step,
+												   &job->ref.execution_id);
+	UaefTask   *task = execution == NULL ? NULL :
+		uaef_execution_find(execution, job->ref.task_no, job->ref.item);
+	Standing	standing = standing_of(execution, task, job);
+
+	if (standing != WANTED)
+		return standing == ENDED_HERE || !job->succeeded;
+	if (job->succeeded)
+		uaef_advance_complete(task, job->output, NULL);
+	else if (batch->n_run == 1 || job->input == NULL)
+		uaef_advance_fail(task, &job->failure);
+	return true;
 }
 
 /*
@@ -254,7 +291,7 @@ apply_batch(Batch *batch, Oid role)
 	char	   *actor = GetUserNameFromId(role, true);
 	UaefCaller	back = uaef_spi_begin();
 	UaefStep   *step;
-	bool		wanted = true;
+	bool		good = true;
 
 	MemoryContextSwitchTo(context);
 	step = uaef_step_begin("system", actor);
@@ -262,28 +299,16 @@ apply_batch(Batch *batch, Oid role)
 		ids[i] = batch->jobs[i].ref.execution_id;
 	uaef_step_lock(step, ids, batch->n_run);
 
-	for (int i = 0; i < batch->n_run && wanted; i++)
-	{
-		UaefSqlJob *job = &batch->jobs[i];
-		UaefExecution *execution = uaef_step_execution(step, &ids[i]);
-		UaefTask   *task = execution == NULL ? NULL :
-			uaef_execution_find(execution, job->ref.task_no, job->ref.item);
-
-		if (!still_wanted(task, job))
-			wanted = job->succeeded ? false : wanted;
-		else if (job->succeeded)
-			uaef_advance_complete(task, job->output, NULL);
-		else if (batch->n_run == 1 || job->input == NULL)
-			uaef_advance_fail(task, &job->failure);
-	}
-	if (wanted)
+	for (int i = 0; i < batch->n_run && good; i++)
+		good = apply_job(batch, step, &batch->jobs[i]);
+	if (good)
 	{
 		return_jobs(batch, step);
 		uaef_step_write(step);
 	}
 	uaef_spi_end(back);
 	AtEOXact_GUC(true, guc_level);
-	return wanted;
+	return good;
 }
 
 /*
@@ -306,26 +331,31 @@ clean_session(bool temporary_tables)
 	}
 }
 
-static void
-run_in_transaction(Batch *batch, Oid role, int limit)
+/*
+ * Claim, run and apply; false when the batch had to be undone.
+ */
+static bool
+run_in_transaction(Batch *batch, Oid role)
 {
 	bool		temporary_tables;
 	int			guc_level;
+	bool		good;
 
 	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();
 	if (!uaef_lock_extension())
 	{
 		CommitTransactionCommand();
-		return;
+		return true;
 	}
 	PushActiveSnapshot(GetTransactionSnapshot());
 	guc_level = uaef_pin_search_path();
-	claim_batch(batch, role, limit);
+	claim_batch(batch, role);
 	AtEOXact_GUC(true, guc_level);
 	run_batch(batch);
 	temporary_tables = (MyXactFlags & XACT_FLAGS_ACCESSEDTEMPNAMESPACE) != 0;
-	if (batch->n_jobs == 0 || apply_batch(batch, role))
+	good = batch->n_jobs == 0 || apply_batch(batch, role);
+	if (good)
 	{
 		Async_UnlistenAll();
 		PopActiveSnapshot();
@@ -334,19 +364,20 @@ run_in_transaction(Batch *batch, Oid role, int limit)
 	else
 		AbortOutOfAnyTransaction();
 	clean_session(temporary_tables);
+	return good;
 }
 
 /*
- * How many tasks to claim next, after a batch that ended well.
+ * How many tasks to claim next.
  */
 static void
-adapt_claim_size(const Batch *batch, int limit)
+adapt_claim_size(const Batch *batch, bool good)
 {
-	if (batch->n_succeeded < batch->n_run)
+	if (!good || batch->n_succeeded < batch->n_run)
 		claim_size = 1;			/* so that the failed ones run alone */
 	else if (batch->n_run < batch->n_jobs)
 		claim_size = Max(1, batch->n_run);
-	else if (batch->n_jobs == limit)
+	else if (batch->n_jobs == batch->limit)
 		claim_size = Min(claim_size * 2, uaef_executor_batch_size);
 }
 
@@ -365,42 +396,47 @@ int
 uaef_sql_run_batch(Oid role)
 {
 	MemoryContext context = CurrentMemoryContext;
-	Batch		batch = {0};
-	int			limit = claim_size;
-	volatile int n_jobs = 0;
-	UaefTaskRef first = {0};
-	ErrorData  *volatile error = NULL;
+	Batch	   *volatile batch = palloc0(sizeof(Batch));
 
+	batch->limit = claim_size;
 	PG_TRY();
 	{
-		run_in_transaction(&batch, role, limit);
-		n_jobs = batch.n_jobs;
-		if (n_jobs > 0)
-			adapt_claim_size(&batch, limit);
+		bool		good = run_in_transaction(batch, role);
+
+		adapt_claim_size(batch, good);
 	}
 	PG_CATCH();
 	{
-		/* What was claimed stands in the transaction's memory. */
-		n_jobs = batch.n_jobs;
-		if (n_jobs > 0)
-			first = batch.jobs[0].ref;
+		UaefTaskRef first = {0};
+		ErrorData  *error;
+
+		/* The jobs stand in the transaction's memory. */
+		if (batch->n_jobs > 0)
+			first = batch->jobs[0].ref;
 		MemoryContextSwitchTo(context);
 		error = CopyErrorData();
 		FlushErrorState();
 		AbortOutOfAnyTransaction();
+		claim_size = 1;
+		judge_failure(batch, &first, error, role);
 	}
 	PG_END_TRY();
 	MemoryContextSwitchTo(context);
+	return batch->n_claimed;
+}
 
-	if (error != NULL)
-	{
-		if (n_jobs == 0)
-			ReThrowError(error);
-		if (n_jobs == 1 && !is_conflict(error))
-			fail_alone(&first, error, role);
-		claim_size = 1;
-	}
-	return n_jobs;
+/*
+ * A transaction has failed as a whole.  One task alone answers for it; several
+ * are run again one by one.
+ */
+static void
+judge_failure(const Batch *batch, const UaefTaskRef *first,
+			  const ErrorData *error, Oid role)
+{
+	if (batch->n_jobs == 0)
+		ReThrowError(unconstify(ErrorData *, error));
+	if (batch->n_jobs == 1 && !is_conflict(error))
+		fail_alone(first, error, role);
 }
 
 /*
@@ -440,90 +476,4 @@ fail_alone(const UaefTaskRef *ref, const ErrorData *error, Oid role)
 	AtEOXact_GUC(true, guc_level);
 	PopActiveSnapshot();
 	CommitTransactionCommand();
-}
-
-/*
- * A queued SQL task of the execution that nobody is running, taken out of the
- * ready set; NULL when there is none.
- */
-static UaefTask *
-take_queued(UaefExecution *execution)
-{
-	ListCell   *cell;
-
-	foreach(cell, uaef_execution_open_tasks(execution))
-	{
-		UaefTask   *task = lfirst(cell);
-
-		if (task->def->type == UAEF_TASK_SQL &&
-			task->status == UAEF_TASK_QUEUED && uaef_step_unready(task))
-			return task;
-	}
-	return NULL;
-}
-
-/*
- * Run one task of the execution, with the settings that the session has
- * outside of our functions.
- */
-static void
-run_here(UaefSqlJob *job)
-{
-	int			guc_level = NewGUCNestLevel();
-
-	(void) set_config_option("search_path",
-							 GetConfigOptionResetString("search_path"),
-							 PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
-							 true, 0, false);
-	uaef_sql_run(job, false);
-	AtEOXact_GUC(true, guc_level);
-}
-
-int
-uaef_sql_run_here(const pg_uuid_t *execution_id)
-{
-	Oid			caller = GetUserId();
-	char	   *actor = GetUserNameFromId(caller, false);
-	int			n = 0;
-
-	for (;;)
-	{
-		UaefCaller	back = uaef_spi_begin();
-		UaefStep   *step = uaef_step_begin("user", actor);
-		UaefExecution *execution = uaef_lock_own_execution(step, execution_id,
-														   caller);
-		UaefTask   *task = execution->status == UAEF_EXECUTION_RUNNING ?
-			take_queued(execution) : NULL;
-		UaefSqlJob	job = {0};
-		UaefEvalError error = {0};
-
-		if (task == NULL)
-		{
-			uaef_spi_end(back);
-			return n;
-		}
-		if (caller != execution->initiated_by)
-			ereport(ERROR,
-					(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-					 errmsg("SQL tasks of this execution run as role \"%s\" only",
-							GetUserNameFromId(execution->initiated_by, true))));
-
-		job.task = task;
-		job.input = uaef_task_input(task, &error);
-		if (job.input == NULL)
-			uaef_failure_from_eval(&job.failure, &error);
-		else
-		{
-			uaef_become_caller(back);
-			run_here(&job);
-			(void) uaef_become_owner();
-		}
-		if (job.succeeded)
-			uaef_advance_complete(task, job.output, NULL);
-		else
-			uaef_advance_fail(task, &job.failure);
-		uaef_step_write(step);
-		uaef_spi_end(back);
-		n++;
-	}
 }

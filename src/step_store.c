@@ -187,10 +187,12 @@ uaef_task_run_as(const UaefTask *task)
 		task->execution->initiated_by : InvalidOid;
 }
 
-static int
+static int32
 ready_priority(const UaefTask *task)
 {
-	return task->execution->priority + task->def->priority;
+	int64		sum = (int64) task->execution->priority + task->def->priority;
+
+	return (int32) Min(Max(sum, PG_INT32_MIN), PG_INT32_MAX);
 }
 
 static void

@@ -12,12 +12,14 @@
 #include "postgres.h"
 
 #include "catalog/pg_type_d.h"
+#include "utils/builtins.h"
 #include "utils/timestamp.h"
 
 #include "advance.h"
 #include "approval.h"
 #include "clock.h"
 #include "spi_util.h"
+#include "uuid7.h"
 
 static UaefQuery claim_timers = {
 	"DELETE FROM uaef.task_timer WHERE ctid = ANY (ARRAY("
@@ -25,6 +27,22 @@ static UaefQuery claim_timers = {
 	" ORDER BY due_at LIMIT $2 FOR UPDATE SKIP LOCKED))"
 	" RETURNING execution_id, task_no, item, attempt, kind",
 	2, {TIMESTAMPTZOID, INT4OID}
+};
+
+static UaefQuery put_off_timer = {
+	"INSERT INTO uaef.task_timer"
+	" (due_at, execution_id, task_no, item, attempt, kind)"
+	" SELECT $1, $2, $3, $4, $5, $6 WHERE EXISTS ("
+	" SELECT FROM uaef.workflow_execution WHERE execution_id = $2)",
+	6, {TIMESTAMPTZOID, UUIDOID, INT2OID, INT4OID, INT4OID, TEXTOID}
+};
+
+static UaefQuery put_off_first = {
+	"UPDATE uaef.task_timer SET due_at = $1 WHERE ctid = ANY (ARRAY("
+	" SELECT ctid FROM uaef.task_timer WHERE due_at <= $2"
+	" ORDER BY due_at LIMIT 1 FOR UPDATE SKIP LOCKED))"
+	" RETURNING execution_id, task_no, item, attempt, kind",
+	2, {TIMESTAMPTZOID, TIMESTAMPTZOID}
 };
 
 static UaefQuery next_timer = {
@@ -47,6 +65,10 @@ static void fire_wait(UaefTask *task);
 static void fire_retry(UaefTask *task);
 static void fire_timeout(UaefTask *task);
 static void fire_lease(UaefTask *task);
+
+/* How long a timer of a busy execution waits, and one that raises errors. */
+#define BUSY_DELAY_MS	INT64CONST(100)
+#define BAD_DELAY_MS	INT64CONST(60000)
 
 /* Least number of tries that a lost lease leaves to a task. */
 #define MIN_LEASE_ATTEMPTS 3
@@ -74,8 +96,48 @@ claim(TimestampTz now, int limit, int *n)
 	return timers;
 }
 
+/*
+ * Somebody holds the execution, perhaps for long: come back soon, rather than
+ * wait here.  The timer of an execution that is gone goes too.
+ */
+static void
+put_off(const Timer *timer, TimestampTz now)
+{
+	Datum		args[6];
+
+	args[0] = TimestampTzGetDatum(now + BUSY_DELAY_MS * 1000);
+	args[1] = UUIDPGetDatum(&timer->execution_id);
+	args[2] = Int16GetDatum(timer->task_no);
+	args[3] = Int32GetDatum(timer->item);
+	args[4] = Int32GetDatum(timer->attempt);
+	args[5] = CStringGetTextDatum(timer->kind);
+	uaef_spi_run(&put_off_timer, args, NULL);
+}
+
+void
+uaef_engine_put_off_timer(void)
+{
+	UaefCaller	back = uaef_spi_begin();
+	TimestampTz now = uaef_clock_now();
+	Datum		args[2];
+
+	args[0] = TimestampTzGetDatum(now + BAD_DELAY_MS * 1000);
+	args[1] = TimestampTzGetDatum(now);
+	if (uaef_spi_run(&put_off_first, args, NULL) > 0)
+	{
+		pg_uuid_t	id = uaef_spi_uuid(0, 1);
+
+		ereport(WARNING,
+				(errmsg("a timer of execution %s cannot be fired and is put off",
+						uaef_uuid_text(&id)),
+				 errdetail("The error before this one says why."),
+				 errhint("Use uaef.cancel_workflow() to end the execution.")));
+	}
+	uaef_spi_end(back);
+}
+
 int
-uaef_engine_fire_timers(int limit, TimestampTz *next)
+uaef_engine_fire_timers(int limit, int *claimed, TimestampTz *next)
 {
 	UaefCaller	back = uaef_spi_begin();
 	UaefStep   *step = uaef_step_begin("system", "timer");
@@ -83,14 +145,17 @@ uaef_engine_fire_timers(int limit, TimestampTz *next)
 	Timer	   *timers = claim(step->now, limit, &n);
 	pg_uuid_t  *ids = palloc(sizeof(pg_uuid_t) * Max(n, 1));
 
+	*claimed = n;
 	for (int i = 0; i < n; i++)
 		ids[i] = timers[i].execution_id;
-	uaef_step_lock(step, ids, n);
+	uaef_step_try_lock(step, ids, n);
 	for (int i = 0; i < n; i++)
 	{
 		UaefExecution *execution = uaef_step_execution(step, &ids[i]);
 
-		if (execution != NULL && !uaef_execution_ended(execution->status))
+		if (execution == NULL)
+			put_off(&timers[i], step->now);
+		else if (!uaef_execution_ended(execution->status))
 			fire(execution, &timers[i]);
 	}
 	uaef_step_write(step);

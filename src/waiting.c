@@ -43,7 +43,7 @@ current_status(const pg_uuid_t *execution_id, Oid caller)
 	bool		isnull;
 	TransactionId xmin;
 
-	if (uaef_spi_run(&read_status, &arg, NULL) == 0)
+	if (uaef_spi_read_latest(&read_status, &arg) == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_UAEF_UNDEFINED_EXECUTION),
 				 errmsg("execution %s does not exist",

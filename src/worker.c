@@ -92,6 +92,7 @@ static Step steps[] = {
 };
 
 #define CONTROL_STEP	(&steps[0])
+#define TIMER_STEP		(&steps[1])
 #define EXECUTOR_STEP	(&steps[2])
 #define DELIVERY_STEP	(&steps[3])
 
@@ -111,6 +112,15 @@ static bool delivering = false;
 /* Whether that descriptor has news, and whether to look for rows too. */
 static bool sockets_ready = false;
 static bool look_for_deliveries = false;
+
+/*
+ * Timers to be fired one by one, after a batch of them has raised an error, so
+ * that the bad one is found and the others are not held up.
+ */
+static int	timers_alone = 0;
+
+/* How many the last run took; 0 when it failed before it took any. */
+static int	timers_claimed = 0;
 
 /* When this process took its slot. */
 static TimestampTz life_began;
@@ -255,7 +265,8 @@ connect_to(Oid database)
 		{"search_path", "pg_catalog, pg_temp"},
 		{"default_transaction_isolation", "read committed"},
 		{"default_transaction_read_only", "off"},
-		{"lock_timeout", "0"},
+		/* A client that holds an execution and idles must not stop us all. */
+		{"lock_timeout", "1s"},
 		{"row_security", "off"},
 		{"session_replication_role", "origin"},
 	};
@@ -562,12 +573,27 @@ static TimestampTz
 run_timers(void)
 {
 	TimestampTz next = DT_NOEND;
+	int			limit;
 	int			n;
 
+	if (TIMER_STEP->failures > 0)
+	{
+		if (timers_alone > 0 && timers_claimed == 1)
+		{
+			begin();
+			uaef_engine_put_off_timer();
+			commit();
+		}
+		timers_alone = timers_claimed > 0 ? TIMER_BATCH : 0;
+	}
+
+	limit = timers_alone > 0 ? 1 : TIMER_BATCH;
 	begin();
-	n = uaef_engine_fire_timers(TIMER_BATCH, &next);
+	timers_claimed = 0;
+	n = uaef_engine_fire_timers(limit, &timers_claimed, &next);
 	commit();
-	return n >= TIMER_BATCH ? GetCurrentTimestamp() : wall_time(next);
+	timers_alone = n < limit ? 0 : Max(timers_alone - 1, 0);
+	return n >= limit ? GetCurrentTimestamp() : wall_time(next);
 }
 
 static TimestampTz

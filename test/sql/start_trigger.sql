@@ -1,6 +1,7 @@
 --
 -- Rows of an app's table start workflows
 --
+\set SHOW_CONTEXT never
 SELECT uaef.stop_worker() IS NOT NULL AS stopped;
 CREATE TABLE trg_order (id int PRIMARY KEY, amount numeric, placed date);
 SELECT uaef.create_workflow('trg', '{"tasks": [{"id": "p", "type": "parallel"}], "output": {"order": "{{in.id}}", "amount": "{{in.amount}}", "placed": "{{in.placed}}"}}');
@@ -35,6 +36,8 @@ SELECT count(*) FROM uaef.workflow_run WHERE workflow = 'trg';
 SELECT uaef.attach_workflow('trg_order', 'trg', event => 'TRUNCATE');
 \echo :LAST_ERROR_SQLSTATE
 SELECT uaef.attach_workflow('trg_order', 'trg', key => 'nothing');
+\echo :LAST_ERROR_SQLSTATE
+SELECT uaef.attach_workflow('trg_order', 'trg', key => 'id', event => 'UPDATE');
 \echo :LAST_ERROR_SQLSTATE
 CREATE TRIGGER bad BEFORE INSERT ON trg_order FOR EACH ROW EXECUTE FUNCTION uaef.start_workflow_trigger('trg');
 INSERT INTO trg_order VALUES (9, 50, NULL);

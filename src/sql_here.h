@@ -1,12 +1,12 @@
 /*-------------------------------------------------------------------------
  *
- * sql_task.h
- *	  Running SQL tasks in the caller's transaction.
+ * sql_here.h
+ *	  Running SQL tasks in the caller's own transaction.
  *
  *-------------------------------------------------------------------------
  */
-#ifndef UAEF_SQL_TASK_H
-#define UAEF_SQL_TASK_H
+#ifndef UAEF_SQL_HERE_H
+#define UAEF_SQL_HERE_H
 
 #include "utils/uuid.h"
 
@@ -17,4 +17,4 @@
  */
 extern int	uaef_sql_run_here(const pg_uuid_t *execution_id);
 
-#endif							/* UAEF_SQL_TASK_H */
+#endif							/* UAEF_SQL_HERE_H */
