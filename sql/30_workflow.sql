@@ -145,15 +145,19 @@ CREATE INDEX human_approval_pending
 CREATE TABLE uaef.human_approval_vote (
 	approval_id		bigint,
 	approver		regrole,
+	session_role	regrole NOT NULL,
 	decision		text NOT NULL CHECK (decision IN ('approved', 'rejected')),
 	reason			text,
 	response		jsonb,
 	shown_digest	bytea NOT NULL,
 	decided_at		timestamptz NOT NULL,
-	PRIMARY KEY (approval_id, approver)
+	PRIMARY KEY (approval_id, approver),
+	UNIQUE (approval_id, session_role)
 );
 COMMENT ON TABLE uaef.human_approval_vote IS
 	'who decided what, bound to the digest of what was shown';
+COMMENT ON COLUMN uaef.human_approval_vote.session_role IS
+	'role that the session belonged to; it decides once, whatever SET ROLE chose';
 
 -- The caller's rights never reach these tables; functions and views do.
 REVOKE ALL ON uaef.workflow_definition, uaef.workflow_execution,

@@ -259,7 +259,7 @@ SELECT e.execution_id, d.name AS workflow, d.version, e.name, e.status,
 	e.priority, e.open_tasks, e.input, e.output, e.error
 FROM uaef.workflow_execution e
 JOIN uaef.workflow_definition d USING (definition_id)
-WHERE pg_catalog.pg_has_role(e.initiated_by, 'MEMBER');
+WHERE pg_catalog.pg_has_role(e.initiated_by, 'USAGE');
 COMMENT ON VIEW uaef.workflow_run IS 'executions, for people';
 REVOKE ALL ON uaef.workflow_run FROM PUBLIC;
 
@@ -274,7 +274,7 @@ SELECT t.task_id, t.execution_id, d.name AS workflow, t.task,
 FROM uaef.task_execution t
 JOIN uaef.workflow_execution e USING (execution_id)
 JOIN uaef.workflow_definition d USING (definition_id)
-WHERE pg_catalog.pg_has_role(e.initiated_by, 'MEMBER');
+WHERE pg_catalog.pg_has_role(e.initiated_by, 'USAGE');
 COMMENT ON VIEW uaef.task_run IS
 	'tasks of executions and items of map tasks, for people; a task that nothing has reached yet has no row';
 REVOKE ALL ON uaef.task_run FROM PUBLIC;
@@ -290,11 +290,11 @@ FROM uaef.human_approval a
 JOIN uaef.workflow_execution e USING (execution_id)
 JOIN uaef.workflow_definition d USING (definition_id)
 WHERE a.status = 'pending'
-	AND (pg_catalog.pg_has_role(a.initiated_by, 'MEMBER')
+	AND (pg_catalog.pg_has_role(a.initiated_by, 'USAGE')
 		OR a.approvers IS NULL
 		OR EXISTS (SELECT FROM pg_catalog.unnest(a.approvers) r (role)
 				   JOIN pg_catalog.pg_roles p ON p.rolname = r.role
-				   WHERE pg_catalog.pg_has_role(p.oid, 'MEMBER')));
+				   WHERE pg_catalog.pg_has_role(p.oid, 'USAGE')));
 COMMENT ON VIEW uaef.pending_approval IS
 	'decisions that wait for the current role, or for others in its executions';
 REVOKE ALL ON uaef.pending_approval FROM PUBLIC;

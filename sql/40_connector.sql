@@ -16,7 +16,9 @@ CREATE TABLE uaef.egress_rule (
 );
 COMMENT ON TABLE uaef.egress_rule IS
 	'where requests may go: host, port (null: any), scheme, network of addresses that are not public, role (null: all)';
-SELECT pg_catalog.pg_extension_config_dump('uaef.egress_rule', '');
+-- A rule of a role that is gone is not carried over to whoever has its number.
+SELECT pg_catalog.pg_extension_config_dump('uaef.egress_rule',
+	'WHERE role IS NULL OR role IN (SELECT oid FROM pg_catalog.pg_roles)');
 SELECT pg_catalog.pg_extension_config_dump('uaef.egress_rule_rule_id_seq', '');
 
 CREATE TABLE uaef.connector (
@@ -196,8 +198,9 @@ COMMENT ON FUNCTION uaef.send(text, jsonb, text) IS
 --
 -- delivery_status
 --
-CREATE VIEW uaef.delivery_status AS
-SELECT d.delivery_id, d.status, d.connector, d.method, d.url, d.role::text,
+CREATE VIEW uaef.delivery_status WITH (security_barrier) AS
+SELECT d.delivery_id, d.status, d.connector, d.method,
+	pg_catalog.split_part(d.url, '?', 1) AS url, d.role::text,
 	d.execution_id, d.task_id, d.attempt,
 	(d.retry ->> 'max_attempts')::integer AS max_attempts,
 	CASE WHEN d.status IN ('pending', 'retry') THEN d.next_attempt_at END
@@ -206,9 +209,13 @@ SELECT d.delivery_id, d.status, d.connector, d.method, d.url, d.role::text,
 	d.error ->> 'message' AS error, d.idempotency_key,
 	a.total_ms AS last_attempt_ms, d.created_at, d.finished_at
 FROM uaef.delivery d
-LEFT JOIN uaef.delivery_attempt a USING (delivery_id, attempt);
+LEFT JOIN uaef.delivery_attempt a USING (delivery_id, attempt)
+WHERE pg_catalog.pg_has_role(d.role, 'USAGE')
+	OR pg_catalog.has_function_privilege(
+		'uaef.allow_egress(text, integer, text, cidr, regrole, text)'
+			::pg_catalog.regprocedure, 'EXECUTE');
 COMMENT ON VIEW uaef.delivery_status IS
-	'deliveries for people: where each stands and why';
+	'deliveries for people: where each stands and why; each role sees those of the roles it may act for, whoever may allow egress sees all; the URL without its query';
 
 -- Whoever may send, and where to, is the administrator's decision.
 REVOKE ALL ON uaef.egress_rule, uaef.connector, uaef.delivery,

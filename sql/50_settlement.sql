@@ -134,15 +134,19 @@ COMMENT ON SEQUENCE uaef.settlement_signal_signal_id_seq IS
 CREATE TABLE uaef.settlement_approval (
 	signal_id		bigint,
 	approver		regrole,
+	session_role	regrole NOT NULL,
 	decision		text NOT NULL CHECK (decision IN ('approved', 'rejected')),
 	reason			text,
 	digest			bytea NOT NULL,
 	decided_at		timestamptz NOT NULL,
-	PRIMARY KEY (signal_id, approver)
+	PRIMARY KEY (signal_id, approver),
+	UNIQUE (signal_id, session_role)
 );
 
 COMMENT ON TABLE uaef.settlement_approval IS
 	'who approved or rejected a settlement signal, bound to the digest of what it was';
+COMMENT ON COLUMN uaef.settlement_approval.session_role IS
+	'role that the session belonged to; it decides once, whatever SET ROLE chose';
 
 REVOKE ALL ON TABLE uaef.settlement_signal, uaef.settlement_approval
 	FROM PUBLIC;
@@ -275,11 +279,11 @@ SELECT
 FROM uaef.settlement_signal s
 JOIN uaef.settlement_rule r USING (rule_id)
 JOIN uaef.workflow_execution e USING (execution_id)
-WHERE pg_has_role(e.initiated_by, 'MEMBER')
+WHERE pg_has_role(e.initiated_by, 'USAGE')
 OR EXISTS (
 	SELECT FROM pg_roles o
 	WHERE o.rolname = s.approval->>'of'
-	AND pg_has_role(o.oid, 'MEMBER')
+	AND pg_has_role(o.oid, 'USAGE')
 );
 
 COMMENT ON VIEW uaef.settlement IS

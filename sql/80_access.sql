@@ -11,7 +11,9 @@ CREATE TABLE uaef.access_grant (
 COMMENT ON TABLE uaef.access_grant IS
 	'which role was given which access; the rights themselves are ordinary grants';
 REVOKE ALL ON uaef.access_grant FROM PUBLIC;
-SELECT pg_catalog.pg_extension_config_dump('uaef.access_grant', '');
+-- A role that is gone would come back as whoever has its number.
+SELECT pg_catalog.pg_extension_config_dump('uaef.access_grant',
+	'WHERE role IN (SELECT oid FROM pg_catalog.pg_roles)');
 
 --
 -- grant_access()

@@ -54,10 +54,10 @@ static UaefQuery read_approval = {
 };
 
 static UaefQuery insert_vote = {
-	"INSERT INTO uaef.human_approval_vote (approval_id, approver, decision,"
-	" reason, response, shown_digest, decided_at)"
-	" VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING",
-	7, {INT8OID, REGROLEOID, TEXTOID, TEXTOID, JSONBOID, BYTEAOID,
+	"INSERT INTO uaef.human_approval_vote (approval_id, approver,"
+	" session_role, decision, reason, response, shown_digest, decided_at)"
+	" VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING",
+	8, {INT8OID, REGROLEOID, REGROLEOID, TEXTOID, TEXTOID, JSONBOID, BYTEAOID,
 	TIMESTAMPTZOID}
 };
 
@@ -308,29 +308,37 @@ check_caller(const Approval *approval, Oid initiated_by, Oid caller)
 						   GetUserNameFromId(caller, false))));
 }
 
+/*
+ * A role votes once, and so does the role that the session belongs to, whatever
+ * it chose by SET ROLE.
+ */
 static void
 record_vote(const Approval *approval, Oid caller, const char *decision,
 			const char *reason, Jsonb *response, TimestampTz now)
 {
-	Datum		args[7];
-	char		nulls[7];
+	Oid			session = GetSessionUserId();
+	Datum		args[8];
+	char		nulls[8];
 
 	memset(nulls, ' ', sizeof(nulls));
 	args[0] = Int64GetDatum(approval->approval_id);
 	args[1] = ObjectIdGetDatum(caller);
-	args[2] = CStringGetTextDatum(decision);
-	args[3] = reason ? CStringGetTextDatum(reason) : (Datum) 0;
-	nulls[3] = reason ? ' ' : 'n';
-	args[4] = JsonbPGetDatum(response);
-	nulls[4] = response ? ' ' : 'n';
-	args[5] = PointerGetDatum(approval->shown_digest);
-	args[6] = TimestampTzGetDatum(now);
+	args[2] = ObjectIdGetDatum(session);
+	args[3] = CStringGetTextDatum(decision);
+	args[4] = reason ? CStringGetTextDatum(reason) : (Datum) 0;
+	nulls[4] = reason ? ' ' : 'n';
+	args[5] = JsonbPGetDatum(response);
+	nulls[5] = response ? ' ' : 'n';
+	args[6] = PointerGetDatum(approval->shown_digest);
+	args[7] = TimestampTzGetDatum(now);
 	if (uaef_spi_run(&insert_vote, args, nulls) == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_UAEF_APPROVAL),
 				 errmsg("role \"%s\" has already decided on approval %lld",
 						GetUserNameFromId(caller, false),
-						(long long) approval->approval_id)));
+						(long long) approval->approval_id),
+				 errdetail("The session belongs to role \"%s\", which decides once, whatever SET ROLE chose.",
+						   GetUserNameFromId(session, false))));
 }
 
 /*

@@ -30,6 +30,7 @@
 #include "delivery_judge.h"
 #include "delivery_request.h"
 #include "delivery_store.h"
+#include "error_class.h"
 #include "guc.h"
 #include "identity.h"
 #include "http_pool.h"
@@ -226,13 +227,8 @@ try_record(UaefHttpResult **results, int n, const UaefVerdict *instead)
 static bool
 passes(int sqlerrcode)
 {
-	int			category = ERRCODE_TO_CATEGORY(sqlerrcode);
-
-	return category == ERRCODE_TO_CATEGORY(ERRCODE_T_R_SERIALIZATION_FAILURE) ||
-		category == ERRCODE_INSUFFICIENT_RESOURCES ||
-		category == ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE ||
-		category == ERRCODE_OPERATOR_INTERVENTION ||
-		category == ERRCODE_SYSTEM_ERROR;
+	return uaef_error_is_transient(sqlerrcode) ||
+		ERRCODE_TO_CATEGORY(sqlerrcode) == ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE;
 }
 
 /*

@@ -15,6 +15,7 @@
 #include "catalog/pg_type_d.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/formatting.h"
 #include "utils/timestamp.h"
 
 #include "clock.h"
@@ -72,7 +73,8 @@ typedef struct Completed
 	UaefRetry	retry;
 } Completed;
 
-static Jsonb *merge_headers(Jsonb *defaults, Jsonb *headers);
+static void add_headers(UaefJson *json, Jsonb *headers);
+static Jsonb *merge_headers(Jsonb *fixed, Jsonb *headers);
 static void complete(const UaefDeliveryRequest *request, Completed *completed);
 static int64 insert(const UaefDeliveryRequest *request,
 					const Completed *completed, const char *key);
@@ -82,16 +84,43 @@ static void record_created(const UaefDeliveryRequest *request,
 						   const char *key);
 
 /*
- * The headers of the connector and of the request; the request's win.
+ * Names in lower case: of two that differ in case only, one is kept.
+ */
+static void
+add_headers(UaefJson *json, Jsonb *headers)
+{
+	JsonbIterator *it = JsonbIteratorInit(&headers->root);
+	JsonbIteratorToken token;
+	JsonbValue	part;
+	char	   *name = NULL;
+
+	while ((token = JsonbIteratorNext(&it, &part, true)) != WJB_DONE)
+	{
+		if (token == WJB_KEY)
+			name = asc_tolower(part.val.string.val, part.val.string.len);
+		else if (token == WJB_VALUE)
+			uaef_json_text(json, name, pnstrdup(part.val.string.val,
+												part.val.string.len));
+	}
+}
+
+/*
+ * The headers of the request and of the connector.  The connector's win: they
+ * are its administrator's, a task's are whoever's that may write a workflow.
  */
 static Jsonb *
-merge_headers(Jsonb *defaults, Jsonb *headers)
+merge_headers(Jsonb *fixed, Jsonb *headers)
 {
-	if (defaults == NULL || headers == NULL)
-		return headers ? headers : defaults;
-	return DatumGetJsonbP(DirectFunctionCall2(jsonb_concat,
-											  JsonbPGetDatum(defaults),
-											  JsonbPGetDatum(headers)));
+	UaefJson	json;
+
+	if (fixed == NULL && headers == NULL)
+		return NULL;
+	uaef_json_begin(&json);
+	if (headers != NULL)
+		add_headers(&json, headers);
+	if (fixed != NULL)
+		add_headers(&json, fixed);
+	return uaef_json_end(&json);
 }
 
 /*

@@ -15,6 +15,7 @@
 #include "utils/resowner.h"
 
 #include "delivery_response.h"
+#include "error_class.h"
 #include "json_util.h"
 
 static bool is_text(const char *data, size_t len);
@@ -74,7 +75,8 @@ base64_value(const char *data, size_t len)
 
 /*
  * NULL when it is not what jsonb can hold.  The input function raises for
- * that, and it may do so from any depth, so it runs in a subtransaction.
+ * that, and it may do so from any depth, so it runs in a subtransaction.  An
+ * error that is not the text's fault is raised.
  */
 static Jsonb *
 parse_json(char *text)
@@ -93,10 +95,17 @@ parse_json(char *text)
 	}
 	PG_CATCH();
 	{
+		ErrorData  *error;
+
 		document = NULL;
 		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
 		FlushErrorState();
 		RollbackAndReleaseCurrentSubTransaction();
+		MemoryContextSwitchTo(context);
+		CurrentResourceOwner = owner;
+		if (uaef_error_is_transient(error->sqlerrcode))
+			ReThrowError(error);
 	}
 	PG_END_TRY();
 	MemoryContextSwitchTo(context);

@@ -89,14 +89,17 @@ uaef_failure_json(const UaefFailure *failure, const char *task, int attempt)
 
 /*
  * A list of codes in the definition decides alone; without one, what is
- * transient is tried again.
+ * transient is tried again.  The attempts of an HTTP task are those of its
+ * delivery, which knows whether the request may be sent once more; what it
+ * tells at last is final.
  */
 bool
 uaef_failure_retries(const UaefTask *task, const UaefFailure *failure)
 {
 	const UaefRetry *retry = &task->def->retry;
 
-	if (task->attempt >= retry->max_attempts)
+	if (task->def->type == UAEF_TASK_HTTP ||
+		task->attempt >= retry->max_attempts)
 		return false;
 	if (retry->n_on > 0)
 		return in_class(failure->code, (const char *const *) retry->on,

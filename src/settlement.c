@@ -393,8 +393,9 @@ error_payload(const UaefRuleOutcome *outcome)
 }
 
 /*
- * Raises UA320 when there is no run, or the reader may not see it: whoever
- * may see an execution, and whoever is asked to approve what came of it, may.
+ * Raises UA320 when there is no run, or nothing of it that the reader may see:
+ * all of it for whoever may see the execution, and else what the rules said
+ * whose signals ask the reader to approve.
  */
 Jsonb *
 uaef_settlement_explain(const pg_uuid_t *execution_id, Oid reader)
@@ -403,16 +404,17 @@ uaef_settlement_explain(const pg_uuid_t *execution_id, Oid reader)
 		"SELECT jsonb_build_object('execution_id', r.execution_id,"
 		"  'workflow', r.workflow, 'completed_at', r.completed_at,"
 		"  'outcome', r.outcome,"
-		"  'rules', (SELECT jsonb_agg(v.trace ORDER BY v.trace->>'rule')"
-		"   FROM uaef.rule_evaluation v"
-		"   WHERE v.execution_id = r.execution_id))"
+		"  'rules', jsonb_agg(v.trace ORDER BY v.trace->>'rule'))"
 		" FROM uaef.settlement_run r"
 		" JOIN uaef.workflow_execution e USING (execution_id)"
+		" JOIN uaef.rule_evaluation v USING (execution_id)"
 		" WHERE r.execution_id = $1"
-		" AND (pg_has_role($2, e.initiated_by, 'MEMBER')"
+		" AND (pg_has_role($2, e.initiated_by, 'USAGE')"
 		"  OR EXISTS (SELECT FROM uaef.settlement_signal s"
 		"   JOIN pg_roles o ON o.rolname = s.approval->>'of'"
-		"   WHERE s.execution_id = $1 AND pg_has_role($2, o.oid, 'MEMBER')))",
+		"   WHERE s.execution_id = $1 AND s.rule_id = v.rule_id"
+		"   AND pg_has_role($2, o.oid, 'USAGE')))"
+		" GROUP BY r.execution_id",
 		2, {UUIDOID, OIDOID}
 	};
 	UaefCaller	caller = uaef_spi_begin();

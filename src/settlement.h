@@ -47,7 +47,8 @@ extern UaefSignalStatus uaef_settlement_decide(int64 signal_id,
 											   const char *reason, Oid actor);
 
 /*
- * Why an execution's rules decided as they did, for a reader that may see it.
+ * Why an execution's rules decided as they did, as far as the reader may see
+ * it.
  */
 extern Jsonb *uaef_settlement_explain(const pg_uuid_t *execution_id,
 									  Oid reader);

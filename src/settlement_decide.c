@@ -36,7 +36,8 @@ typedef struct Signal
 	int64		signal_id;
 	pg_uuid_t	execution_id;
 	Oid			initiated_by;
-	Oid			author;
+	Oid			author;			/* of the rule's version */
+	Oid			rule_owner;		/* author of its first version */
 	char	   *rule;
 	int32		version;
 	int32		part_no;
@@ -54,6 +55,7 @@ typedef struct Decision
 	UaefSignalStatus decision;
 	const char *reason;
 	Oid			actor;
+	Oid			session;		/* role that the session belongs to */
 	TimestampTz decided_at;
 	bytea	   *digest;
 } Decision;
@@ -63,6 +65,8 @@ static void read_signal(Signal *signal);
 static void check_legal(const Signal *signal, UaefSignalStatus to);
 static void check_reason(const Decision *decision);
 static void check_actor(const Signal *signal, const Decision *decision);
+static void check_canceller(const Signal *signal, Oid actor);
+static bool is_or_was(const Decision *decision, Oid role);
 static bool is_distinct_from(const Signal *signal, const char *who);
 static bytea *signal_digest(const Signal *signal);
 static void digest_field(StringInfo buffer, const char *field);
@@ -76,15 +80,16 @@ static void record_decision(const Signal *signal, const Decision *decision,
 
 /*
  * Raises UA320 for an unknown signal, UA321 for a change that is not legal,
- * UA311 for who may not approve, or has, and 42501 for who is not one of the
- * approvers.
+ * UA311 for who may not approve, or has, and 42501 for who is not asked, or has
+ * nothing to cancel.
  */
 UaefSignalStatus
 uaef_settlement_decide(int64 signal_id, UaefSignalStatus wanted,
 					   const char *reason, Oid actor)
 {
 	Signal		signal = {.signal_id = signal_id};
-	Decision	decision = {wanted, reason, actor, uaef_clock_now(), NULL};
+	Decision	decision = {wanted, reason, actor, GetSessionUserId(),
+	uaef_clock_now(), NULL};
 	UaefSignalStatus status = wanted;
 	int			approvals = 0;
 	UaefCaller	caller = uaef_spi_begin();
@@ -151,9 +156,10 @@ read_signal(Signal *signal)
 	static UaefQuery select_signal = {
 		"SELECT r.created_by::oid, r.name, r.version, s.part_no::integer,"
 		" s.recipient, s.amount_minor::text, s.amount, s.currency,"
-		" s.status, s.approval"
+		" s.status, s.approval, f.created_by::oid"
 		" FROM uaef.settlement_signal s JOIN uaef.settlement_rule r"
 		" USING (rule_id)"
+		" JOIN uaef.settlement_rule f ON f.name = r.name AND f.version = 1"
 		" WHERE s.execution_id = $1 AND s.signal_id = $2",
 		2, {UUIDOID, INT8OID}
 	};
@@ -177,6 +183,7 @@ read_signal(Signal *signal)
 	signal->currency = uaef_spi_text(0, 8);
 	signal->status = uaef_signal_status_by_name(uaef_spi_text(0, 9));
 	signal->approval = uaef_spi_jsonb(0, 10);
+	signal->rule_owner = uaef_spi_oid(0, 11);
 }
 
 static void
@@ -214,7 +221,10 @@ check_actor(const Signal *signal, const Decision *decision)
 	char	   *of = uaef_json_get_text(signal->approval, "of");
 
 	if (decision->decision == UAEF_SIGNAL_CANCELLED)
+	{
+		check_canceller(signal, decision->actor);
 		return;
+	}
 	if (of != NULL &&
 		!has_privs_of_role(decision->actor, get_role_oid(of, false)))
 		ereport(ERROR,
@@ -224,16 +234,46 @@ check_actor(const Signal *signal, const Decision *decision)
 				 errdetail("Members of role \"%s\" may.", of)));
 	if (decision->decision != UAEF_SIGNAL_APPROVED)
 		return;
-	if (decision->actor == signal->initiated_by &&
+	if (is_or_was(decision, signal->initiated_by) &&
 		is_distinct_from(signal, "initiator"))
 		ereport(ERROR,
 				(errcode(ERRCODE_UAEF_APPROVAL),
 				 errmsg("who started an execution cannot approve its settlement")));
-	if (decision->actor == signal->author &&
+	if (is_or_was(decision, signal->author) &&
 		is_distinct_from(signal, "rule_author"))
 		ereport(ERROR,
 				(errcode(ERRCODE_UAEF_APPROVAL),
 				 errmsg("who wrote a rule cannot approve its settlement")));
+}
+
+/*
+ * Cancelling is for those who are asked about the money, those for whom the
+ * execution ran, and those whose rule it is.
+ */
+static void
+check_canceller(const Signal *signal, Oid actor)
+{
+	char	   *of = uaef_json_get_text(signal->approval, "of");
+	Oid			approvers = of ? get_role_oid(of, true) : InvalidOid;
+
+	if (has_privs_of_role(actor, signal->initiated_by) ||
+		has_privs_of_role(actor, signal->rule_owner) ||
+		(OidIsValid(approvers) && has_privs_of_role(actor, approvers)))
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			 errmsg("permission denied to cancel settlement signal %lld",
+					(long long) signal->signal_id),
+			 errdetail("Its approvers, who started the execution and the owner of the rule may.")));
+}
+
+/*
+ * Whether who decides is role, or was before SET ROLE.
+ */
+static bool
+is_or_was(const Decision *decision, Oid role)
+{
+	return decision->actor == role || decision->session == role;
 }
 
 static bool
@@ -292,36 +332,41 @@ digest_field(StringInfo buffer, const char *field)
 }
 
 /*
- * Nobody decides twice.
+ * Nobody decides twice: neither a role, nor the role that the session belongs
+ * to, whatever it chose by SET ROLE.
  */
 static void
 store_approval(const Signal *signal, const Decision *decision)
 {
 	static UaefQuery insert_approval = {
-		"INSERT INTO uaef.settlement_approval (signal_id, approver, decision,"
-		" reason, digest, decided_at)"
-		" VALUES ($1, $2, $3, $4, $5, $6)"
-		" ON CONFLICT (signal_id, approver) DO NOTHING",
-		6, {INT8OID, REGROLEOID, TEXTOID, TEXTOID, BYTEAOID, TIMESTAMPTZOID}
+		"INSERT INTO uaef.settlement_approval (signal_id, approver,"
+		" session_role, decision, reason, digest, decided_at)"
+		" VALUES ($1, $2, $3, $4, $5, $6, $7)"
+		" ON CONFLICT DO NOTHING",
+		7, {INT8OID, REGROLEOID, REGROLEOID, TEXTOID, TEXTOID, BYTEAOID,
+		TIMESTAMPTZOID}
 	};
-	Datum		args[6];
-	char		nulls[] = "      ";
+	Datum		args[7];
+	char		nulls[] = "       ";
 
 	args[0] = Int64GetDatum(signal->signal_id);
 	args[1] = ObjectIdGetDatum(decision->actor);
-	args[2] = CStringGetTextDatum(uaef_signal_status_name(decision->decision));
+	args[2] = ObjectIdGetDatum(decision->session);
+	args[3] = CStringGetTextDatum(uaef_signal_status_name(decision->decision));
 	if (decision->reason != NULL)
-		args[3] = CStringGetTextDatum(decision->reason);
+		args[4] = CStringGetTextDatum(decision->reason);
 	else
-		nulls[3] = 'n';
-	args[4] = PointerGetDatum(decision->digest);
-	args[5] = TimestampTzGetDatum(decision->decided_at);
+		nulls[4] = 'n';
+	args[5] = PointerGetDatum(decision->digest);
+	args[6] = TimestampTzGetDatum(decision->decided_at);
 	if (uaef_spi_run(&insert_approval, args, nulls) == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_UAEF_APPROVAL),
 				 errmsg("role \"%s\" has decided about settlement signal %lld already",
 						GetUserNameFromId(decision->actor, false),
-						(long long) signal->signal_id)));
+						(long long) signal->signal_id),
+				 errdetail("The session belongs to role \"%s\", which decides once, whatever SET ROLE chose.",
+						   GetUserNameFromId(decision->session, false))));
 }
 
 /*

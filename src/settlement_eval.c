@@ -17,7 +17,9 @@
 #include "utils/memutils.h"
 #include "utils/resowner.h"
 
+#include "blank.h"
 #include "errcodes.h"
+#include "error_class.h"
 #include "numeric_util.h"
 #include "settlement_eval.h"
 
@@ -54,7 +56,6 @@ static void check_recipient_path(const UaefPath *path, void *arg);
 static bool check_recipient(const char *recipient, UaefEvalError *error);
 static const UaefApprovalBand *find_band(const UaefSettlementRule *rule,
 										 Numeric minor);
-static bool error_is_transient(int sqlstate);
 static Jsonb *make_trace(const UaefRuleOutcome *outcome, UaefScope *scope);
 static void trace_path(const UaefPath *path, void *arg);
 static char *exact_text(const UaefRational *exact);
@@ -291,7 +292,7 @@ check_recipient(const char *recipient, UaefEvalError *error)
 		return uaef_eval_fail(error, ERRCODE_UAEF_BAD_RECIPIENT, NULL, NULL,
 							  "recipient is longer than %d bytes",
 							  MAX_RECIPIENT);
-	if (*id == '\0' || *id == ' ' || recipient[len - 1] == ' ')
+	if (uaef_blank_at_ends(id))
 		return uaef_eval_fail(error, ERRCODE_UAEF_BAD_RECIPIENT, NULL, NULL,
 							  "recipient is blank or has blanks around its id");
 	for (int i = 0; i < len; i++)
@@ -388,7 +389,7 @@ uaef_settlement_guard(void (*function) (void *arg), void *arg,
 		RollbackAndReleaseCurrentSubTransaction();
 		MemoryContextSwitchTo(context);
 		CurrentResourceOwner = owner;
-		if (error_is_transient(edata->sqlerrcode))
+		if (uaef_error_is_transient(edata->sqlerrcode))
 			ReThrowError(edata);
 		(void) uaef_eval_fail(error, edata->sqlerrcode, NULL,
 							  edata->context ? edata->context : edata->detail,
@@ -399,25 +400,6 @@ uaef_settlement_guard(void (*function) (void *arg), void *arg,
 	MemoryContextSwitchTo(context);
 	CurrentResourceOwner = owner;
 	return ok;
-}
-
-/*
- * Cancel, shutdown, conflicts, no memory, no disk: not the data's fault, and
- * gone when the transaction is tried again.
- */
-static bool
-error_is_transient(int sqlstate)
-{
-	switch (ERRCODE_TO_CATEGORY(sqlstate))
-	{
-		case ERRCODE_TO_CATEGORY(ERRCODE_TRANSACTION_ROLLBACK):
-		case ERRCODE_TO_CATEGORY(ERRCODE_INSUFFICIENT_RESOURCES):
-		case ERRCODE_TO_CATEGORY(ERRCODE_OPERATOR_INTERVENTION):
-		case ERRCODE_TO_CATEGORY(ERRCODE_SYSTEM_ERROR):
-			return true;
-		default:
-			return false;
-	}
 }
 
 /*

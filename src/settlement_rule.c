@@ -18,6 +18,7 @@
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
+#include "blank.h"
 #include "errcodes.h"
 #include "json_util.h"
 #include "numeric_util.h"
@@ -653,7 +654,8 @@ check_shares(UaefSettlementRule *rule)
 
 /*
  * A recipient is kind:id, or "house" alone.  Its kind must stand in the rule:
- * data may say which agent is paid, and not that an outsider is.
+ * data may say which agent is paid, and not that an outsider is.  Blanks that
+ * stand around the id would make an error of every evaluation.
  */
 static UaefTemplate *
 compile_recipient(const char *text)
@@ -663,11 +665,11 @@ compile_recipient(const char *text)
 
 	if (!is_one_of(recipient_kinds, text, len) ||
 		(colon == NULL && strcmp(text, "house") != 0) ||
-		(colon != NULL && colon[1] == '\0'))
+		(colon != NULL && uaef_blank_at_ends(colon + 1)))
 		ereport(ERROR,
 				(errcode(ERRCODE_UAEF_BAD_RECIPIENT),
 				 errmsg("\"%s\" is not a recipient", text),
-				 errdetail("A recipient is agent, user, external, pool, acct or house, a colon, and an id.")));
+				 errdetail("A recipient is agent, user, external, pool, acct or house, a colon, and an id without blanks around it.")));
 	return uaef_template_compile_text(text);
 }
 

@@ -83,7 +83,8 @@ static void check_size(const char *name, Jsonb *definition);
 static Newest newest_version(const UaefSettlementRule *rule,
 							 Jsonb *definition, Oid author);
 static void check_owner(const char *name, Oid owner, Oid actor);
-static void check_workflow(const UaefSettlementRule *rule);
+static void check_workflow(const UaefSettlementRule *rule, Oid author);
+static void check_workflow_owner(const char *workflow, Oid actor);
 static void check_path_task(const UaefPath *path, void *arg);
 static void check_approvers(const UaefSettlementRule *rule);
 static void record_change(const char *type, const char *name, int32 version,
@@ -103,8 +104,8 @@ PG_FUNCTION_INFO_V1(uaef_settlement_rule_changed);
 /*
  * Check, number and store a rule.  Raises what the compiler raises, UA001 for
  * a definition that is too large, UA302 for a workflow that does not exist,
- * UA304 for a task that it does not have, 42501 for another's rule.  What is
- * the newest version already is not stored again.
+ * UA304 for a task that it does not have, 42501 for another's rule or
+ * workflow.  What is the newest version already is not stored again.
  */
 int32
 uaef_settlement_rule_create(const char *name, Jsonb *definition, Oid author)
@@ -131,7 +132,7 @@ uaef_settlement_rule_create(const char *name, Jsonb *definition, Oid author)
 	check_approvers(rule);
 
 	caller = uaef_spi_begin();
-	check_workflow(rule);
+	check_workflow(rule, author);
 	(void) uaef_spi_run(&lock_rules, NULL, NULL);
 	newest = newest_version(rule, definition, author);
 	if (newest.same)
@@ -239,7 +240,8 @@ check_owner(const char *name, Oid owner, Oid actor)
 }
 
 /*
- * Raises UA320 when there is no such version, 42501 for another's rule.
+ * Raises UA320 when there is no such version, 42501 for another's rule or
+ * workflow.
  */
 void
 uaef_settlement_rule_set_active(const char *name, int32 version, bool active,
@@ -253,6 +255,7 @@ uaef_settlement_rule_set_active(const char *name, int32 version, bool active,
 		3, {TEXTOID, INT4OID, BOOLOID}
 	};
 	UaefCaller	caller = uaef_spi_begin();
+	char	   *workflow;
 	Datum		args[3];
 
 	args[0] = CStringGetTextDatum(name);
@@ -266,24 +269,59 @@ uaef_settlement_rule_set_active(const char *name, int32 version, bool active,
 				 : errmsg("settlement rule \"%s\" has no version %d", name,
 						  version)));
 	check_owner(name, uaef_spi_oid(0, 2), actor);
+	workflow = uaef_spi_text(0, 1);
+	check_workflow_owner(workflow, actor);
 	record_change(active ? "settlement_rule_activated"
 				  : "settlement_rule_deactivated",
-				  name, version, uaef_spi_text(0, 1), actor);
+				  name, version, workflow, actor);
 	uaef_spi_end(caller);
 }
 
 /*
  * A rule for a workflow that does not exist, or that reads a task which it
- * does not have, would never pay and never say so.
+ * does not have, would never pay and never say so.  Who it belongs to comes
+ * first: what tasks it has is not for others to find out.
  */
 static void
-check_workflow(const UaefSettlementRule *rule)
+check_workflow(const UaefSettlementRule *rule, Oid author)
 {
-	const UaefDefinition *definition =
-		uaef_definition_get(uaef_definition_find(rule->workflow, 0));
+	int32		definition_id = uaef_definition_find(rule->workflow, 0);
+	const UaefDefinition *definition;
 
+	check_workflow_owner(rule->workflow, author);
+	definition = uaef_definition_get(definition_id);
 	uaef_settlement_rule_paths(rule, check_path_task,
 							   unconstify(UaefDefinition *, definition));
+}
+
+/*
+ * A rule reads what every execution of its workflow holds, and says who is
+ * paid for it: that is for the role that made the workflow's first version.
+ */
+static void
+check_workflow_owner(const char *workflow, Oid actor)
+{
+	static UaefQuery find_owner = {
+		"SELECT created_by::oid FROM uaef.workflow_definition"
+		" WHERE name = $1 AND version = 1",
+		1, {TEXTOID}
+	};
+	Datum		args[1];
+	Oid			owner;
+
+	args[0] = CStringGetTextDatum(workflow);
+	if (uaef_spi_run(&find_owner, args, NULL) == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_UAEF_UNDEFINED_WORKFLOW),
+				 errmsg("workflow \"%s\" does not exist", workflow)));
+	owner = uaef_spi_oid(0, 1);
+	if (!has_privs_of_role(actor, owner))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("permission denied for workflow \"%s\"", workflow),
+				 errdetail("It belongs to role \"%s\".",
+						   GetUserNameFromId(owner, true) ?
+						   GetUserNameFromId(owner, true) : "unknown")));
 }
 
 static void

@@ -20,6 +20,7 @@
 #   /headers/N       N header lines of 1 kB
 #   /bytes/HEX       a body of these bytes, as text
 #   /json/HEX        the same, as JSON
+#   /ones/N          a JSON array of N ones
 #   /redirect/URL    302 to the rest of the path
 use strict;
 use warnings;
@@ -104,6 +105,11 @@ my %routes = (
 		my ($client, $request, $hex) = @_;
 		answer($client, $request, 200, pack('H*', $hex),
 			'Content-Type: application/json; charset=utf-8');
+	},
+	'ones' => sub {
+		my ($client, $request, $count) = @_;
+		answer($client, $request, 200, '[' . join(',', (1) x $count) . ']',
+			'Content-Type: application/json');
 	},
 	'redirect' => sub {
 		my ($client, $request, @url) = @_;

@@ -137,9 +137,15 @@ SELECT has_function_privilege('regress_uaef "Zoë"; DROP', 'uaef.list_access()',
 SELECT uaef.revoke_access('"regress_uaef ""Zoë""; DROP"', 'viewer');
 DROP ROLE "regress_uaef ""Zoë""; DROP";
 
--- a role that is dropped leaves no row behind, once access changes again
+-- a role that is dropped is not dumped: its number may be another's elsewhere;
+-- and it leaves no row behind, once access changes again
 DROP OWNED BY regress_uaef_carl;
 DROP ROLE regress_uaef_carl;
+SELECT 'SELECT * FROM uaef.access_grant ' || c.condition AS dumped
+FROM pg_extension x, unnest(x.extconfig, x.extcondition) c (relation, condition)
+WHERE x.extname = 'uaef' AND c.relation = 'uaef.access_grant'::regclass \gset
+SELECT count(*) FROM uaef.access_grant;
+:dumped ORDER BY 1, 2;
 SELECT uaef.revoke_access('regress_uaef_anna', 'author');
 SELECT * FROM uaef.access_grant;
 

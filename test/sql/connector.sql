@@ -121,11 +121,63 @@ FROM uaef.delivery ORDER BY delivery_id;
 SELECT status, connector, url, attempt, max_attempts, error FROM uaef.delivery_status
 ORDER BY delivery_id;
 
+-- A role sees what it may act for, and no query, which may be a secret; whoever
+-- says where requests may go sees all.
+GRANT SELECT ON uaef.delivery_status
+	TO regress_connector_user, regress_connector_other;
+ALTER ROLE regress_connector_other NOINHERIT;
+GRANT regress_connector_user TO regress_connector_other;
+SET ROLE regress_connector_user;
+SELECT role, url FROM uaef.delivery_status;
+SET ROLE regress_connector_other;
+SELECT role, url FROM uaef.delivery_status;
+RESET ROLE;
+REVOKE regress_connector_user FROM regress_connector_other;
+ALTER ROLE regress_connector_other INHERIT;
+GRANT regress_connector_user TO regress_connector_other;
+SET ROLE regress_connector_other;
+SELECT role, url FROM uaef.delivery_status ORDER BY role;
+RESET ROLE;
+REVOKE regress_connector_user FROM regress_connector_other;
+GRANT EXECUTE ON FUNCTION uaef.allow_egress(text, integer, text, cidr, regrole, text)
+	TO regress_connector_user;
+SET ROLE regress_connector_user;
+SELECT role, url FROM uaef.delivery_status ORDER BY role;
+RESET ROLE;
+REVOKE EXECUTE ON FUNCTION uaef.allow_egress(text, integer, text, cidr, regrole, text)
+	FROM regress_connector_user;
+REVOKE SELECT ON uaef.delivery_status
+	FROM regress_connector_user, regress_connector_other;
+
 -- Of a transaction that rolls back nothing is sent.
 BEGIN;
 SELECT uaef.send('hook', '{"a":3}') > 0 AS sent;
 ROLLBACK;
 SELECT count(*) FROM uaef.delivery;
+
+-- Of two headers whose names differ in case only, one is sent; and what the
+-- connector says stands, whatever a task says.
+SELECT uaef.create_connector('signed', 'webhook', '{"url":"https://hooks.example.com/",
+	"headers":{"X-App":"a","Authorization":"theirs"}}') > 0 AS made;
+SELECT uaef.pause_connector('signed');
+SELECT uaef.allow_egress('hooks.example.com') > 0 AS made;
+SELECT uaef.create_workflow('regress_headers', '{"tasks":[{"id":"call","type":"http","config":
+	{"connector":"signed","headers":{"authorization":"mine","X-APP":"b","X-App":"c","X-Own":"{{in.own}}"}}}]}') > 0 AS made;
+SELECT uaef.start_workflow('regress_headers', '{"own":"d"}') AS headers \gset
+SELECT headers FROM uaef.delivery WHERE execution_id = :'headers';
+SELECT uaef.cancel_workflow(:'headers');
+DELETE FROM uaef.workflow_execution WHERE execution_id = :'headers';
+DELETE FROM uaef.workflow_definition WHERE name = 'regress_headers';
+
+-- A rule of a role that is gone is not dumped.
+CREATE ROLE regress_connector_gone;
+SELECT uaef.allow_egress('gone.example.com', role => 'regress_connector_gone') > 0 AS made;
+SELECT 'SELECT host FROM uaef.egress_rule ' || c.condition AS dumped
+FROM pg_extension x, unnest(x.extconfig, x.extcondition) c (relation, condition)
+WHERE x.extname = 'uaef' AND c.relation = 'uaef.egress_rule'::regclass \gset
+:dumped ORDER BY 1;
+DROP ROLE regress_connector_gone;
+:dumped ORDER BY 1;
 
 -- Rules that say nothing are refused.
 SELECT uaef.allow_egress('https://example.com/');

@@ -61,9 +61,11 @@ SELECT uaef.cancel_workflow(:'p');
 CREATE ROLE regress_eng_clerk;
 CREATE ROLE regress_eng_boss;
 CREATE ROLE regress_eng_boss2 IN ROLE regress_eng_boss;
-GRANT USAGE ON SCHEMA uaef TO regress_eng_clerk, regress_eng_boss;
-GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA uaef TO regress_eng_clerk, regress_eng_boss;
-GRANT SELECT ON uaef.pending_approval, uaef.workflow_run, uaef.task_run TO regress_eng_clerk, regress_eng_boss;
+CREATE ROLE regress_eng_dormant NOINHERIT IN ROLE regress_eng_clerk, regress_eng_boss;
+GRANT USAGE ON SCHEMA uaef TO regress_eng_clerk, regress_eng_boss, regress_eng_dormant;
+GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA uaef TO regress_eng_clerk, regress_eng_boss, regress_eng_dormant;
+GRANT SELECT ON uaef.pending_approval, uaef.workflow_run, uaef.task_run
+	TO regress_eng_clerk, regress_eng_boss, regress_eng_dormant;
 SELECT uaef.create_workflow('eng_ask', $${"tasks": [
   {"id": "ask", "type": "human_approval",
    "config": {"description": "pay {{in.amount}}?", "approvers": ["regress_eng_boss"], "need": 2,
@@ -75,6 +77,13 @@ SELECT uaef.create_workflow('eng_gate', $${"tasks": [
 SET SESSION AUTHORIZATION regress_eng_clerk;
 SELECT uaef.start_workflow('eng_ask', '{"amount": 10}') AS e \gset
 SELECT approval_id AS id FROM uaef.pending_approval WHERE execution_id = :'e' \gset
+\set VERBOSITY sqlstate
+SELECT uaef.approve(:id);
+\set VERBOSITY default
+-- views and functions agree on who would have to SET ROLE first
+SET SESSION AUTHORIZATION regress_eng_dormant;
+SELECT (SELECT count(*) FROM uaef.workflow_run) AS runs, (SELECT count(*) FROM uaef.task_run) AS tasks,
+	(SELECT count(*) FROM uaef.pending_approval) AS approvals;
 \set VERBOSITY sqlstate
 SELECT uaef.approve(:id);
 \set VERBOSITY default
@@ -98,6 +107,20 @@ SELECT output - 'approval_id' AS output FROM uaef.task_run WHERE execution_id = 
 SELECT approver, decision, reason, response,
 	shown_digest = sha256(convert_to('{"amount":10}', 'UTF8')) AS bound
 FROM uaef.human_approval_vote WHERE approval_id = :id ORDER BY decided_at;
+-- SET ROLE does not make one person two
+SET SESSION AUTHORIZATION regress_eng_clerk;
+SELECT uaef.start_workflow('eng_ask', '{"amount": 20}') AS e \gset
+SET SESSION AUTHORIZATION regress_eng_boss2;
+SELECT approval_id AS id FROM uaef.pending_approval WHERE execution_id = :'e' \gset
+SELECT uaef.approve(:id);
+SET ROLE regress_eng_boss;
+\set VERBOSITY sqlstate
+SELECT uaef.approve(:id);
+\set VERBOSITY default
+SET SESSION AUTHORIZATION regress_eng_boss;
+SELECT uaef.approve(:id);
+RESET SESSION AUTHORIZATION;
+SELECT approver, session_role, decision FROM uaef.human_approval_vote WHERE approval_id = :id ORDER BY decided_at;
 -- one rejection decides; where no edge has labels, it fails the workflow
 SELECT uaef.start_workflow('eng_gate') AS e \gset
 SELECT uaef.reject(approval_id, 'not like this') FROM uaef.pending_approval WHERE execution_id = :'e';
@@ -111,6 +134,6 @@ SELECT a.status FROM uaef.human_approval a WHERE execution_id = :'e';
 
 SELECT * FROM uaef.verify_ledger() WHERE severity <> 'info';
 DROP TABLE eng_claim;
-REVOKE ALL ON ALL FUNCTIONS IN SCHEMA uaef FROM regress_eng_clerk, regress_eng_boss;
-DROP OWNED BY regress_eng_clerk, regress_eng_boss, regress_eng_boss2;
-DROP ROLE regress_eng_boss2, regress_eng_boss, regress_eng_clerk;
+REVOKE ALL ON ALL FUNCTIONS IN SCHEMA uaef FROM regress_eng_clerk, regress_eng_boss, regress_eng_dormant;
+DROP OWNED BY regress_eng_clerk, regress_eng_boss, regress_eng_boss2, regress_eng_dormant;
+DROP ROLE regress_eng_dormant, regress_eng_boss2, regress_eng_boss, regress_eng_clerk;

@@ -114,6 +114,21 @@ SELECT d AS data, s.* FROM unnest(ARRAY['{"x":1}', '{"x":1,"to":null}',
 SELECT * FROM pg_temp.say('{"recipient":"agent:{{in.to}}"}',
 	jsonb_build_object('in', jsonb_build_object('x', 1, 'to', repeat('x', 300))));
 
+-- What looks like nothing is nothing: spaces and invisible characters of every
+-- kind, as the whole id, before it and behind it.  Inside they are the id's.
+SELECT to_hex(c) AS character, array_agg(s.code ORDER BY n) AS codes
+FROM unnest('{85,a0,ad,34f,61c,1680,180e,2003,200b,200e,2028,202f,205f,2060,
+	2066,3000,3164,feff,fffb,e0020}'::text[]) hex,
+	LATERAL (SELECT ('x' || lpad(hex, 8, '0'))::bit(32)::integer) i (c),
+	LATERAL unnest(ARRAY[chr(c), chr(c) || 'a', 'a' || chr(c),
+		'a' || chr(c) || 'b']) WITH ORDINALITY AS t (id, n),
+	pg_temp.say('{"recipient":"agent:{{in.to}}"}', jsonb_build_object('in',
+		jsonb_build_object('x', 1, 'to', id))) s
+GROUP BY c ORDER BY c;
+SELECT id, s.result FROM unnest('{Zoë,東京,é}'::text[]) id,
+	pg_temp.say('{"recipient":"agent:{{in.to}}"}', jsonb_build_object('in',
+		jsonb_build_object('x', 1, 'to', id))) s;
+
 -- One part without a recipient holds the whole, not only the part.
 SELECT * FROM pg_temp.say('{"recipient":null,"split":{"parts":[
 	{"to":"house","share":"50%"},{"to":"agent:{{in.to}}","share":"rest"}]}}',
@@ -146,27 +161,36 @@ SELECT * FROM pg_temp.say('{}',
 --
 -- Executions: a workflow that decides at once, and the rule of above.
 --
-CREATE ROLE regress_settle_author;
+CREATE ROLE regress_settle_flow;
+CREATE ROLE regress_settle_author IN ROLE regress_settle_flow;
 CREATE ROLE regress_settle_starter;
 CREATE ROLE regress_settle_boss;
 CREATE ROLE regress_settle_ann IN ROLE regress_settle_boss;
 CREATE ROLE regress_settle_bob IN ROLE regress_settle_boss;
+CREATE ROLE regress_settle_dormant NOINHERIT
+	IN ROLE regress_settle_boss, regress_settle_starter;
 CREATE ROLE regress_settle_stranger;
 GRANT regress_settle_boss TO regress_settle_starter, regress_settle_author;
-GRANT USAGE ON SCHEMA uaef TO regress_settle_author, regress_settle_starter,
-	regress_settle_boss, regress_settle_stranger;
+GRANT USAGE ON SCHEMA uaef TO regress_settle_flow, regress_settle_author,
+	regress_settle_starter, regress_settle_boss, regress_settle_dormant,
+	regress_settle_stranger;
 GRANT SELECT ON uaef.settlement TO regress_settle_author,
-	regress_settle_starter, regress_settle_boss, regress_settle_stranger;
-GRANT EXECUTE ON FUNCTION uaef.create_settlement_rule, uaef.deactivate_settlement_rule
+	regress_settle_starter, regress_settle_boss, regress_settle_dormant,
+	regress_settle_stranger;
+GRANT EXECUTE ON FUNCTION uaef.create_workflow TO regress_settle_flow;
+GRANT EXECUTE ON FUNCTION uaef.create_settlement_rule,
+	uaef.activate_settlement_rule, uaef.deactivate_settlement_rule
 	TO regress_settle_author, regress_settle_stranger;
 GRANT EXECUTE ON FUNCTION uaef.start_workflow TO regress_settle_starter;
 GRANT EXECUTE ON FUNCTION uaef.approve_settlement, uaef.reject_settlement,
 	uaef.cancel_settlement, uaef.explain_settlement
-	TO regress_settle_boss, regress_settle_stranger;
+	TO regress_settle_boss, regress_settle_dormant, regress_settle_stranger;
 
+SET ROLE regress_settle_flow;
 SELECT uaef.create_workflow('settle_loan', '{"context":{"payee":"honest"},
 	"tasks":[{"id":"decide","type":"decision","config":{"cases":[
 	{"label":"approve","when":{"in.status":"good"}}],"default":"decline"}}]}');
+RESET ROLE;
 
 CREATE FUNCTION pg_temp.run(name text, input jsonb) RETURNS void
 LANGUAGE plpgsql AS $$
@@ -285,8 +309,32 @@ SET ROLE regress_settle_stranger;
 SELECT uaef.deactivate_settlement_rule('commission');
 SELECT uaef.create_settlement_rule('commission',
 	:'commission'::jsonb || '{"max":"299.00"}');
-\set VERBOSITY default
+
+-- So does the workflow, and who pays for it is for its owner to say.
+SELECT uaef.create_settlement_rule('mine', '{"workflow":"settle_loan",
+	"currency":"EUR","fixed":"1000000.00","recipient":"external:mallory"}');
+\echo :LAST_ERROR_SQLSTATE
+SELECT uaef.create_settlement_rule('mine', '{"workflow":"settle_loan",
+	"currency":"EUR","amount":"task.none.x","recipient":"external:mallory"}');
+\echo :LAST_ERROR_SQLSTATE
+
+-- Whoever could once, and cannot any more, does not switch rules either.
+SET ROLE regress_settle_author;
+SELECT uaef.create_settlement_rule('once', '{"workflow":"settle_loan",
+	"currency":"EUR","fixed":"1.00","recipient":"house"}');
+SELECT uaef.deactivate_settlement_rule('once');
 RESET ROLE;
+REVOKE regress_settle_flow FROM regress_settle_author;
+SET ROLE regress_settle_author;
+SELECT uaef.activate_settlement_rule('once', 1);
+SELECT uaef.deactivate_settlement_rule('once');
+SELECT uaef.create_settlement_rule('once', '{"workflow":"settle_loan",
+	"currency":"EUR","fixed":"1.00","recipient":"house"}');
+RESET ROLE;
+GRANT regress_settle_flow TO regress_settle_author;
+\set VERBOSITY default
+SELECT name, version, active FROM uaef.settlement_rule
+WHERE name IN ('mine', 'once');
 
 --
 -- Fault 8: approval is for others, counts once, and nothing is decided twice.
@@ -330,21 +378,28 @@ END
 $$;
 
 -- Neither who started it, nor who wrote the rule, nor who is no approver.
-SET ROLE regress_settle_starter;
+SET SESSION AUTHORIZATION regress_settle_starter;
 SELECT pg_temp.decide('approve', 'n');
-SET ROLE regress_settle_author;
+SET SESSION AUTHORIZATION regress_settle_author;
 SELECT pg_temp.decide('approve', 'n');
-SET ROLE regress_settle_stranger;
+SET SESSION AUTHORIZATION regress_settle_stranger;
 SELECT pg_temp.decide('approve', 'n');
 SELECT pg_temp.decide('reject', 'n', 'mine');
 
--- Whoever is asked sees it; a stranger does not.
+SELECT pg_temp.decide('cancel', 'n', 'mine');
+
+-- Whoever is asked sees it; a stranger does not, nor who would have to SET
+-- ROLE first.
 SELECT count(*) FROM uaef.settlement;
-RESET ROLE;
+RESET SESSION AUTHORIZATION;
 SELECT execution_id AS n_id FROM uaef.workflow_execution WHERE name = 'n' \gset
-SET ROLE regress_settle_stranger;
+SET SESSION AUTHORIZATION regress_settle_stranger;
 SELECT uaef.explain_settlement(:'n_id');
-SET ROLE regress_settle_ann;
+SET SESSION AUTHORIZATION regress_settle_dormant;
+SELECT count(*) FROM uaef.settlement;
+SELECT uaef.explain_settlement(:'n_id');
+SELECT pg_temp.decide('approve', 'n');
+SET SESSION AUTHORIZATION regress_settle_ann;
 SELECT workflow, rule, version, recipient, amount, status, approvals_needed,
 	approvals, approvers
 FROM uaef.settlement ORDER BY amount;
@@ -358,9 +413,59 @@ SELECT pg_temp.decide('approve', 'n');
 SELECT pg_temp.decide('approve', 'o');
 SELECT pg_temp.decide('approve', 'o');
 SELECT pg_temp.decide('reject', 'o', 'on second thoughts');
-SET ROLE regress_settle_bob;
+SET SESSION AUTHORIZATION regress_settle_bob;
 SELECT pg_temp.decide('approve', 'o');
-RESET ROLE;
+RESET SESSION AUTHORIZATION;
+
+-- SET ROLE makes nobody another person: neither for a second vote, nor to hide
+-- who started the execution or wrote the rule.
+SET SESSION AUTHORIZATION regress_settle_starter;
+SELECT pg_temp.run('s', '{"status":"good","amount":5000,"broker":"b7"}');
+SET ROLE regress_settle_boss;
+SELECT pg_temp.decide('approve', 's');
+SET SESSION AUTHORIZATION regress_settle_author;
+SET ROLE regress_settle_boss;
+SELECT pg_temp.decide('approve', 's');
+SET SESSION AUTHORIZATION regress_settle_ann;
+SELECT pg_temp.decide('approve', 's');
+SET ROLE regress_settle_boss;
+SELECT pg_temp.decide('approve', 's');
+SELECT pg_temp.decide('reject', 's', 'on second thoughts');
+SET SESSION AUTHORIZATION regress_settle_bob;
+SET ROLE regress_settle_boss;
+SELECT pg_temp.decide('approve', 's');
+RESET SESSION AUTHORIZATION;
+SELECT approver, session_role, decision FROM uaef.settlement_approval
+WHERE signal_id = pg_temp.signal('s') ORDER BY decided_at;
+
+-- An approver of one rule is told of that rule; who started it, of all.
+SELECT uaef.create_settlement_rule('fee', '{"workflow":"settle_loan",
+	"currency":"EUR","fixed":"1.00","recipient":"house"}');
+SET SESSION AUTHORIZATION regress_settle_starter;
+SELECT pg_temp.run('t', '{"status":"good","amount":500,"broker":"b7"}');
+RESET SESSION AUTHORIZATION;
+SELECT uaef.deactivate_settlement_rule('fee');
+SELECT execution_id AS t_id FROM uaef.workflow_execution WHERE name = 't' \gset
+CREATE FUNCTION pg_temp.told(id uuid) RETURNS text LANGUAGE sql AS $$
+	SELECT string_agg(r->>'rule', ' ')
+	FROM jsonb_array_elements(uaef.explain_settlement(id)->'rules') r
+$$;
+SELECT pg_temp.told(:'t_id');
+SET SESSION AUTHORIZATION regress_settle_starter;
+SELECT pg_temp.told(:'t_id');
+SET SESSION AUTHORIZATION regress_settle_ann;
+SELECT pg_temp.told(:'t_id');
+
+-- Cancelling is for who is asked to approve, who started the execution and
+-- whose rule it is; 'm' and 'p' ask nobody.
+SELECT pg_temp.decide('cancel', 't', 'not due');
+SELECT pg_temp.decide('cancel', 'm', 'not due');
+SELECT pg_temp.decide('cancel', 'p', 'not due');
+SET SESSION AUTHORIZATION regress_settle_starter;
+SELECT pg_temp.decide('cancel', 'm', 'not due');
+SET SESSION AUTHORIZATION regress_settle_author;
+SELECT pg_temp.decide('cancel', 'p', 'not due');
+RESET SESSION AUTHORIZATION;
 
 -- All of it is in the execution's stream.
 SELECT e.name, l.event_type, l.actor_id,
@@ -371,17 +476,17 @@ WHERE l.event_type LIKE 'settlement%' AND e.name IN ('n', 'o')
 ORDER BY e.name, l.stream_seq;
 
 -- An approval counts for what was approved, not for what became of it.
-SET ROLE regress_settle_starter;
+SET SESSION AUTHORIZATION regress_settle_starter;
 SELECT pg_temp.run('q', '{"status":"good","amount":5000,"broker":"b7"}');
-RESET ROLE;
-SET ROLE regress_settle_ann;
+RESET SESSION AUTHORIZATION;
+SET SESSION AUTHORIZATION regress_settle_ann;
 SELECT pg_temp.decide('approve', 'q');
-RESET ROLE;
+RESET SESSION AUTHORIZATION;
 UPDATE uaef.settlement_signal SET recipient = 'external:mallory'
 WHERE signal_id = pg_temp.signal('q');
-SET ROLE regress_settle_bob;
+SET SESSION AUTHORIZATION regress_settle_bob;
 SELECT pg_temp.decide('approve', 'q');
-RESET ROLE;
+RESET SESSION AUTHORIZATION;
 
 -- Every status with every decision: what is not legal is UA321.
 SET ROLE regress_settle_starter;
@@ -431,7 +536,7 @@ UPDATE uaef.settlement_signal SET amount = 'NaN' WHERE signal_id = pg_temp.signa
 SELECT count(*) AS executions, count(r.execution_id) AS runs
 FROM uaef.workflow_execution e
 LEFT JOIN uaef.settlement_run r USING (execution_id)
-WHERE e.name BETWEEN 'b' AND 'r';
+WHERE e.name BETWEEN 'b' AND 't';
 
 --
 -- Clean up.
@@ -449,7 +554,9 @@ AND t.execution_id = e.execution_id;
 DELETE FROM uaef.workflow_execution e USING uaef.workflow_definition d
 WHERE d.name = 'settle_loan' AND e.definition_id = d.definition_id;
 DELETE FROM uaef.workflow_definition WHERE name = 'settle_loan';
-DROP OWNED BY regress_settle_author, regress_settle_starter,
-	regress_settle_boss, regress_settle_stranger;
-DROP ROLE regress_settle_author, regress_settle_starter, regress_settle_boss,
-	regress_settle_ann, regress_settle_bob, regress_settle_stranger;
+DROP OWNED BY regress_settle_flow, regress_settle_author,
+	regress_settle_starter, regress_settle_boss, regress_settle_dormant,
+	regress_settle_stranger;
+DROP ROLE regress_settle_flow, regress_settle_author, regress_settle_starter,
+	regress_settle_boss, regress_settle_ann, regress_settle_bob,
+	regress_settle_dormant, regress_settle_stranger;

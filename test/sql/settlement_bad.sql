@@ -112,6 +112,10 @@ SELECT pg_temp.refusal(patch) FROM (VALUES
 	('{"recipient":"bank:x"}'),
 	('{"recipient":"{{in.to}}"}'),
 	('{"recipient":"agent:{{in.to"}'),
+	('{"recipient":"agent: x"}'),
+	('{"recipient":"agent:{{in.to}} "}'),
+	('{"recipient":"agent:\u00a0{{in.to}}"}'),
+	('{"recipient":"agent:{{in.to}}\u200b"}'),
 	('{"recipient":"agent:{{to}}"}'),
 	('{"recipient":"agent:{{item.to}}"}')) AS t (patch);
 

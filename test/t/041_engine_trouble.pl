@@ -1,0 +1,127 @@
+# Trouble for the engine that needs the worker: batches that fail at their end,
+# tasks that end their own execution, timers that cannot be fired, clients that
+# hold an execution and go to sleep.
+use strict;
+use warnings FATAL => 'all';
+
+use FindBin;
+use lib "$FindBin::Bin/../lib";
+
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use UaefTest;
+
+my $node = new_node('main', "shared_preload_libraries = 'uaef'\n");
+$node->start;
+$node->safe_psql('postgres', q{
+	CREATE EXTENSION uaef CASCADE;
+	CREATE TABLE done (n int);
+	SELECT uaef.create_workflow('good', '{"tasks":[{"id":"t","type":"sql",
+		"config":{"sql":"INSERT INTO done VALUES (($1->>''n'')::int)"}}]}');
+	SELECT uaef.create_workflow('wait', '{"tasks":[{"id":"t","type":"wait",
+		"config":{"for":"100ms"}}]}');
+});
+wait_for_worker($node, 'postgres', 'the worker runs');
+
+sub start
+{
+	my ($workflow, $input) = @_;
+	return $node->safe_psql('postgres',
+		"SELECT uaef.start_workflow('$workflow', '" . ($input // '{}') . "')");
+}
+
+sub ending
+{
+	my ($id, $timeout) = @_;
+	return $node->safe_psql('postgres',
+		"SELECT uaef.wait_for_workflow('$id', '" . ($timeout // '20s') . "')");
+}
+
+sub error_code
+{
+	my ($id) = @_;
+	return $node->safe_psql('postgres',
+		"SELECT error->>'code' FROM uaef.workflow_run WHERE execution_id = '$id'");
+}
+
+# A constraint that is checked at the end of the transaction is the task's.
+$node->safe_psql('postgres', q{
+	CREATE TABLE late (id int UNIQUE DEFERRABLE INITIALLY DEFERRED);
+	SELECT uaef.create_workflow('late', '{"tasks":[{"id":"t","type":"sql",
+		"config":{"sql":"INSERT INTO late SELECT 1 FROM generate_series(1, 2)"}}]}')});
+my $late = start('late');
+is(ending($late), 'failed', 'a deferred constraint fails the task');
+is(error_code($late), '23505', 'with its code');
+
+# What cannot be applied fails its task; the executor and the others go on.
+$node->safe_psql('postgres', q{
+	CREATE FUNCTION rename() RETURNS int LANGUAGE plpgsql AS $$
+	BEGIN
+		ALTER TABLE uaef.task_ready RENAME COLUMN item TO item2;
+		ALTER TABLE uaef.task_execution RENAME TO gone;
+		RETURN 1;
+	END $$;
+	SELECT uaef.create_workflow('breaks', '{"tasks":[{"id":"t","type":"sql",
+		"config":{"sql":"SELECT rename()"}}]}')});
+my $breaks = start('breaks');
+is(ending($breaks), 'failed', 'a task whose transaction cannot be ended fails');
+is(ending(start('good', '{"n": 1}')), 'completed', 'and others go on');
+is($node->safe_psql('postgres', "SELECT count(*) FROM uaef.task_ready"), '0',
+	'nothing is left in the ready set');
+
+# A task that cancels its own execution does so once.
+$node->safe_psql('postgres', q{
+	CREATE TABLE tries (at timestamptz);
+	SELECT uaef.create_workflow('self', '{"tasks":[{"id":"t","type":"sql",
+		"config":{"sql":"WITH try AS (INSERT INTO tries VALUES (now())) SELECT uaef.cancel_workflow(($1->>''id'')::uuid)",
+		"input":{"id":"{{sys.execution_id}}"}}}]}')});
+is(ending(start('self')), 'cancelled', 'a task may cancel its own execution');
+is($node->safe_psql('postgres', 'SELECT count(*) FROM tries'), '1', 'once');
+
+# Pause and resume of a task that is running.
+$node->safe_psql('postgres', q{
+	SELECT uaef.create_workflow('slow', '{"tasks":[{"id":"t","type":"sql",
+		"config":{"sql":"SELECT pg_sleep(1)"}}]}')});
+my $slow = start('slow');
+$node->poll_query_until('postgres',
+	"SELECT count(*) = 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep'");
+$node->safe_psql('postgres',
+	"SELECT uaef.pause_workflow('$slow'); SELECT uaef.resume_workflow('$slow')");
+is(ending($slow), 'completed', 'pause and resume while a task runs');
+
+# A client that holds an execution and sleeps holds up nobody else.
+my $held = start('wait');
+my $sleeper = $node->background_psql('postgres');
+$sleeper->query_safe("BEGIN; SELECT uaef.pause_workflow('$held')");
+is(ending(start('wait')), 'completed', 'timers of others fire');
+is(ending(start('good', '{"n": 2}')), 'completed', 'tasks of others run');
+$sleeper->query_safe('ROLLBACK');
+is(ending($held), 'completed', 'and the one that was held goes on');
+$sleeper->quit;
+
+# A timer that cannot be fired is put off; those beside it fire.
+$node->safe_psql('postgres', q{
+	CREATE FUNCTION no() RETURNS trigger LANGUAGE plpgsql AS
+		$$ BEGIN RAISE EXCEPTION 'not this one'; END $$;
+	SELECT uaef.create_workflow('bad', '{"tasks":[{"id":"w","type":"wait",
+		"config":{"for":"50ms"}},{"id":"a","type":"human_approval"}],
+		"edges":[{"from":"w","to":"a"}]}');
+	CREATE TRIGGER no BEFORE INSERT ON uaef.human_approval
+		FOR EACH ROW EXECUTE FUNCTION no()});
+my $bad = start('bad');
+is(ending(start('wait')), 'completed', 'the timers beside a bad one fire');
+ok($node->poll_query_until('postgres',
+		"SELECT due_at > now() + interval '20 s' FROM uaef.task_timer WHERE execution_id = '$bad'"),
+	'the bad one is put off');
+like(slurp_file($node->logfile), qr/a timer of execution $bad cannot be fired/,
+	'and the log says which');
+$node->safe_psql('postgres', "SELECT uaef.cancel_workflow('$bad')");
+
+is( $node->safe_psql(
+		'postgres', "SELECT count(*) FROM uaef.verify_ledger() WHERE code <> 'UNSEALED_OVERDUE'"),
+	'0', 'the ledger verifies');
+unlike(slurp_file($node->logfile), qr/exited with exit code 1|terminated by signal/,
+	'no process of ours broke');
+$node->stop;
+done_testing();
