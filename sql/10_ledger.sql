@@ -20,6 +20,7 @@ CREATE TABLE uaef.ledger_event (
 	stream_seq		bigint NOT NULL,
 	tx				xid8 NOT NULL,
 	recorded_at		timestamptz NOT NULL,
+	kind			smallint NOT NULL,
 	event_type		text NOT NULL,
 	actor_type		text,
 	actor_id		text,
@@ -46,11 +47,13 @@ COMMENT ON COLUMN uaef.ledger_event.tx IS
 	'top-level transaction that recorded the event';
 COMMENT ON COLUMN uaef.ledger_event.recorded_at IS
 	'wall clock when it was recorded; never falls within a stream';
+COMMENT ON COLUMN uaef.ledger_event.kind IS
+	'who wrote it: 1 the engine, of what it did; 2 an application, by record_event() or an INSERT';
 COMMENT ON COLUMN uaef.ledger_event.event_type IS 'what happened, a lower-case word';
 COMMENT ON COLUMN uaef.ledger_event.actor_type IS
-	'kind of who did it: user, agent, worker or system';
+	'kind of who did it: user, agent, worker or, if the engine says so, system';
 COMMENT ON COLUMN uaef.ledger_event.actor_id IS
-	'who did it, as the recording function was told';
+	'who did it; an application names itself, or an agent or worker as it likes';
 COMMENT ON COLUMN uaef.ledger_event.session_role IS
 	'role that was connected, taken from the session';
 COMMENT ON COLUMN uaef.ledger_event.effective_role IS
@@ -202,7 +205,7 @@ CREATE FUNCTION uaef.record_event(event_type text, payload jsonb DEFAULT '{}',
 AS 'MODULE_PATHNAME', 'uaef_record_event'
 LANGUAGE C VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp;
 COMMENT ON FUNCTION uaef.record_event(text, jsonb, uuid, text, text, bigint, text) IS
-	'append an event to the ledger, in an execution''s stream if one is given; returns its number';
+	'append an application''s event to the ledger, in an execution''s stream if one is given; its actor is the current user (actor_id is ignored), unless actor_type is agent or worker; returns its number';
 
 CREATE FUNCTION uaef.seal_ledger() RETURNS bigint
 AS 'MODULE_PATHNAME', 'uaef_seal_ledger'

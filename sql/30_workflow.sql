@@ -28,6 +28,7 @@ CREATE TABLE uaef.workflow_execution (
 	priority		integer NOT NULL DEFAULT 0,
 	open_tasks		integer NOT NULL,
 	initiated_by	regrole NOT NULL,
+	session_role	regrole NOT NULL,
 	input			jsonb NOT NULL,
 	output			jsonb,
 	error			jsonb,

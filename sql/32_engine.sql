@@ -291,7 +291,8 @@ JOIN uaef.workflow_execution e USING (execution_id)
 JOIN uaef.workflow_definition d USING (definition_id)
 WHERE a.status = 'pending'
 	AND (pg_catalog.pg_has_role(a.initiated_by, 'USAGE')
-		OR a.approvers IS NULL
+		OR (a.approvers IS NULL AND pg_catalog.has_function_privilege(
+				'uaef.approve(bigint, text, jsonb)', 'EXECUTE'))
 		OR EXISTS (SELECT FROM pg_catalog.unnest(a.approvers) r (role)
 				   JOIN pg_catalog.pg_roles p ON p.rolname = r.role
 				   WHERE pg_catalog.pg_has_role(p.oid, 'USAGE')));

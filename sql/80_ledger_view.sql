@@ -9,6 +9,7 @@ SELECT e.event_id,
 	x.execution_id,
 	d.name AS workflow,
 	e.recorded_at,
+	CASE e.kind WHEN 1 THEN 'engine' ELSE 'application' END AS kind,
 	e.event_type,
 	coalesce(e.actor_type || ' ' || e.actor_id, e.actor_type, e.actor_id) AS actor,
 	coalesce(e.effective_role, e.session_role) AS role,
@@ -26,6 +27,6 @@ WHERE pg_catalog.pg_has_role(coalesce(x.initiated_by::oid,
 	 WHERE oid = 'uaef.ledger_event'::pg_catalog.regclass)), 'USAGE')
 	OR pg_catalog.pg_has_role('pg_read_all_data', 'USAGE');
 COMMENT ON VIEW uaef.audit_trail IS
-	'events as people read them: when, what, by whom, of which execution and task; each role sees the executions it may act for';
+	'events as people read them: when, what, by whom, of which execution and task; kind tells what the engine did from what an application says; each role sees the executions it may act for';
 
 REVOKE ALL ON TABLE uaef.audit_trail FROM PUBLIC;

@@ -146,8 +146,7 @@ PG_FUNCTION_INFO_V1(uaef_seal_ledger);
 Datum
 uaef_seal_ledger(PG_FUNCTION_ARGS)
 {
-	bool		more;
-	int64		block_no = uaef_ledger_seal(uaef_seal_max_events, &more);
+	int64		block_no = uaef_ledger_seal(uaef_seal_max_events);
 
 	if (block_no == 0)
 		PG_RETURN_NULL();

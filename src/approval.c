@@ -26,6 +26,7 @@
 #include "control.h"
 #include "digest.h"
 #include "errcodes.h"
+#include "failure.h"
 #include "spi_util.h"
 
 static UaefQuery insert_approval = {
@@ -285,20 +286,35 @@ is_approver(const ArrayType *approvers, Oid caller)
 }
 
 /*
+ * Whether whoever decides is whoever started the execution: as the role that
+ * acts, or as the one that is logged in, whatever SET ROLE chose.
+ */
+static bool
+is_starter(const UaefExecution *execution, Oid caller)
+{
+	Oid			session = GetSessionUserId();
+
+	return caller == execution->initiated_by ||
+		caller == execution->session_role ||
+		session == execution->initiated_by ||
+		session == execution->session_role;
+}
+
+/*
  * Raise unless the caller, who was noted before we became the owner, may
  * decide.
  */
 static void
-check_caller(const Approval *approval, Oid initiated_by, Oid caller)
+check_caller(const Approval *approval, const UaefExecution *execution,
+			 Oid caller)
 {
-	if (approval->four_eyes &&
-		(caller == initiated_by || GetSessionUserId() == initiated_by))
+	if (approval->four_eyes && is_starter(execution, caller))
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("approval %lld needs four eyes",
 						(long long) approval->approval_id),
 				 errdetail("Role \"%s\" started the execution and cannot decide on it.",
-						   GetUserNameFromId(initiated_by, false))));
+						   GetUserNameFromId(execution->initiated_by, true))));
 	if (!is_approver(approval->approvers, caller))
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
@@ -374,16 +390,22 @@ uaef_approval_decide(int64 approval_id, bool approve, const char *reason,
 	Oid			caller = GetUserId();
 	char	   *caller_name = GetUserNameFromId(caller, false);
 	const char *outcome = approve ? "approved" : "rejected";
-	UaefCaller	back = uaef_spi_begin();
-	UaefStep   *step = uaef_step_begin("user", caller_name);
-	UaefTask   *task = lock_approval_task(step, approval_id);
+	UaefCaller	back;
+	UaefStep   *step;
+	UaefTask   *task;
 	Approval	approval;
 	bool		decided;
 	Datum		args[3];
 
+	if (response != NULL)
+		uaef_check_payload("response to the approval", response);
+	reason = uaef_clip(reason);
+	back = uaef_spi_begin();
+	step = uaef_step_begin("user", caller_name);
+	task = lock_approval_task(step, approval_id);
 	load_approval(approval_id, &approval);
 	check_pending(&approval);
-	check_caller(&approval, task->execution->initiated_by, caller);
+	check_caller(&approval, task->execution, caller);
 	record_vote(&approval, caller, outcome, reason, response, step->now);
 	approval_event(task, approve ? "approval_granted" : "approval_rejected",
 				   approval_id, reason, response);

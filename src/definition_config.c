@@ -242,6 +242,7 @@ read_method(const UaefObject *config, UaefHttpConfig *http)
 {
 	static const char *const methods[] =
 	{"GET", "HEAD", "PUT", "DELETE", "POST", "PATCH", NULL};
+	char	   *given = uaef_read_text(config, "method", false);
 	int			method = uaef_read_choice(config, "method", methods,
 										  http->body ? 4 : 0);
 
@@ -250,8 +251,12 @@ read_method(const UaefObject *config, UaefHttpConfig *http)
 				(errcode(ERRCODE_UAEF_BAD_DEFINITION),
 				 errmsg("a %s request cannot have \"body\" in %s",
 						methods[method], config->where)));
-	http->method = pstrdup(methods[method]);
-	http->idempotent = uaef_read_bool(config, "idempotent", method < 4);
+
+	/* A connector has a method of its own, for tasks that name none. */
+	if (given != NULL || http->connector == NULL)
+		http->method = pstrdup(methods[method]);
+	http->idempotent = uaef_read_bool(config, "idempotent",
+									  http->method != NULL && method < 4);
 }
 
 static void

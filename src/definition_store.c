@@ -17,12 +17,13 @@
 #include "miscadmin.h"
 #include "storage/lock.h"
 #include "utils/builtins.h"
-#include "utils/fmgrprotos.h"
 #include "utils/lsyscache.h"
 
 #include "clock.h"
 #include "definition.h"
+#include "digest.h"
 #include "errcodes.h"
+#include "event_hash.h"
 #include "json_util.h"
 #include "ledger.h"
 #include "spi_util.h"
@@ -59,7 +60,6 @@ static UaefQuery insert_definition = {
 
 static void check_name(const char *name);
 static void lock_name(const char *name);
-static Datum digest_of(Jsonb *document);
 static Newest newest_of(const char *name, Datum digest);
 static void insert(const char *name, int32 version, Jsonb *document,
 				   Datum digest, const char *description);
@@ -74,7 +74,7 @@ uaef_definition_create(const char *name, Jsonb *document,
 
 	check_name(name);
 	lock_name(name);
-	digest = digest_of(document);
+	digest = PointerGetDatum(uaef_digest_bytea(document));
 	newest = newest_of(name, digest);
 	if (newest.version > 0)
 		uaef_require_member(newest.owner, psprintf("workflow \"%s\"", name));
@@ -118,19 +118,6 @@ lock_name(const char *name)
 						 hash_bytes((const unsigned char *) name,
 									strlen(name)), LOCK_CLASS);
 	(void) LockAcquire(&tag, ExclusiveLock, false, false);
-}
-
-/*
- * SHA-256 of the document's text, as bytea.
- */
-static Datum
-digest_of(Jsonb *document)
-{
-	char	   *text = JsonbToCString(NULL, &document->root,
-									  VARSIZE(document));
-
-	return DirectFunctionCall1(sha256_bytea,
-							   PointerGetDatum(cstring_to_text(text)));
 }
 
 static Newest
@@ -179,15 +166,13 @@ record(const char *name, int32 version, Datum digest, Oid role)
 {
 	UaefEvent	event = {.type = "workflow_defined",.actor_type = "user"};
 	bytea	   *bytes = DatumGetByteaPP(digest);
-	int			len = VARSIZE_ANY_EXHDR(bytes);
-	char	   *hex = palloc(len * 2 + 1);
 	UaefJson	json;
 
-	hex[hex_encode(VARDATA_ANY(bytes), len, hex)] = '\0';
 	uaef_json_begin(&json);
 	uaef_json_text(&json, "workflow", name);
 	uaef_json_int(&json, "version", version);
-	uaef_json_text(&json, "digest", hex);
+	uaef_json_text(&json, "digest", uaef_hex(VARDATA_ANY(bytes),
+											 VARSIZE_ANY_EXHDR(bytes)));
 	event.actor_id = GetUserNameFromId(role, false);
 	event.payload = uaef_json_end(&json);
 	(void) uaef_ledger_append(&event, 1);

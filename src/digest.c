@@ -8,7 +8,6 @@
 #include "postgres.h"
 
 #include "lib/stringinfo.h"
-#include "utils/builtins.h"
 
 #include "canonical.h"
 #include "digest.h"
@@ -31,12 +30,9 @@ char *
 uaef_digest_hex(Jsonb *document)
 {
 	uint8		hash[UAEF_HASH_LEN];
-	char	   *hex = palloc(2 * UAEF_HASH_LEN + 1);
 
 	digest(document, hash);
-	hex_encode((const char *) hash, UAEF_HASH_LEN, hex);
-	hex[2 * UAEF_HASH_LEN] = '\0';
-	return hex;
+	return uaef_hex(hash, UAEF_HASH_LEN);
 }
 
 bytea *

@@ -141,6 +141,7 @@ uaef_engine_start(const UaefStart *start)
 	execution->name = uaef_clip(start->name);
 	execution->priority = start->priority;
 	execution->initiated_by = caller;
+	execution->session_role = GetSessionUserId();
 	execution->input = start->input;
 	uaef_step_event(execution, NULL, "workflow_started",
 					started_payload(start, execution, caller_name));

@@ -23,7 +23,6 @@
 
 /* Fixed part of the preimage. */
 #define VERSION			1
-#define KIND_EVENT		1
 #define FLAGS			0
 
 /* The prefix of a leaf in an RFC 6962 tree; our leaf is the event's hash. */
@@ -197,6 +196,15 @@ add_text(uint16 tag, Datum value, bool isnull)
 	add_tlv(tag, utf8, len);
 }
 
+char *
+uaef_hex(const void *bytes, size_t len)
+{
+	char	   *text = palloc(2 * len + 1);
+
+	text[hex_encode(bytes, len, text)] = '\0';
+	return text;
+}
+
 Datum
 uaef_bytea(const void *bytes, size_t len)
 {
@@ -225,7 +233,8 @@ has_required(const bool *nulls)
 {
 	static const int required[] = {
 		UAEF_EVENT_ID, UAEF_EVENT_STREAM, UAEF_EVENT_STREAM_SEQ,
-		UAEF_EVENT_TX, UAEF_EVENT_RECORDED_AT, UAEF_EVENT_PREV_HASH
+		UAEF_EVENT_TX, UAEF_EVENT_RECORDED_AT, UAEF_EVENT_KIND,
+		UAEF_EVENT_PREV_HASH
 	};
 
 	for (int i = 0; i < lengthof(required); i++)
@@ -241,20 +250,22 @@ bool
 uaef_event_hash(const pg_uuid_t *ledger, const Datum *values,
 				const bool *nulls, uint8 *hash)
 {
-	static const uint8 head[] = {
-		LEAF_PREFIX, 'U', 'A', 'E', '1', VERSION,
-		KIND_EVENT, FLAGS >> 8, FLAGS & 0xff
-	};
+	static const uint8 head[] = {LEAF_PREFIX, 'U', 'A', 'E', '1', VERSION};
+	uint8		kind_flags[] = {0, FLAGS >> 8, FLAGS & 0xff};
 	const uint8 *prev;
 
 	if (!has_required(nulls))
 		return false;
 	prev = uaef_fixed_bytes(VALUE(UAEF_EVENT_PREV_HASH), UAEF_HASH_LEN);
-	if (prev == NULL)
+	kind_flags[0] = (uint8) DatumGetInt16(VALUE(UAEF_EVENT_KIND));
+	if (prev == NULL ||
+		(DatumGetInt16(VALUE(UAEF_EVENT_KIND)) != UAEF_KIND_ENGINE &&
+		 DatumGetInt16(VALUE(UAEF_EVENT_KIND)) != UAEF_KIND_APPLICATION))
 		return false;
 
 	uaef_hash_begin();
 	uaef_hash_add(head, sizeof(head));
+	uaef_hash_add(kind_flags, sizeof(kind_flags));
 	uaef_hash_add(ledger->data, UUID_LEN);
 	uaef_hash_add(DatumGetUUIDP(VALUE(UAEF_EVENT_STREAM))->data, UUID_LEN);
 	uaef_hash_add_uint64(DatumGetInt64(VALUE(UAEF_EVENT_STREAM_SEQ)));

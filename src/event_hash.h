@@ -25,6 +25,7 @@ enum
 	UAEF_EVENT_STREAM_SEQ,
 	UAEF_EVENT_TX,
 	UAEF_EVENT_RECORDED_AT,
+	UAEF_EVENT_KIND,
 	UAEF_EVENT_TYPE,
 	UAEF_EVENT_ACTOR_TYPE,
 	UAEF_EVENT_ACTOR_ID,
@@ -39,6 +40,10 @@ enum
 	UAEF_EVENT_HASH
 };
 #define UAEF_EVENT_COLUMNS UAEF_EVENT_HASH
+
+/* Who wrote an event: column kind, and the byte that is hashed. */
+#define UAEF_KIND_ENGINE		1	/* this extension, of what it did */
+#define UAEF_KIND_APPLICATION	2	/* record_event(), or direct SQL */
 
 /*
  * SHA-256 of parts given one after another: begin, add, ..., end.  There is
@@ -70,10 +75,13 @@ extern void uaef_payload_hash(Jsonb *payload, const uint8 *salt, uint8 *hash);
 /*
  * The hash of an event: of all its columns but payload, salt and the hash
  * itself.  values and nulls are a deformed row of uaef.ledger_event.  Returns
- * false when the row lacks what every event has.
+ * false when the row lacks what every event has, or is of no kind.
  */
 extern bool uaef_event_hash(const pg_uuid_t *ledger, const Datum *values,
 							const bool *nulls, uint8 *hash);
+
+/* Bytes as new lower-case hexadecimal text. */
+extern char *uaef_hex(const void *bytes, size_t len);
 
 /* Bytes as a new bytea. */
 extern Datum uaef_bytea(const void *bytes, size_t len);

@@ -31,7 +31,8 @@
 #define EXECUTIONS_BY_ID \
 	"SELECT execution_id, definition_id, name, status, priority, open_tasks," \
 	" initiated_by::pg_catalog.oid, input, output, error," \
-	" created_at, started_at, completed_at, xmin" \
+	" created_at, started_at, completed_at, xmin," \
+	" session_role::pg_catalog.oid" \
 	" FROM uaef.workflow_execution" \
 	" WHERE execution_id = ANY ($1)" \
 	" ORDER BY execution_id"
@@ -226,6 +227,7 @@ load_execution(UaefStep *step, uint64 row, int32 *definition_id)
 	execution->started_at = time_or_zero(row, 12);
 	execution->completed_at = time_or_zero(row, 13);
 	execution->ours = written_here(row, 14);
+	execution->session_role = uaef_spi_oid(row, 15);
 	execution->stored = true;
 	execution->last_event = -1;
 	step->executions = lappend(step->executions, execution);

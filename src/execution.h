@@ -102,6 +102,7 @@ struct UaefExecution
 	int			open_tasks;		/* tasks, not items, that have not ended */
 	int			stored_open_tasks;	/* as the row has it */
 	Oid			initiated_by;
+	Oid			session_role;	/* who was logged in, before any SET ROLE */
 	Jsonb	   *input;
 	Jsonb	   *output;
 	Jsonb	   *error;

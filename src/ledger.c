@@ -18,8 +18,10 @@
  *
  * Memory: the heads of the streams of this transaction live in a hash table
  * in TopTransactionContext; an aborted subtransaction, which may have lost
- * locks and rows, empties it.  What is known of the extension's objects is
- * kept for the process until the relation cache hears of a change.
+ * locks and rows, ends it, and so does another table of events, for the
+ * extension can be made anew within a transaction.  What is known of the
+ * extension's objects is kept for the process until the relation cache hears
+ * of a change.
  *
  *-------------------------------------------------------------------------
  */
@@ -61,6 +63,9 @@
 /* Longest event type, in bytes. */
 #define MAX_TYPE_LEN 63
 
+/* Longest name of an actor or agent that an application gives, in bytes. */
+#define MAX_NAME_LEN 255
+
 /* How far apart the numbers of a slot's further streams are. */
 #define SLOT_STRIDE INT64CONST(1000000)
 
@@ -88,7 +93,9 @@ typedef struct LedgerInfo
 static LedgerInfo info;
 static HTAB *heads = NULL;
 static pg_uuid_t *own_stream = NULL;	/* of events without one */
+static Oid	streams_of = InvalidOid;	/* table that these two tell of */
 
+static void forget_streams(void);
 static void at_xact_end(XactEvent event, void *arg);
 static void at_subxact_end(SubXactEvent event, SubTransactionId subid,
 						   SubTransactionId parent, void *arg);
@@ -96,6 +103,7 @@ static void at_invalidation(Datum arg, Oid relid);
 static void register_callbacks(void);
 static const LedgerInfo *ledger_info(void);
 static void read_ledger_id(Oid ledger_table, pg_uuid_t *id);
+static void heed_new_table(void);
 static StreamHead *enter_head(const pg_uuid_t *stream);
 static bool lock_stream(const pg_uuid_t *stream, bool wait);
 static const pg_uuid_t *choose_stream(void);
@@ -104,7 +112,12 @@ static StreamHead *hold_head(Relation rel, const pg_uuid_t *stream);
 static void check_type(const char *type, int len);
 static void fill_identity(Datum *values, bool *nulls);
 static void fill_payload(Datum *values, bool *nulls);
-static void chain_event(Relation rel, Datum *values, bool *nulls);
+static void check_name_length(int column, const char *name,
+							  const Datum *values, const bool *nulls);
+static void fill_application(Datum *values, bool *nulls, Oid role);
+static void set_text(Datum *values, bool *nulls, int column, const char *text);
+static StreamHead *chain_event(Relation rel, Datum *values, bool *nulls,
+							   Oid application);
 static void check_chained(const Datum *values, const bool *nulls);
 static void event_row(const UaefEvent *event, Datum *values, bool *nulls);
 static void check_recorded(const UaefEvent *event);
@@ -115,16 +128,28 @@ static void lock_execution(const pg_uuid_t *execution_id, UaefCaller caller);
  * ----------
  */
 
+/*
+ * A transaction may have thousands of aborted subtransactions, so the memory
+ * is given back.
+ */
+static void
+forget_streams(void)
+{
+	if (heads != NULL)
+		hash_destroy(heads);
+	heads = NULL;
+	if (own_stream != NULL)
+		pfree(own_stream);
+	own_stream = NULL;
+}
+
 static void
 at_xact_end(XactEvent event, void *arg)
 {
 	/* Pre-events come while the transaction can still append. */
 	if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT ||
 		event == XACT_EVENT_PREPARE)
-	{
-		heads = NULL;
-		own_stream = NULL;
-	}
+		forget_streams();
 }
 
 static void
@@ -132,10 +157,7 @@ at_subxact_end(SubXactEvent event, SubTransactionId subid,
 			   SubTransactionId parent, void *arg)
 {
 	if (event == SUBXACT_EVENT_ABORT_SUB)
-	{
-		heads = NULL;
-		own_stream = NULL;
-	}
+		forget_streams();
 }
 
 static void
@@ -222,6 +244,19 @@ uaef_ledger_id(void)
  */
 
 /*
+ * The extension may have been dropped and made anew since we looked.
+ */
+static void
+heed_new_table(void)
+{
+	Oid			event_table = ledger_info()->event_table;
+
+	if (event_table != streams_of)
+		forget_streams();
+	streams_of = event_table;
+}
+
+/*
  * The transaction's entry of a stream, made when missing.
  */
 static StreamHead *
@@ -230,6 +265,7 @@ enter_head(const pg_uuid_t *stream)
 	StreamHead *head;
 	bool		found;
 
+	heed_new_table();
 	if (heads == NULL)
 	{
 		HASHCTL		ctl = {
@@ -238,7 +274,6 @@ enter_head(const pg_uuid_t *stream)
 			.hcxt = TopTransactionContext
 		};
 
-		register_callbacks();
 		heads = hash_create("uaef stream heads", 32, &ctl,
 							HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 	}
@@ -291,11 +326,13 @@ lock_stream(const pg_uuid_t *stream, bool wait)
 static const pg_uuid_t *
 choose_stream(void)
 {
-	pg_uuid_t	stream = ledger_info()->slot_stream;
+	pg_uuid_t	stream;
 
+	heed_new_table();
 	if (own_stream != NULL)
 		return own_stream;
 
+	stream = ledger_info()->slot_stream;
 	for (int64 k = 1; !lock_stream(&stream, false); k++)
 		uaef_derive_uuid(uaef_ledger_id(), "slot",
 						 uaef_backend_slot() + k * SLOT_STRIDE, &stream);
@@ -443,11 +480,55 @@ fill_payload(Datum *values, bool *nulls)
 	VALUE(UAEF_EVENT_PAYLOAD_HASH) = uaef_bytea(hash, sizeof(hash));
 }
 
+static void
+check_name_length(int column, const char *name, const Datum *values,
+				  const bool *nulls)
+{
+	if (!ISNULL(column) &&
+		VARSIZE_ANY_EXHDR(DatumGetTextPP(VALUE(column))) > MAX_NAME_LEN)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("%s of event is too long", name),
+				 errdetail("It may have %d bytes.", MAX_NAME_LEN)));
+}
+
 /*
- * Make a row the next event of its stream.
+ * Mark an event as an application's, and see to it that nobody is named but
+ * the role that records it, or an agent or a worker that it speaks for.
  */
 static void
-chain_event(Relation rel, Datum *values, bool *nulls)
+fill_application(Datum *values, bool *nulls, Oid role)
+{
+	char	   *type = text_to_cstring(DatumGetTextPP(VALUE(UAEF_EVENT_TYPE)));
+	char	   *actor = ISNULL(UAEF_EVENT_ACTOR_TYPE) ? "user" :
+		TextDatumGetCString(VALUE(UAEF_EVENT_ACTOR_TYPE));
+	bool		is_user = strcmp(actor, "user") == 0;
+
+	if (strcmp(type, UAEF_SEAL_EVENT) == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_RESERVED_NAME),
+				 errmsg("event type \"%s\" is reserved", type)));
+	if (!is_user && strcmp(actor, "agent") != 0 &&
+		strcmp(actor, "worker") != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("invalid actor type"),
+				 errdetail("The actor of an event that is recorded is a user, an agent or a worker.")));
+	check_name_length(UAEF_EVENT_ACTOR_ID, "actor_id", values, nulls);
+	check_name_length(UAEF_EVENT_AGENT_ID, "agent_id", values, nulls);
+
+	set_text(values, nulls, UAEF_EVENT_ACTOR_TYPE, actor);
+	if (is_user || ISNULL(UAEF_EVENT_ACTOR_ID))
+		set_text(values, nulls, UAEF_EVENT_ACTOR_ID,
+				 GetUserNameFromId(role, false));
+}
+
+/*
+ * Make a row the next event of its stream, whose head is returned.  It is the
+ * engine's, or that of the role which records it.
+ */
+static StreamHead *
+chain_event(Relation rel, Datum *values, bool *nulls, Oid application)
 {
 	StreamHead *head;
 	TimestampTz now = GetCurrentTimestamp();
@@ -459,6 +540,12 @@ chain_event(Relation rel, Datum *values, bool *nulls)
 			   type ? VARSIZE_ANY_EXHDR(type) : 0);
 	if (ISNULL(UAEF_EVENT_STREAM))
 		VALUE(UAEF_EVENT_STREAM) = UUIDPGetDatum(choose_stream());
+	if (OidIsValid(application))
+		fill_application(values, nulls, application);
+	VALUE(UAEF_EVENT_KIND) = Int16GetDatum(OidIsValid(application) ?
+										   UAEF_KIND_APPLICATION :
+										   UAEF_KIND_ENGINE);
+	ISNULL(UAEF_EVENT_KIND) = false;
 	fill_identity(values, nulls);
 	fill_payload(values, nulls);
 
@@ -486,6 +573,8 @@ chain_event(Relation rel, Datum *values, bool *nulls)
 	head->recorded_at = DatumGetTimestampTz(VALUE(UAEF_EVENT_RECORDED_AT));
 	VALUE(UAEF_EVENT_HASH) = uaef_bytea(head->hash, UAEF_HASH_LEN);
 	ISNULL(UAEF_EVENT_HASH) = false;
+
+	return head;
 }
 
 /*
@@ -526,6 +615,7 @@ uaef_ledger_chain_row(Relation rel, HeapTuple tuple)
 	TupleDesc	desc = RelationGetDescr(rel);
 	Datum	   *values = palloc(desc->natts * sizeof(Datum));
 	bool	   *nulls = palloc(desc->natts * sizeof(bool));
+	StreamHead *head;
 
 	heap_deform_tuple(tuple, desc, values, nulls);
 	if (!ISNULL(UAEF_EVENT_HASH))
@@ -533,7 +623,10 @@ uaef_ledger_chain_row(Relation rel, HeapTuple tuple)
 		check_chained(values, nulls);
 		return tuple;
 	}
-	chain_event(rel, values, nulls);
+	head = chain_event(rel, values, nulls, GetUserId());
+
+	/* ON CONFLICT may yet drop the row, so the next one reads the head. */
+	head->known = false;
 	return heap_form_tuple(desc, values, nulls);
 }
 
@@ -581,7 +674,7 @@ uaef_ledger_append(UaefEvent *events, int n)
 	for (int i = 0; i < n; i++)
 	{
 		event_row(&events[i], values, nulls);
-		chain_event(table.rel, values, nulls);
+		(void) chain_event(table.rel, values, nulls, events[i].application);
 		uaef_table_insert(&table, values, nulls, NULL);
 	}
 	uaef_table_close(&table);
@@ -625,8 +718,7 @@ uaef_ledger_record(const UaefEvent *given)
 	int64		event_id;
 
 	check_recorded(&event);
-	if (event.actor_id == NULL)
-		event.actor_id = GetUserNameFromId(GetUserId(), false);
+	event.application = GetUserId();
 
 	caller = uaef_spi_begin();
 	if (event.stream != NULL)
@@ -641,10 +733,6 @@ static void
 check_recorded(const UaefEvent *event)
 {
 	check_type(event->type, strlen(event->type));
-	if (strcmp(event->type, UAEF_SEAL_EVENT) == 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_RESERVED_NAME),
-				 errmsg("event type \"%s\" is reserved", event->type)));
 	if (event->payload != NULL &&
 		VARSIZE(event->payload) / 1024 >= uaef_max_payload_kb)
 		ereport(ERROR,

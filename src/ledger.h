@@ -34,12 +34,12 @@ typedef struct UaefEvent
 	int64		task_id;
 	const char *agent_id;
 	Jsonb	   *payload;
+	Oid			application;	/* who records it by SQL; 0: the engine does */
 } UaefEvent;
 
 /*
- * Append events in one statement; their order within a stream is theirs in the
- * array.  The chain trigger fills in everything else.  Returns the event_id of
- * the last one.  The current identity must be the owner (uaef_spi_begin()).
+ * Append events; their order within a stream is theirs in the array.  The
+ * chain fills in everything else.  Returns the event_id of the last one.  The current identity must be the owner (uaef_spi_begin()).
  */
 extern int64 uaef_ledger_append(UaefEvent *events, int n);
 
@@ -53,7 +53,8 @@ extern void uaef_ledger_hold_stream(const pg_uuid_t *stream, bool fresh);
 /*
  * Append one event for a caller of SQL, with its rights: checks the arguments
  * and, when an execution is given, locks its row and requires its initiator's
- * rights.  actor_id NULL is the current user.  Returns the event_id.
+ * rights.  The actor is the current user, unless an agent or a worker is
+ * named.  The event is marked as an application's.  Returns the event_id.
  */
 extern int64 uaef_ledger_record(const UaefEvent *event);
 
@@ -74,8 +75,8 @@ extern void uaef_ledger_replace_identity(Relation rel);
  * most max_events events as it takes.  Returns the last one's number, or 0
  * when there was nothing to seal or another session is sealing.  Raises when
  * this transaction has written; the caller commits soon, for the lock of the
- * sealer is held until then.  *more is always false: all is sealed at once.
+ * sealer is held until then.
  */
-extern int64 uaef_ledger_seal(int max_events, bool *more);
+extern int64 uaef_ledger_seal(int max_events);
 
 #endif							/* UAEF_LEDGER_H */

@@ -98,17 +98,15 @@ static void fill_block(UaefBlock *block, const UaefBlock *before,
 					   const Leaf *leaves, int64 n);
 static void insert_block(const UaefBlock *block);
 static void append_news(const UaefBlock *block);
-static char *hex_text(const uint8 *bytes, size_t len);
 
 int64
-uaef_ledger_seal(int max_events, bool *more)
+uaef_ledger_seal(int max_events)
 {
 	Gathering	gathering = {0};
 	UaefBlock	last;
 	UaefBlock	block;
 	UaefCaller	caller;
 
-	*more = false;
 	require_no_xid();
 	if (!lock_sealer())
 		return 0;
@@ -409,8 +407,8 @@ append_news(const UaefBlock *block)
 	uaef_json_int(&json, "leaf_count", block->leaf_count);
 	uaef_json_int(&json, "tree_size", block->tree_size);
 	uaef_json_text(&json, "tree_root",
-				   hex_text(block->tree_root, UAEF_HASH_LEN));
-	uaef_json_text(&json, "block_hash", hex_text(block->hash, UAEF_HASH_LEN));
+				   uaef_hex(block->tree_root, UAEF_HASH_LEN));
+	uaef_json_text(&json, "block_hash", uaef_hex(block->hash, UAEF_HASH_LEN));
 
 	event.type = UAEF_SEAL_EVENT;
 	event.stream = &stream;
@@ -418,13 +416,4 @@ append_news(const UaefBlock *block)
 	event.payload = uaef_json_end(&json);
 	uaef_ledger_hold_stream(&stream, false);
 	(void) uaef_ledger_append(&event, 1);
-}
-
-static char *
-hex_text(const uint8 *bytes, size_t len)
-{
-	char	   *text = palloc(2 * len + 1);
-
-	text[hex_encode((const char *) bytes, len, text)] = '\0';
-	return text;
 }

@@ -25,6 +25,7 @@
 #include "access/genam.h"
 #include "access/htup_details.h"
 #include "access/table.h"
+#include "access/transam.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_type_d.h"
 #include "miscadmin.h"
@@ -36,6 +37,7 @@
 
 #include "ledger.h"
 #include "ledger_block.h"
+#include "ledger_guard.h"
 #include "ledger_verify.h"
 #include "spi_util.h"
 
@@ -49,15 +51,6 @@
 #define LOADED_PREV_TIME	4
 #define LOADED_PREV_ID		5
 #define LOADED_EVENT		6
-
-/* Where a problem is; what is 0 or NULL does not apply. */
-typedef struct Place
-{
-	const pg_uuid_t *stream;
-	int64		stream_seq;
-	int64		event_id;
-	int64		block_no;
-} Place;
 
 /* The event before the one that is looked at, in its stream. */
 typedef struct Previous
@@ -80,19 +73,19 @@ typedef struct Listing
 	bool		complete;		/* the rest is valid */
 	UaefSeen	seen;
 	int64		foreign_event_id;
+	uint64		next_tx;		/* no event has this transaction or event_id */
+	int64		next_event_id;	/* or a later one */
 } Listing;
 
-static void report_problem(const UaefReport *report, const char *code,
-						   const Place *place, const char *detail);
-static Place place_of_event(const Datum *values, const bool *nulls);
-static void check_payload(const UaefReport *report, const Place *place,
+static UaefPlace place_of_event(const Datum *values, const bool *nulls);
+static void check_payload(const UaefReport *report, const UaefPlace *place,
 						  const Datum *values, const bool *nulls);
-static void check_event(const UaefReport *report, const Place *place,
+static void check_event(const UaefReport *report, const UaefPlace *place,
 						const Datum *values, const bool *nulls,
 						uint8 *computed);
-static void check_link(const UaefReport *report, const Place *place,
+static void check_link(const UaefReport *report, const UaefPlace *place,
 					   const Datum *values, const Previous *previous);
-static void check_place(const UaefReport *report, const Place *place,
+static void check_place(const UaefReport *report, const UaefPlace *place,
 						const Previous *previous);
 static void remember(Previous *previous, const Datum *values,
 					 const bool *nulls, const uint8 *computed);
@@ -115,44 +108,14 @@ static Datum id_array(const int64 *event_ids, int n);
 static void check_root(const UaefReport *report, const UaefBlock *block,
 					   const UaefFrontier *frontier);
 static void read_listing(const UaefReport *report, Listing *listing);
+static int64 read_next_event_id(void);
+static bool check_future(const UaefReport *report, const Listing *listing,
+						 const UaefPlace *place, uint64 tx);
 static void check_listed(const UaefReport *report, const Listing *listing,
-						 const Place *place, uint64 tx);
+						 const UaefPlace *place, uint64 tx);
+static void check_news(const UaefReport *report, int64 from_block);
 static void check_unsealed(const UaefReport *report, bool deep);
 static void load_one_event(int64 event_id);
-static void check_guards(const UaefReport *report);
-static void report_rows(const UaefReport *report, const char *code,
-						uint64 rows);
-
-/* ----------
- * Reporting
- * ----------
- */
-
-/*
- * Add a row to the result.  UNSEALED_OVERDUE is for your information, all
- * else is an error.
- */
-static void
-report_problem(const UaefReport *report, const char *code, const Place *place,
-			   const char *detail)
-{
-	bool		info = strcmp(code, "UNSEALED_OVERDUE") == 0;
-	Datum		values[7];
-	bool		nulls[7] = {false};
-
-	values[0] = CStringGetTextDatum(info ? "info" : "error");
-	values[1] = CStringGetTextDatum(code);
-	values[2] = UUIDPGetDatum(place->stream);
-	nulls[2] = (place->stream == NULL);
-	values[3] = Int64GetDatum(place->stream_seq);
-	nulls[3] = (place->stream_seq == 0);
-	values[4] = Int64GetDatum(place->event_id);
-	nulls[4] = (place->event_id == 0);
-	values[5] = Int64GetDatum(place->block_no);
-	nulls[5] = (place->block_no == 0);
-	values[6] = CStringGetTextDatum(detail);
-	tuplestore_putvalues(report->store, report->desc, values, nulls);
-}
 
 /* ----------
  * One event
@@ -162,10 +125,10 @@ report_problem(const UaefReport *report, const char *code, const Place *place,
 #define VALUE(column) values[(column) - 1]
 #define ISNULL(column) nulls[(column) - 1]
 
-static Place
+static UaefPlace
 place_of_event(const Datum *values, const bool *nulls)
 {
-	Place		place = {0};
+	UaefPlace	place = {0};
 
 	place.stream = DatumGetUUIDP(VALUE(UAEF_EVENT_STREAM));
 	place.stream_seq = DatumGetInt64(VALUE(UAEF_EVENT_STREAM_SEQ));
@@ -175,7 +138,7 @@ place_of_event(const Datum *values, const bool *nulls)
 }
 
 static void
-check_payload(const UaefReport *report, const Place *place,
+check_payload(const UaefReport *report, const UaefPlace *place,
 			  const Datum *values, const bool *nulls)
 {
 	const uint8 *salt;
@@ -188,8 +151,8 @@ check_payload(const UaefReport *report, const Place *place,
 	if (ISNULL(UAEF_EVENT_PAYLOAD) || ISNULL(UAEF_EVENT_SALT) ||
 		ISNULL(UAEF_EVENT_PAYLOAD_HASH))
 	{
-		report_problem(report, "PAYLOAD_MISMATCH", place,
-					   "payload, salt or payload_hash is missing");
+		uaef_report_problem(report, "PAYLOAD_MISMATCH", place,
+							"payload, salt or payload_hash is missing");
 		return;
 	}
 
@@ -202,16 +165,16 @@ check_payload(const UaefReport *report, const Place *place,
 		if (memcmp(stored, hash, UAEF_HASH_LEN) == 0)
 			return;
 	}
-	report_problem(report, "PAYLOAD_MISMATCH", place,
-				   "the payload is not what payload_hash commits to");
+	uaef_report_problem(report, "PAYLOAD_MISMATCH", place,
+						"the payload is not what payload_hash commits to");
 }
 
 /*
  * What can be said of an event by itself; computed becomes its hash.
  */
 static void
-check_event(const UaefReport *report, const Place *place, const Datum *values,
-			const bool *nulls, uint8 *computed)
+check_event(const UaefReport *report, const UaefPlace *place,
+			const Datum *values, const bool *nulls, uint8 *computed)
 {
 	const uint8 *stored = ISNULL(UAEF_EVENT_HASH) ? NULL :
 		uaef_fixed_bytes(VALUE(UAEF_EVENT_HASH), UAEF_HASH_LEN);
@@ -220,8 +183,8 @@ check_event(const UaefReport *report, const Place *place, const Datum *values,
 	memset(computed, 0, UAEF_HASH_LEN);
 	if (!uaef_event_hash(uaef_ledger_id(), values, nulls, computed) ||
 		stored == NULL || memcmp(stored, computed, UAEF_HASH_LEN) != 0)
-		report_problem(report, "EVENT_HASH_MISMATCH", place,
-					   "the event is not what event_hash says");
+		uaef_report_problem(report, "EVENT_HASH_MISMATCH", place,
+							"the event is not what event_hash says");
 }
 
 /*
@@ -229,8 +192,8 @@ check_event(const UaefReport *report, const Place *place, const Datum *values,
  * has stored may have been changed alone; what it hashes to will do then.
  */
 static void
-check_link(const UaefReport *report, const Place *place, const Datum *values,
-		   const Previous *previous)
+check_link(const UaefReport *report, const UaefPlace *place,
+		   const Datum *values, const Previous *previous)
 {
 	const uint8 *link = uaef_fixed_bytes(VALUE(UAEF_EVENT_PREV_HASH),
 										 UAEF_HASH_LEN);
@@ -242,22 +205,22 @@ check_link(const UaefReport *report, const Place *place, const Datum *values,
 	{
 		uaef_genesis_hash(uaef_ledger_id(), place->stream, genesis);
 		if (link == NULL || memcmp(link, genesis, UAEF_HASH_LEN) != 0)
-			report_problem(report, "CHAIN_BREAK", place,
-						   "the first event of the stream does not follow its genesis");
+			uaef_report_problem(report, "CHAIN_BREAK", place,
+								"the first event of the stream does not follow its genesis");
 		return;
 	}
 	if (link == NULL ||
 		(memcmp(link, previous->stored, UAEF_HASH_LEN) != 0 &&
 		 !(previous->hash_known &&
 		   memcmp(link, previous->computed, UAEF_HASH_LEN) == 0)))
-		report_problem(report, "CHAIN_BREAK", place,
-					   "prev_hash is not the hash of the event before it");
+		uaef_report_problem(report, "CHAIN_BREAK", place,
+							"prev_hash is not the hash of the event before it");
 	if (recorded_at < previous->recorded_at)
-		report_problem(report, "TIME_REVERSED", place,
-					   "recorded_at is before that of the event before it");
+		uaef_report_problem(report, "TIME_REVERSED", place,
+							"recorded_at is before that of the event before it");
 	if (place->event_id <= previous->event_id)
-		report_problem(report, "ORDER_CHANGED", place,
-					   "event_id is not above that of the event before it");
+		uaef_report_problem(report, "ORDER_CHANGED", place,
+							"event_id is not above that of the event before it");
 }
 
 /*
@@ -265,23 +228,23 @@ check_link(const UaefReport *report, const Place *place, const Datum *values,
  * check.
  */
 static void
-check_place(const UaefReport *report, const Place *place,
+check_place(const UaefReport *report, const UaefPlace *place,
 			const Previous *previous)
 {
 	int64		expected = previous->exists ? previous->seq + 1 : 1;
 
 	if (place->stream_seq < expected)
-		report_problem(report, "SEQ_FORK", place,
-					   "stream_seq occurs more than once");
+		uaef_report_problem(report, "SEQ_FORK", place,
+							"stream_seq occurs more than once");
 	else if (place->stream_seq == expected + 1)
-		report_problem(report, "SEQ_GAP", place,
-					   psprintf("event %lld of the stream is missing",
-								(long long) expected));
+		uaef_report_problem(report, "SEQ_GAP", place,
+							psprintf("event %lld of the stream is missing",
+									 (long long) expected));
 	else if (place->stream_seq > expected)
-		report_problem(report, "SEQ_GAP", place,
-					   psprintf("events %lld to %lld of the stream are missing",
-								(long long) expected,
-								(long long) place->stream_seq - 1));
+		uaef_report_problem(report, "SEQ_GAP", place,
+							psprintf("events %lld to %lld of the stream are missing",
+									 (long long) expected,
+									 (long long) place->stream_seq - 1));
 }
 
 static void
@@ -310,8 +273,8 @@ walk_streams(const UaefReport *report)
 	Oid			schema = get_namespace_oid("uaef", false);
 	Relation	rel = table_open(get_relname_relid("ledger_event", schema),
 								 AccessShareLock);
-	Relation	index = index_open(get_relname_relid("ledger_event_pkey", schema),
-								   AccessShareLock);
+	Oid			index_oid = get_relname_relid("ledger_event_pkey", schema);
+	Relation	index;
 	MemoryContext row_context = AllocSetContextCreate(CurrentMemoryContext,
 													  "uaef verify row",
 													  ALLOCSET_DEFAULT_SIZES);
@@ -321,6 +284,13 @@ walk_streams(const UaefReport *report)
 	Previous	previous = {0};
 	Listing		listing;
 
+	/* That the index is gone has been reported; blocks need none. */
+	if (!OidIsValid(index_oid))
+	{
+		table_close(rel, AccessShareLock);
+		return;
+	}
+	index = index_open(index_oid, AccessShareLock);
 	read_listing(report, &listing);
 	scan = systable_beginscan_ordered(rel, index, GetActiveSnapshot(), 0, NULL);
 
@@ -332,7 +302,10 @@ walk_streams(const UaefReport *report)
 		Datum		values[UAEF_EVENT_COLUMNS];
 		bool		nulls[UAEF_EVENT_COLUMNS];
 		uint8		computed[UAEF_HASH_LEN];
-		Place		place;
+		int64		event_id;
+		uint64		tx;
+		bool		future;
+		UaefPlace	place;
 
 		CHECK_FOR_INTERRUPTS();
 		MemoryContextReset(row_context);
@@ -344,13 +317,20 @@ walk_streams(const UaefReport *report)
 			previous.exists = false;
 
 		check_event(report, &place, values, nulls, computed);
-		check_listed(report, &listing, &place,
-					 DatumGetUInt64(VALUE(UAEF_EVENT_TX)));
+		tx = DatumGetUInt64(VALUE(UAEF_EVENT_TX));
+		future = check_future(report, &listing, &place, tx);
+		if (!future)
+			check_listed(report, &listing, &place, tx);
 		if (place.stream_seq == (previous.exists ? previous.seq + 1 : 1))
 			check_link(report, &place, values, &previous);
 		else
 			check_place(report, &place, &previous);
+		event_id = previous.exists ? previous.event_id : 0;
 		remember(&previous, values, nulls, computed);
+
+		/* A number out of the air says nothing of the event that follows. */
+		if (future)
+			previous.event_id = event_id;
 		MemoryContextSwitchTo(old_context);
 	}
 	MemoryContextDelete(row_context);
@@ -426,19 +406,26 @@ walk_blocks(const UaefReport *report, int64 from_block,
 
 	uaef_block_genesis(&before);
 	if (no > 0 && !load_block(no, &before))
-		no = before.no = from_block - 1;
-	if (trusted_hash != NULL &&
-		memcmp(trusted_hash, before.hash, UAEF_HASH_LEN) != 0)
 	{
-		Place		place = {.block_no = before.no};
+		UaefPlace	place = {.block_no = no};
 
-		report_problem(report, "BLOCK_CHAIN_BREAK", &place,
-					   "the block's hash is not the trusted one");
+		uaef_report_problem(report, "BLOCK_CHAIN_BREAK", &place,
+							before.no == 0 ? "the block does not exist" :
+							"the block's row is malformed");
+		before.no = no;
+	}
+	else if (trusted_hash != NULL &&
+			 memcmp(trusted_hash, before.hash, UAEF_HASH_LEN) != 0)
+	{
+		UaefPlace	place = {.block_no = before.no};
+
+		uaef_report_problem(report, "BLOCK_CHAIN_BREAK", &place,
+							"the block's hash is not the trusted one");
 	}
 
 	while ((no = next_block_no(no)) != 0)
 	{
-		Place		place = {.block_no = no};
+		UaefPlace	place = {.block_no = no};
 
 		CHECK_FOR_INTERRUPTS();
 		if (load_block(no, &block))
@@ -450,8 +437,8 @@ walk_blocks(const UaefReport *report, int64 from_block,
 			before.event_ids = NULL;
 		}
 		else
-			report_problem(report, "BLOCK_CHAIN_BREAK", &place,
-						   "the block's row is malformed");
+			uaef_report_problem(report, "BLOCK_CHAIN_BREAK", &place,
+								"the block's row is malformed");
 		MemoryContextReset(context);
 	}
 	MemoryContextSwitchTo(old_context);
@@ -462,28 +449,28 @@ static void
 check_header(const UaefReport *report, const UaefBlock *before,
 			 const UaefBlock *block)
 {
-	Place		place = {.block_no = block->no};
+	UaefPlace	place = {.block_no = block->no};
 	uint8		hash[UAEF_HASH_LEN];
 
 	if (block->no != before->no + 1)
-		report_problem(report, "BLOCK_CHAIN_BREAK", &place,
-					   psprintf("blocks %lld to %lld are missing",
-								(long long) before->no + 1,
-								(long long) block->no - 1));
+		uaef_report_problem(report, "BLOCK_CHAIN_BREAK", &place,
+							psprintf("blocks %lld to %lld are missing",
+									 (long long) before->no + 1,
+									 (long long) block->no - 1));
 	else if (memcmp(block->prev_hash, before->hash, UAEF_HASH_LEN) != 0)
-		report_problem(report, "BLOCK_CHAIN_BREAK", &place,
-					   "prev_block_hash is not the hash of the block before it");
+		uaef_report_problem(report, "BLOCK_CHAIN_BREAK", &place,
+							"prev_block_hash is not the hash of the block before it");
 	if (block->first_leaf != before->tree_size)
-		report_problem(report, "ROOT_MISMATCH", &place,
-					   "the block does not begin where the tree before it ends");
+		uaef_report_problem(report, "ROOT_MISMATCH", &place,
+							"the block does not begin where the tree before it ends");
 
 	uaef_block_hash(block, hash);
 	if (memcmp(block->hash, hash, UAEF_HASH_LEN) != 0)
-		report_problem(report, "BLOCK_CHAIN_BREAK", &place,
-					   "the header is not what block_hash says");
+		uaef_report_problem(report, "BLOCK_CHAIN_BREAK", &place,
+							"the header is not what block_hash says");
 	if (block->sealed_at < before->sealed_at)
-		report_problem(report, "TIME_REVERSED", &place,
-					   "sealed_at is before that of the block before it");
+		uaef_report_problem(report, "TIME_REVERSED", &place,
+							"sealed_at is before that of the block before it");
 }
 
 /*
@@ -495,7 +482,7 @@ check_leaves(const UaefReport *report, const UaefBlock *before,
 {
 	UaefFrontier *frontier = palloc(sizeof(UaefFrontier));
 	bool		complete = (block->first_leaf == before->frontier.size);
-	Place		place = {.block_no = block->no};
+	UaefPlace	place = {.block_no = block->no};
 
 	*frontier = before->frontier;
 	for (int64 i = 1; i < block->leaf_count; i++)
@@ -503,8 +490,8 @@ check_leaves(const UaefReport *report, const UaefBlock *before,
 		if (block->event_ids[i] > block->event_ids[i - 1])
 			continue;
 		place.event_id = block->event_ids[i];
-		report_problem(report, "ORDER_CHANGED", &place,
-					   "the block's events are not in the order of event_id");
+		uaef_report_problem(report, "ORDER_CHANGED", &place,
+							"the block's events are not in the order of event_id");
 	}
 	for (int64 first = 0; first < block->leaf_count; first += CHUNK)
 		complete &= check_chunk(report, block, first,
@@ -535,13 +522,13 @@ check_chunk(const UaefReport *report, const UaefBlock *block, int64 first,
 
 		if (isnull)
 		{
-			Place		place = {
+			UaefPlace	place = {
 				.block_no = block->no,
 				.event_id = block->event_ids[first + row]
 			};
 
-			report_problem(report, "LEAF_MISSING", &place,
-						   "the event was sealed, but is gone");
+			uaef_report_problem(report, "LEAF_MISSING", &place,
+								"the event was sealed, but is gone");
 			complete = false;
 			continue;
 		}
@@ -566,7 +553,7 @@ load_events(const int64 *event_ids, int n)
 	static UaefQuery query = {
 		"SELECT e.event_id, e.event_hash,"
 		" p.event_hash, p.recorded_at, p.event_id,"
-		" e.event_id, e.stream, e.stream_seq, e.tx, e.recorded_at,"
+		" e.event_id, e.stream, e.stream_seq, e.tx, e.recorded_at, e.kind,"
 		" e.event_type, e.actor_type, e.actor_id, e.session_role,"
 		" e.effective_role, e.task_id, e.agent_id, e.payload, e.salt,"
 		" e.payload_hash, e.prev_hash, e.event_hash"
@@ -637,7 +624,7 @@ check_loaded(const UaefReport *report, int row)
 {
 	Datum		values[UAEF_EVENT_COLUMNS];
 	bool		nulls[UAEF_EVENT_COLUMNS];
-	Place		place;
+	UaefPlace	place;
 	Previous	previous = {0};
 	const uint8 *hash;
 	uint8		computed[UAEF_HASH_LEN];
@@ -662,56 +649,32 @@ check_loaded(const UaefReport *report, int row)
 	if (place.stream_seq == previous.seq + 1)
 		check_link(report, &place, values, &previous);
 	else
-		report_problem(report, "SEQ_GAP", &place,
-					   psprintf("event %lld of the stream is missing",
-								(long long) place.stream_seq - 1));
+		uaef_report_problem(report, "SEQ_GAP", &place,
+							psprintf("event %lld of the stream is missing",
+									 (long long) place.stream_seq - 1));
 }
 
 static void
 check_root(const UaefReport *report, const UaefBlock *block,
 		   const UaefFrontier *frontier)
 {
-	Place		place = {.block_no = block->no};
+	UaefPlace	place = {.block_no = block->no};
 	uint8		root[UAEF_HASH_LEN];
 
 	uaef_frontier_root(frontier, root);
 	if (memcmp(root, block->tree_root, UAEF_HASH_LEN) != 0)
-		report_problem(report, "ROOT_MISMATCH", &place,
-					   "the block's events do not give its tree_root");
+		uaef_report_problem(report, "ROOT_MISMATCH", &place,
+							"the block's events do not give its tree_root");
 	uaef_frontier_root(&block->frontier, root);
 	if (memcmp(root, block->tree_root, UAEF_HASH_LEN) != 0)
-		report_problem(report, "ROOT_MISMATCH", &place,
-					   "the block's frontier does not give its tree_root");
+		uaef_report_problem(report, "ROOT_MISMATCH", &place,
+							"the block's frontier does not give its tree_root");
 }
 
 /* ----------
  * The ledger as a whole
  * ----------
  */
-
-/*
- * Report rows of stream, stream_seq, event_id, block_no, detail.
- */
-static void
-report_rows(const UaefReport *report, const char *code, uint64 rows)
-{
-	for (uint64 row = 0; row < rows; row++)
-	{
-		Place		place = {0};
-		bool		isnull;
-		Datum		value = uaef_spi_value(row, 1, &isnull);
-
-		if (!isnull)
-			place.stream = DatumGetUUIDP(value);
-		value = uaef_spi_value(row, 2, &isnull);
-		place.stream_seq = isnull ? 0 : DatumGetInt64(value);
-		value = uaef_spi_value(row, 3, &isnull);
-		place.event_id = isnull ? 0 : DatumGetInt64(value);
-		value = uaef_spi_value(row, 4, &isnull);
-		place.block_no = isnull ? 0 : DatumGetInt64(value);
-		report_problem(report, code, &place, uaef_spi_text(row, 5));
-	}
-}
 
 /*
  * Read what the blocks list, and report what they list twice.
@@ -725,11 +688,11 @@ read_listing(const UaefReport *report, Listing *listing)
 									  &last);
 	for (int64 i = 1; i < listing->n; i++)
 	{
-		Place		place = {.event_id = listing->ids[i]};
+		UaefPlace	place = {.event_id = listing->ids[i]};
 
 		if (listing->ids[i] == listing->ids[i - 1])
-			report_problem(report, "LEAF_EXTRA", &place,
-						   "the event is in more than one place of the tree");
+			uaef_report_problem(report, "LEAF_EXTRA", &place,
+								"the event is in more than one place of the tree");
 	}
 
 	/* Another incarnation's transaction ids would tell us nothing. */
@@ -739,7 +702,50 @@ read_listing(const UaefReport *report, Listing *listing)
 	{
 		uaef_seen_parse(&listing->seen, last.snapshot);
 		listing->foreign_event_id = last.foreign_event_id;
+		listing->next_tx =
+			U64FromFullTransactionId(ReadNextFullTransactionId());
+		listing->next_event_id = read_next_event_id();
 	}
+}
+
+/*
+ * Read without regard to the snapshot, after it was taken, the sequence is
+ * beyond every event that the snapshot sees.
+ */
+static int64
+read_next_event_id(void)
+{
+	static UaefQuery query = {
+		"SELECT last_value + is_called::integer FROM uaef.ledger_event_id", 0
+	};
+	int64		next;
+
+	(void) uaef_spi_run(&query, NULL, NULL);
+	next = uaef_spi_int64(0, 1);
+	SPI_freetuptable(SPI_tuptable);
+	return next;
+}
+
+/*
+ * Whether an event claims a transaction that has not begun, or a number that
+ * has not been drawn.  No block will ever have it.
+ */
+static bool
+check_future(const UaefReport *report, const Listing *listing,
+			 const UaefPlace *place, uint64 tx)
+{
+	if (!listing->complete)
+		return false;
+	if (place->event_id >= listing->next_event_id)
+		uaef_report_problem(report, "LEAF_EXTRA", place,
+							"event_id has not been drawn from the sequence");
+	else if (tx >= listing->next_tx &&
+			 place->event_id > listing->foreign_event_id)
+		uaef_report_problem(report, "LEAF_EXTRA", place,
+							"tx has not been assigned to a transaction");
+	else
+		return false;
+	return true;
 }
 
 /*
@@ -747,14 +753,62 @@ read_listing(const UaefReport *report, Listing *listing)
  */
 static void
 check_listed(const UaefReport *report, const Listing *listing,
-			 const Place *place, uint64 tx)
+			 const UaefPlace *place, uint64 tx)
 {
 	if (listing->complete &&
 		(place->event_id <= listing->foreign_event_id ||
 		 uaef_seen(&listing->seen, tx)) &&
 		!uaef_block_lists(listing->ids, listing->n, place->event_id))
-		report_problem(report, "LEAF_EXTRA", place,
-					   "the event is in no block, but older than the last one");
+		uaef_report_problem(report, "LEAF_EXTRA", place,
+							"the event is in no block, but older than the last one");
+}
+
+/*
+ * What the ledger tells of a block is what its row says.  A missing block is
+ * reported here only if none follows that misses it.
+ */
+static void
+check_news(const UaefReport *report, int64 from_block)
+{
+	static UaefQuery broken = {
+		"SELECT e.stream, e.stream_seq, e.event_id, b.block_no,"
+		" CASE WHEN b.block_no IS NULL THEN"
+		" pg_catalog.format('block %s is missing, but the event tells of it',"
+		" e.payload->>'block_no')"
+		" ELSE 'the block''s hash is not the one that the event tells' END"
+		" FROM uaef.ledger_event AS e LEFT JOIN uaef.ledger_block AS b"
+		" ON pg_catalog.to_jsonb(b.block_no) = e.payload->'block_no'"
+		" WHERE e.stream = $1 AND e.kind = $2 AND e.event_type = $3"
+		" AND e.payload->'block_no' >= pg_catalog.to_jsonb($4)"
+		" AND CASE WHEN b.block_no IS NULL THEN e.payload->'block_no' >"
+		" pg_catalog.to_jsonb(coalesce((SELECT pg_catalog.max(block_no)"
+		" FROM uaef.ledger_block), 0))"
+		" ELSE pg_catalog.encode(b.block_hash, 'hex')"
+		" IS DISTINCT FROM e.payload->>'block_hash' END"
+		" ORDER BY e.stream_seq",
+		4, {UUIDOID, INT2OID, TEXTOID, INT8OID}
+	};
+	static UaefQuery other_root = {
+		"SELECT e.stream, e.stream_seq, e.event_id, b.block_no,"
+		" 'the block''s tree_root is not the one that the event tells'"
+		" FROM uaef.ledger_event AS e JOIN uaef.ledger_block AS b"
+		" ON pg_catalog.to_jsonb(b.block_no) = e.payload->'block_no'"
+		" WHERE e.stream = $1 AND e.kind = $2 AND e.event_type = $3"
+		" AND b.block_no >= $4 AND pg_catalog.encode(b.tree_root, 'hex')"
+		" IS DISTINCT FROM e.payload->>'tree_root' ORDER BY e.stream_seq",
+		4, {UUIDOID, INT2OID, TEXTOID, INT8OID}
+	};
+	pg_uuid_t	stream;
+	Datum		args[] = {
+		UUIDPGetDatum(&stream), Int16GetDatum(UAEF_KIND_ENGINE),
+		CStringGetTextDatum(UAEF_SEAL_EVENT), Int64GetDatum(from_block)
+	};
+
+	uaef_derive_uuid(uaef_ledger_id(), "seal", 0, &stream);
+	uaef_report_rows(report, "BLOCK_CHAIN_BREAK",
+					 uaef_spi_run(&broken, args, NULL));
+	uaef_report_rows(report, "ROOT_MISMATCH",
+					 uaef_spi_run(&other_root, args, NULL));
 }
 
 /*
@@ -779,7 +833,8 @@ check_unsealed(const UaefReport *report, bool deep)
 	int64	   *ids;
 	int			n;
 
-	report_rows(report, "UNSEALED_OVERDUE", uaef_spi_run(&overdue, args, NULL));
+	uaef_report_rows(report, "UNSEALED_OVERDUE",
+					 uaef_spi_run(&overdue, args, NULL));
 	if (!deep)
 		return;
 	n = (int) uaef_spi_run(&unsealed, NULL, NULL);
@@ -796,61 +851,6 @@ check_unsealed(const UaefReport *report, bool deep)
 	}
 }
 
-/*
- * The triggers that keep the tables append-only are as they were made, and
- * nothing else gets at what is written.
- */
-static void
-check_guards(const UaefReport *report)
-{
-	static UaefQuery triggers = {
-		"SELECT NULL::uuid, NULL::bigint, NULL::bigint, NULL::bigint,"
-		" pg_catalog.format('trigger \"%s\" of table \"%s\" %s',"
-		" w.trigger, w.tab, CASE WHEN t.oid IS NULL THEN 'is missing'"
-		" WHEN t.tgenabled <> 'A' THEN 'is not enabled always'"
-		" ELSE 'is not as it was made' END)"
-		" FROM (VALUES ('ledger_chain', 'ledger_event', 7, 'uaef_ledger_chain'),"
-		" ('ledger_guard', 'ledger_event', 58, 'uaef_ledger_guard'),"
-		" ('ledger_guard', 'ledger_block', 58, 'uaef_ledger_guard'))"
-		" AS w (trigger, tab, type, source)"
-		" LEFT JOIN pg_trigger AS t ON t.tgname = w.trigger"
-		" AND t.tgrelid = ('uaef.' || w.tab)::regclass"
-		" LEFT JOIN pg_proc AS p ON p.oid = t.tgfoid"
-		" LEFT JOIN pg_language AS l ON l.oid = p.prolang"
-		" WHERE (t.tgenabled = 'A' AND t.tgtype = w.type AND t.tgqual IS NULL"
-		" AND p.prosrc = w.source AND l.lanname = 'c') IS NOT TRUE"
-		" ORDER BY w.tab, w.trigger",
-		0
-	};
-	static UaefQuery additions = {
-		"SELECT NULL::uuid, NULL::bigint, NULL::bigint, NULL::bigint,"
-		" pg_catalog.format('table \"%s\" has %s', c.relname, f.what)"
-		" FROM pg_class AS c CROSS JOIN LATERAL ("
-		" SELECT 'a trigger \"' || t.tgname || '\" that is not ours'"
-		" FROM pg_trigger AS t WHERE t.tgrelid = c.oid"
-		" AND t.tgname NOT IN ('ledger_chain', 'ledger_guard')"
-		" UNION ALL SELECT 'row level security'"
-		" WHERE c.relrowsecurity OR c.relforcerowsecurity"
-		" UNION ALL SELECT 'an inheritance relation' FROM pg_inherits AS i"
-		" WHERE c.oid IN (i.inhrelid, i.inhparent)) AS f (what)"
-		" WHERE c.oid IN ('uaef.ledger_event'::regclass,"
-		" 'uaef.ledger_block'::regclass) ORDER BY c.relname, f.what",
-		0
-	};
-	static UaefQuery rules = {
-		"SELECT NULL::uuid, NULL::bigint, NULL::bigint, NULL::bigint,"
-		" pg_catalog.format('table \"%s\" has a rule \"%s\"', c.relname, r.rulename)"
-		" FROM pg_rewrite AS r JOIN pg_class AS c ON c.oid = r.ev_class"
-		" WHERE c.oid IN ('uaef.ledger_event'::regclass,"
-		" 'uaef.ledger_block'::regclass) ORDER BY c.relname, r.rulename",
-		0
-	};
-
-	report_rows(report, "GUARD_TAMPERED", uaef_spi_run(&triggers, NULL, NULL));
-	report_rows(report, "GUARD_TAMPERED", uaef_spi_run(&additions, NULL, NULL));
-	report_rows(report, "RULE_PRESENT", uaef_spi_run(&rules, NULL, NULL));
-}
-
 void
 uaef_verify_ledger(const UaefReport *report, int64 from_block,
 				   const uint8 *trusted_hash)
@@ -858,10 +858,11 @@ uaef_verify_ledger(const UaefReport *report, int64 from_block,
 	bool		full = from_block <= 1;
 	UaefCaller	caller = uaef_spi_begin();
 
-	check_guards(report);
+	uaef_check_guards(report);
 	if (full)
 		walk_streams(report);
 	walk_blocks(report, Max(from_block, 1), trusted_hash, !full);
+	check_news(report, Max(from_block, 1));
 	check_unsealed(report, !full);
 	uaef_spi_end(caller);
 }
@@ -872,7 +873,7 @@ uaef_verify_block(const UaefReport *report, int64 block_no)
 	UaefCaller	caller = uaef_spi_begin();
 	UaefBlock	before;
 	UaefBlock	block;
-	Place		place = {.block_no = block_no};
+	UaefPlace	place = {.block_no = block_no};
 	bool		sound = load_block(block_no, &block);
 
 	if (!sound && block.no == 0)
@@ -880,8 +881,8 @@ uaef_verify_block(const UaefReport *report, int64 block_no)
 				(errcode(ERRCODE_NO_DATA_FOUND),
 				 errmsg("block %lld does not exist", (long long) block_no)));
 	if (!sound)
-		report_problem(report, "BLOCK_CHAIN_BREAK", &place,
-					   "the block's row is malformed");
+		uaef_report_problem(report, "BLOCK_CHAIN_BREAK", &place,
+							"the block's row is malformed");
 	else
 	{
 		uaef_block_genesis(&before);

@@ -8,20 +8,12 @@
 #ifndef UAEF_LEDGER_VERIFY_H
 #define UAEF_LEDGER_VERIFY_H
 
-#include "access/tupdesc.h"
-#include "utils/tuplestore.h"
-
-/* Where problems go: a row each. */
-typedef struct UaefReport
-{
-	Tuplestorestate *store;
-	TupleDesc	desc;
-} UaefReport;
+#include "ledger_report.h"
 
 /*
  * Check everything, or, when from_block is above 1, that block and what came
- * later.  trusted_hash, if not NULL, is the block_hash that the block before
- * from_block is known to have had.
+ * later; then the block before it must exist.  trusted_hash, if not NULL, is
+ * the block_hash that it is known to have had.
  */
 extern void uaef_verify_ledger(const UaefReport *report, int64 from_block,
 							   const uint8 *trusted_hash);

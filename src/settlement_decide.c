@@ -36,6 +36,7 @@ typedef struct Signal
 	int64		signal_id;
 	pg_uuid_t	execution_id;
 	Oid			initiated_by;
+	Oid			started_session;	/* who was logged in then */
 	Oid			author;			/* of the rule's version */
 	Oid			rule_owner;		/* author of its first version */
 	char	   *rule;
@@ -126,7 +127,7 @@ lock_execution(Signal *signal)
 		1, {INT8OID}
 	};
 	static UaefQuery lock_row = {
-		"SELECT initiated_by::oid FROM uaef.workflow_execution"
+		"SELECT initiated_by::oid, session_role::oid FROM uaef.workflow_execution"
 		" WHERE execution_id = $1 FOR NO KEY UPDATE",
 		1, {UUIDOID}
 	};
@@ -147,6 +148,7 @@ lock_execution(Signal *signal)
 				 errmsg("execution of settlement signal %lld does not exist",
 						(long long) signal->signal_id)));
 	signal->initiated_by = uaef_spi_oid(0, 1);
+	signal->started_session = uaef_spi_oid(0, 2);
 	uaef_ledger_hold_stream(&signal->execution_id, false);
 }
 
@@ -234,7 +236,8 @@ check_actor(const Signal *signal, const Decision *decision)
 				 errdetail("Members of role \"%s\" may.", of)));
 	if (decision->decision != UAEF_SIGNAL_APPROVED)
 		return;
-	if (is_or_was(decision, signal->initiated_by) &&
+	if ((is_or_was(decision, signal->initiated_by) ||
+		 is_or_was(decision, signal->started_session)) &&
 		is_distinct_from(signal, "initiator"))
 		ereport(ERROR,
 				(errcode(ERRCODE_UAEF_APPROVAL),

@@ -23,11 +23,11 @@
 static UaefQuery insert_execution = {
 	"INSERT INTO uaef.workflow_execution (execution_id, definition_id, name,"
 	" status, priority, open_tasks, initiated_by, input, output, error,"
-	" created_at, started_at, completed_at)"
-	" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
-	13, {UUIDOID, INT4OID, TEXTOID, TEXTOID, INT4OID, INT4OID, REGROLEOID,
+	" created_at, started_at, completed_at, session_role)"
+	" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
+	14, {UUIDOID, INT4OID, TEXTOID, TEXTOID, INT4OID, INT4OID, REGROLEOID,
 		JSONBOID, JSONBOID, JSONBOID,
-	TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID}
+	TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID, REGROLEOID}
 };
 
 static UaefQuery update_execution = {
@@ -398,8 +398,8 @@ argument(char *nulls, int i, bool isnull, Datum value)
 static void
 insert_new_execution(UaefExecution *execution)
 {
-	Datum		args[13];
-	char		nulls[13];
+	Datum		args[14];
+	char		nulls[14];
 
 	memset(nulls, ' ', sizeof(nulls));
 	args[0] = UUIDPGetDatum(&execution->id);
@@ -421,6 +421,7 @@ insert_new_execution(UaefExecution *execution)
 						TimestampTzGetDatum(execution->started_at));
 	args[12] = argument(nulls, 12, execution->completed_at == 0,
 						TimestampTzGetDatum(execution->completed_at));
+	args[13] = ObjectIdGetDatum(execution->session_role);
 	uaef_spi_run(&insert_execution, args, nulls);
 }
 

@@ -628,24 +628,23 @@ seal_delay_ms(void)
 }
 
 /*
- * Seal one block.  When there was none to make, perhaps because a session was
+ * Seal what there is.  When there was none to make, perhaps because a session was
  * at it that did not see the newest events, look a second time.
  */
 static TimestampTz
 run_seal(void)
 {
 	static bool looked_twice = false;
-	bool		more = false;
 	int64		block;
 
 	begin();
-	block = uaef_ledger_seal(uaef_seal_max_events, &more);
+	block = uaef_ledger_seal(uaef_seal_max_events);
 	commit();
 
 	if (block != 0 || looked_twice)
 	{
 		looked_twice = false;
-		return more ? GetCurrentTimestamp() : DT_NOEND;
+		return DT_NOEND;
 	}
 	looked_twice = true;
 	return TimestampTzPlusMilliseconds(GetCurrentTimestamp(),

@@ -101,6 +101,9 @@ def load(line):
 
 # ---- events ---------------------------------------------------------------
 
+ENGINE, APPLICATION = 1, 2
+
+
 def raw(column):
     return None if column is None else bytes.fromhex(column[2:])
 
@@ -113,6 +116,13 @@ def genesis(ledger, stream):
     return sha(b"uaef/genesis/v1\0", ledger, stream)
 
 
+def derived(ledger, word, number):
+    name = bytearray(sha(b"uaef/stream/v1\0", ledger, struct.pack(">q", number), word)[:16])
+    name[6] = name[6] & 0x0f | 0x80
+    name[8] = name[8] & 0x3f | 0x80
+    return uuid.UUID(bytes=bytes(name))
+
+
 def field(tag, data):
     return b"" if data is None else struct.pack(">HI", tag, len(data)) + data
 
@@ -123,7 +133,7 @@ def text(value):
 
 def event_hash(ledger, e):
     task = None if e["task_id"] is None else struct.pack(">q", int(e["task_id"]))
-    return sha(b"\0", b"UAE1", bytes([1, 1, 0, 0]), ledger, uuid.UUID(e["stream"]).bytes,
+    return sha(b"\0", b"UAE1", bytes([1, int(e["kind"]), 0, 0]), ledger, uuid.UUID(e["stream"]).bytes,
                struct.pack(">QQqQ", int(e["stream_seq"]), int(e["event_id"]),
                            micros(e["recorded_at"]), int(e["tx"])),
                raw(e["prev_hash"]),
@@ -140,7 +150,8 @@ def check_events(ledger, events, problem):
         if e["payload_hash"] is not None and raw(e["payload_hash"]) != sha(
                 b"uaef/payload/v1\0", raw(e["salt"]) or b"", canonical(e["payload"]).encode()):
             problem("PAYLOAD_MISMATCH", where)
-        if raw(e["event_hash"]) != event_hash(ledger, e):
+        if int(e["kind"]) not in (ENGINE, APPLICATION) or \
+                raw(e["event_hash"]) != event_hash(ledger, e):
             problem("EVENT_HASH_MISMATCH", where)
         before = last.get(e["stream"])
         if int(e["stream_seq"]) != (int(before["stream_seq"]) if before else 0) + 1:
@@ -226,6 +237,23 @@ def check_blocks(ledger, events, blocks, problem):
                 problem("LEAF_EXTRA", "event %d" % i)
 
 
+def check_news(ledger, events, blocks, problem):
+    """What the ledger tells of its blocks."""
+    seal = derived(ledger, b"seal", 0)
+    rows = {int(b["block_no"]): b for b in blocks}
+    for e in events:
+        told = e["payload"]
+        if e["event_type"] != "ledger_sealed" or int(e["kind"]) != ENGINE \
+                or uuid.UUID(e["stream"]) != seal or told is None:
+            continue
+        where = "block %d" % int(told["block_no"])
+        b = rows.get(int(told["block_no"]))
+        if b is None or raw(b["block_hash"]).hex() != told["block_hash"]:
+            problem("BLOCK_CHAIN_BREAK", where)
+        elif raw(b["tree_root"]).hex() != told["tree_root"]:
+            problem("ROOT_MISMATCH", where)
+
+
 def main():
     sys.setrecursionlimit(10000)
     sys.set_int_max_str_digits(0) if hasattr(sys, "set_int_max_str_digits") else None
@@ -237,9 +265,9 @@ def main():
         print(root([bytes.fromhex(line.strip()) for line in sys.stdin]).hex())
         return 0
     rows = [load(line) for line in sys.stdin if line.strip()]
-    ledger = uuid.UUID(next(r for r in rows if r["kind"] == "ledger")["ledger_id"]).bytes
-    events = [r for r in rows if r["kind"] == "event"]
-    blocks = [r for r in rows if r["kind"] == "block"]
+    ledger = uuid.UUID(next(r for r in rows if r["row"] == "ledger")["ledger_id"]).bytes
+    events = [r for r in rows if r["row"] == "event"]
+    blocks = [r for r in rows if r["row"] == "block"]
     found = []
 
     def problem(code, where):
@@ -247,6 +275,7 @@ def main():
         print(code, where)
     check_events(ledger, events, problem)
     check_blocks(ledger, events, blocks, problem)
+    check_news(ledger, events, blocks, problem)
     print("%d events, %d blocks, %d problems" % (len(events), len(blocks), len(found)))
     return 1 if found else 0
 

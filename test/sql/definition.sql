@@ -72,7 +72,7 @@ SELECT uaef.create_workflow('def_small',
 	'{"tasks":[{"id":"b","type":"parallel"}]}') AS version;
 SELECT uaef.create_workflow('def_small',
 	'{"tasks":[{"id":"a","type":"parallel"}]}') AS version;
-SELECT version, digest = sha256(definition::text::bytea) AS digest,
+SELECT version, digest = sha256(convert_to(uaef.canonical_json(definition), 'UTF8')) AS digest,
        created_by = current_user::regrole AS mine
   FROM uaef.workflow_definition WHERE name = 'def_small' ORDER BY version;
 SELECT name, version, tasks, description FROM uaef.workflow
@@ -126,9 +126,9 @@ RESET ROLE;
 
 -- an execution is drawn with the status of its tasks, for who may see it
 INSERT INTO uaef.workflow_execution (execution_id, definition_id, status,
-	open_tasks, initiated_by, input, created_at)
+	open_tasks, initiated_by, session_role, input, created_at)
 SELECT '01900000-0000-7000-8000-000000000001', definition_id, 'running', 1,
-       'def_author', '{}', now()
+       'def_author', 'def_author', '{}', now()
   FROM uaef.workflow_definition WHERE name = 'def_all';
 INSERT INTO uaef.task_execution (execution_id, task_no, task_id, task, status,
 	attempt, items_total, items_completed)

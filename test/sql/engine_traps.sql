@@ -76,8 +76,8 @@ ROLLBACK;
 -- priorities add up to no overflow
 SELECT uaef.create_workflow('trap_priority', $${"tasks": [
   {"id": "t", "type": "external", "queue": "trap", "priority": 5}]}$$);
-SELECT uaef.start_workflow('trap_priority', name => 'low', priority => 1) IS NOT NULL AS low,
-	uaef.start_workflow('trap_priority', name => 'high', priority => 2147483647) IS NOT NULL AS high;
+SELECT uaef.start_workflow('trap_priority', name => 'z low', priority => 1) IS NOT NULL AS low,
+	uaef.start_workflow('trap_priority', name => 'z high', priority => 2147483647) IS NOT NULL AS high;
 CREATE TABLE trap_claim AS SELECT * FROM uaef.claim_tasks('w', 'trap');
 SELECT name FROM uaef.workflow_run JOIN trap_claim USING (execution_id);
 

@@ -37,8 +37,26 @@ SELECT uaef.record_event('led_default') AS plain \gset
 SELECT payload FROM uaef.ledger_event;
 INSERT INTO uaef.ledger_event (event_type) VALUES ('led_direct');
 RESET ROLE;
-SELECT event_type, actor_id, session_role = session_user AS session, effective_role
+SELECT event_type, actor_type, actor_id, session_role = session_user AS session, effective_role
 FROM uaef.ledger_event WHERE event_id IN (:claim, :plain) ORDER BY event_id;
+
+-- an application speaks for itself, an agent or a worker, and its events tell that they are its own
+SELECT uaef.record_event('led_claim', actor_type => 'system');
+\echo :LAST_ERROR_SQLSTATE
+SELECT uaef.record_event('led_claim', actor_type => 'agent', actor_id => repeat('a', 256));
+SELECT uaef.record_event('led_claim', agent_id => repeat('a', 256));
+BEGIN;
+SELECT uaef.record_event('led_claim', actor_type => 'agent', actor_id => repeat('a', 255), agent_id => repeat('a', 255)) AS agent \gset
+SELECT uaef.record_event('led_claim', actor_type => 'worker') AS worker \gset
+SELECT uaef.record_event('led_claim', actor_type => NULL, actor_id => 'somebody') AS nobody \gset
+INSERT INTO uaef.ledger_event (kind, event_type, actor_type, actor_id) VALUES (1, 'led_claim', 'user', 'somebody')
+RETURNING event_id AS direct \gset
+SELECT kind, actor_type, CASE actor_id WHEN current_user THEN 'caller' ELSE length(actor_id)::text END AS actor,
+	event_hash = uaef.hash_event(event_id) AS hashed
+FROM uaef.ledger_event WHERE event_id IN (:agent, :worker, :nobody, :direct) ORDER BY event_id;
+COMMIT;
+INSERT INTO uaef.ledger_event (event_type, actor_type) VALUES ('led_claim', 'system');
+INSERT INTO uaef.ledger_event (event_type) VALUES ('ledger_sealed');
 
 -- an event needs a type that is a word, and room
 SELECT uaef.record_event('Led');
@@ -97,6 +115,31 @@ BEGIN
 END
 $$;
 
+-- memory of what was undone is given back
+BEGIN;
+DO $$
+BEGIN
+	FOR i IN 1..20 LOOP
+		BEGIN
+			PERFORM uaef.record_event('led_caught');
+			RAISE division_by_zero;
+		EXCEPTION WHEN division_by_zero THEN NULL;
+		END;
+	END LOOP;
+END
+$$;
+SELECT count(*) AS left_behind FROM pg_backend_memory_contexts WHERE name = 'uaef stream heads';
+COMMIT;
+
+-- a row that was not stored after all leaves no gap
+BEGIN;
+CREATE UNIQUE INDEX led_once ON uaef.ledger_event (event_type) WHERE event_type = 'led_once';
+INSERT INTO uaef.ledger_event (stream, event_type)
+SELECT '00000000-0000-8000-8000-00000000ec01', 'led_once' FROM generate_series(1, 3) ON CONFLICT DO NOTHING;
+INSERT INTO uaef.ledger_event (stream, event_type) VALUES ('00000000-0000-8000-8000-00000000ec01', 'led_next');
+SELECT stream_seq, event_type, linked, hashed FROM led_chain WHERE stream::text LIKE '%ec01' ORDER BY stream_seq;
+ROLLBACK;
+
 -- and when the transaction's snapshot is older than the head
 BEGIN ISOLATION LEVEL REPEATABLE READ;
 INSERT INTO uaef.ledger_event (stream, event_type) VALUES ('00000000-0000-8000-8000-00000000ed02', 'led_repeatable');
@@ -110,8 +153,8 @@ SET session_replication_role = replica;
 \set VERBOSITY terse
 INSERT INTO uaef.ledger_event SELECT * FROM uaef.ledger_event WHERE event_id = :first;
 \set VERBOSITY default
-INSERT INTO uaef.ledger_event (event_id, stream, stream_seq, tx, recorded_at, event_type, session_role, prev_hash, event_hash)
-SELECT event_id, stream, stream_seq, tx, recorded_at, 'led_forged', session_role, prev_hash, event_hash
+INSERT INTO uaef.ledger_event (event_id, stream, stream_seq, tx, recorded_at, kind, event_type, session_role, prev_hash, event_hash)
+SELECT event_id, stream, stream_seq, tx, recorded_at, kind, 'led_forged', session_role, prev_hash, event_hash
 FROM uaef.ledger_event WHERE event_id = :first;
 \echo :LAST_ERROR_SQLSTATE
 
@@ -146,7 +189,8 @@ RESET ROLE;
 
 -- the trail: each role sees the executions that it may act for
 GRANT SELECT ON uaef.audit_trail TO led_user;
-SELECT workflow, event_type, payload FROM uaef.audit_trail WHERE event_id = :note;
+SELECT workflow, kind, event_type, payload FROM uaef.audit_trail WHERE event_id = :note;
+SELECT DISTINCT kind FROM uaef.audit_trail WHERE workflow = 'led_flow' AND event_type <> 'led_note';
 SET ROLE led_user;
 SELECT count(*) FROM uaef.audit_trail;
 RESET ROLE;

@@ -18,8 +18,8 @@ BEGIN
 END
 $$;
 
-INSERT INTO uaef.ledger_event (stream, event_type, actor_type, actor_id, payload)
-SELECT ('00000000-0000-8000-8000-00000000ee0' || 1 + n % 3)::uuid, 'ver_' || n, 'user', 'alice', jsonb_build_object('n', n)
+INSERT INTO uaef.ledger_event (stream, event_type, payload)
+SELECT ('00000000-0000-8000-8000-00000000ee0' || 1 + n % 3)::uuid, 'ver_' || n, jsonb_build_object('n', n)
 FROM generate_series(1, 12) n;
 CREATE TABLE ver_event AS
 SELECT event_id, row_number() OVER (ORDER BY event_id) AS n, stream, stream_seq, event_hash
@@ -110,7 +110,7 @@ DECLARE
 	change text;
 	found text;
 BEGIN
-	FOREACH change IN ARRAY ARRAY['event_type = ''ver_x''', 'actor_type = NULL', 'actor_id = ''alicf''',
+	FOREACH change IN ARRAY ARRAY['kind = 1', 'kind = 3', 'event_type = ''ver_x''', 'actor_type = NULL', 'actor_id = actor_id || ''x''',
 		'session_role = session_role || ''x''', 'effective_role = session_role', 'task_id = 0', 'agent_id = ''''',
 		'tx = ''3''', 'recorded_at = recorded_at + interval ''1 microsecond'''] LOOP
 		BEGIN
@@ -152,7 +152,7 @@ ROLLBACK TO s;
 
 -- an event copied into another stream
 INSERT INTO uaef.ledger_event
-SELECT event_id - 1000000, '00000000-0000-8000-8000-00000000ee0f', 1, tx, recorded_at, event_type, actor_type, actor_id,
+SELECT event_id - 1000000, '00000000-0000-8000-8000-00000000ee0f', 1, tx, recorded_at, kind, event_type, actor_type, actor_id,
 	session_role, effective_role, task_id, agent_id, payload, salt, payload_hash, prev_hash, event_hash
 FROM uaef.ledger_event WHERE event_id = (SELECT event_id FROM ver_event WHERE n = 5);
 SELECT * FROM ver_problems();
@@ -170,7 +170,7 @@ ROLLBACK TO s;
 ALTER TABLE uaef.ledger_event DROP CONSTRAINT ledger_event_pkey;
 CREATE INDEX ledger_event_pkey ON uaef.ledger_event (stream, stream_seq);
 INSERT INTO uaef.ledger_event
-SELECT event_id - 1000000, stream, stream_seq, tx, recorded_at, event_type, actor_type, actor_id,
+SELECT event_id - 1000000, stream, stream_seq, tx, recorded_at, kind, event_type, actor_type, actor_id,
 	session_role, effective_role, task_id, agent_id, payload, salt, payload_hash, prev_hash, event_hash
 FROM uaef.ledger_event WHERE event_id = (SELECT event_id FROM ver_event WHERE n = 12);
 SELECT code, stream, seq FROM ver_problems() WHERE code IN ('SEQ_FORK', 'LEAF_EXTRA') ORDER BY code;
@@ -194,6 +194,44 @@ DELETE FROM uaef.ledger_block WHERE block_no = 1;
 SELECT code, count(*) > 0 AS found FROM ver_problems() WHERE code IN ('BLOCK_CHAIN_BREAK', 'LEAF_EXTRA') GROUP BY code ORDER BY code;
 ROLLBACK TO s;
 
+-- the last block, with its events
+DELETE FROM uaef.ledger_event e USING uaef.ledger_block b
+WHERE b.block_no = (SELECT max(block_no) FROM uaef.ledger_block) AND e.event_id = ANY (b.event_ids);
+DELETE FROM uaef.ledger_block WHERE block_no = (SELECT max(block_no) FROM uaef.ledger_block);
+SELECT code, regexp_replace(detail, '\d+', 'N', 'g') AS detail FROM uaef.verify_ledger(:next)
+WHERE code = 'BLOCK_CHAIN_BREAK';
+SELECT code, regexp_replace(detail, '\d+', 'N', 'g') AS detail FROM ver_problems() WHERE code = 'BLOCK_CHAIN_BREAK';
+ROLLBACK TO s;
+
+-- the last block, made anew with all its hashes
+UPDATE uaef.ledger_block SET tree_root = decode(repeat('00', 32), 'hex'), block_hash = tree_root
+WHERE block_no = (SELECT max(block_no) FROM uaef.ledger_block);
+SELECT code, detail FROM ver_problems() WHERE detail ~ 'tells';
+ROLLBACK TO s;
+
+-- a check from beyond the last block
+SELECT code, block_no - max AS beyond, detail
+FROM (SELECT max(block_no) FROM uaef.ledger_block) b, uaef.verify_ledger(max + 2) WHERE code <> 'GUARD_TAMPERED';
+
+-- events of a transaction that is yet to come, of a number that is yet to be drawn; honest ones that follow them
+INSERT INTO uaef.ledger_event
+SELECT nextval('uaef.ledger_event_id'), stream, stream_seq + 1, '4000000000000000000', recorded_at, kind, 'ver_future', NULL, NULL,
+	session_role, NULL, NULL, NULL, NULL, NULL, NULL, event_hash, ''
+FROM uaef.ledger_event WHERE event_id = (SELECT event_id FROM ver_event WHERE n = 11);
+UPDATE uaef.ledger_event SET event_hash = uaef.hash_event(event_id) WHERE event_type = 'ver_future';
+SELECT code, stream, seq, detail FROM ver_problems();
+ROLLBACK TO s;
+INSERT INTO uaef.ledger_event
+SELECT 4000000000000000000, stream, stream_seq + 1, tx, recorded_at, kind, 'ver_future', NULL, NULL,
+	session_role, NULL, NULL, NULL, NULL, NULL, NULL, event_hash, ''
+FROM uaef.ledger_event WHERE event_id = (SELECT event_id FROM ver_event WHERE n = 11);
+UPDATE uaef.ledger_event SET event_hash = uaef.hash_event(event_id) WHERE event_type = 'ver_future';
+ALTER TABLE uaef.ledger_event ENABLE ALWAYS TRIGGER ledger_chain;
+INSERT INTO uaef.ledger_event (stream, event_type)
+SELECT stream, 'ver_honest' FROM ver_event WHERE n = 11;
+SELECT code, stream, seq, detail FROM ver_problems();
+ROLLBACK TO s;
+
 -- time that runs backwards, rewritten with all its hashes
 UPDATE uaef.ledger_event SET recorded_at = recorded_at - interval '1 day' WHERE event_id = (SELECT event_id FROM ver_event WHERE n = 12);
 UPDATE uaef.ledger_event SET event_hash = uaef.hash_event(event_id) WHERE event_id = (SELECT event_id FROM ver_event WHERE n = 12);
@@ -211,6 +249,31 @@ DROP TRIGGER ledger_guard ON uaef.ledger_block;
 CREATE TRIGGER ledger_guard BEFORE UPDATE OR DELETE OR TRUNCATE ON uaef.ledger_block
 	FOR EACH STATEMENT EXECUTE FUNCTION ver_swallow();
 ALTER TABLE uaef.ledger_block ENABLE ALWAYS TRIGGER ledger_guard;
+SELECT code, detail FROM uaef.verify_ledger();
+ROLLBACK;
+
+-- guards: a trigger for some columns only, with arguments, of another library; indexes; what outlives a crash
+BEGIN;
+DROP TRIGGER ledger_guard ON uaef.ledger_block;
+CREATE TRIGGER ledger_guard BEFORE UPDATE OF incarnation OR DELETE OR TRUNCATE ON uaef.ledger_block
+	FOR EACH STATEMENT EXECUTE FUNCTION uaef.ledger_guard();
+ALTER TABLE uaef.ledger_block ENABLE ALWAYS TRIGGER ledger_guard;
+DROP TRIGGER ledger_guard ON uaef.ledger_event;
+CREATE TRIGGER ledger_guard BEFORE UPDATE OR DELETE OR TRUNCATE ON uaef.ledger_event
+	FOR EACH STATEMENT EXECUTE FUNCTION uaef.ledger_guard('x');
+ALTER TABLE uaef.ledger_event ENABLE ALWAYS TRIGGER ledger_guard;
+ALTER TABLE uaef.ledger DISABLE TRIGGER ledger_guard, DISABLE TRIGGER ledger_identity;
+SELECT code, detail FROM uaef.verify_ledger();
+ROLLBACK;
+BEGIN;
+UPDATE pg_proc SET probin = '/elsewhere/uaef' WHERE proname = 'ledger_chain';
+SELECT code, detail FROM uaef.verify_ledger();
+ROLLBACK;
+BEGIN;
+DROP INDEX uaef.ledger_event_event_id, uaef.ledger_event_tx;
+CREATE INDEX ledger_event_event_id ON uaef.ledger_event (event_id);
+ALTER TABLE uaef.ledger_event DROP CONSTRAINT ledger_event_pkey;
+ALTER TABLE uaef.ledger_block SET UNLOGGED;
 SELECT code, detail FROM uaef.verify_ledger();
 ROLLBACK;
 

@@ -489,9 +489,9 @@ SELECT pg_temp.decide('approve', 'q');
 RESET SESSION AUTHORIZATION;
 
 -- Every status with every decision: what is not legal is UA321.
-SET ROLE regress_settle_starter;
+SET SESSION AUTHORIZATION regress_settle_starter;
 SELECT pg_temp.run('r', '{"status":"good","amount":500,"broker":"b7"}');
-RESET ROLE;
+RESET SESSION AUTHORIZATION;
 CREATE FUNCTION pg_temp.try(was text, decision text) RETURNS text
 LANGUAGE plpgsql AS $$
 DECLARE

@@ -64,9 +64,9 @@ is(sql('postgres', $problems), '', 'no problems');
 
 # The verifier that was written from docs/ledger-format.md agrees.
 my $export = <<'SQL';
-SELECT json_build_object('kind', 'ledger', 'ledger_id', ledger_id) FROM uaef.ledger;
-SELECT to_jsonb(e) || '{"kind":"event"}' FROM uaef.ledger_event e;
-SELECT to_jsonb(b) || '{"kind":"block"}' FROM uaef.ledger_block b;
+SELECT json_build_object('row', 'ledger', 'ledger_id', ledger_id) FROM uaef.ledger;
+SELECT to_jsonb(e) || '{"row":"event"}' FROM uaef.ledger_event e;
+SELECT to_jsonb(b) || '{"row":"block"}' FROM uaef.ledger_block b;
 SQL
 my $dir = PostgreSQL::Test::Utils::tempdir;
 my $oracle = "$ENV{TESTDIR}/test/oracle/verify_ledger.py";
@@ -89,6 +89,12 @@ like(ask_oracle($text), qr/^\d+ events, 6 blocks, 0 problems$/,
 (my $edited = $text) =~ s/"odd"/"ode"/;
 like(ask_oracle($edited), qr/^EVENT_HASH_MISMATCH event \d+\n.* 1 problems$/,
 	'and sees an edit');
+($edited = $text) =~ s/("kind": )2(?=.*"event_type": "odd")/${1}1/;
+like(ask_oracle($edited), qr/^EVENT_HASH_MISMATCH event \d+\n.* 1 problems$/,
+	'or another writer');
+($edited = $text) =~ s/^(?=.*"row": "block").*"block_no": 6,.*\n?//m;
+like(ask_oracle($edited), qr/^BLOCK_CHAIN_BREAK block 6$/m,
+	'or the last block missing');
 
 # Dump and restore into another database: identity, events and blocks come
 # over, and what was not sealed is sealed there.
@@ -128,6 +134,20 @@ SELECT uaef.seal_ledger();
 SELECT count(*) FROM uaef.verify_ledger();
 SQL
 	"1\n1\n0\n1\n0", 'an old session uses the new ledger');
+
+# So it does when both happen in one transaction, which has told the old
+# ledger something.
+is( sql('copy', <<'SQL'),
+BEGIN;
+SELECT count(uaef.record_event('old'));
+DROP EXTENSION uaef;
+CREATE EXTENSION uaef;
+SELECT count(uaef.record_event('new'));
+COMMIT;
+SELECT count(*) FROM uaef.verify_ledger();
+SELECT min(stream_seq) FROM uaef.ledger_event;
+SQL
+	"1\n1\n0\n1", 'a transaction that makes it anew uses the new ledger');
 
 # Nothing but committed events survives a crash, and they still chain.
 sql('postgres', "SELECT uaef.record_event('kept')");
