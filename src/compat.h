@@ -12,6 +12,14 @@
 #include "storage/proc.h"
 #include "utils/acl.h"
 
+/*
+ * 18 has only this mark, which stands before the whole declaration; older
+ * ones have only pg_attribute_noreturn(), whose place is free.
+ */
+#ifndef pg_noreturn
+#define pg_noreturn				pg_attribute_noreturn()
+#endif
+
 /* The number that a backend's slot has in shared memory, from 0. */
 #if PG_VERSION_NUM >= 170000
 #define uaef_backend_slot()		((int) MyProcNumber)
