@@ -31,6 +31,11 @@
 #define MarkGUCPrefixReserved(prefix)	EmitWarningsOnPlaceholders(prefix)
 #endif
 
+/* What a check hook hands on is malloc'd before 16, guc_malloc'd since. */
+#if PG_VERSION_NUM < 160000
+#define guc_malloc(elevel, size)		malloc(size)
+#endif
+
 /* Send the counters that have gathered; 14 has no way to force it. */
 #if PG_VERSION_NUM >= 150000
 #define uaef_report_stat() ((void) pgstat_report_stat(true))
