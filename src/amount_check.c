@@ -15,12 +15,12 @@
 #include "postgres.h"
 
 #include "amount_internal.h"
+#include "compat.h"
 #include "errcodes.h"
 
 static const char *type_name(AmountType type);
-static void bad(const AmountSource *source, const AmountNode *node,
-				const char *detail)
-			pg_attribute_noreturn();
+pg_noreturn static void bad(const AmountSource *source,
+							const AmountNode *node, const char *detail);
 static bool is_number(const AmountNode *node);
 static bool may_be(const AmountNode *node, AmountType type);
 static void require(const AmountSource *source, const AmountNode *node,

@@ -13,6 +13,7 @@
 #define UAEF_AMOUNT_INTERNAL_H
 
 #include "amount.h"
+#include "compat.h"
 #include "fraction.h"
 
 #define UAEF_AMOUNT_MAX_DEPTH	64
@@ -133,9 +134,9 @@ typedef struct AmountSource
 } AmountSource;
 
 /* Raise UA221 (or another code) with the position. */
-extern void uaef_amount_bad(const AmountSource *source, int position,
-							int sqlstate, const char *detail)
-			pg_attribute_noreturn();
+pg_noreturn extern void uaef_amount_bad(const AmountSource *source,
+										int position, int sqlstate,
+										const char *detail);
 
 /* Give a node its type from those of its arguments, or raise. */
 extern void uaef_amount_check(const AmountSource *source, AmountNode *node);

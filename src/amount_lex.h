@@ -48,8 +48,8 @@ typedef struct AmountParser
 } AmountParser;
 
 /* Raise UA221 at a place in the text. */
-extern void uaef_lex_bad(AmountParser *parser, int at, const char *detail)
-			pg_attribute_noreturn();
+pg_noreturn extern void uaef_lex_bad(AmountParser *parser, int at,
+									 const char *detail);
 
 extern bool uaef_lex_is_digit(char c);
 extern bool uaef_lex_is_name_char(char c);

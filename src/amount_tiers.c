@@ -16,12 +16,13 @@
 #include "postgres.h"
 
 #include "amount_internal.h"
+#include "compat.h"
 #include "errcodes.h"
 #include "numeric_util.h"
 
 #define MAX_BANDS	1000
 
-static void bad_tiers(const char *detail) pg_attribute_noreturn();
+pg_noreturn static void bad_tiers(const char *detail);
 static bool key_is(const JsonbValue *key, const char *name);
 static char *value_text(const JsonbValue *value, const char *what);
 static void read_amount(const JsonbValue *value, const char *what,

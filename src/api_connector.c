@@ -11,6 +11,7 @@
 #include "miscadmin.h"
 #include "utils/builtins.h"
 
+#include "compat.h"
 #include "connector_config.h"
 #include "delivery_queue.h"
 #include "egress.h"
@@ -22,7 +23,7 @@ PG_FUNCTION_INFO_V1(uaef_pause_connector);
 PG_FUNCTION_INFO_V1(uaef_resume_connector);
 PG_FUNCTION_INFO_V1(uaef_send);
 
-static void raise_null(const char *name) pg_attribute_noreturn();
+pg_noreturn static void raise_null(const char *name);
 static char *required_text(FunctionCallInfo fcinfo, int n, const char *name);
 static Jsonb *required_jsonb(FunctionCallInfo fcinfo, int n, const char *name);
 

@@ -12,6 +12,14 @@
 #include "storage/proc.h"
 #include "utils/acl.h"
 
+/*
+ * 18 has only this mark, which stands before the whole declaration; older
+ * ones have only pg_attribute_noreturn(), whose place is free.
+ */
+#ifndef pg_noreturn
+#define pg_noreturn				pg_attribute_noreturn()
+#endif
+
 /* The number that a backend's slot has in shared memory, from 0. */
 #if PG_VERSION_NUM >= 170000
 #define uaef_backend_slot()		((int) MyProcNumber)
@@ -21,6 +29,11 @@
 
 #if PG_VERSION_NUM < 150000
 #define MarkGUCPrefixReserved(prefix)	EmitWarningsOnPlaceholders(prefix)
+#endif
+
+/* What a check hook hands on is malloc'd before 16, guc_malloc'd since. */
+#if PG_VERSION_NUM < 160000
+#define guc_malloc(elevel, size)		malloc(size)
 #endif
 
 /* Send the counters that have gathered; 14 has no way to force it. */

@@ -25,6 +25,7 @@
 #include "utils/builtins.h"
 #include "utils/numeric.h"
 
+#include "compat.h"
 #include "condition_internal.h"
 #include "errcodes.h"
 
@@ -68,8 +69,7 @@ typedef struct Operator
 } Operator;
 
 static void append_place(StringInfo out, const Place *place);
-static void bad_condition(const Place *place, const char *detail)
-			pg_attribute_noreturn();
+pg_noreturn static void bad_condition(const Place *place, const char *detail);
 static bool key_is(const JsonbValue *key, const char *name);
 static char *key_text(const JsonbValue *key);
 static Place place_below(const Place *up, const JsonbValue *key, int index);

@@ -13,6 +13,7 @@
 #include "utils/timestamp.h"
 
 #include "clock.h"
+#include "compat.h"
 #include "connector_config.h"
 #include "delivery_retry.h"
 #include "errcodes.h"
@@ -41,11 +42,10 @@ static UaefQuery update_paused = {
 };
 
 static void check_header(const char *name, const JsonbValue *value);
-static void bad_config(const char *key, const char *wanted)
-			pg_attribute_noreturn();
+pg_noreturn static void bad_config(const char *key, const char *wanted);
 static void check_keys(Jsonb *document);
 static void parse(Jsonb *document, UaefConnectorConfig *config);
-static void raise_undefined(const char *name) pg_attribute_noreturn();
+pg_noreturn static void raise_undefined(const char *name);
 static void record(const char *type, Oid user, const char *name);
 
 char *

@@ -464,8 +464,9 @@ uaef_read_rethrow(MemoryContext context, const char *where, const char *hint)
 
 	MemoryContextSwitchTo(context);
 	error = CopyErrorData();
-	FlushErrorState();
+	/* where may lie in the error context, which flushing empties */
 	error->message = psprintf("%s: %s", where, error->message);
+	FlushErrorState();
 	if (error->hint == NULL && hint != NULL)
 		error->hint = pstrdup(hint);
 	ReThrowError(error);

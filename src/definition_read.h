@@ -12,6 +12,7 @@
 #ifndef UAEF_DEFINITION_READ_H
 #define UAEF_DEFINITION_READ_H
 
+#include "compat.h"
 #include "definition.h"
 
 /* A path that a template or condition reads, and who reads it. */
@@ -53,10 +54,10 @@ extern bool uaef_read_value(const UaefObject *object, const char *key,
 							JsonbValue *value);
 
 /* Raise "missing key", or "must be ..." with what it is. */
-extern void uaef_read_missing(const UaefObject *object, const char *key)
-			pg_attribute_noreturn();
-extern void uaef_read_wrong(const UaefObject *object, const char *key,
-							const char *must_be) pg_attribute_noreturn();
+pg_noreturn extern void uaef_read_missing(const UaefObject *object,
+										  const char *key);
+pg_noreturn extern void uaef_read_wrong(const UaefObject *object,
+										const char *key, const char *must_be);
 
 /* Strings are never empty.  NULL: missing, and not required. */
 extern char *uaef_read_text(const UaefObject *object, const char *key,
@@ -103,8 +104,8 @@ extern Jsonb *uaef_read_document(const UaefObject *object, const char *key);
  * the hint (or NULL) if it has none.  context is the one that was current
  * before PG_TRY.
  */
-extern void uaef_read_rethrow(MemoryContext context, const char *where,
-							  const char *hint) pg_attribute_noreturn();
+pg_noreturn extern void uaef_read_rethrow(MemoryContext context,
+										  const char *where, const char *hint);
 
 /* definition_config.c: "config" of a task whose type is known. */
 extern void uaef_read_config(UaefBuilder *builder, UaefTaskDef *task,

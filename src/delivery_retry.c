@@ -12,14 +12,14 @@
 #include "utils/builtins.h"
 #include "utils/numeric.h"
 
+#include "compat.h"
 #include "delivery_retry.h"
 #include "json_util.h"
 
 #define MAX_ATTEMPTS	100
 #define MAX_DELAY_MS	((int64) 7 * 24 * 3600 * 1000)
 
-static void bad_value(const char *key, const char *wanted)
-			pg_attribute_noreturn();
+pg_noreturn static void bad_value(const char *key, const char *wanted);
 static void check_keys(Jsonb *document);
 static double number(Jsonb *document, const char *key, double otherwise,
 					 double min, double max);

@@ -14,6 +14,8 @@
 #ifndef UAEF_EVAL_ERROR_H
 #define UAEF_EVAL_ERROR_H
 
+#include "compat.h"
+
 typedef struct UaefEvalError
 {
 	int			sqlstate;		/* ERRCODE_UAEF_...; 0: no error */
@@ -37,6 +39,6 @@ extern bool uaef_eval_fail(UaefEvalError *error, int sqlstate,
 extern char *uaef_eval_clip(const char *text, int len);
 
 /* Raise it as an ERROR. */
-extern void uaef_eval_raise(const UaefEvalError *error) pg_attribute_noreturn();
+pg_noreturn extern void uaef_eval_raise(const UaefEvalError *error);
 
 #endif							/* UAEF_EVAL_ERROR_H */

@@ -19,6 +19,7 @@
 #include "utils/timestamp.h"
 
 #include "canonical.h"
+#include "compat.h"
 #include "event_hash.h"
 
 /* Fixed part of the preimage. */
@@ -52,7 +53,7 @@ static const EVP_MD *digest_algorithm = NULL;
 static void add_tlv(uint16 tag, const void *data, uint32 len);
 static bool has_required(const bool *nulls);
 static void add_text(uint16 tag, Datum value, bool isnull);
-static void digest_failed(void) pg_attribute_noreturn();
+pg_noreturn static void digest_failed(void);
 
 static void
 digest_failed(void)

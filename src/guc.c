@@ -130,17 +130,17 @@ uaef_guc_init(void)
 static bool
 check_test_now(char **newval, void **extra, GucSource source)
 {
-	TimestampTz *value = malloc(sizeof(TimestampTz));
+	TimestampTz value = 0;
 
-	if (value == NULL)
-		return false;
-	*value = 0;
 	if (*newval != NULL && **newval != '\0')
-		*value = DatumGetTimestampTz(DirectFunctionCall3(timestamptz_in,
-														 CStringGetDatum(*newval),
-														 ObjectIdGetDatum(InvalidOid),
-														 Int32GetDatum(-1)));
-	*extra = value;
+		value = DatumGetTimestampTz(DirectFunctionCall3(timestamptz_in,
+														CStringGetDatum(*newval),
+														ObjectIdGetDatum(InvalidOid),
+														Int32GetDatum(-1)));
+	*extra = guc_malloc(LOG, sizeof(TimestampTz));
+	if (*extra == NULL)
+		return false;
+	*(TimestampTz *) *extra = value;
 	return true;
 }
 

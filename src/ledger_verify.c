@@ -799,12 +799,13 @@ check_news(const UaefReport *report, int64 from_block)
 		4, {UUIDOID, INT2OID, TEXTOID, INT8OID}
 	};
 	pg_uuid_t	stream;
-	Datum		args[] = {
-		UUIDPGetDatum(&stream), Int16GetDatum(UAEF_KIND_ENGINE),
-		CStringGetTextDatum(UAEF_SEAL_EVENT), Int64GetDatum(from_block)
-	};
+	Datum		args[4];
 
 	uaef_derive_uuid(uaef_ledger_id(), "seal", 0, &stream);
+	args[0] = UUIDPGetDatum(&stream);
+	args[1] = Int16GetDatum(UAEF_KIND_ENGINE);
+	args[2] = CStringGetTextDatum(UAEF_SEAL_EVENT);
+	args[3] = Int64GetDatum(from_block);
 	uaef_report_rows(report, "BLOCK_CHAIN_BREAK",
 					 uaef_spi_run(&broken, args, NULL));
 	uaef_report_rows(report, "ROOT_MISMATCH",
