@@ -24,7 +24,9 @@ SELECT length(uaef.canonical_json('1e400')) AS large,
 SELECT uaef.canonical_json('[1.0, 1.00, 1e0, 10e-1]');
 
 -- keys are in the order of UTF-16: U+1F602 is a surrogate pair, below U+FB33
-SELECT uaef.canonical_json('{"\u20ac":1,"\r":2,"\ufb33":3,"1":4,"\ud83d\ude02":5,"\u0080":6,"\u00f6":7,"aa":8,"b":9,"":10}');
+-- (as bytes, because versions of psql differ in how wide that is)
+SELECT encode(convert_to(uaef.canonical_json('{"\u20ac":1,"\r":2,"\ufb33":3,"1":4,"\ud83d\ude02":5,"\u0080":6,"\u00f6":7,"aa":8,"b":9,"":10}'),
+	'UTF8'), 'escape');
 
 -- only what must be escaped is, in the shortest way
 SELECT uaef.canonical_json('"\u0001\u001f\b\t\n\f\r\"\\\/\u007f\u00e9"');

@@ -434,6 +434,8 @@ SELECT pg_temp.decide('reject', 's', 'on second thoughts');
 SET SESSION AUTHORIZATION regress_settle_bob;
 SET ROLE regress_settle_boss;
 SELECT pg_temp.decide('approve', 's');
+-- the role first: minor releases of before 2024-11 do not forget its name
+RESET ROLE;
 RESET SESSION AUTHORIZATION;
 SELECT approver, session_role, decision FROM uaef.settlement_approval
 WHERE signal_id = pg_temp.signal('s') ORDER BY decided_at;
