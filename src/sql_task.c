@@ -326,7 +326,9 @@ clean_session(bool temporary_tables)
 	if (temporary_tables)
 	{
 		StartTransactionCommand();
+		PushActiveSnapshot(GetTransactionSnapshot());
 		ResetTempTableNamespace();
+		PopActiveSnapshot();
 		CommitTransactionCommand();
 	}
 }
