@@ -2,8 +2,8 @@
 -- Ledger: what happened, for people
 ------------------------------------------------------------------------
 
--- An event of an execution is for those who may act for its initiator; other
--- events are for the ledger's owner and for who may read all data.
+-- An event of an execution is for those who may act for its initiator; all of
+-- them are for who may read the events' table itself: auditors, admins.
 CREATE VIEW uaef.audit_trail WITH (security_barrier) AS
 SELECT e.event_id,
 	x.execution_id,
@@ -22,11 +22,9 @@ FROM uaef.ledger_event AS e
 	LEFT JOIN uaef.workflow_execution AS x ON x.execution_id = e.stream
 	LEFT JOIN uaef.workflow_definition AS d ON d.definition_id = x.definition_id
 	LEFT JOIN uaef.task_execution AS t ON t.task_id = e.task_id
-WHERE pg_catalog.pg_has_role(coalesce(x.initiated_by::oid,
-	(SELECT relowner FROM pg_catalog.pg_class
-	 WHERE oid = 'uaef.ledger_event'::pg_catalog.regclass)), 'USAGE')
-	OR pg_catalog.pg_has_role('pg_read_all_data', 'USAGE');
+WHERE pg_catalog.pg_has_role(x.initiated_by, 'USAGE')
+	OR pg_catalog.has_table_privilege('uaef.ledger_event', 'SELECT');
 COMMENT ON VIEW uaef.audit_trail IS
-	'events as people read them: when, what, by whom, of which execution and task; kind tells what the engine did from what an application says; each role sees the executions it may act for';
+	'events as people read them: when, what, by whom, of which execution and task; kind tells what the engine did from what an application says; each role sees the executions it may act for, an auditor all';
 
 REVOKE ALL ON TABLE uaef.audit_trail FROM PUBLIC;

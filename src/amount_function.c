@@ -206,12 +206,11 @@ read_date(AmountEvaluation *eval, const AmountNode *node, int *days)
 
 	if (!uaef_amount_eval_as(eval, node, AMOUNT_TEXT, "a date", &value))
 		return false;
-	text = value.json.val.string.val;
-
 	len = value.json.val.string.len;
+	text = pnstrdup(value.json.val.string.val, len);
 	if (len < 10 || (len > 10 && (text[10] != 'T' || text[len - 1] != 'Z')) ||
 		strspn(text, "0123456789-") < 10 || text[4] != '-' || text[7] != '-' ||
-		sscanf(pnstrdup(text, 10), "%4d-%2d-%2d", &year, &month, &day) != 3 ||
+		sscanf(text, "%4d-%2d-%2d", &year, &month, &day) != 3 ||
 		month < 1 || month > 12 || day < 1 ||
 		day > day_tab[isleap(year)][month - 1])
 		return uaef_eval_fail(eval->error, ERRCODE_UAEF_WRONG_TYPE,

@@ -51,7 +51,7 @@ WHERE e.event_type = 'ledger_sealed'
 
 -- there is nothing more to seal, and no block for the news of blocks alone
 SELECT uaef.seal_ledger();
-SELECT unsealed > 0 AS news_waits, events = sealed + unsealed AS all_told, root ~ '^[0-9a-f]{64}$' AS root
+SELECT unsealed = 0 AS all_sealed, events > sealed AS news_waits, root ~ '^[0-9a-f]{64}$' AS root
 FROM uaef.ledger_status;
 
 -- a transaction that has written cannot seal
