@@ -147,9 +147,11 @@ is(run_as('alice', 'drops'), 'completed|', 'a task drops its own table');
 is(run_as('alice', 'inserts'), 'failed|42P01', 'the next one that wants it fails with undefined_table');
 
 # A start that is rolled back has not been.
-my $before = $cluster->query('SELECT (SELECT count(*) FROM uaef.workflow_execution), (SELECT count(*) FROM uaef.ledger_event), (SELECT count(*) FROM uaef.task_ready)');
+# (Blocks of events before it are sealed meanwhile.)
+my $counts = "SELECT (SELECT count(*) FROM uaef.workflow_execution), (SELECT count(*) FROM uaef.ledger_event WHERE event_type <> 'ledger_sealed'), (SELECT count(*) FROM uaef.task_ready)";
+my $before = $cluster->query($counts);
 $cluster->query("BEGIN; SELECT uaef.start_workflow('writes') FROM generate_series(1, 10); ROLLBACK");
-is($cluster->query('SELECT (SELECT count(*) FROM uaef.workflow_execution), (SELECT count(*) FROM uaef.ledger_event), (SELECT count(*) FROM uaef.task_ready)'),
+is($cluster->query($counts),
 	$before, 'a start that is rolled back leaves nothing');
 
 # After all that the same processes work on, and the ledger holds.
