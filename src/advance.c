@@ -22,7 +22,7 @@
 #include "utils/timestamp.h"
 
 #include "advance.h"
-#include "approval.h"
+#include "approval_request.h"
 #include "delivery_queue.h"
 #include "digest.h"
 #include "errcodes.h"
@@ -47,30 +47,6 @@ static void resolve_edge(UaefExecution *execution, const UaefEdge *edge,
 static void finish(UaefExecution *execution);
 static void end_execution(UaefExecution *execution,
 						  UaefExecutionStatus status);
-
-/*
- * Change a task's state; whatever the table of transitions does not name is a
- * bug of ours.
- */
-void
-uaef_task_become(UaefTask *task, UaefTaskStatus status)
-{
-	UaefExecution *execution = task->execution;
-
-	if (!uaef_task_may_become(task->status, status))
-		elog(ERROR, "task %lld cannot go from %s to %s",
-			 (long long) task->task_id, uaef_task_status_name(task->status),
-			 uaef_task_status_name(status));
-	task->status = status;
-	task->dirty = true;
-	if (uaef_task_ended(status))
-	{
-		task->completed_at = execution->step->now;
-		task->lease_expires_at = 0;
-		if (task->item == UAEF_NO_ITEM)
-			execution->open_tasks--;
-	}
-}
 
 static void
 become(UaefExecution *execution, UaefExecutionStatus status)

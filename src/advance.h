@@ -27,9 +27,6 @@ extern void uaef_advance_fail(UaefTask *task, const UaefFailure *failure);
 extern void uaef_advance_fail_finally(UaefTask *task,
 									  const UaefFailure *failure);
 
-/* Change a task's state; an illegal change is a bug of ours. */
-extern void uaef_task_become(UaefTask *task, UaefTaskStatus status);
-
 /* For map_task.c: begin an item, end the map, stop an item. */
 extern void uaef_advance_dispatch_item(UaefTask *item);
 extern void uaef_advance_map_complete(UaefTask *map, Jsonb *output);

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * approval.c
- *	  Decisions that people are asked for.
+ *	  People's decisions on what they were asked.
  *
  * Who may decide is a matter of database roles: a member of one of the
  * approvers, and under four eyes neither the role that started the execution
@@ -23,22 +23,11 @@
 
 #include "advance.h"
 #include "approval.h"
-#include "control.h"
-#include "digest.h"
+#include "approval_request.h"
 #include "errcodes.h"
 #include "failure.h"
+#include "own_execution.h"
 #include "spi_util.h"
-
-static UaefQuery insert_approval = {
-	"INSERT INTO uaef.human_approval (execution_id, task_no, item, task_id,"
-	" task, description, approvers, need, four_eyes, initiated_by, shown,"
-	" shown_digest, form, status, requested_at, expires_at)"
-	" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13,"
-	" 'pending', $14, $15) RETURNING approval_id",
-	15, {UUIDOID, INT2OID, INT4OID, INT8OID, TEXTOID, TEXTOID, TEXTARRAYOID,
-		INT4OID, BOOLOID, REGROLEOID, JSONBOID, BYTEAOID, JSONBOID,
-	TIMESTAMPTZOID, TIMESTAMPTZOID}
-};
 
 static UaefQuery find_approval = {
 	"SELECT execution_id, task_no, item FROM uaef.human_approval"
@@ -68,13 +57,6 @@ static UaefQuery decide_approval = {
 	3, {INT8OID, TEXTOID, TIMESTAMPTZOID}
 };
 
-static UaefQuery close_approval = {
-	"UPDATE uaef.human_approval SET status = $4, decided_at = $5"
-	" WHERE execution_id = $1 AND task_no = $2 AND item = $3"
-	" AND status = 'pending' RETURNING approval_id",
-	5, {UUIDOID, INT2OID, INT4OID, TEXTOID, TIMESTAMPTZOID}
-};
-
 /* What a decision is about. */
 typedef struct Approval
 {
@@ -86,118 +68,6 @@ typedef struct Approval
 	bytea	   *shown_digest;
 	int64		approvals;		/* so far */
 } Approval;
-
-/*
- * An event about an approval.
- */
-static void
-approval_event(UaefTask *task, const char *type, int64 approval_id,
-			   const char *reason, Jsonb *response)
-{
-	UaefJson	json;
-
-	uaef_json_begin(&json);
-	uaef_json_text(&json, "task", task->execution->def->tasks[task->no].id);
-	uaef_json_int(&json, "approval_id", approval_id);
-	uaef_json_text(&json, "reason", reason);
-	uaef_json_jsonb(&json, "response", response);
-	uaef_step_event(task->execution, task, type, uaef_json_end(&json));
-}
-
-/*
- * The texts of an array argument; null when there is none.
- */
-static Datum
-role_names(const UaefApprovalConfig *config, char *isnull)
-{
-	Datum	   *names;
-
-	if (config->n_approvers == 0)
-	{
-		*isnull = 'n';
-		return (Datum) 0;
-	}
-	names = palloc(sizeof(Datum) * config->n_approvers);
-	for (int i = 0; i < config->n_approvers; i++)
-		names[i] = CStringGetTextDatum(config->approvers[i]);
-	return uaef_array(names, NULL, config->n_approvers, TEXTOID);
-}
-
-bool
-uaef_approval_request(UaefTask *task, UaefEvalError *error)
-{
-	const UaefApprovalConfig *config = &task->def->config.approval;
-	UaefExecution *execution = task->execution;
-	TimestampTz expires_at = execution->step->now + config->expires_ms * 1000;
-	char	   *description = NULL;
-	Jsonb	   *shown = execution->input;
-	Datum		args[15];
-	char		nulls[15];
-
-	if (config->description != NULL &&
-		(description = uaef_template_fill_text(config->description,
-											   uaef_task_scope(task),
-											   UAEF_ENCODE_TEXT, error)) == NULL)
-		return false;
-	if (config->show != NULL &&
-		(shown = uaef_template_fill(config->show, uaef_task_scope(task),
-									error)) == NULL)
-		return false;
-
-	memset(nulls, ' ', sizeof(nulls));
-	args[0] = UUIDPGetDatum(&execution->id);
-	args[1] = Int16GetDatum(task->no);
-	args[2] = Int32GetDatum(task->item);
-	args[3] = Int64GetDatum(task->task_id);
-	args[4] = CStringGetTextDatum(execution->def->tasks[task->no].id);
-	if (description != NULL)
-		args[5] = CStringGetTextDatum(description);
-	else
-		nulls[5] = 'n';
-	args[6] = role_names(config, &nulls[6]);
-	args[7] = Int32GetDatum(config->need);
-	args[8] = BoolGetDatum(config->four_eyes);
-	args[9] = ObjectIdGetDatum(execution->initiated_by);
-	args[10] = JsonbPGetDatum(shown);
-	args[11] = PointerGetDatum(uaef_digest_bytea(shown));
-	args[12] = JsonbPGetDatum(config->form);
-	if (config->form == NULL)
-		nulls[12] = 'n';
-	args[13] = TimestampTzGetDatum(execution->step->now);
-	args[14] = TimestampTzGetDatum(expires_at);
-	if (config->expires_ms == 0)
-		nulls[14] = 'n';
-	else
-		uaef_step_timer(execution, task, "expiry", expires_at);
-	uaef_spi_run(&insert_approval, args, nulls);
-	approval_event(task, "approval_requested", uaef_spi_int64(0, 1), NULL, NULL);
-	return true;
-}
-
-/*
- * Close a pending approval without a decision; returns its id, or 0 when it
- * was decided already.
- */
-static int64
-close_pending(UaefTask *task, const char *status)
-{
-	Datum		args[5];
-
-	args[0] = UUIDPGetDatum(&task->execution->id);
-	args[1] = Int16GetDatum(task->no);
-	args[2] = Int32GetDatum(task->item);
-	args[3] = CStringGetTextDatum(status);
-	args[4] = TimestampTzGetDatum(task->execution->step->now);
-	if (uaef_spi_run(&close_approval, args, NULL) == 0)
-		return 0;
-	return uaef_spi_int64(0, 1);
-}
-
-void
-uaef_approval_cancel(UaefTask *task)
-{
-	(void) close_pending(task, "cancelled");
-}
 
 /*
  * What the task gives when it is decided.
@@ -220,11 +90,11 @@ outcome_output(const char *outcome, int64 approval_id, const char *approver,
 void
 uaef_approval_expire(UaefTask *task)
 {
-	int64		approval_id = close_pending(task, "expired");
+	int64		approval_id = uaef_approval_close(task, "expired");
 
 	if (approval_id == 0)
 		return;
-	approval_event(task, "approval_expired", approval_id, NULL, NULL);
+	uaef_approval_event(task, "approval_expired", approval_id, NULL, NULL);
 	uaef_advance_approval(task, "expired",
 						  outcome_output("expired", approval_id, NULL, NULL,
 										 NULL));
@@ -407,8 +277,8 @@ uaef_approval_decide(int64 approval_id, bool approve, const char *reason,
 	check_pending(&approval);
 	check_caller(&approval, task->execution, caller);
 	record_vote(&approval, caller, outcome, reason, response, step->now);
-	approval_event(task, approve ? "approval_granted" : "approval_rejected",
-				   approval_id, reason, response);
+	uaef_approval_event(task, approve ? "approval_granted" : "approval_rejected",
+						approval_id, reason, response);
 
 	decided = !approve || approval.approvals + 1 >= approval.need;
 	if (decided)

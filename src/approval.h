@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * approval.h
- *	  Decisions that people are asked for.
+ *	  People's decisions on what they were asked.
  *
  *-------------------------------------------------------------------------
  */
@@ -9,12 +9,6 @@
 #define UAEF_APPROVAL_H
 
 #include "execution.h"
-
-/* Ask: write the row; false when a template could not be filled in. */
-extern bool uaef_approval_request(UaefTask *task, UaefEvalError *error);
-
-/* Withdraw the question of a task that is cancelled. */
-extern void uaef_approval_cancel(UaefTask *task);
 
 /* Time is up: the approval of this task expires, unless it was decided. */
 extern void uaef_approval_expire(UaefTask *task);

@@ -21,9 +21,9 @@
 
 #include "advance.h"
 #include "claim.h"
-#include "control.h"
 #include "errcodes.h"
 #include "failure.h"
+#include "own_execution.h"
 #include "spi_util.h"
 #include "task_request.h"
 

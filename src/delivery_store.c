@@ -14,11 +14,11 @@
 #include "utils/timestamp.h"
 
 #include "clock.h"
-#include "control.h"
 #include "delivery_judge.h"
 #include "delivery_store.h"
 #include "json_util.h"
 #include "ledger.h"
+#include "own_execution.h"
 #include "spi_util.h"
 #include "url.h"
 

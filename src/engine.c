@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * engine.c
- *	  What the outside asks of the engine: start, results, control.
+ *	  What the outside asks of the engine: start, and results.
  *
  * Each function is one step (execution.h): become the owner, lock, change in
  * memory, write, go back.
@@ -17,12 +17,12 @@
 #include "utils/timestamp.h"
 
 #include "advance.h"
-#include "control.h"
 #include "digest.h"
 #include "engine.h"
 #include "errcodes.h"
 #include "failure.h"
 #include "guc.h"
+#include "own_execution.h"
 #include "spi_util.h"
 #include "uuid7.h"
 
@@ -40,19 +40,6 @@ static UaefQuery find_key = {
 	" WHERE workflow = $1 AND idempotency_key = $2",
 	3, {TEXTOID, TEXTOID, BYTEAOID}
 };
-
-void
-uaef_check_payload(const char *what, Jsonb *payload)
-{
-	if (VARSIZE(payload) > (Size) uaef_max_payload_kb * 1024)
-		ereport(ERROR,
-				(errcode(ERRCODE_UAEF_TOO_LARGE),
-				 errmsg("%s is too large", what),
-				 errdetail("It takes %zu kB; uaef.max_payload_size is %d kB.",
-						   (Size) VARSIZE(payload) / 1024,
-						   uaef_max_payload_kb),
-				 errhint("Store large data in a table of yours and pass its key.")));
-}
 
 /*
  * Take the idempotency key for this execution.  Returns false, with the id of
@@ -206,61 +193,4 @@ uaef_engine_fail(const UaefTaskRef *ref, const UaefFailure *failure,
 	}
 	uaef_spi_end(back);
 	return task != NULL;
-}
-
-UaefExecution *
-uaef_lock_execution(UaefStep *step, const pg_uuid_t *id)
-{
-	UaefExecution *execution;
-
-	uaef_step_lock(step, id, 1);
-	execution = uaef_step_execution(step, id);
-	if (execution == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_UAEF_UNDEFINED_EXECUTION),
-				 errmsg("execution %s does not exist", uaef_uuid_text(id))));
-	return execution;
-}
-
-UaefExecution *
-uaef_lock_own_execution(UaefStep *step, const pg_uuid_t *id, Oid caller)
-{
-	UaefExecution *execution = uaef_lock_execution(step, id);
-
-	if (!has_privs_of_role(caller, execution->initiated_by))
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("permission denied for execution %s",
-						uaef_uuid_text(id)),
-				 errdetail("It was started by role \"%s\".",
-						   GetUserNameFromId(execution->initiated_by, true)),
-				 errhint("Members of that role can control it.")));
-	return execution;
-}
-
-void
-uaef_engine_control(const pg_uuid_t *id, UaefControl control,
-					const char *reason)
-{
-	Oid			caller = GetUserId();
-	UaefCaller	back = uaef_spi_begin();
-	UaefStep   *step = uaef_step_begin("user",
-									   GetUserNameFromId(caller, false));
-	UaefExecution *execution = uaef_lock_own_execution(step, id, caller);
-
-	reason = uaef_clip(reason);
-	switch (control)
-	{
-		case UAEF_CONTROL_CANCEL:
-			uaef_advance_cancel(execution, reason);
-			break;
-		case UAEF_CONTROL_PAUSE:
-			uaef_advance_pause(execution, reason);
-			break;
-		case UAEF_CONTROL_RESUME:
-			uaef_advance_resume(execution, reason);
-			break;
-	}
-	uaef_step_write(step);
-	uaef_spi_end(back);
 }

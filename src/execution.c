@@ -595,3 +595,27 @@ int_or(uint64 row, int column, int otherwise)
 
 	return isnull ? otherwise : DatumGetInt32(value);
 }
+
+/*
+ * Change a task's state; whatever the table of transitions does not name is a
+ * bug of ours.
+ */
+void
+uaef_task_become(UaefTask *task, UaefTaskStatus status)
+{
+	UaefExecution *execution = task->execution;
+
+	if (!uaef_task_may_become(task->status, status))
+		elog(ERROR, "task %lld cannot go from %s to %s",
+			 (long long) task->task_id, uaef_task_status_name(task->status),
+			 uaef_task_status_name(status));
+	task->status = status;
+	task->dirty = true;
+	if (uaef_task_ended(status))
+	{
+		task->completed_at = execution->step->now;
+		task->lease_expires_at = 0;
+		if (task->item == UAEF_NO_ITEM)
+			execution->open_tasks--;
+	}
+}

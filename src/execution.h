@@ -191,6 +191,9 @@ extern UaefTask *uaef_execution_new_item(UaefExecution *execution,
 extern UaefTask *uaef_execution_find(UaefExecution *execution, int no,
 									 int item);
 
+/* Change a task's state; an illegal change is a bug of ours. */
+extern void uaef_task_become(UaefTask *task, UaefTaskStatus status);
+
 /* Load every task and item that has not ended; returns them. */
 extern List *uaef_execution_open_tasks(UaefExecution *execution);
 

@@ -9,7 +9,7 @@
 #ifndef UAEF_FAILURE_H
 #define UAEF_FAILURE_H
 
-#include "advance.h"
+#include "execution.h"
 
 /* From a condition or template that could not be evaluated: permanent. */
 extern void uaef_failure_from_eval(UaefFailure *failure,

@@ -18,9 +18,9 @@
 #include "utils/guc.h"
 
 #include "advance.h"
-#include "control.h"
 #include "errcodes.h"
 #include "failure.h"
+#include "own_execution.h"
 #include "spi_util.h"
 #include "sql_here.h"
 #include "sql_run.h"

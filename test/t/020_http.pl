@@ -167,8 +167,8 @@ foreach my $body (@bodies)
 
 # Retry-After is the least wait, in seconds or as a date, up to the limit.
 my %waits = (
-	'/status/429/Retry-After/3' => [ 3, 3.5 ],
-	'/status/503/Retry-After/86400' => [ 5, 5.5 ],
+	'/status/429/Retry-After/3' => [ 2.9, 3.5 ],
+	'/status/503/Retry-After/86400' => [ 4.9, 5.5 ],
 	'/status/503/Retry-After/soon' => [ 0, 1 ],
 	'/retry-date/4' => [ 2.5, 4.5 ]);
 my %waiting = map { $_ => deliver($url . $_, '{"retry":{"initial":"50ms"}}') }

@@ -1,0 +1,30 @@
+/*-------------------------------------------------------------------------
+ *
+ * approval_request.h
+ *	  Asking people for a decision, and withdrawing the question.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef UAEF_APPROVAL_REQUEST_H
+#define UAEF_APPROVAL_REQUEST_H
+
+#include "execution.h"
+
+/* Ask: write the row; false when a template could not be filled in. */
+extern bool uaef_approval_request(UaefTask *task, UaefEvalError *error);
+
+/* Withdraw the question of a task that is cancelled. */
+extern void uaef_approval_cancel(UaefTask *task);
+
+/*
+ * Close a pending approval without a decision; returns its id, or 0 when it
+ * was decided already.
+ */
+extern int64 uaef_approval_close(UaefTask *task, const char *status);
+
+/* Note an event about an approval. */
+extern void uaef_approval_event(UaefTask *task, const char *type,
+								int64 approval_id, const char *reason,
+								Jsonb *response);
+
+#endif							/* UAEF_APPROVAL_REQUEST_H */
