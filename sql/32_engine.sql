@@ -204,6 +204,13 @@ BEGIN
 			USING ERRCODE = 'invalid_parameter_value',
 				HINT = 'Use INSERT, UPDATE, or INSERT OR UPDATE.';
 	END IF;
+	IF NOT EXISTS (SELECT FROM uaef.workflow w
+				   WHERE w.name = attach_workflow.workflow)
+	THEN
+		RAISE EXCEPTION 'workflow "%" does not exist', workflow
+			USING ERRCODE = 'UA302',
+				HINT = 'Use uaef.create_workflow() to create it.';
+	END IF;
 	IF key IS NOT NULL AND upper(event) <> 'INSERT' THEN
 		RAISE EXCEPTION 'a key allows only one start for each row'
 			USING ERRCODE = 'invalid_parameter_value',

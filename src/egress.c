@@ -146,6 +146,26 @@ record(const char *type, Oid caller, Jsonb *payload)
 	(void) uaef_ledger_append(&event, 1);
 }
 
+/*
+ * A rule without a network permits public addresses only, so one for another
+ * address permits nothing, and its maker would find out much later.
+ */
+static void
+check_reachable(const char *host, bool has_network)
+{
+	UaefNetwork address;
+
+	if (!has_network && uaef_network_from_text(host, &address) &&
+		!uaef_network_is_global(&address))
+		ereport(WARNING,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("address \"%s\" is not public, and the rule names no network",
+						host),
+				 errdetail("The rule permits nothing."),
+				 errhint("Give the network that it permits: network => '%s'.",
+						 host)));
+}
+
 int64
 uaef_egress_allow(const UaefEgressRule *rule)
 {
@@ -166,6 +186,8 @@ uaef_egress_allow(const UaefEgressRule *rule)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("port %d is out of range", rule->port)));
+
+	check_reachable(host, rule->has_network);
 
 	caller = uaef_spi_begin();
 	args[0] = CStringGetTextDatum(host);

@@ -187,6 +187,7 @@ SELECT uaef.allow_egress('');
 SELECT uaef.allow_egress('example.com', 70000);
 SELECT uaef.allow_egress('example.com', scheme => 'ftp');
 SELECT uaef.allow_egress(NULL);
+SELECT uaef.allow_egress('127.0.0.1', 8080, 'http') IS NOT NULL AS made;
 SELECT uaef.deny_egress(-1);
 
 DELETE FROM uaef.delivery;

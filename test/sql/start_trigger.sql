@@ -23,11 +23,14 @@ INSERT INTO trg_order VALUES (5, 50, NULL);
 RESET ROLE;
 SELECT initiated_by, output FROM uaef.workflow_run WHERE workflow = 'trg' AND input->>'id' = '5';
 
--- a workflow that is not there refuses the row
+-- a workflow that is not there: it cannot be attached, and a trigger that
+-- names it refuses the row
 SELECT uaef.attach_workflow('trg_order', 'trg_nothing');
+\echo :LAST_ERROR_SQLSTATE
+CREATE TRIGGER nothing AFTER INSERT ON trg_order FOR EACH ROW EXECUTE FUNCTION uaef.start_workflow_trigger('trg_nothing');
 INSERT INTO trg_order VALUES (6, 50, NULL);
 \echo :LAST_ERROR_SQLSTATE
-SELECT uaef.detach_workflow('trg_order', 'trg_nothing');
+DROP TRIGGER nothing ON trg_order;
 SELECT uaef.detach_workflow('trg_order', 'trg');
 INSERT INTO trg_order VALUES (7, 50, NULL);
 SELECT count(*) FROM uaef.workflow_run WHERE workflow = 'trg';
