@@ -56,8 +56,8 @@
 #define MAX_BACKOFF_MS			60000
 
 /* Where no background worker slot is free, it is tried again after. */
-#define FIRST_NO_SLOT_MS		10000
-#define MAX_NO_SLOT_MS			60000
+#define FIRST_NO_SLOT_MS		2000
+#define MAX_NO_SLOT_MS			10000
 #define RETRY_SOON_MS			500
 
 /* Databases that have not been visited since our start. */
