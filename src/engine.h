@@ -79,8 +79,12 @@ extern int	uaef_engine_fire_timers(int limit, int *claimed,
  */
 extern void uaef_engine_put_off_timer(void);
 
-/* A role that has SQL tasks ready, besides those in busy; InvalidOid: none. */
-extern Oid	uaef_engine_role_with_work(const Oid *busy, int n_busy);
+/*
+ * The first role after this one, by OID, that has SQL tasks ready, besides
+ * those in busy; InvalidOid: none.
+ */
+extern Oid	uaef_engine_role_with_work(Oid after, const Oid *busy,
+									   int n_busy);
 
 /*
  * Run ready SQL tasks of the session's role and apply what they gave, in

@@ -269,29 +269,23 @@ note_failure(Oid role)
 
 /*
  * A role that has work, in a transaction of its own.  Roles that cannot have
- * an executor are added to refused on the way.
+ * an executor are added to refused on the way, as far as it has room.
  */
 static Oid
 find_role(const RoleSet *leave_out, RoleSet *refused)
 {
-	RoleSet		busy = *leave_out;
-	Oid			role;
+	Oid			role = InvalidOid;
 
 	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();
 	PushActiveSnapshot(GetTransactionSnapshot());
 	for (;;)
 	{
-		role = uaef_engine_role_with_work(busy.roles, busy.n);
+		role = uaef_engine_role_with_work(role, leave_out->roles, leave_out->n);
 		if (!OidIsValid(role) || can_have_executor(role))
 			break;
-		if (refused->n == MAX_TROUBLED)
-		{
-			role = InvalidOid;
-			break;
-		}
-		refused->roles[refused->n++] = role;
-		busy.roles[busy.n++] = role;
+		if (refused->n < MAX_TROUBLED)
+			refused->roles[refused->n++] = role;
 	}
 	PopActiveSnapshot();
 	CommitTransactionCommand();

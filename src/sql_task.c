@@ -99,10 +99,10 @@ static void fail_alone(const UaefTaskRef *ref, const ErrorData *error,
 					   Oid role);
 
 Oid
-uaef_engine_role_with_work(const Oid *busy, int n_busy)
+uaef_engine_role_with_work(Oid after, const Oid *busy, int n_busy)
 {
 	UaefCaller	back = uaef_spi_begin();
-	Oid			role = InvalidOid;
+	Oid			role = after;
 	bool		taken = true;
 
 	while (taken)

@@ -180,6 +180,27 @@ ok( $node->poll_query_until(
 		"SELECT count(*) = 0 FROM uaef.worker_status WHERE kind = 'executor'"),
 	'an idle executor ends');
 
+# Roles that cannot have an executor, however many, keep nobody from his.
+$node->safe_psql('postgres', q{
+	DO $$ BEGIN
+		FOR i IN 1 .. 40 LOOP
+			EXECUTE format('CREATE ROLE nologin%s NOLOGIN', i);
+			EXECUTE format('GRANT USAGE ON SCHEMA uaef TO nologin%s', i);
+			EXECUTE format('GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA uaef TO nologin%s', i);
+			EXECUTE format('SET ROLE nologin%s', i);
+			PERFORM uaef.start_workflow('who');
+			RESET ROLE;
+		END LOOP;
+	END $$;
+	CREATE ROLE zoe LOGIN;
+	GRANT USAGE ON SCHEMA uaef TO zoe;
+	GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA uaef TO zoe});
+$id = $node->safe_psql('postgres', "SELECT uaef.start_workflow('who')",
+	extra_params => [ '-U', 'zoe' ]);
+is( $node->safe_psql('postgres',
+		"SELECT uaef.wait_for_workflow('$id', '20s')"),
+	'completed', 'a task runs beside 40 roles that cannot log in');
+
 # Shutdown in the middle of a task.
 $node->safe_psql('postgres', q{
 	SELECT uaef.create_workflow('nap', '{"tasks":[{"id":"t","type":"sql",
