@@ -203,8 +203,8 @@ begin_decision(UaefTask *task)
 
 	if (label == NULL)
 	{
-		failure.code = "UA308";
-		failure.message = "no case of the decision applies, and it has no default";
+		uaef_failure_set(&failure, ERRCODE_UAEF_NO_DECISION,
+						 "no case of the decision applies, and it has no default");
 		uaef_advance_fail_finally(task, &failure);
 		return;
 	}
@@ -418,8 +418,8 @@ uaef_advance_approval(UaefTask *task, const char *outcome, Jsonb *output)
 		drain(task->execution);
 		return;
 	}
-	failure.code = "UA310";
-	failure.message = psprintf("approval was %s", outcome);
+	uaef_failure_set(&failure, ERRCODE_UAEF_REJECTED,
+					 psprintf("approval was %s", outcome));
 	uaef_advance_fail_finally(task, &failure);
 	drain(task->execution);
 }

@@ -35,11 +35,10 @@ optional_text(FunctionCallInfo fcinfo, int argno)
 }
 
 /*
- * uaef.ledger_chain() returns trigger
+ * Raise unless called as a trigger before insert, for each row.
  */
-PG_FUNCTION_INFO_V1(uaef_ledger_chain);
-Datum
-uaef_ledger_chain(PG_FUNCTION_ARGS)
+static void
+require_before_insert(FunctionCallInfo fcinfo, const char *name)
 {
 	TriggerData *trigger = (TriggerData *) fcinfo->context;
 
@@ -50,7 +49,19 @@ uaef_ledger_chain(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
 				 errmsg("function \"%s\" must be called before insert for each row",
-						"ledger_chain")));
+						name)));
+}
+
+/*
+ * uaef.ledger_chain() returns trigger
+ */
+PG_FUNCTION_INFO_V1(uaef_ledger_chain);
+Datum
+uaef_ledger_chain(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigger = (TriggerData *) fcinfo->context;
+
+	require_before_insert(fcinfo, "ledger_chain");
 	return PointerGetDatum(uaef_ledger_chain_row(trigger->tg_relation,
 												 trigger->tg_trigtuple));
 }
@@ -64,14 +75,7 @@ uaef_ledger_identity(PG_FUNCTION_ARGS)
 {
 	TriggerData *trigger = (TriggerData *) fcinfo->context;
 
-	if (!CALLED_AS_TRIGGER(fcinfo) ||
-		!TRIGGER_FIRED_BEFORE(trigger->tg_event) ||
-		!TRIGGER_FIRED_FOR_ROW(trigger->tg_event) ||
-		!TRIGGER_FIRED_BY_INSERT(trigger->tg_event))
-		ereport(ERROR,
-				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-				 errmsg("function \"%s\" must be called before insert for each row",
-						"ledger_identity")));
+	require_before_insert(fcinfo, "ledger_identity");
 	uaef_ledger_replace_identity(trigger->tg_relation);
 	return PointerGetDatum(trigger->tg_trigtuple);
 }

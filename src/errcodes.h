@@ -55,9 +55,6 @@
 
 /* UA4xx: connectors */
 #define ERRCODE_UAEF_EGRESS_DENIED		MAKE_SQLSTATE('U', 'A', '4', '0', '1')
-#define ERRCODE_UAEF_HTTP_FAILED		MAKE_SQLSTATE('U', 'A', '4', '0', '2')
-#define ERRCODE_UAEF_IN_DOUBT			MAKE_SQLSTATE('U', 'A', '4', '0', '3')
-#define ERRCODE_UAEF_RESPONSE_REFUSED	MAKE_SQLSTATE('U', 'A', '4', '0', '4')
 #define ERRCODE_UAEF_UNDEFINED_CONNECTOR	MAKE_SQLSTATE('U', 'A', '4', '0', '5')
 
 /* UA5xx: worker */

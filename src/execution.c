@@ -380,12 +380,6 @@ known_item(UaefExecution *execution, int no, int item, int n_known)
 }
 
 UaefTask *
-uaef_execution_item(UaefExecution *execution, int no, int item)
-{
-	return uaef_execution_find(execution, no, item);
-}
-
-UaefTask *
 uaef_execution_new_item(UaefExecution *execution, UaefTask *map, int item,
 						Jsonb *value)
 {

@@ -180,9 +180,7 @@ extern void uaef_step_write_tasks(UaefStep *step);
 /* A task by its number: its row, or a new one that is pending. */
 extern UaefTask *uaef_execution_task(UaefExecution *execution, int no);
 
-/* An item of a map by its number; NULL when it has no row. */
-extern UaefTask *uaef_execution_item(UaefExecution *execution, int no,
-									 int item);
+/* A new item of a map, pending. */
 extern UaefTask *uaef_execution_new_item(UaefExecution *execution,
 										 UaefTask *map, int item,
 										 Jsonb *value);

@@ -13,6 +13,7 @@
 #include "mb/pg_wchar.h"
 #include "utils/timestamp.h"
 
+#include "errcodes.h"
 #include "failure.h"
 
 /* Classes of SQLSTATE that trying again cannot cure. */
@@ -46,11 +47,26 @@ in_class(const char *code, const char *const *classes, int n)
 }
 
 void
-uaef_failure_from_eval(UaefFailure *failure, const UaefEvalError *error)
+uaef_failure_set(UaefFailure *failure, int sqlstate, const char *message)
 {
 	memset(failure, 0, sizeof(UaefFailure));
-	failure->code = pstrdup(unpack_sql_state(error->sqlstate));
-	failure->message = error->message;
+	failure->code = pstrdup(unpack_sql_state(sqlstate));
+	failure->message = message;
+}
+
+void
+uaef_failure_timeout(UaefFailure *failure, const UaefTaskDef *def)
+{
+	uaef_failure_set(failure, ERRCODE_UAEF_TASK_TIMEOUT,
+					 psprintf("task did not end within its timeout of %lld ms",
+							  (long long) def->timeout_ms));
+	failure->transient = true;
+}
+
+void
+uaef_failure_from_eval(UaefFailure *failure, const UaefEvalError *error)
+{
+	uaef_failure_set(failure, error->sqlstate, error->message);
 	failure->detail = error->detail != NULL ? error->detail : error->path;
 }
 
@@ -64,9 +80,7 @@ uaef_failure_is_refusal(const ErrorData *error)
 void
 uaef_failure_from_error(UaefFailure *failure, const ErrorData *error)
 {
-	memset(failure, 0, sizeof(UaefFailure));
-	failure->code = pstrdup(unpack_sql_state(error->sqlerrcode));
-	failure->message = uaef_clip(error->message);
+	uaef_failure_set(failure, error->sqlerrcode, uaef_clip(error->message));
 	failure->detail = uaef_clip(error->detail);
 	failure->transient = !in_class(failure->code, permanent_classes,
 								   lengthof(permanent_classes));

@@ -11,6 +11,14 @@
 
 #include "execution.h"
 
+/* One of our own: permanent unless the caller says otherwise. */
+extern void uaef_failure_set(UaefFailure *failure, int sqlstate,
+							 const char *message);
+
+/* An attempt that took longer than its task allows: transient. */
+extern void uaef_failure_timeout(UaefFailure *failure,
+								 const UaefTaskDef *def);
+
 /* From a condition or template that could not be evaluated: permanent. */
 extern void uaef_failure_from_eval(UaefFailure *failure,
 								   const UaefEvalError *error);

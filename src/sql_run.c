@@ -261,15 +261,10 @@ note_duration(const UaefTask *task, instr_time start)
 static void
 failure_of(UaefSqlJob *job, const ErrorData *error)
 {
-	uaef_failure_from_error(&job->failure, error);
 	if (timed_out && error->sqlerrcode == ERRCODE_QUERY_CANCELED)
-	{
-		job->failure.code = "UA309";
-		job->failure.message =
-			psprintf("task did not end within its timeout of %lld ms",
-					 (long long) job->task->def->timeout_ms);
-		job->failure.transient = true;
-	}
+		uaef_failure_timeout(&job->failure, job->task->def);
+	else
+		uaef_failure_from_error(&job->failure, error);
 }
 
 bool

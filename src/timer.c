@@ -18,6 +18,8 @@
 #include "advance.h"
 #include "approval.h"
 #include "clock.h"
+#include "errcodes.h"
+#include "failure.h"
 #include "spi_util.h"
 #include "uuid7.h"
 
@@ -225,14 +227,11 @@ fire_retry(UaefTask *task)
 static void
 fire_timeout(UaefTask *task)
 {
-	UaefFailure failure = {0};
+	UaefFailure failure;
 
 	if (task->status != UAEF_TASK_RUNNING)
 		return;
-	failure.code = "UA309";
-	failure.message = psprintf("task did not end within its timeout of %lld ms",
-							   (long long) task->def->timeout_ms);
-	failure.transient = true;
+	uaef_failure_timeout(&failure, task->def);
 	uaef_advance_fail(task, &failure);
 }
 
@@ -245,7 +244,7 @@ static void
 fire_lease(UaefTask *task)
 {
 	UaefStep   *step = task->execution->step;
-	UaefFailure failure = {0};
+	UaefFailure failure;
 
 	if (task->status != UAEF_TASK_RUNNING || !task->has_lease)
 		return;
@@ -259,7 +258,6 @@ fire_lease(UaefTask *task)
 		uaef_advance_requeue(task, "lease expired");
 		return;
 	}
-	failure.code = "UA306";
-	failure.message = "lease expired";
+	uaef_failure_set(&failure, ERRCODE_UAEF_LEASE_LOST, "lease expired");
 	uaef_advance_fail(task, &failure);
 }
