@@ -137,7 +137,7 @@ CREATE UNIQUE INDEX led_once ON uaef.ledger_event (event_type) WHERE event_type 
 INSERT INTO uaef.ledger_event (stream, event_type)
 SELECT '00000000-0000-8000-8000-00000000ec01', 'led_once' FROM generate_series(1, 3) ON CONFLICT DO NOTHING;
 INSERT INTO uaef.ledger_event (stream, event_type) VALUES ('00000000-0000-8000-8000-00000000ec01', 'led_next');
-SELECT stream_seq, event_type, linked, hashed FROM led_chain WHERE stream::text LIKE '%ec01' ORDER BY stream_seq;
+SELECT stream_seq, event_type, linked, hashed FROM led_chain WHERE stream::text LIKE '00000000-%ec01' ORDER BY stream_seq;
 ROLLBACK;
 
 -- and when the transaction's snapshot is older than the head
@@ -146,7 +146,7 @@ INSERT INTO uaef.ledger_event (stream, event_type) VALUES ('00000000-0000-8000-8
 INSERT INTO uaef.ledger_event (stream, event_type) VALUES ('00000000-0000-8000-8000-00000000ed02', 'led_repeatable');
 COMMIT;
 SELECT right(stream::text, 2) AS stream, stream_seq, event_type, hashed, linked, numbered, timed
-FROM led_chain WHERE stream::text LIKE '%ed0_' ORDER BY stream, stream_seq;
+FROM led_chain WHERE stream::text LIKE '00000000-%ed0_' ORDER BY stream, stream_seq;
 
 -- a row that brings a hash must have been chained here
 SET session_replication_role = replica;
