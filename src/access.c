@@ -107,6 +107,7 @@ static const AccessObject functions[] = {
 
 	/* the ledger */
 	{"hash_event", AUDITOR},
+	{"read_note", READERS},
 	{"record_event", OPERATOR | WORKER},
 	{"seal_ledger", OPERATOR | AUDITOR},
 	{"verify_block", AUDITOR},
