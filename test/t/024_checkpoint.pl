@@ -30,7 +30,17 @@ sub ask
 }
 
 sub grow { sql("SELECT uaef.record_event('grown')"); return sql('SELECT uaef.seal_ledger()'); }
-sub set { $node->append_conf('postgresql.conf', $_[0]); $node->reload; return; }
+
+# Change a setting; the postmaster reads it in its own time.
+sub set
+{
+	my ($name, $value) = @_;
+	$node->append_conf('postgresql.conf', "$name = '$value'");
+	$node->reload;
+	$node->poll_query_until('postgres', "SELECT current_setting('$name') = '$value'") or die;
+	return;
+}
+
 
 # What the verifier in Python says of a note.
 sub oracle
@@ -65,7 +75,7 @@ like($err, qr{uaef-signer keygen '\Q$origin\E' FILE}, 'the hint says how');
 my ($key, $vkey) = keygen($origin, 'key');
 like($vkey, qr{^\Q$origin\E\+[0-9a-f]{8}\+A[A-Za-z0-9+/]{43}$}, 'keygen prints the public key');
 is((stat $key)[2] & 07777, 0600, 'only its owner may read the key');
-set("uaef.ledger_key_file = '$key'");
+set('uaef.ledger_key_file', $key);
 ($out, $err) = ask('SELECT uaef.ledger_checkpoint()');
 like($err, qr/nothing has been sealed/, 'nothing is sealed yet');
 ok(!-e "$key.state", 'and nothing is signed');
@@ -164,7 +174,7 @@ append_to_file("$key.state", $state);
 # Another key: an event.
 my $before = sql('SELECT uaef.ledger_checkpoint()');
 my ($key2, $vkey2) = keygen($origin, 'key2');
-set("uaef.ledger_key_file = '$key2'");
+set('uaef.ledger_key_file', $key2);
 is(sql('SELECT uaef.ledger_checkpoint()'), $before, 'no new tree, no new note');
 grow();
 my $after = sql('SELECT uaef.ledger_checkpoint()');
@@ -184,16 +194,49 @@ is(sql('SELECT origin, count(*) FROM uaef.ledger_checkpoint GROUP BY 1 ORDER BY 
 	"example.com/another|2\n$origin|7", 'two origins');
 is(() = slurp_file("$key2.state") =~ /^— /mg, 2, 'in one state');
 
+# Many sessions at once: every checkpoint is of the one tree.
+append_to_file("$dir/script", <<'SQL');
+SELECT uaef.record_event('many');
+SELECT uaef.seal_ledger();
+SELECT uaef.ledger_checkpoint();
+SQL
+$node->command_ok([ 'pgbench', '-n', '-c', '8', '-t', '15', '-f', "$dir/script", $node->connstr('postgres') ],
+	'eight clients record, seal and sign');
+my $wrong = sql(<<'SQL');
+SELECT count(*) FROM uaef.ledger_checkpoint
+WHERE uaef.consistency_proof(tree_size)->>'old_root' <> root::text
+OR note NOT LIKE origin || E'\n' || tree_size || E'\n%'
+SQL
+is($wrong, '0', 'all of them have the root of their size');
+my @notes = split /\n\n(?=\Q$origin\E\n)/, sql("SELECT note FROM uaef.ledger_checkpoint WHERE origin = '$origin' ORDER BY tree_size");
+cmp_ok(scalar @notes, '>', 10, 'there are many');
+is(scalar(grep { oracle("$_\n" =~ s/\n\n\z/\n/r, $vkey, $vkey2) eq "$origin\n" } @notes), scalar @notes,
+	'the other verifier agrees with each');
+
+# Checkpoints are dumped and restored with the rest.
+$node->safe_psql('postgres', 'CREATE DATABASE copy');
+$node->command_ok([ 'pg_dump', '-f', "$dir/dump", '-d', $node->connstr('postgres') ], 'dump');
+$node->command_ok([ 'psql', '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-f', "$dir/dump", '-d', $node->connstr('copy') ], 'restore');
+is($node->safe_psql('copy', 'SELECT count(*), max(tree_size) FROM uaef.ledger_checkpoint'),
+	sql('SELECT count(*), max(tree_size) FROM uaef.ledger_checkpoint'), 'all checkpoints came over');
+$node->safe_psql('copy', "SELECT uaef.record_event('copied')");
+$node->safe_psql('copy', 'SELECT uaef.seal_ledger()');
+like($node->safe_psql('copy', 'SELECT uaef.ledger_checkpoint()'), qr/^\Q$origin\E\n/, 'the copy goes on under the name');
+grow();
+grow();
+($out, $err) = ask('SELECT uaef.ledger_checkpoint()');
+like($err, qr/contradicts a checkpoint.*\n.*According to the signer/, 'the original then cannot');
+$origin = 'example.com/original';
+set('uaef.ledger_origin', $origin);
+sql('SELECT uaef.ledger_checkpoint()');
+
 # A ledger that was changed is not signed: neither against the table, nor
 # against the state alone.
-my $backup = 'before';
-$node->stop;
-$node->start;
-$node->backup($backup);
+$node->backup('before');
 grow();
 $after = sql('SELECT uaef.ledger_checkpoint()');
 my $restored = PostgreSQL::Test::Cluster->new('restored');
-$restored->init_from_backup($node, $backup);
+$restored->init_from_backup($node, 'before');
 $restored->start;
 my ($rout, $rerr) = ('', '');
 $restored->psql('postgres', 'SELECT uaef.ledger_checkpoint()', stdout => \$rout, stderr => \$rerr);
