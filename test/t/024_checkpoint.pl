@@ -4,6 +4,9 @@
 use strict;
 use warnings;
 
+use IO::Select;
+use IO::Socket::UNIX;
+use IPC::Run;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -193,6 +196,58 @@ sql("SET uaef.ledger_origin = 'example.com/another'; SELECT uaef.ledger_checkpoi
 is(sql('SELECT origin, count(*) FROM uaef.ledger_checkpoint GROUP BY 1 ORDER BY 1'),
 	"example.com/another|2\n$origin|7", 'two origins');
 is(() = slurp_file("$key2.state") =~ /^— /mg, 2, 'in one state');
+
+# A signer behind a socket may answer anything.
+my $short = PostgreSQL::Test::Utils::tempdir_short;
+my $listener = IO::Socket::UNIX->new(Local => "$short/s", Listen => 5) or die;
+
+# Ask for a checkpoint, and answer its requests so; returns the error.
+sub answer_with
+{
+	my (@answers) = @_;
+	my ($out, $err) = ('', '');
+	my $psql = IPC::Run::start([ 'psql', '-XAtq', '-d', $node->connstr('postgres'),
+			'-c', "SET uaef.ledger_signer_socket = '$short/s'", '-c', 'SELECT uaef.ledger_checkpoint()' ],
+		'<', \undef, '>', \$out, '2>', \$err, IPC::Run::timeout(60));
+	IO::Select->new($listener)->can_read(30) or die 'nobody asks';
+	my $peer = $listener->accept;
+	for my $answer (@answers)
+	{
+		sysread($peer, my $request, 65536);
+		syswrite($peer, $answer);
+	}
+	close $peer;
+	IPC::Run::finish($psql);
+	return $out ne '' ? "checkpoint: $out" : $err;
+}
+
+grow();
+my $is_key = '200 ' . (1 + length $vkey2) . "\n$vkey2\n";
+for my $case (
+	[ 'nothing', qr/has ended the conversation/, '' ],
+	[ 'no header', qr/does not open with "CODE LENGTH"/, "garbage\n" ],
+	[ 'a header without end', qr/does not open with "CODE LENGTH"/, '2' x 100 ],
+	[ 'a header that promises too much', qr/does not open with "CODE LENGTH"/, "200 999999\n" ],
+	[ 'more than it promises', qr/longer than it says/, "200 3\nabcdef" ],
+	[ 'a zero byte', qr/zero byte/, "200 3\na\0b" ],
+	[ 'less than it promises', qr/has ended the conversation/, "200 30\na" ],
+	[ 'no key', qr/does not name a public key/, "200 4\nkey\n" ],
+	[ 'no such verb', qr/refuses to sign.*\n.*400: what\?\?\?/, "400 8\nwhat\x01\xe2\x80\n" ],
+	[ 'no signature', qr/signature is not that of its key/, $is_key, "200 2\nx\n" ],
+	[ 'the signature of another text', qr/signature is not that of its key/, $is_key,
+		'200 ' . length((split /\n\n/, $after)[1]) . "\n" . (split /\n\n/, $after)[1] ],
+	[ 'a larger tree', qr/contradicts.*\n.*According to the signer.*with 999999 leaves/, $is_key, "409 7\n999999\n" ],
+	[ 'a size that is none', qr/does not name the size/, $is_key, "409 3\n-1\n" ],
+	[ 'always another size', qr/another old size each time/, $is_key, ("409 2\n1\n", "409 2\n2\n", "409 2\n1\n") ],
+	[ 'that the proof is bad', qr/contradicts.*\n.*According to the signer/, $is_key, "422 1\n\n" ],
+	[ 'a code that is none', qr/refuses to sign.*\n.*503/, $is_key, "503 1\n\n" ])
+{
+	my ($name, $pattern, @answers) = @$case;
+	like(answer_with(@answers), $pattern, "a signer that answers $name");
+}
+close $listener;
+($out, $err) = ask("SET uaef.ledger_signer_socket = '$short/s'; SELECT uaef.ledger_checkpoint()");
+like($err, qr/could not connect to the signer at/, 'nobody listens');
 
 # Many sessions at once: every checkpoint is of the one tree.
 append_to_file("$dir/script", <<'SQL');
