@@ -110,6 +110,7 @@ static const AccessObject functions[] = {
 	{"hash_event", AUDITOR},
 	{"inclusion_proof", AUDITOR},
 	{"record_event", OPERATOR | WORKER},
+	{"seal_and_wait", OPERATOR | WORKER | AUDITOR},
 	{"seal_ledger", OPERATOR | AUDITOR},
 	{"verify_block", AUDITOR},
 	{"verify_event", AUDITOR},
