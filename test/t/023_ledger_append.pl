@@ -65,6 +65,11 @@ ROLLBACK TO s;
 COMMIT;
 SELECT count(uaef.record_event('five'));
 BEGIN;
+SELECT count(uaef.record_event('undone'));
+PREPARE TRANSACTION 'r';
+\\! $other "ROLLBACK PREPARED 'r'"
+SELECT count(uaef.record_event('six'));
+BEGIN;
 SELECT count(uaef.record_event('prepared'));
 PREPARE TRANSACTION 'p';
 SELECT count(uaef.record_event('beside'));
@@ -86,7 +91,7 @@ SELECT string_agg(event_type, ' ' ORDER BY stream_seq)
 FROM uaef.ledger_event
 WHERE stream = (SELECT stream FROM uaef.ledger_event WHERE event_type = 'one')
 SQL
-	'one two three four five prepared after inserted again named last',
+	'one two three four five six prepared after inserted again named last',
 	'a session goes on where its stream ends');
 is( sql("SELECT string_agg(event_type, ' ' ORDER BY stream_seq) FROM uaef.ledger_event WHERE event_type ~ 'beside' AND stream_seq < 3"),
 	'beside beside_too',
