@@ -823,11 +823,15 @@ uaef_ledger_record(const UaefEvent *given)
 	check_recorded(&event);
 	event.application = GetUserId();
 
+	/* record_event() leaves the search_path to us, for few calls run SQL. */
 	if (event.stream != NULL)
 	{
+		int			level = uaef_pin_search_path();
+
 		caller = uaef_spi_begin();
 		lock_execution(event.stream, caller);
 		uaef_spi_end(caller);
+		AtEOXact_GUC(true, level);
 	}
 	caller = uaef_become_owner();
 	event_id = uaef_ledger_append(&event, 1);
@@ -853,8 +857,7 @@ check_recorded(const UaefEvent *event)
 
 /*
  * Lock an execution's row, check that the caller may act for it, and hold its
- * stream.  Called as the owner, within SPI; record_event(), which seldom runs
- * SQL, leaves the search_path to us.
+ * stream.  Called as the owner, within SPI.
  */
 static void
 lock_execution(const pg_uuid_t *execution_id, UaefCaller caller)
@@ -866,11 +869,8 @@ lock_execution(const pg_uuid_t *execution_id, UaefCaller caller)
 	};
 	Datum		args[] = {UUIDPGetDatum(execution_id)};
 	Oid			initiator;
-	int			level = uaef_pin_search_path();
-	uint64		found = uaef_spi_run(&query, args, NULL);
 
-	AtEOXact_GUC(true, level);
-	if (found == 0)
+	if (uaef_spi_run(&query, args, NULL) == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_UAEF_UNDEFINED_EXECUTION),
 				 errmsg("execution %s does not exist",

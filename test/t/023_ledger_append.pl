@@ -155,6 +155,28 @@ is( sql("SELECT string_agg(event_type, ' ' ORDER BY stream_seq) FROM uaef.ledger
 	join(' ', map { ("other_$_", "own_$_", "more_$_") } qw(read_committed repeatable_read serializable)),
 	'a head that is younger than the snapshot');
 
+# Serializable transactions that record fail each other never: pgbench counts
+# those that committed at the first try.
+PostgreSQL::Test::Utils::append_to_file($node->basedir . '/serializable.sql',
+	"BEGIN ISOLATION LEVEL SERIALIZABLE;\nSELECT count(*) FROM seen;\nSELECT uaef.record_event('se_one');\nINSERT INTO uaef.ledger_event (event_type) VALUES ('se_two');\nCOMMIT;\n");
+$node->command_like(
+	[ 'pgbench', '-n', '-c', 8, '-t', 50, '-f', $node->basedir . '/serializable.sql', $node->connstr('postgres') ],
+	qr{actually processed: 400/400}, 'serializable transactions do not fail each other');
+
+# record_event() pins no search_path, but looks its execution up under one.
+is( sql(<<'SQL'),
+SELECT uaef.create_workflow('w', '{"tasks": [{"id": "go", "type": "external"}]}') \g /dev/null
+SELECT uaef.start_workflow('w', '{}') AS execution \gset
+CREATE SCHEMA evil;
+CREATE FUNCTION evil.eq(uuid, uuid) RETURNS boolean LANGUAGE sql AS 'SELECT false';
+CREATE OPERATOR evil.= (LEFTARG = uuid, RIGHTARG = uuid, FUNCTION = evil.eq);
+\c
+SET search_path = evil, pg_catalog;
+SELECT uaef.record_event('in_execution', execution_id => :'execution') > 0;
+SHOW search_path;
+SQL
+	"t\nevil, pg_catalog", "an execution is found by the server's own operators");
+
 # More subtransactions than a backend announces, and a seal that sees it so.
 sql(<<"SQL");
 BEGIN;
