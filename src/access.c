@@ -112,6 +112,7 @@ static const AccessObject functions[] = {
 	{"ledger_checkpoint", OPERATOR | AUDITOR},
 	{"read_note", READERS},
 	{"record_event", OPERATOR | WORKER},
+	{"seal_and_wait", OPERATOR | WORKER | AUDITOR},
 	{"seal_ledger", OPERATOR | AUDITOR},
 	{"verify_block", AUDITOR},
 	{"verify_event", AUDITOR},
