@@ -106,12 +106,16 @@ static const AccessObject functions[] = {
 	{"heartbeat_task", WORKER},
 
 	/* the ledger */
+	{"attach_ledger", AUTHOR},
+	{"detach_ledger", AUTHOR},
 	{"hash_event", AUDITOR},
 	{"record_event", OPERATOR | WORKER},
+	{"row_history", READERS},
 	{"seal_ledger", OPERATOR | AUDITOR},
 	{"verify_block", AUDITOR},
 	{"verify_event", AUDITOR},
 	{"verify_ledger", AUDITOR},
+	{"verify_table", AUDITOR},
 
 	/* setting up */
 	{"allow_egress", ADMIN},
@@ -133,6 +137,7 @@ static const AccessObject relations[] = {
 	{"ledger_event", AUDITOR},
 	{"ledger_status", OPERATOR | AUDITOR},
 	{"ledger_unsealed", AUDITOR},
+	{"ledgered_table", READERS},
 	{"pending_approval", READERS},
 	{"settlement", READERS},
 	{"task_run", READERS},

@@ -8,6 +8,7 @@
 #ifndef UAEF_COMPAT_H
 #define UAEF_COMPAT_H
 
+#include "catalog/pg_class.h"
 #include "catalog/pg_database.h"
 #include "storage/proc.h"
 #include "utils/acl.h"
@@ -63,6 +64,15 @@
 #else
 #define uaef_owns_database(database, role) \
 	pg_database_ownercheck(database, role)
+#endif
+
+/* Whether a role owns a table. */
+#if PG_VERSION_NUM >= 160000
+#define uaef_owns_table(relation, role) \
+	object_ownercheck(RelationRelationId, relation, role)
+#else
+#define uaef_owns_table(relation, role) \
+	pg_class_ownercheck(relation, role)
 #endif
 
 /* The mark of a database whose DROP DATABASE was cut off (minor releases). */
