@@ -603,8 +603,11 @@ sync_table(UaefLedgerTable *table, const DdlScope *scope, Oid role)
 	if (!uaef_ledger_table_get(table->table_id, table))
 		return;
 	changes = compare(table, scope, &definition);
-	make_triggers(table);
-	uaef_table_drop_triggers(table);
+	if (JB_ROOT_COUNT(changes) > 0)
+	{
+		make_triggers(table);
+		uaef_table_drop_triggers(table);
+	}
 	store(table, definition);
 	if (!uaef_ledger_table_get(table->table_id, table) ||
 		(JB_ROOT_COUNT(changes) == 0 && !rewrite))

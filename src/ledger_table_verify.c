@@ -598,11 +598,11 @@ check_counts(TableCheck *check)
 		}
 		if (rows > 0)
 			uaef_report_problem(check->report, "ROW_MISSING", &check->place,
-								psprintf("%d rows like that of event %lld are not in table %s, and no event says why",
+								psprintf("%d row(s) like that of event %lld missing in table %s, and no event says why",
 										 rows, (long long) check->place.event_id, check->table.name));
 		else if (rows < 0 && check->history.complete)
 			uaef_report_problem(check->report, "ROW_EXTRA", &check->place,
-								psprintf("%d rows like that at (%u,%u) of table %s are in no event of the ledger",
+								psprintf("%d row(s) like that at (%u,%u) of table %s in no event of the ledger",
 										 -rows, ItemPointerGetBlockNumberNoCheck(&tid),
 										 ItemPointerGetOffsetNumberNoCheck(&tid), check->table.name));
 	}
