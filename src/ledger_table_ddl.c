@@ -288,6 +288,7 @@ static void
 note_rewrite(void)
 {
 	static bool registered = false;
+
 	LOCAL_FCINFO(fcinfo, 0);
 	MemoryContext caller;
 	int32		reason;

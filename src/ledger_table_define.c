@@ -242,7 +242,7 @@ uaef_missing_value(Oid relation, AttrNumber number)
 	if (!isnull)
 	{
 		uaef_value_find_type(&type, TupleDescAttr(desc, number - 1)->atttypid,
-						CurrentMemoryContext);
+							 CurrentMemoryContext);
 		uaef_value_json(&type, missing, &pinned, &value);
 		uaef_unpin(&pinned);
 	}

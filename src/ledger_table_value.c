@@ -45,7 +45,7 @@ static void string_value(JsonbValue *json, const char *bytes, int len);
 static void numeric_value(JsonbValue *json, Numeric number);
 static void float_value(JsonbValue *json, double number, char *shortest);
 static void bytea_value(JsonbValue *json, bytea *bytes);
-static void text_value(JsonbValue *json, text *value);
+static void text_value(JsonbValue *json, text * value);
 static void array_value(UaefValueType *type, Datum value, UaefPinned *pinned,
 						JsonbValue *json);
 static JsonbValue *push_dimension(JsonbParseState **state,
@@ -243,7 +243,7 @@ bytea_value(JsonbValue *json, bytea *bytes)
  * JSON cannot; such a one is written as its bytes.
  */
 static void
-text_value(JsonbValue *json, text *value)
+text_value(JsonbValue *json, text * value)
 {
 	if (GetDatabaseEncoding() == PG_SQL_ASCII &&
 		!pg_verify_mbstr(PG_UTF8, VARDATA_ANY(value),

@@ -58,7 +58,7 @@ extern void uaef_unpin(UaefPinned *pinned);
 
 /* Find out how a type is written; what it needs lives in context. */
 extern void uaef_value_find_type(UaefValueType *type, Oid oid,
-							MemoryContext context);
+								 MemoryContext context);
 
 /* A value as JSON, in the current context. */
 extern void uaef_value_json(UaefValueType *type, Datum value,

@@ -14,10 +14,9 @@ my $conf = <<'CONF';
 shared_preload_libraries = 'uaef'
 uaef.start_workers = off
 max_prepared_transactions = 5
-wal_level = logical
 CONF
 my $node = PostgreSQL::Test::Cluster->new('main');
-$node->init;
+$node->init(allows_streaming => 'logical');
 $node->append_conf('postgresql.conf', $conf);
 $node->start;
 $node->safe_psql('postgres', 'CREATE EXTENSION uaef CASCADE');
