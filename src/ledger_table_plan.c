@@ -15,6 +15,7 @@
 #include "access/table.h"
 #include "catalog/partition.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
 #include "utils/hsearch.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
@@ -22,6 +23,7 @@
 #include "utils/rel.h"
 
 #include "event_hash.h"
+#include "identity.h"
 #include "ledger.h"
 #include "ledger_table.h"
 #include "ledger_table_plan.h"
@@ -35,6 +37,8 @@ static bool has_name(char *const *names, int n, const char *name);
 static void add_columns(UaefTablePlan *plan, TupleDesc desc,
 						const UaefLedgerTable *table);
 static void add_key(UaefTablePlan *plan, const UaefLedgerTable *table);
+static void find_attachment(Relation rel, int64 table_id,
+							UaefLedgerTable *table);
 static void describe(UaefTablePlan *plan, Relation rel,
 					 const UaefLedgerTable *table);
 
@@ -152,6 +156,29 @@ describe(UaefTablePlan *plan, Relation rel, const UaefLedgerTable *table)
 	MemoryContextSwitchTo(caller);
 }
 
+/*
+ * Find the attachment that a relation is of, whatever search_path the app has
+ * that writes to it.
+ */
+static void
+find_attachment(Relation rel, int64 table_id, UaefLedgerTable *table)
+{
+	Oid			relation = RelationGetRelid(rel);
+	int			level = uaef_pin_search_path();
+
+	if (!uaef_ledger_table_get(table_id, table) ||
+		(table->relation != relation &&
+		 !list_member_oid(get_partition_ancestors(relation),
+						  table->relation)))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("table \"%s\" has a trigger of the ledger, but is not attached to it",
+						RelationGetRelationName(rel)),
+				 errhint("Use uaef.attach_ledger(), or drop the triggers \"%s\" and \"%s\".",
+						 UAEF_ROW_TRIGGER, UAEF_TRUNCATE_TRIGGER)));
+	AtEOXact_GUC(true, level);
+}
+
 UaefTablePlan *
 uaef_table_plan(Relation rel, int64 table_id)
 {
@@ -171,15 +198,7 @@ uaef_table_plan(Relation rel, int64 table_id)
 		return plan;
 
 	plan->valid = false;
-	if (!uaef_ledger_table_get(table_id, &table) ||
-		(table.relation != relation &&
-		 !list_member_oid(get_partition_ancestors(relation), table.relation)))
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("table \"%s\" has a trigger of the ledger, but is not attached to it",
-						RelationGetRelationName(rel)),
-				 errhint("Use uaef.attach_ledger(), or drop the triggers \"%s\" and \"%s\".",
-						 UAEF_ROW_TRIGGER, UAEF_TRUNCATE_TRIGGER)));
+	find_attachment(rel, table_id, &table);
 
 	/* From here on an invalidation is for the plan that we make. */
 	plan->valid = true;

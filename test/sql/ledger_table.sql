@@ -240,6 +240,21 @@ SELECT operation, new, role FROM uaef.row_history('lt_own', '1');
 RESET ROLE;
 SELECT * FROM uaef.verify_table('lt_own');
 
+-- a search_path of the writer's own making gets nothing run as the owner
+CREATE SCHEMA lt_trap AUTHORIZATION regress_lt_owner;
+SET ROLE regress_lt_owner;
+CREATE FUNCTION lt_trap.equal(bigint, bigint) RETURNS boolean LANGUAGE plpgsql AS
+$$ BEGIN RAISE EXCEPTION 'trapped as %', current_user; END $$;
+CREATE OPERATOR lt_trap.= (LEFTARG = bigint, RIGHTARG = bigint, FUNCTION = lt_trap.equal);
+ALTER TABLE lt_own DISABLE ROW LEVEL SECURITY, ADD COLUMN at timestamptz;
+SET search_path = lt_trap, pg_catalog, public;
+SET plan_cache_mode = force_custom_plan;
+INSERT INTO lt_own VALUES (2, 2);
+RESET search_path;
+RESET plan_cache_mode;
+RESET ROLE;
+DROP SCHEMA lt_trap CASCADE;
+
 SELECT code FROM uaef.verify_ledger();
 DROP TABLE lt_own, lt_some;
 DROP FUNCTION lt_changes();
