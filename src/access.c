@@ -107,8 +107,10 @@ static const AccessObject functions[] = {
 
 	/* the ledger */
 	{"attach_ledger", AUTHOR},
+	{"consistency_proof", AUDITOR},
 	{"detach_ledger", AUTHOR},
 	{"hash_event", AUDITOR},
+	{"inclusion_proof", AUDITOR},
 	{"record_event", OPERATOR | WORKER},
 	{"row_history", READERS},
 	{"seal_ledger", OPERATOR | AUDITOR},
@@ -116,6 +118,22 @@ static const AccessObject functions[] = {
 	{"verify_event", AUDITOR},
 	{"verify_ledger", AUDITOR},
 	{"verify_table", AUDITOR},
+
+	/* the type of hashes */
+	{"bytea", READERS},
+	{"hash256", READERS},
+	{"hash256_cmp", READERS},
+	{"hash256_eq", READERS},
+	{"hash256_ge", READERS},
+	{"hash256_gt", READERS},
+	{"hash256_hash", READERS},
+	{"hash256_in", READERS},
+	{"hash256_le", READERS},
+	{"hash256_lt", READERS},
+	{"hash256_ne", READERS},
+	{"hash256_out", READERS},
+	{"hash256_recv", READERS},
+	{"hash256_send", READERS},
 
 	/* setting up */
 	{"allow_egress", ADMIN},
@@ -136,6 +154,7 @@ static const AccessObject relations[] = {
 	{"ledger_block", AUDITOR},
 	{"ledger_event", AUDITOR},
 	{"ledger_status", OPERATOR | AUDITOR},
+	{"ledger_tile", AUDITOR},
 	{"ledger_unsealed", AUDITOR},
 	{"ledgered_table", READERS},
 	{"pending_approval", READERS},

@@ -394,7 +394,8 @@ uaef_ledger_attach(Oid relation, ArrayType *columns, ArrayType *key,
 		elog(ERROR, "ledgered table %lld is not there", (long long) table_id);
 	uaef_table_record_attached(&table, attachment.role, existing);
 	if (existing)
-		uaef_record_rows(&table, relation, UAEF_ROW_ATTACHED);
+		uaef_record_rows(&table, relation, UAEF_ROW_ATTACHED,
+						 attachment.role);
 	return table_id;
 }
 

@@ -73,7 +73,7 @@ static Jsonb *with_triggers(Jsonb *definition, Jsonb *problems);
 static Jsonb *compare(UaefLedgerTable *table, const DdlScope *scope,
 					  Jsonb **definition);
 static void record_new_partitions(const UaefLedgerTable *table,
-								  Jsonb *changes);
+								  Jsonb *changes, Oid role);
 static void sync_table(UaefLedgerTable *table, const DdlScope *scope,
 					   Oid role);
 static void record_dropped(const UaefLedgerTable *table, Oid role);
@@ -546,7 +546,7 @@ compare(UaefLedgerTable *table, const DdlScope *scope, Jsonb **definition)
  * The rows that came with partitions.
  */
 static void
-record_new_partitions(const UaefLedgerTable *table, Jsonb *changes)
+record_new_partitions(const UaefLedgerTable *table, Jsonb *changes, Oid role)
 {
 	static UaefQuery query = {
 		"SELECT p.relation::oid FROM jsonb_to_recordset($1)"
@@ -567,7 +567,7 @@ record_new_partitions(const UaefLedgerTable *table, Jsonb *changes)
 	for (uint64 i = 0; i < n; i++)
 		relations[i] = uaef_spi_oid(i, 1);
 	for (uint64 i = 0; i < n; i++)
-		uaef_record_rows(table, relations[i], UAEF_ROW_ATTACHED);
+		uaef_record_rows(table, relations[i], UAEF_ROW_ATTACHED, role);
 }
 
 static void
@@ -621,9 +621,9 @@ sync_table(UaefLedgerTable *table, const DdlScope *scope, Oid role)
 	uaef_json_bool(&json, "rewrite", rewrite);
 	uaef_table_event_end(&json, UAEF_TABLE_ALTERED, table, role);
 	if (rewrite)
-		uaef_record_rows(table, table->relation, UAEF_ROW_REWRITTEN);
+		uaef_record_rows(table, table->relation, UAEF_ROW_REWRITTEN, role);
 	else
-		record_new_partitions(table, changes);
+		record_new_partitions(table, changes, role);
 }
 
 /*

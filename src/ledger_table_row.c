@@ -89,7 +89,7 @@ static void record_update(UaefTablePlan *plan, TupleTableSlot *old,
 static void record_key_change(UaefTablePlan *plan, TupleTableSlot *old,
 							  TupleTableSlot *new);
 static void record_heap(const UaefLedgerTable *table, Oid relation,
-						const char *type);
+						const char *type, Oid role);
 static void append_batch(UaefEvent *events, int n);
 
 /* ----------
@@ -616,7 +616,8 @@ uaef_table_record_truncate(TriggerData *trigger)
  * The rows of a table that has storage, as of now, whatever the snapshot.
  */
 static void
-record_heap(const UaefLedgerTable *table, Oid relation, const char *type)
+record_heap(const UaefLedgerTable *table, Oid relation, const char *type,
+			Oid role)
 {
 	Relation	rel = table_open(relation, AccessShareLock);
 	UaefTablePlan *plan = uaef_table_plan(rel, table->table_id);
@@ -642,6 +643,7 @@ record_heap(const UaefLedgerTable *table, Oid relation, const char *type)
 		}
 		add_image(&rows[n], "new", slot, NULL);
 		end_row(&rows[n], type, &events[n]);
+		events[n].actor_id = GetUserNameFromId(role, true);
 		bytes += VARSIZE(events[n].payload);
 		if (++n < BATCH && bytes < 1024 * 1024)
 			continue;
@@ -662,13 +664,14 @@ record_heap(const UaefLedgerTable *table, Oid relation, const char *type)
 }
 
 void
-uaef_record_rows(const UaefLedgerTable *table, Oid relation, const char *type)
+uaef_record_rows(const UaefLedgerTable *table, Oid relation, const char *type,
+				 Oid role)
 {
 	List	   *parts;
 
 	if (get_rel_relkind(relation) != RELKIND_PARTITIONED_TABLE)
 	{
-		record_heap(table, relation, type);
+		record_heap(table, relation, type, role);
 		return;
 	}
 	parts = find_all_inheritors(relation, NoLock, NULL);
@@ -677,6 +680,6 @@ uaef_record_rows(const UaefLedgerTable *table, Oid relation, const char *type)
 		Oid			part = list_nth_oid(parts, i);
 
 		if (get_rel_relkind(part) == RELKIND_RELATION)
-			record_heap(table, part, type);
+			record_heap(table, part, type, role);
 	}
 }

@@ -22,10 +22,10 @@ extern void uaef_table_record_truncate(TriggerData *trigger);
 
 /*
  * Record each row that a table, or a partition, or all partitions of one hold
- * now, as events of a type.  The caller holds a lock that keeps writers out.
+ * now, as events of a type, done by a role.  The caller holds a lock that keeps writers out.
  */
 extern void uaef_record_rows(const UaefLedgerTable *table, Oid relation,
-							 const char *type);
+							 const char *type, Oid role);
 
 /* The columns of a row, but the key's: what an event of it says as new. */
 extern Jsonb *uaef_row_image(UaefTablePlan *plan, TupleTableSlot *slot);
