@@ -44,6 +44,7 @@
 typedef struct DdlScope
 {
 	bool		drop;			/* it is a drop */
+	bool		named;			/* it says which tables it is about */
 	bool		triggers;		/* our triggers may have been changed */
 	bool		repaired;		/* they may have been put right */
 	bool		key;			/* an index may be gone, or NOT NULL */
@@ -77,6 +78,7 @@ static void record_new_partitions(const UaefLedgerTable *table,
 static void sync_table(UaefLedgerTable *table, const DdlScope *scope,
 					   Oid role);
 static void record_dropped(const UaefLedgerTable *table, Oid role);
+static uint64 find_concerned(const DdlScope *scope);
 static void sync_all(const DdlScope *scope);
 
 /* ----------
@@ -339,6 +341,8 @@ scope_of(const EventTriggerData *trigger)
 {
 	DdlScope	scope = {0};
 
+	scope.named = trigger->tag == CMDTAG_ALTER_TABLE ||
+		trigger->tag == CMDTAG_CREATE_TABLE;
 	if (strcmp(trigger->event, "sql_drop") == 0)
 		scope.drop = scope.triggers = scope.key = true;
 	else if (IsA(trigger->parsetree, RenameStmt) ||
@@ -376,6 +380,9 @@ scope_of(const EventTriggerData *trigger)
 	return scope;
 }
 
+/*
+ * Temporary tables are dropped often.
+ */
 static bool
 drop_concerns_tables(void)
 {
@@ -627,26 +634,49 @@ sync_table(UaefLedgerTable *table, const DdlScope *scope, Oid role)
 }
 
 /*
- * Look at each ledgered table.
+ * Find the ledgered tables to look at: all, or those that the command named,
+ * with what they pass on to and take part in.  Returns their number.
  */
-static void
-sync_all(const DdlScope *scope)
+static uint64
+find_concerned(const DdlScope *scope)
 {
-	static UaefQuery find = {
+	static UaefQuery all = {
 		"SELECT t.table_id, c.oid IS NULL FROM uaef.ledger_table AS t"
 		" LEFT JOIN pg_class AS c ON c.oid = t.relation"
 		" WHERE t.relation IS NOT NULL ORDER BY 1",
 		0
 	};
+	static UaefQuery named = {
+		"WITH RECURSIVE named AS MATERIALIZED (SELECT objid"
+		"  FROM pg_event_trigger_ddl_commands()"
+		"  WHERE classid = 'pg_class'::regclass),"
+		" down AS (SELECT objid FROM named UNION SELECT i.inhrelid"
+		"  FROM down JOIN pg_inherits AS i ON i.inhparent = down.objid),"
+		" up AS (SELECT objid FROM named UNION SELECT i.inhparent"
+		"  FROM up JOIN pg_inherits AS i ON i.inhrelid = up.objid)"
+		" SELECT t.table_id, false FROM uaef.ledger_table AS t"
+		" WHERE t.relation IN (SELECT objid FROM down"
+		"  UNION ALL SELECT objid FROM up) ORDER BY 1",
+		0
+	};
+
+	if (scope->drop)
+		return drop_concerns_tables() ? uaef_spi_run(&all, NULL, NULL) : 0;
+	return uaef_spi_run(scope->named ? &named : &all, NULL, NULL);
+}
+
+/*
+ * Look at each ledgered table that a command may concern.
+ */
+static void
+sync_all(const DdlScope *scope)
+{
 	Oid			role = GetUserId();
 	UaefCaller	caller = uaef_spi_begin();
-	uint64		n = 0;
+	uint64		n = find_concerned(scope);
 	int64	   *ids;
 	bool	   *dropped;
 
-	/* Temporary tables are dropped often. */
-	if (!scope->drop || drop_concerns_tables())
-		n = uaef_spi_run(&find, NULL, NULL);
 	ids = palloc(Max(n, 1) * sizeof(int64));
 	dropped = palloc(Max(n, 1) * sizeof(bool));
 	for (uint64 i = 0; i < n; i++)
