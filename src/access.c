@@ -106,17 +106,21 @@ static const AccessObject functions[] = {
 	{"heartbeat_task", WORKER},
 
 	/* the ledger */
+	{"attach_ledger", AUTHOR},
 	{"consistency_proof", AUDITOR},
+	{"detach_ledger", AUTHOR},
 	{"hash_event", AUDITOR},
 	{"inclusion_proof", AUDITOR},
 	{"ledger_checkpoint", OPERATOR | AUDITOR},
 	{"read_note", READERS},
 	{"record_event", OPERATOR | WORKER},
 	{"seal_and_wait", OPERATOR | WORKER | AUDITOR},
+	{"row_history", READERS},
 	{"seal_ledger", OPERATOR | AUDITOR},
 	{"verify_block", AUDITOR},
 	{"verify_event", AUDITOR},
 	{"verify_ledger", AUDITOR},
+	{"verify_table", AUDITOR},
 
 	/* the type of hashes */
 	{"bytea", READERS},
@@ -156,6 +160,7 @@ static const AccessObject relations[] = {
 	{"ledger_status", OPERATOR | AUDITOR},
 	{"ledger_tile", AUDITOR},
 	{"ledger_unsealed", AUDITOR},
+	{"ledgered_table", READERS},
 	{"pending_approval", READERS},
 	{"settlement", READERS},
 	{"signed_checkpoint", OPERATOR | AUDITOR},

@@ -36,6 +36,14 @@ typedef struct UaefEvent
 	const char *agent_id;
 	Jsonb	   *payload;
 	Oid			application;	/* who records it by SQL; 0: the engine does */
+
+	/*
+	 * The stream is that of a row of an app's table, which the transaction
+	 * has locked by writing it: no other lock is needed, and its head is not
+	 * kept, for there are as many as rows.  All events of the stream must say
+	 * so.
+	 */
+	bool		row_stream;
 } UaefEvent;
 
 /*
