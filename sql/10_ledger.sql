@@ -247,11 +247,12 @@ COMMENT ON FUNCTION uaef.canonical_json(jsonb) IS
 CREATE FUNCTION uaef.record_event(event_type text, payload jsonb DEFAULT '{}',
 	execution_id uuid DEFAULT NULL, actor_type text DEFAULT 'user',
 	actor_id text DEFAULT NULL, task_id bigint DEFAULT NULL,
-	agent_id text DEFAULT NULL) RETURNS bigint
+	agent_id text DEFAULT NULL, signer text DEFAULT NULL,
+	signature bytea DEFAULT NULL) RETURNS bigint
 AS 'MODULE_PATHNAME', 'uaef_record_event'
 LANGUAGE C VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp;
-COMMENT ON FUNCTION uaef.record_event(text, jsonb, uuid, text, text, bigint, text) IS
-	'append an application''s event to the ledger, in an execution''s stream if one is given; its actor is the current user (actor_id is ignored), unless actor_type is agent or worker; returns its number';
+COMMENT ON FUNCTION uaef.record_event(text, jsonb, uuid, text, text, bigint, text, text, bytea) IS
+	'append an application''s event to the ledger, in an execution''s stream if one is given; its actor is the current user (actor_id is ignored), unless actor_type is agent or worker; may be signed by a registered signer (claim_bytes); returns its number';
 
 CREATE FUNCTION uaef.seal_ledger() RETURNS bigint
 AS 'MODULE_PATHNAME', 'uaef_seal_ledger'
@@ -313,7 +314,7 @@ REVOKE ALL ON FUNCTION
 	uaef.ledger_guard(),
 	uaef.ledger_identity(),
 	uaef.canonical_json(jsonb),
-	uaef.record_event(text, jsonb, uuid, text, text, bigint, text),
+	uaef.record_event(text, jsonb, uuid, text, text, bigint, text, text, bytea),
 	uaef.seal_ledger(),
 	uaef.hash_event(bigint),
 	uaef.inclusion_proof(bigint, bigint),
