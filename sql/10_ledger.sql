@@ -217,24 +217,6 @@ FROM uaef.ledger_event AS e
 WHERE NOT EXISTS (SELECT FROM uaef.ledger_block);
 COMMENT ON VIEW uaef.ledger_unsealed IS 'events that wait for a block';
 
-CREATE VIEW uaef.ledger_status AS
-SELECT l.ledger_id,
-	(SELECT count(*) FROM uaef.ledger_event) AS events,
-	coalesce(b.tree_size, 0) AS sealed,
-	u.unsealed,
-	coalesce(b.block_no, 0) AS blocks,
-	b.tree_root AS root,
-	b.sealed_at,
-	pg_catalog.clock_timestamp() - u.oldest AS oldest_unsealed_age
-FROM uaef.ledger AS l
-	LEFT JOIN (SELECT * FROM uaef.ledger_block
-			   ORDER BY block_no DESC LIMIT 1) AS b ON true
-	CROSS JOIN (SELECT count(*) AS unsealed, min(recorded_at) AS oldest
-				FROM uaef.ledger_unsealed
-				WHERE event_type <> 'ledger_sealed') AS u;
-COMMENT ON VIEW uaef.ledger_status IS
-	'the ledger in one row: numbers of events and blocks, the last root (hex), how far sealing lags; a seal''s own event, which waits for the next block, does not count as unsealed';
-
 --
 -- Functions
 --
@@ -307,7 +289,7 @@ COMMENT ON FUNCTION uaef.verify_event(bigint) IS
 	'problems of an event, none if it is consistent with itself and the event before it in its stream';
 
 REVOKE ALL ON TABLE uaef.ledger, uaef.ledger_event, uaef.ledger_block,
-	uaef.ledger_tile, uaef.ledger_unsealed, uaef.ledger_status FROM PUBLIC;
+	uaef.ledger_tile, uaef.ledger_unsealed FROM PUBLIC;
 REVOKE ALL ON SEQUENCE uaef.ledger_event_id FROM PUBLIC;
 REVOKE ALL ON FUNCTION
 	uaef.ledger_chain(),

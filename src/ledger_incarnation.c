@@ -133,3 +133,34 @@ uaef_declare_incarnation(const char *reason)
 
 	return event_id;
 }
+
+void
+uaef_check_incarnations(const UaefReport *report)
+{
+	static UaefQuery query = {
+		"SELECT pg_catalog.min(block_no), incarnation, timeline"
+		" FROM uaef.ledger_block GROUP BY incarnation, timeline ORDER BY 1",
+		0
+	};
+	uint64		rows = uaef_spi_run(&query, NULL, NULL);
+	SPITupleTable *found = SPI_tuptable;
+
+	for (uint64 row = 0; row < rows; row++)
+	{
+		UaefPlace	place;
+		char	   *incarnation;
+		int32		timeline;
+
+		SPI_tuptable = found;
+		place = (UaefPlace)
+		{
+			.block_no = uaef_spi_int64(row, 1)
+		};
+		incarnation = uaef_spi_text(row, 2);
+		timeline = uaef_spi_int32(row, 3);
+		if (!uaef_incarnation_is_declared(incarnation, timeline))
+			uaef_report_problem(report, "INCARNATION_UNDECLARED", &place,
+								psprintf("the ledger went on in %s, timeline %d, and nobody declared it",
+										 incarnation, timeline));
+	}
+}

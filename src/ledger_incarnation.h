@@ -14,6 +14,8 @@
 #ifndef UAEF_LEDGER_INCARNATION_H
 #define UAEF_LEDGER_INCARNATION_H
 
+#include "ledger_report.h"
+
 /*
  * Declare where the ledger lives now; returns the number of the event.  Raises
  * 22023 without a reason, UA153 when it is where it always was, or declared.
@@ -26,5 +28,11 @@ extern int64 uaef_declare_incarnation(const char *reason);
  */
 extern bool uaef_incarnation_is_declared(const char *incarnation,
 										 int32 timeline);
+
+/*
+ * Report INCARNATION_UNDECLARED at the first block of each that is not;
+ * within SPI, as the owner.
+ */
+extern void uaef_check_incarnations(const UaefReport *report);
 
 #endif							/* UAEF_LEDGER_INCARNATION_H */

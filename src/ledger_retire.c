@@ -405,3 +405,34 @@ uaef_retired_head(const pg_uuid_t *stream, UaefRetiredHead *head)
 
 	return found;
 }
+
+void
+uaef_check_retirements(const UaefReport *report)
+{
+	static UaefQuery query = {
+		"SELECT NULL::uuid, NULL::bigint, r.event_id, NULL::bigint,"
+		" CASE WHEN e.payload->>'leaves_hash' = pg_catalog.encode("
+		"pg_catalog.sha256(pg_catalog.convert_to(r.leaves::text, 'UTF8')),"
+		" 'hex') THEN pg_catalog.format('%s events were retired', r.events)"
+		" END FROM uaef.ledger_retirement AS r LEFT JOIN uaef.ledger_event AS e"
+		" ON e.event_id = r.event_id AND e.kind = 1"
+		" AND e.event_type = 'events_retired'"
+		" WHERE r.restored_by IS NULL ORDER BY r.event_id",
+		0
+	};
+	uint64		rows = uaef_spi_run(&query, NULL, NULL);
+
+	for (uint64 row = 0; row < rows; row++)
+	{
+		UaefPlace	place = {.event_id = uaef_spi_int64(row, 3)};
+		bool		isnull;
+
+		(void) uaef_spi_value(row, 5, &isnull);
+		if (isnull)
+			uaef_report_problem(report, "LEAF_MISSING", &place,
+								"events are gone that no event says were retired");
+		else
+			uaef_report_problem(report, "RETIRED", &place,
+								uaef_spi_text(row, 5));
+	}
+}

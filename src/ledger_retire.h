@@ -12,6 +12,7 @@
 #include "utils/uuid.h"
 
 #include "hash256.h"
+#include "ledger_report.h"
 
 /*
  * Retire at most max_events events that were recorded before a time; the rows
@@ -50,5 +51,11 @@ typedef struct UaefRetiredHead
  * That hash is the leaf's, and the leaf retired, is the caller's to check.
  */
 extern bool uaef_retired_head(const pg_uuid_t *stream, UaefRetiredHead *head);
+
+/*
+ * Report RETIRED for what is retired as an event tells, LEAF_MISSING for what
+ * no event tells; within SPI, as the owner.
+ */
+extern void uaef_check_retirements(const UaefReport *report);
 
 #endif							/* UAEF_LEDGER_RETIRE_H */
