@@ -66,8 +66,8 @@ typedef struct Retirement
 } Retirement;
 
 static void run(const char *sql);
+static int64 anchored_size(void);
 static int64 covered_size(void);
-static int64 least_of(const char *relation, const char *sql, int64 size);
 static void make_table(Retirement *retirement);
 static void fill_table(Retirement *retirement, TimestampTz before,
 					   int64 max_events, int64 size);
@@ -84,16 +84,19 @@ run(const char *sql)
 }
 
 /*
- * The smaller of a size and what a query gives, if its table exists.
+ * How many leaves every anchor has; all of them if there are no anchors.
  */
 static int64
-least_of(const char *relation, const char *sql, int64 size)
+anchored_size(void)
 {
-	if (!OidIsValid(get_relname_relid(relation,
+	if (!OidIsValid(get_relname_relid("ledger_anchor",
 									  get_namespace_oid("uaef", false))))
-		return size;
-	run(sql);
-	return Min(size, uaef_spi_int64(0, 1));
+		return PG_INT64_MAX;
+	run("SELECT pg_catalog.min(coalesce((SELECT pg_catalog.max(tree_size)"
+		" FROM uaef.ledger_anchoring AS n WHERE n.anchor = a.anchor"
+		" AND n.status = 'anchored'), 0)) FROM uaef.ledger_anchor AS a"
+		" HAVING pg_catalog.count(*) > 0");
+	return SPI_processed == 0 ? PG_INT64_MAX : uaef_spi_int64(0, 1);
 }
 
 /*
@@ -103,16 +106,20 @@ least_of(const char *relation, const char *sql, int64 size)
 static int64
 covered_size(void)
 {
-	int64		size = uaef_tree_size();
+	static UaefQuery signed_size = {
+		"SELECT coalesce(pg_catalog.max(tree_size), 0)"
+		" FROM uaef.ledger_checkpoint", 0
+	};
+	int64		size;
 
-	size = least_of("ledger_checkpoint",
-					"SELECT coalesce(pg_catalog.max(tree_size), 0)"
-					" FROM uaef.ledger_checkpoint", size);
-	size = least_of("ledger_anchor",
-					"SELECT coalesce(pg_catalog.min(coalesce((SELECT"
-					" pg_catalog.max(tree_size) FROM uaef.ledger_anchoring AS n"
-					" WHERE n.anchor = a.anchor AND n.status = 'anchored'), 0)),"
-					" 9223372036854775807) FROM uaef.ledger_anchor AS a", size);
+	(void) uaef_spi_run(&signed_size, NULL, NULL);
+	size = Min(uaef_spi_int64(0, 1), anchored_size());
+	size = Min(size, uaef_tree_size());
+	if (size < UAEF_TILE_WIDTH)
+		ereport(NOTICE,
+				(errmsg("no events can be retired yet"),
+				 errdetail("A signed checkpoint, and every anchor, must cover at least %d events; they cover %lld.",
+						   UAEF_TILE_WIDTH, (long long) size)));
 	return size - size % UAEF_TILE_WIDTH;
 }
 
