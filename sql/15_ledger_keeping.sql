@@ -84,18 +84,12 @@ COMMENT ON COLUMN uaef.ledger_incarnation.reason IS 'why';
 COMMENT ON COLUMN uaef.ledger_incarnation.declared_at IS 'when it was declared';
 COMMENT ON COLUMN uaef.ledger_incarnation.declared_by IS 'role that declared it';
 
--- The references make a dump put the identity before signers, and signers
--- before events: pg_dump orders the data of an extension's tables by them, so
--- a parallel restore has the identity before the events that it is hashed into.
-ALTER TABLE uaef.ledger ADD PRIMARY KEY (ledger_id);
-
 CREATE TABLE uaef.ledger_signer (
 	name			text COLLATE "C" PRIMARY KEY,
 	public_key		text NOT NULL,
 	role			text,
 	registered_by	bigint NOT NULL,
-	revoked_by		bigint,
-	ledger_id		uuid NOT NULL REFERENCES uaef.ledger
+	revoked_by		bigint
 );
 COMMENT ON TABLE uaef.ledger_signer IS
 	'whose signatures on events are accepted';
@@ -108,10 +102,6 @@ COMMENT ON COLUMN uaef.ledger_signer.registered_by IS
 	'the event signer_registered';
 COMMENT ON COLUMN uaef.ledger_signer.revoked_by IS
 	'the event signer_revoked; null: the key holds';
-COMMENT ON COLUMN uaef.ledger_signer.ledger_id IS 'the ledger';
-
-ALTER TABLE uaef.ledger_event ADD CONSTRAINT ledger_event_signer
-	FOREIGN KEY (signer) REFERENCES uaef.ledger_signer;
 
 CREATE TRIGGER ledger_guard
 	BEFORE UPDATE OR DELETE OR TRUNCATE ON uaef.ledger_redaction

@@ -56,10 +56,9 @@ enum
 	SIGNER_PUBLIC_KEY,
 	SIGNER_ROLE,
 	SIGNER_REGISTERED_BY,
-	SIGNER_REVOKED_BY,
-	SIGNER_LEDGER_ID
+	SIGNER_REVOKED_BY
 };
-#define SIGNER_COLUMNS SIGNER_LEDGER_ID
+#define SIGNER_COLUMNS SIGNER_REVOKED_BY
 
 #define VALUE(column) values[(column) - 1]
 #define ISNULL(column) nulls[(column) - 1]
@@ -181,7 +180,6 @@ uaef_register_signer(const char *public_key, Oid role)
 	UaefNoteKey key = signer_key(public_key);
 	char	   *role_name = OidIsValid(role) ?
 		GetUserNameFromId(role, false) : NULL;
-	pg_uuid_t	ledger_id = *uaef_ledger_id();
 	Datum		values[SIGNER_COLUMNS];
 	bool		nulls[SIGNER_COLUMNS] = {0};
 	int64		told;
@@ -206,7 +204,6 @@ uaef_register_signer(const char *public_key, Oid role)
 		VALUE(SIGNER_ROLE) = CStringGetTextDatum(role_name);
 	VALUE(SIGNER_REGISTERED_BY) = Int64GetDatum(told);
 	ISNULL(SIGNER_REVOKED_BY) = true;
-	VALUE(SIGNER_LEDGER_ID) = UUIDPGetDatum(&ledger_id);
 	uaef_table_open(&table, "ledger_signer");
 	uaef_table_insert(&table, values, nulls, NULL);
 	uaef_table_close(&table);
