@@ -76,7 +76,7 @@ uaef_ledger_identity(PG_FUNCTION_ARGS)
 	TriggerData *trigger = (TriggerData *) fcinfo->context;
 
 	require_before_insert(fcinfo, "ledger_identity");
-	uaef_ledger_replace_identity(trigger->tg_relation);
+	uaef_ledger_replace_identity(trigger->tg_relation, trigger->tg_trigtuple);
 	return PointerGetDatum(trigger->tg_trigtuple);
 }
 
