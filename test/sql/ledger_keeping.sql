@@ -23,7 +23,7 @@ LANGUAGE sql AS $$
 $$;
 
 -- two executions, one over, one that runs, and events of no execution
-SELECT uaef.create_workflow('keep', '{"tasks": [{"id": "wait", "type": "approval", "config": {"approvers": [{"role": "keep_auditor"}]}}]}') AS version;
+SELECT uaef.create_workflow('keep', '{"tasks": [{"id": "wait", "type": "human_approval", "config": {"approvers": ["keep_auditor"]}}]}') AS version;
 SELECT uaef.start_workflow('keep', '{"who": "ann"}') AS over \gset
 SELECT uaef.start_workflow('keep', '{"who": "bob"}') AS runs \gset
 SELECT uaef.record_event('said', '{"who": "ann"}', :'over') IS NOT NULL AS recorded;
@@ -37,7 +37,7 @@ SELECT uaef.seal_ledger();
 SELECT payload_hash, event_hash FROM uaef.ledger_event WHERE event_id = event('seen', 1) \gset
 SELECT uaef.inclusion_proof(event('seen', 1)) AS proof \gset
 SELECT uaef.redact_event(event('seen', 1), 'she asked') IS NOT NULL AS redacted;
-SELECT payload, salt, payload_hash = :'payload_hash' AS payload_hash, event_hash = :'event_hash' AS event_hash,
+SELECT payload, salt, payload_hash::text = :'payload_hash' AS payload_hash, event_hash::text = :'event_hash' AS event_hash,
 	uaef.hash_event(event_id) = event_hash AS hashed, uaef.inclusion_proof(event_id, 100) IS NOT NULL AS proved
 FROM uaef.ledger_event WHERE event_id = event('seen', 1);
 SELECT uaef.inclusion_proof(event('seen', 1)) = :'proof' AS same_proof;
@@ -101,8 +101,8 @@ RESET ROLE;
 
 -- many at once
 SELECT uaef.redact_execution(:'over', 'she asked') > 2 AS redacted;
-SELECT count(*) FILTER (WHERE NOT redacted) AS left, bool_or(event_type = 'said' AND redacted) AS said
-FROM uaef.audit_trail WHERE execution_id = :'over' AND payload IS NOT NULL;
+SELECT count(payload) AS left, bool_or(event_type = 'said' AND redacted) AS said
+FROM uaef.audit_trail WHERE execution_id = :'over';
 SELECT uaef.redact_events('$.who == "ann"', 'she asked', 100);
 SELECT uaef.redact_events('$.who == "ann"', 'she asked');
 SELECT count(*) FROM uaef.ledger_event WHERE payload @@ '$.who == "ann"';
@@ -187,7 +187,7 @@ ROLLBACK;
 -- so is tampering with what says that it is gone
 BEGIN;
 ALTER TABLE uaef.ledger_retirement DISABLE TRIGGER ledger_guard;
-UPDATE uaef.ledger_retirement SET leaves = leaves + '{[200,220)}' WHERE event_id = (SELECT max(event_id) FROM uaef.ledger_retirement);
+UPDATE uaef.ledger_retirement SET leaves = leaves + '{[300,310)}' WHERE event_id = (SELECT max(event_id) FROM uaef.ledger_retirement);
 SELECT code, detail FROM uaef.verify_ledger() WHERE severity = 'error' AND code = 'LEAF_MISSING';
 ROLLBACK;
 BEGIN;
