@@ -339,6 +339,7 @@ uaef_retired_read(UaefRetired *retired)
 		" WHERE restored_by IS NULL) AS s ORDER BY 1",
 		0
 	};
+	SPITupleTable *kept = SPI_tuptable;
 
 	retired->n = (int) uaef_spi_run(&query, NULL, NULL);
 	retired->first = palloc_extended((retired->n + 1) * sizeof(int64),
@@ -351,6 +352,7 @@ uaef_retired_read(UaefRetired *retired)
 		retired->end[i] = uaef_spi_int64(i, 2);
 	}
 	SPI_freetuptable(SPI_tuptable);
+	SPI_tuptable = kept;
 }
 
 bool
@@ -376,8 +378,10 @@ uaef_retired_has(const UaefRetired *retired, int64 leaf)
  * with the highest number is the stream's last.
  */
 bool
-uaef_retired_head(const pg_uuid_t *stream, UaefRetiredHead *head)
+uaef_retired_head(const pg_uuid_t *stream, const UaefRetired *retired,
+				  UaefRetiredHead *head)
 {
+	uint8		leaf[UAEF_HASH_LEN];
 	Oid			schema = get_namespace_oid("uaef", false);
 	Relation	rel = table_open(get_relname_relid("ledger_retired_head", schema),
 								 AccessShareLock);
@@ -410,7 +414,10 @@ uaef_retired_head(const pg_uuid_t *stream, UaefRetiredHead *head)
 	index_close(index, AccessShareLock);
 	table_close(rel, AccessShareLock);
 
-	return found;
+	if (!found || !uaef_retired_has(retired, head->leaf))
+		return false;
+	uaef_tree_leaf(head->leaf, leaf);
+	return memcmp(leaf, head->hash, UAEF_HASH_LEN) == 0;
 }
 
 void

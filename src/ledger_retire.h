@@ -31,7 +31,7 @@ typedef struct UaefRetired
 	int64	   *end;			/* the leaf after the last */
 } UaefRetired;
 
-/* Within SPI, as the owner; palloc'd. */
+/* Within SPI, as the owner, whose last result stays; palloc'd. */
 extern void uaef_retired_read(UaefRetired *retired);
 extern bool uaef_retired_has(const UaefRetired *retired, int64 leaf);
 
@@ -46,11 +46,13 @@ typedef struct UaefRetiredHead
 } UaefRetiredHead;
 
 /*
- * Where a stream begins that does not begin at its first event; false when
- * none of it is retired.  Uses no SPI; sees what is committed now, and our own.
- * That hash is the leaf's, and the leaf retired, is the caller's to check.
+ * What the first event of a stream follows that does not begin at its first;
+ * false when none of it is retired, or what the table says of it is not what
+ * the tree has.  Uses no SPI; sees what is committed now, and our own.
  */
-extern bool uaef_retired_head(const pg_uuid_t *stream, UaefRetiredHead *head);
+extern bool uaef_retired_head(const pg_uuid_t *stream,
+							  const UaefRetired *retired,
+							  UaefRetiredHead *head);
 
 /*
  * Report RETIRED for what is retired as an event tells, LEAF_MISSING for what

@@ -196,8 +196,7 @@ check_event(const UaefReport *report, const UaefPlace *place,
 
 	check_payload(report, place, values, nulls);
 	if (!uaef_signature_check(values, nulls))
-		uaef_report_problem(report, "SIG_BAD", place,
-							"the signature is not that of its signer");
+		uaef_report_problem(report, "SIG_BAD", place, "not its signer's");
 	memset(computed, 0, UAEF_HASH_LEN);
 	if (!uaef_event_hash(uaef_ledger_id(), values, nulls, computed) ||
 		stored == NULL || memcmp(stored, computed, UAEF_HASH_LEN) != 0)
@@ -282,24 +281,17 @@ remember(Previous *previous, const Datum *values, const bool *nulls,
 }
 
 /*
- * Take for the event before a stream's first one the last that was retired, if
- * the tree has it.
+ * Take for the event before a stream's first one the last that was retired.
  */
 static void
 begin_stream(const pg_uuid_t *stream, const UaefRetired *retired,
 			 Previous *previous)
 {
 	UaefRetiredHead head;
-	uint8		leaf[UAEF_HASH_LEN];
 
-	previous->exists = false;
-	if (!uaef_retired_head(stream, &head) ||
-		!uaef_retired_has(retired, head.leaf))
+	previous->exists = uaef_retired_head(stream, retired, &head);
+	if (!previous->exists)
 		return;
-	uaef_tree_leaf(head.leaf, leaf);
-	if (memcmp(leaf, head.hash, UAEF_HASH_LEN) != 0)
-		return;
-	previous->exists = true;
 	previous->hash_known = false;
 	previous->stream = *stream;
 	previous->seq = head.stream_seq;
@@ -709,11 +701,9 @@ check_loaded(const UaefReport *report, int row)
 	else if (place.stream_seq > 1)
 	{
 		UaefRetired retired;
-		SPITupleTable *loaded = SPI_tuptable;
 
 		uaef_retired_read(&retired);
 		begin_stream(place.stream, &retired, &previous);
-		SPI_tuptable = loaded;
 	}
 	if (place.stream_seq == previous.seq + 1)
 		check_link(report, &place, values, &previous);
