@@ -34,7 +34,7 @@ function check(text,   name) {
     if ((name = object(text, "^ *CREATE FUNCTION ")) != "") {
         made[name] = opened[name] = at
         if (text !~ /SET search_path = pg_catalog, pg_temp/ &&
-            text !~ / IMMUTABLE / && name !~ /^uaef\.(ledger_chain|record_event)$/)
+            text !~ / IMMUTABLE / && name !~ /^uaef\.(ledger_chain|ledger_row|record_event)$/)
             bad = say(at, name " does not pin its search_path")
     }
     if ((name = object(text, "^ *CREATE (UNLOGGED )?(TABLE|VIEW|SEQUENCE|TYPE|DOMAIN) ")) != "")
