@@ -2,7 +2,8 @@
 # catalogs the rest.
 #  - each function is made by CREATE FUNCTION (never OR REPLACE, which would
 #    take over another's) and pins its search_path; an immutable one looks
-#    nothing up, and what each event comes by says why it does not
+#    nothing up, and ledger_chain, ledger_row and record_event, which are
+#    called for each event, name everything in full or pin it themselves
 #  - each named object has its COMMENT ON, and each function its REVOKE
 #  - nothing is granted to PUBLIC
 # usage: awk -f test/lint/sql.awk sql/NN_*.sql

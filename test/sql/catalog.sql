@@ -31,7 +31,8 @@ WHERE e.refclassid = 'pg_extension'::regclass AND e.deptype = 'e'
 ORDER BY 1;
 
 -- every function pins its search_path; immutable ones look nothing up, and
--- the three of an event's way in, for their speed, run no SQL or pin it themselves
+-- the three of an event's way in, for their speed, name everything in full or
+-- pin it themselves
 SELECT p.oid::regprocedure
 FROM pg_proc p
 WHERE p.pronamespace = 'uaef'::regnamespace
