@@ -52,9 +52,13 @@ enum
 static EVP_MD_CTX *digest_context = NULL;
 static const EVP_MD *digest_algorithm = NULL;
 
-static void add_tlv(uint16 tag, const void *data, uint32 len);
+static void add_uint64(StringInfo entry, uint64 value);
+static void add_tlv(StringInfo entry, uint16 tag, const void *data,
+					uint32 len);
+static void add_text(StringInfo entry, uint16 tag, Datum value, bool isnull);
 static bool has_required(const bool *nulls);
-static void add_text(uint16 tag, Datum value, bool isnull);
+static void add_fixed(StringInfo entry, const pg_uuid_t *ledger,
+					  const Datum *values);
 pg_noreturn static void digest_failed(void);
 
 static void
@@ -167,21 +171,28 @@ uaef_payload_hash(Jsonb *payload, const uint8 *salt, uint8 *hash)
 	pfree(text.data);
 }
 
+static void
+add_uint64(StringInfo entry, uint64 value)
+{
+	value = pg_hton64(value);
+	appendBinaryStringInfo(entry, (const char *) &value, sizeof(value));
+}
+
 /*
  * One optional field: tag, length, bytes.
  */
 static void
-add_tlv(uint16 tag, const void *data, uint32 len)
+add_tlv(StringInfo entry, uint16 tag, const void *data, uint32 len)
 {
-	uint8		head[2] = {tag >> 8, tag & 0xff};
+	uint8		head[6] = {tag >> 8, tag & 0xff,
+	len >> 24, (len >> 16) & 0xff, (len >> 8) & 0xff, len & 0xff};
 
-	uaef_hash_add(head, sizeof(head));
-	uaef_hash_add_uint32(len);
-	uaef_hash_add(data, len);
+	appendBinaryStringInfo(entry, (const char *) head, sizeof(head));
+	appendBinaryStringInfo(entry, data, len);
 }
 
 static void
-add_text(uint16 tag, Datum value, bool isnull)
+add_text(StringInfo entry, uint16 tag, Datum value, bool isnull)
 {
 	text	   *packed;
 	char	   *bytes;
@@ -196,7 +207,7 @@ add_text(uint16 tag, Datum value, bool isnull)
 	utf8 = pg_server_to_any(bytes, len, PG_UTF8);
 	if (utf8 != bytes)
 		len = strlen(utf8);
-	add_tlv(tag, utf8, len);
+	add_tlv(entry, tag, utf8, len);
 }
 
 Datum
@@ -240,61 +251,100 @@ has_required(const bool *nulls)
 #define VALUE(column) values[(column) - 1]
 #define ISNULL(column) nulls[(column) - 1]
 
-bool
-uaef_event_hash(const pg_uuid_t *ledger, const Datum *values,
-				const bool *nulls, uint8 *hash)
+/*
+ * The part that every event has.
+ */
+static void
+add_fixed(StringInfo entry, const pg_uuid_t *ledger, const Datum *values)
 {
-	static const uint8 head[] = {LEAF_PREFIX, 'U', 'A', 'E', '1', VERSION};
-	uint8		kind_flags[] = {0, FLAGS >> 8, FLAGS & 0xff};
+	static const uint8 head[] = {'U', 'A', 'E', '1', VERSION};
+	uint8		kind_flags[] = {
+		(uint8) DatumGetInt16(VALUE(UAEF_EVENT_KIND)), FLAGS >> 8, FLAGS & 0xff
+	};
 
-	if (!has_required(nulls))
+	appendBinaryStringInfo(entry, (const char *) head, sizeof(head));
+	appendBinaryStringInfo(entry, (const char *) kind_flags,
+						   sizeof(kind_flags));
+	appendBinaryStringInfo(entry, (const char *) ledger->data, UUID_LEN);
+	appendBinaryStringInfo(entry,
+						   (const char *) DatumGetUUIDP(VALUE(UAEF_EVENT_STREAM))->data,
+						   UUID_LEN);
+	add_uint64(entry, DatumGetInt64(VALUE(UAEF_EVENT_STREAM_SEQ)));
+	add_uint64(entry, DatumGetInt64(VALUE(UAEF_EVENT_ID)));
+	add_uint64(entry,
+			   uaef_unix_us(DatumGetTimestampTz(VALUE(UAEF_EVENT_RECORDED_AT))));
+	add_uint64(entry, DatumGetInt64(VALUE(UAEF_EVENT_TX)));
+	appendBinaryStringInfo(entry,
+						   (const char *) uaef_datum_hash(VALUE(UAEF_EVENT_PREV_HASH)),
+						   UAEF_HASH_LEN);
+}
+
+bool
+uaef_event_append(StringInfo entry, const pg_uuid_t *ledger,
+				  const Datum *values, const bool *nulls)
+{
+	static const struct
+	{
+		uint16		tag;
+		int			column;
+	}			texts[] = {
+		{TAG_TYPE, UAEF_EVENT_TYPE},
+		{TAG_ACTOR_TYPE, UAEF_EVENT_ACTOR_TYPE},
+		{TAG_ACTOR_ID, UAEF_EVENT_ACTOR_ID},
+		{TAG_SESSION_ROLE, UAEF_EVENT_SESSION_ROLE},
+		{TAG_EFFECTIVE_ROLE, UAEF_EVENT_EFFECTIVE_ROLE}
+	};
+
+	if (!has_required(nulls) ||
+		(DatumGetInt16(VALUE(UAEF_EVENT_KIND)) != UAEF_KIND_ENGINE &&
+		 DatumGetInt16(VALUE(UAEF_EVENT_KIND)) != UAEF_KIND_APPLICATION))
 		return false;
-	kind_flags[0] = (uint8) DatumGetInt16(VALUE(UAEF_EVENT_KIND));
-	if (DatumGetInt16(VALUE(UAEF_EVENT_KIND)) != UAEF_KIND_ENGINE &&
-		DatumGetInt16(VALUE(UAEF_EVENT_KIND)) != UAEF_KIND_APPLICATION)
-		return false;
 
-	uaef_hash_begin();
-	uaef_hash_add(head, sizeof(head));
-	uaef_hash_add(kind_flags, sizeof(kind_flags));
-	uaef_hash_add(ledger->data, UUID_LEN);
-	uaef_hash_add(DatumGetUUIDP(VALUE(UAEF_EVENT_STREAM))->data, UUID_LEN);
-	uaef_hash_add_uint64(DatumGetInt64(VALUE(UAEF_EVENT_STREAM_SEQ)));
-	uaef_hash_add_uint64(DatumGetInt64(VALUE(UAEF_EVENT_ID)));
-	uaef_hash_add_uint64(uaef_unix_us(
-									  DatumGetTimestampTz(VALUE(UAEF_EVENT_RECORDED_AT))));
-	uaef_hash_add_uint64(DatumGetInt64(VALUE(UAEF_EVENT_TX)));
-	uaef_hash_add(uaef_datum_hash(VALUE(UAEF_EVENT_PREV_HASH)), UAEF_HASH_LEN);
-
-	add_text(TAG_TYPE, VALUE(UAEF_EVENT_TYPE), ISNULL(UAEF_EVENT_TYPE));
-	add_text(TAG_ACTOR_TYPE, VALUE(UAEF_EVENT_ACTOR_TYPE),
-			 ISNULL(UAEF_EVENT_ACTOR_TYPE));
-	add_text(TAG_ACTOR_ID, VALUE(UAEF_EVENT_ACTOR_ID),
-			 ISNULL(UAEF_EVENT_ACTOR_ID));
-	add_text(TAG_SESSION_ROLE, VALUE(UAEF_EVENT_SESSION_ROLE),
-			 ISNULL(UAEF_EVENT_SESSION_ROLE));
-	add_text(TAG_EFFECTIVE_ROLE, VALUE(UAEF_EVENT_EFFECTIVE_ROLE),
-			 ISNULL(UAEF_EVENT_EFFECTIVE_ROLE));
+	add_fixed(entry, ledger, values);
+	for (int i = 0; i < lengthof(texts); i++)
+		add_text(entry, texts[i].tag, VALUE(texts[i].column),
+				 ISNULL(texts[i].column));
 	if (!ISNULL(UAEF_EVENT_TASK_ID))
 	{
 		uint64		number = pg_hton64(DatumGetInt64(VALUE(UAEF_EVENT_TASK_ID)));
 
-		add_tlv(TAG_TASK_ID, &number, sizeof(number));
+		add_tlv(entry, TAG_TASK_ID, &number, sizeof(number));
 	}
-	add_text(TAG_AGENT_ID, VALUE(UAEF_EVENT_AGENT_ID),
+	add_text(entry, TAG_AGENT_ID, VALUE(UAEF_EVENT_AGENT_ID),
 			 ISNULL(UAEF_EVENT_AGENT_ID));
 	if (!ISNULL(UAEF_EVENT_PAYLOAD_HASH))
-		add_tlv(TAG_PAYLOAD_HASH,
+		add_tlv(entry, TAG_PAYLOAD_HASH,
 				uaef_datum_hash(VALUE(UAEF_EVENT_PAYLOAD_HASH)), UAEF_HASH_LEN);
-	add_text(TAG_SIGNER, VALUE(UAEF_EVENT_SIGNER), ISNULL(UAEF_EVENT_SIGNER));
+	add_text(entry, TAG_SIGNER, VALUE(UAEF_EVENT_SIGNER),
+			 ISNULL(UAEF_EVENT_SIGNER));
 	if (!ISNULL(UAEF_EVENT_SIGNATURE))
 	{
 		bytea	   *signature = DatumGetByteaPP(VALUE(UAEF_EVENT_SIGNATURE));
 
-		add_tlv(TAG_SIGNATURE, VARDATA_ANY(signature),
+		add_tlv(entry, TAG_SIGNATURE, VARDATA_ANY(signature),
 				VARSIZE_ANY_EXHDR(signature));
 	}
-	uaef_hash_end(hash);
 
 	return true;
+}
+
+bool
+uaef_event_hash(const pg_uuid_t *ledger, const Datum *values,
+				const bool *nulls, uint8 *hash)
+{
+	StringInfoData entry;
+	bool		whole;
+
+	initStringInfo(&entry);
+	appendStringInfoCharMacro(&entry, LEAF_PREFIX);
+	whole = uaef_event_append(&entry, ledger, values, nulls);
+	if (whole)
+	{
+		uaef_hash_begin();
+		uaef_hash_add(entry.data, entry.len);
+		uaef_hash_end(hash);
+	}
+	pfree(entry.data);
+
+	return whole;
 }

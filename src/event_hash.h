@@ -11,6 +11,7 @@
 #define UAEF_EVENT_HASH_H
 
 #include "datatype/timestamp.h"
+#include "lib/stringinfo.h"
 #include "utils/jsonb.h"
 #include "utils/uuid.h"
 
@@ -76,10 +77,15 @@ extern void uaef_derive_uuid(const pg_uuid_t *ledger, const char *word,
 extern void uaef_payload_hash(Jsonb *payload, const uint8 *salt, uint8 *hash);
 
 /*
- * The hash of an event: of all its columns but payload, salt and the hash
- * itself.  values and nulls are a deformed row of uaef.ledger_event.  Returns
- * false when the row lacks what every event has, or is of no kind.
+ * Append the bytes of an event that are hashed, without the prefix of a leaf:
+ * all its columns but payload, salt and the hash itself.  values and nulls are a deformed row of uaef.ledger_event.  Returns
+ * false, and appends nothing, when the row lacks what every event has, or is
+ * of no kind.
  */
+extern bool uaef_event_append(StringInfo entry, const pg_uuid_t *ledger,
+							  const Datum *values, const bool *nulls);
+
+/* The hash of an event; false as above. */
 extern bool uaef_event_hash(const pg_uuid_t *ledger, const Datum *values,
 							const bool *nulls, uint8 *hash);
 
