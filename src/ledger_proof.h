@@ -11,6 +11,12 @@
 #include "utils/jsonb.h"
 
 /*
+ * The leaf of an event, which must be among the first ones, size of them;
+ * raises UA103 when it is not.
+ */
+extern int64 uaef_require_leaf(int64 event_id, int64 size);
+
+/*
  * That an event is in the tree of a size; 0: of all sealed events.  Raises
  * UA103 when the event, or so many events, are not sealed.
  */
