@@ -7,14 +7,21 @@
  */
 #include "postgres.h"
 
+#include "base64.h"
 #include "errcodes.h"
 #include "json_util.h"
+#include "ledger.h"
 #include "ledger_proof.h"
+#include "ledger_published.h"
 #include "ledger_tree.h"
 
 static void add_hash(UaefJson *json, const char *key, const uint8 *hash);
 static void add_root(UaefJson *json, const char *key, UaefTree *tree,
 					 int64 size);
+static void append_entry(void *arg, int64 place, const Datum *values,
+						 const bool *nulls);
+static void append_line(StringInfo text, const char *word, const void *bytes,
+						size_t len);
 static void add_proof(UaefJson *json, const UaefProof *proof);
 
 static void
@@ -115,4 +122,63 @@ uaef_consistency_proof(int64 old_size, int64 new_size)
 	add_proof(&json, &proof);
 	uaef_tree_close(tree);
 	return uaef_json_end(&json);
+}
+
+/*
+ * A UaefEventReader.
+ */
+static void
+append_entry(void *arg, int64 place, const Datum *values, const bool *nulls)
+{
+	(void) uaef_event_append((StringInfo) arg, uaef_ledger_id(), values, nulls);
+}
+
+static void
+append_line(StringInfo text, const char *word, const void *bytes, size_t len)
+{
+	char	   *base64 = uaef_base64(bytes, len);
+
+	appendStringInfo(text, "%s%s\n", word, base64);
+	pfree(base64);
+}
+
+/*
+ * The entry itself goes into the line "extra", unless it is retired: so the
+ * proof also shows what it is that was logged.
+ */
+char *
+uaef_tlog_proof(int64 event_id)
+{
+	UaefPublished published;
+	UaefProof	proof;
+	UaefTree   *tree;
+	StringInfoData entry;
+	StringInfoData text;
+	int64		leaf;
+
+	leaf = uaef_require_leaf(event_id, PG_INT64_MAX);
+	if (!uaef_published_newest(&published) || leaf >= published.tree_size)
+		ereport(ERROR,
+				(errcode(ERRCODE_UAEF_NOT_SEALED),
+				 errmsg("no signed checkpoint covers event %lld",
+						(long long) event_id),
+				 errhint("uaef.ledger_checkpoint() signs one, if there is a key.")));
+	tree = uaef_tree_open(published.tree_size);
+	uaef_published_check(&published, tree);
+	uaef_merkle_inclusion(uaef_tree_read, tree, leaf, published.tree_size,
+						  &proof);
+	uaef_tree_close(tree);
+
+	initStringInfo(&entry);
+	(void) uaef_read_events(&event_id, 1, append_entry, &entry);
+	initStringInfo(&text);
+	appendStringInfoString(&text, "c2sp.org/tlog-proof@v1\n");
+	if (entry.len > 0)
+		append_line(&text, "extra ", entry.data, entry.len);
+	appendStringInfo(&text, "index %lld\n", (long long) leaf);
+	for (int i = 0; i < proof.n; i++)
+		append_line(&text, "", proof.hash[i], UAEF_HASH_LEN);
+	appendStringInfo(&text, "\n%s", published.note);
+
+	return text.data;
 }

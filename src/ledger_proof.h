@@ -25,4 +25,10 @@ extern Jsonb *uaef_inclusion_proof(int64 event_id, int64 tree_size);
 /* That one tree is the beginning of another; new_size 0: of the whole one. */
 extern Jsonb *uaef_consistency_proof(int64 old_size, int64 new_size);
 
+/*
+ * That an event is in the tree of the newest signed checkpoint: the text of
+ * c2sp.org/tlog-proof.  Raises UA103 when no checkpoint covers the event.
+ */
+extern char *uaef_tlog_proof(int64 event_id);
+
 #endif							/* UAEF_LEDGER_PROOF_H */
