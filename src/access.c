@@ -107,12 +107,17 @@ static const AccessObject functions[] = {
 
 	/* the ledger */
 	{"consistency_proof", AUDITOR},
+	{"export_ledger", AUDITOR},
+	{"export_tiles", AUDITOR},
 	{"hash_event", AUDITOR},
 	{"inclusion_proof", AUDITOR},
 	{"ledger_checkpoint", OPERATOR | AUDITOR},
 	{"read_note", READERS},
+	{"receipt", AUDITOR},
 	{"record_event", OPERATOR | WORKER},
 	{"seal_ledger", OPERATOR | AUDITOR},
+	{"tile_files", AUDITOR},
+	{"tlog_proof", AUDITOR},
 	{"verify_block", AUDITOR},
 	{"verify_event", AUDITOR},
 	{"verify_ledger", AUDITOR},

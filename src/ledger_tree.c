@@ -54,6 +54,7 @@ typedef struct Nodes
 /* The last nodes of each level are kept: a proof comes by them in turn. */
 struct UaefTree
 {
+	MemoryContext context;		/* that it was opened in, and keeps nodes in */
 	int64		size;
 	bool		has_edge;		/* a block ends here */
 	UaefFrontier edge;
@@ -212,7 +213,8 @@ load_nodes(UaefTree *tree, int level, int64 index)
 	Nodes	   *nodes = tree->nodes[level];
 
 	if (nodes == NULL)
-		nodes = tree->nodes[level] = palloc0(sizeof(Nodes));
+		nodes = tree->nodes[level] =
+			MemoryContextAllocZero(tree->context, sizeof(Nodes));
 	if (index >= nodes->first && index < nodes->first + nodes->n)
 		return nodes;
 
@@ -328,6 +330,7 @@ uaef_tree_open(int64 size)
 	UaefScan	scan;
 	int64		until = 0;
 
+	tree->context = CurrentMemoryContext;
 	tree->size = size;
 	ScanKeyInit(&key, 1, BTLessStrategyNumber, F_INT8LT, Int64GetDatum(size));
 	uaef_scan_begin(&scan, "ledger_block", "ledger_block_first_leaf",
