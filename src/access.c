@@ -115,6 +115,7 @@ static const AccessObject functions[] = {
 	{"read_note", READERS},
 	{"receipt", AUDITOR},
 	{"record_event", OPERATOR | WORKER},
+	{"seal_and_wait", OPERATOR | WORKER | AUDITOR},
 	{"seal_ledger", OPERATOR | AUDITOR},
 	{"tile_files", AUDITOR},
 	{"tlog_proof", AUDITOR},
