@@ -231,7 +231,7 @@ FROM uaef.ledger AS l
 			   ORDER BY block_no DESC LIMIT 1) AS b ON true
 	CROSS JOIN (SELECT count(*) AS unsealed, min(recorded_at) AS oldest
 				FROM uaef.ledger_unsealed
-				WHERE event_type <> 'ledger_sealed') AS u;
+				WHERE event_type NOT IN ('ledger_sealed', 'ledger_timestamped')) AS u;
 COMMENT ON VIEW uaef.ledger_status IS
 	'the ledger in one row: numbers of events and blocks, the last root (hex), how far sealing lags; a seal''s own event, which waits for the next block, does not count as unsealed';
 

@@ -8,6 +8,7 @@ CREATE TABLE uaef.ledger_anchor (
 		('witness', 'webhook', 'file', 'timestamp')),
 	target			text NOT NULL,
 	config			jsonb NOT NULL,
+	interval_ms		bigint NOT NULL,
 	paused			boolean NOT NULL DEFAULT false,
 	next_at			timestamptz NOT NULL,
 	failures		integer NOT NULL DEFAULT 0,
@@ -26,6 +27,8 @@ COMMENT ON COLUMN uaef.ledger_anchor.target IS
 	'name of a connector; of a file anchor the path';
 COMMENT ON COLUMN uaef.ledger_anchor.config IS
 	'{"interval"}, of a witness also "vkey", of a timestamp "ca"';
+COMMENT ON COLUMN uaef.ledger_anchor.interval_ms IS
+	'the interval of its config in milliseconds: it is sent one checkpoint in each, as the clock has them';
 COMMENT ON COLUMN uaef.ledger_anchor.paused IS 'nothing is sent to it';
 COMMENT ON COLUMN uaef.ledger_anchor.next_at IS
 	'nothing new is sent to it before; after failures later and later';

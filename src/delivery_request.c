@@ -11,12 +11,12 @@
 
 #include "mb/pg_wchar.h"
 
-#include "anchor.h"
 #include "connector_config.h"
 #include "delivery_request.h"
 #include "egress.h"
 #include "guc.h"
 #include "json_util.h"
+#include "ledger_anchor.h"
 
 /* Headers that we add: two names of the key, agent and type. */
 #define MAX_OWN_HEADERS 4

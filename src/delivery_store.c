@@ -13,12 +13,12 @@
 #include "utils/numeric.h"
 #include "utils/timestamp.h"
 
-#include "anchor.h"
 #include "clock.h"
 #include "delivery_judge.h"
 #include "delivery_store.h"
 #include "json_util.h"
 #include "ledger.h"
+#include "ledger_anchor.h"
 #include "own_execution.h"
 #include "spi_util.h"
 #include "url.h"

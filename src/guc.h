@@ -18,6 +18,7 @@ extern int	uaef_http_max_concurrent;
 extern int	uaef_http_max_response_kb;
 extern int	uaef_http_retry_after_max_s;
 extern int	uaef_http_timeout_ms;
+extern int	uaef_ledger_quorum;
 extern int	uaef_max_executors;
 extern int	uaef_max_map_items;
 extern int	uaef_max_payload_kb;

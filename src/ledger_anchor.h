@@ -17,7 +17,7 @@
 /* Bytes of an answer; a larger one is an error. */
 #define UAEF_ANCHOR_MAX_ANSWER (64 * 1024)
 
-/* The event of a verified time stamp. */
+/* What came back. */
 typedef struct UaefAnchorAnswer
 {
 	bool		expected;		/* an answer came, with a status that we read */

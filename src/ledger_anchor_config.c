@@ -40,9 +40,11 @@ static const char *const kind_names[] = {
 
 static UaefQuery insert_anchor = {
 	"INSERT INTO uaef.ledger_anchor"
-	" (anchor, kind, target, config, next_at, created_by, created_at)"
-	" VALUES ($1, $2, $3, $4, $5, $6, $5) ON CONFLICT DO NOTHING",
-	6, {TEXTOID, TEXTOID, TEXTOID, JSONBOID, TIMESTAMPTZOID, REGROLEOID}
+	" (anchor, kind, target, config, next_at, created_by, created_at,"
+	" interval_ms)"
+	" VALUES ($1, $2, $3, $4, $5, $6, $5, $7) ON CONFLICT DO NOTHING",
+	7, {TEXTOID, TEXTOID, TEXTOID, JSONBOID, TIMESTAMPTZOID, REGROLEOID,
+	INT8OID}
 };
 
 static UaefQuery delete_anchor = {
@@ -218,7 +220,7 @@ uaef_anchor_create(const char *name, const char *kind, const char *target,
 	Oid			user = GetUserId();
 	UaefAnchorConfig parsed;
 	UaefCaller	caller;
-	Datum		args[6];
+	Datum		args[7];
 
 	if (*name == '\0')
 		ereport(ERROR,
@@ -234,6 +236,7 @@ uaef_anchor_create(const char *name, const char *kind, const char *target,
 	args[3] = JsonbPGetDatum(config);
 	args[4] = TimestampTzGetDatum(uaef_clock_now());
 	args[5] = ObjectIdGetDatum(user);
+	args[6] = Int64GetDatum(parsed.interval_ms);
 	if (uaef_spi_run(&insert_anchor, args, NULL) == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_DUPLICATE_OBJECT),

@@ -35,7 +35,7 @@
 /* The columns of a UaefAnchor, in read_anchor()'s order. */
 #define ANCHOR_COLUMNS \
 	" a.anchor, a.kind, a.target, a.config, a.created_by, a.witness_size," \
-	" a.failures, a.contradicted_at IS NOT NULL"
+	" a.failures, a.contradicted_at IS NOT NULL, a.interval_ms"
 
 static UaefQuery select_newest = {
 	"SELECT origin, tree_size, note FROM uaef.ledger_checkpoint"
@@ -150,6 +150,7 @@ read_anchor(uint64 row, UaefAnchor *anchor)
 	anchor->witness_size = uaef_spi_int64(row, 6);
 	anchor->failures = uaef_spi_int32(row, 7);
 	anchor->contradicted = uaef_spi_bool(row, 8);
+	anchor->interval_ms = uaef_spi_int64(row, 9);
 }
 
 int
@@ -222,7 +223,7 @@ next_interval(int64 interval_ms, int failures)
 
 void
 uaef_anchoring_request(const UaefAnchor *anchor,
-					   const UaefAnchoring *anchoring, int64 interval_ms)
+					   const UaefAnchoring *anchoring)
 {
 	Datum		args[8];
 	Datum		next[2];
@@ -238,7 +239,7 @@ uaef_anchoring_request(const UaefAnchor *anchor,
 	(void) uaef_spi_run(&upsert_request, args, NULL);
 
 	next[0] = args[0];
-	next[1] = TimestampTzGetDatum(next_interval(interval_ms, 0));
+	next[1] = TimestampTzGetDatum(next_interval(anchor->interval_ms, 0));
 	(void) uaef_spi_run(&set_next, next, NULL);
 }
 
@@ -262,8 +263,8 @@ uaef_anchoring_done(const UaefAnchor *anchor, const UaefAnchoring *anchoring,
 
 void
 uaef_anchoring_failed(const UaefAnchor *anchor,
-					  const UaefAnchoring *anchoring, int64 interval_ms,
-					  const char *error, bool contradicted)
+					  const UaefAnchoring *anchoring, const char *error,
+					  bool contradicted)
 {
 	Datum		args[8];
 
@@ -272,7 +273,7 @@ uaef_anchoring_failed(const UaefAnchor *anchor,
 	args[2] = Int64GetDatum(anchoring->tree_size);
 	args[3] = TimestampTzGetDatum(uaef_clock_now());
 	args[4] = CStringGetTextDatum(error);
-	args[5] = TimestampTzGetDatum(next_interval(interval_ms,
+	args[5] = TimestampTzGetDatum(next_interval(anchor->interval_ms,
 												anchor->failures + 1));
 	args[6] = BoolGetDatum(contradicted);
 	args[7] = Int64GetDatum(anchor->witness_size);

@@ -21,6 +21,7 @@ typedef struct UaefAnchor
 	char	   *target;
 	Jsonb	   *config;
 	Oid			role;			/* on whose behalf */
+	int64		interval_ms;
 	int64		witness_size;
 	int			failures;		/* since the last success */
 	bool		contradicted;
@@ -59,8 +60,7 @@ extern bool uaef_anchor_waiting(const char *name, int64 delivery_id,
 
 /* It is on its way; or again, with the next delivery. */
 extern void uaef_anchoring_request(const UaefAnchor *anchor,
-								   const UaefAnchoring *anchoring,
-								   int64 interval_ms);
+								   const UaefAnchoring *anchoring);
 
 /* It is anchored.  receipt may be NULL, stamped_at 0. */
 extern void uaef_anchoring_done(const UaefAnchor *anchor,
@@ -70,8 +70,7 @@ extern void uaef_anchoring_done(const UaefAnchor *anchor,
 /* It failed; contradicted: because the witness has seen another tree. */
 extern void uaef_anchoring_failed(const UaefAnchor *anchor,
 								  const UaefAnchoring *anchoring,
-								  int64 interval_ms, const char *error,
-								  bool contradicted);
+								  const char *error, bool contradicted);
 
 /*
  * The newest checkpoint that is anchored, by quorum witnesses if that is not

@@ -313,8 +313,7 @@ add_leaf(Gathering *gathering, HeapTuple tuple, TupleDesc desc)
 										&isnull)), UAEF_HASH_LEN);
 
 	type = DatumGetTextPP(heap_getattr(tuple, UAEF_EVENT_TYPE, desc, &isnull));
-	if (VARSIZE_ANY_EXHDR(type) != strlen(UAEF_SEAL_EVENT) ||
-		memcmp(VARDATA_ANY(type), UAEF_SEAL_EVENT, strlen(UAEF_SEAL_EVENT)) != 0)
+	if (!uaef_ledger_is_echo(VARDATA_ANY(type), VARSIZE_ANY_EXHDR(type)))
 		gathering->news = true;
 }
 

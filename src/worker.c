@@ -45,6 +45,7 @@
 #include "guc.h"
 #include "identity.h"
 #include "ledger.h"
+#include "ledger_anchor.h"
 #include "shmem.h"
 #include "wake.h"
 #include "worker.h"
@@ -80,6 +81,7 @@ static TimestampTz run_timers(void);
 static TimestampTz run_executors(void);
 static TimestampTz run_deliveries(void);
 static TimestampTz run_seal(void);
+static TimestampTz run_anchors(void);
 static long seal_delay_ms(void);
 
 /* In the order in which they run. */
@@ -89,6 +91,7 @@ static Step steps[] = {
 	{"starting executors", UAEF_WAKE_EXECUTORS, run_executors, NULL, 5},
 	{"delivering", UAEF_WAKE_HTTP, run_deliveries, NULL, 2},
 	{"sealing the ledger", UAEF_WAKE_EVENTS, run_seal, seal_delay_ms, 0},
+	{"anchoring the ledger", UAEF_WAKE_ANCHORS, run_anchors, NULL, 5},
 };
 
 #define CONTROL_STEP	(&steps[0])
@@ -649,4 +652,15 @@ run_seal(void)
 	looked_twice = true;
 	return TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
 									   uaef_seal_interval_ms);
+}
+
+static TimestampTz
+run_anchors(void)
+{
+	TimestampTz next;
+
+	begin();
+	next = uaef_anchor_work();
+	commit();
+	return wall_time(next);
 }
