@@ -109,6 +109,7 @@ static const AccessObject functions[] = {
 	{"consistency_proof", AUDITOR},
 	{"hash_event", AUDITOR},
 	{"inclusion_proof", AUDITOR},
+	{"read_note", READERS},
 	{"record_event", OPERATOR | WORKER},
 	{"seal_ledger", OPERATOR | AUDITOR},
 	{"verify_block", AUDITOR},
