@@ -13,6 +13,7 @@
 #include "postgres.h"
 
 #include "catalog/pg_type_d.h"
+#include "mb/pg_wchar.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
@@ -124,8 +125,18 @@ static UaefQuery select_cosigned = {
 	1, {INT4OID}
 };
 
+static char *to_utf8(char *text);
 static void read_anchor(uint64 row, UaefAnchor *anchor);
 static TimestampTz next_interval(int64 interval_ms, int failures);
+
+/*
+ * What is signed is UTF-8, whatever the encoding of the database.
+ */
+static char *
+to_utf8(char *text)
+{
+	return pg_server_to_any(text, strlen(text), PG_UTF8);
+}
 
 bool
 uaef_anchor_newest(UaefAnchoring *newest)
@@ -135,7 +146,7 @@ uaef_anchor_newest(UaefAnchoring *newest)
 		return false;
 	newest->origin = uaef_spi_text(0, 1);
 	newest->tree_size = uaef_spi_int64(0, 2);
-	newest->note = uaef_spi_text(0, 3);
+	newest->note = to_utf8(uaef_spi_text(0, 3));
 	return true;
 }
 
@@ -198,7 +209,7 @@ uaef_anchor_waiting(const char *name, int64 delivery_id, UaefAnchor *anchor,
 		return false;
 	anchoring->origin = uaef_spi_text(0, 1);
 	anchoring->tree_size = uaef_spi_int64(0, 2);
-	anchoring->note = uaef_spi_text(0, 3);
+	anchoring->note = to_utf8(uaef_spi_text(0, 3));
 	anchoring->delivery_id = delivery_id;
 	anchoring->old_size = uaef_spi_int64(0, 4);
 	anchoring->resent = uaef_spi_int32(0, 5);

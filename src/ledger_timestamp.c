@@ -18,6 +18,7 @@
 #include <openssl/ts.h>
 #include <openssl/x509.h>
 
+#include "utils/datetime.h"
 #include "utils/timestamp.h"
 
 #include "ledger_timestamp.h"
@@ -37,6 +38,7 @@ static void free_held(Held *held);
 static char *openssl_problem(const char *otherwise);
 static void require(bool done, const char *what);
 static TS_REQ *build_request(const UaefStampRequest *request);
+static bytea *write_request(Held *held, const UaefStampRequest *request);
 static char *load_ca(Held *held, const char *ca);
 static char *read_answer(Held *held, const UaefStampRequest *request,
 						 const char *answer, size_t len, const char *ca,
@@ -96,6 +98,8 @@ require(bool done, const char *what)
 static TS_REQ *
 build_request(const UaefStampRequest *request)
 {
+	const uint8 *digest = request->digest;
+	int			len = sizeof(request->digest);
 	TS_REQ	   *built = TS_REQ_new();
 	TS_MSG_IMPRINT *imprint = TS_MSG_IMPRINT_new();
 	X509_ALGOR *algorithm = X509_ALGOR_new();
@@ -108,8 +112,7 @@ build_request(const UaefStampRequest *request)
 						NULL) &&
 		TS_MSG_IMPRINT_set_algo(imprint, algorithm) &&
 		TS_MSG_IMPRINT_set_msg(imprint,
-							   unconstify(uint8 *, request->digest),
-							   sizeof(request->digest)) &&
+							   unconstify(uint8 *, digest), len) &&
 		ASN1_INTEGER_set_uint64(nonce, request->nonce) &&
 		TS_REQ_set_version(built, 1) &&
 		TS_REQ_set_msg_imprint(built, imprint) &&
@@ -126,6 +129,22 @@ build_request(const UaefStampRequest *request)
 	return built;
 }
 
+static bytea *
+write_request(Held *held, const UaefStampRequest *request)
+{
+	int			len;
+	bytea	   *bytes;
+
+	held->request = build_request(request);
+	require(held->request != NULL, "build a time-stamp request");
+	len = i2d_TS_REQ(held->request, &held->der);
+	require(len > 0, "write a time-stamp request");
+	bytes = palloc(VARHDRSZ + len);
+	SET_VARSIZE(bytes, VARHDRSZ + len);
+	memcpy(VARDATA(bytes), held->der, len);
+	return bytes;
+}
+
 bytea *
 uaef_stamp_request(const UaefStampRequest *request)
 {
@@ -134,15 +153,7 @@ uaef_stamp_request(const UaefStampRequest *request)
 
 	PG_TRY();
 	{
-		int			len;
-
-		held.request = build_request(request);
-		require(held.request != NULL, "build a time-stamp request");
-		len = i2d_TS_REQ(held.request, &held.der);
-		require(len > 0, "write a time-stamp request");
-		bytes = palloc(VARHDRSZ + len);
-		SET_VARSIZE(bytes, VARHDRSZ + len);
-		memcpy(VARDATA(bytes), held.der, len);
+		bytes = write_request(&held, request);
 	}
 	PG_FINALLY();
 	{

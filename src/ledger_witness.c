@@ -7,33 +7,17 @@
  */
 #include "postgres.h"
 
-#include "common/base64.h"
 #include "lib/stringinfo.h"
 
+#include "base64.h"
 #include "ledger_witness.h"
 
 /* The protocol's limit; a tree of less than 2^63 leaves needs no more. */
 #define MAX_PROOF_LINES 63
 
-static void append_hash(StringInfo body, const uint8 *hash);
 static const char *read_line(const UaefNoteKey *key, const char *text,
 							 const char *line, size_t len,
 							 UaefCosignature *cosignature);
-
-static void
-append_hash(StringInfo body, const uint8 *hash)
-{
-	int			len = pg_b64_enc_len(UAEF_HASH_LEN);
-	int			written;
-
-	enlargeStringInfo(body, len + 1);
-	written = pg_b64_encode((const void *) hash, UAEF_HASH_LEN,
-							body->data + body->len, len);
-	if (written < 0)
-		elog(ERROR, "could not encode a hash");
-	body->len += written;
-	appendStringInfoChar(body, '\n');
-}
 
 char *
 uaef_witness_request(int64 old_size, const UaefProof *proof, const char *note)
@@ -45,7 +29,8 @@ uaef_witness_request(int64 old_size, const UaefProof *proof, const char *note)
 	initStringInfo(&body);
 	appendStringInfo(&body, "old " INT64_FORMAT "\n", old_size);
 	for (int i = 0; i < proof->n; i++)
-		append_hash(&body, proof->hash[i]);
+		appendStringInfo(&body, "%s\n",
+						 uaef_base64(proof->hash[i], UAEF_HASH_LEN));
 	appendStringInfo(&body, "\n%s", note);
 	return body.data;
 }
