@@ -26,8 +26,8 @@ typedef struct UaefDeliveryRequest
 	int32		item;
 	int64		task_id;
 	int			attempt;		/* of the task */
-	const char *anchor;			/* of the ledger, that waits for the answer; or
-								 * NULL */
+	const char *anchor;			/* of the ledger, that waits for the answer;
+								 * or NULL */
 	const char *method;			/* NULL: the connector's, or POST */
 	const char *url;			/* filled in; NULL: the connector's */
 	Jsonb	   *headers;		/* object of strings, or NULL */

@@ -149,17 +149,19 @@ bytea *
 uaef_stamp_request(const UaefStampRequest *request)
 {
 	Held		held = {0};
-	bytea	   *volatile bytes = NULL;
+	bytea	   *bytes;
 
 	PG_TRY();
 	{
 		bytes = write_request(&held, request);
 	}
-	PG_FINALLY();
+	PG_CATCH();
 	{
 		free_held(&held);
+		PG_RE_THROW();
 	}
 	PG_END_TRY();
+	free_held(&held);
 	return bytes;
 }
 
