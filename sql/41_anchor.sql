@@ -107,6 +107,11 @@ COMMENT ON COLUMN uaef.ledger_cosignature.at IS
 	'when the witness says that it signed';
 SELECT pg_catalog.pg_extension_config_dump('uaef.ledger_cosignature', '');
 
+CREATE TRIGGER ledger_guard
+	BEFORE UPDATE OR DELETE OR TRUNCATE ON uaef.ledger_cosignature
+	FOR EACH STATEMENT EXECUTE FUNCTION uaef.ledger_guard();
+ALTER TABLE uaef.ledger_cosignature ENABLE ALWAYS TRIGGER ledger_guard;
+
 --
 -- create_anchor()
 --

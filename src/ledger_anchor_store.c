@@ -13,12 +13,12 @@
 #include "postgres.h"
 
 #include "catalog/pg_type_d.h"
-#include "mb/pg_wchar.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
 #include "clock.h"
 #include "ledger_anchor_store.h"
+#include "ledger_checkpoint.h"
 #include "spi_util.h"
 
 /* The longest wait after failures, unless the interval is longer. */
@@ -40,8 +40,8 @@
 
 static UaefQuery select_newest = {
 	"SELECT origin, tree_size, note FROM uaef.ledger_checkpoint"
-	" ORDER BY signed_at DESC, tree_size DESC LIMIT 1",
-	0
+	" WHERE origin = $1 ORDER BY tree_size DESC LIMIT 1",
+	1, {TEXTOID}
 };
 
 static UaefQuery select_due = {
@@ -125,28 +125,20 @@ static UaefQuery select_cosigned = {
 	1, {INT4OID}
 };
 
-static char *to_utf8(char *text);
 static void read_anchor(uint64 row, UaefAnchor *anchor);
 static TimestampTz next_interval(int64 interval_ms, int failures);
-
-/*
- * What is signed is UTF-8, whatever the encoding of the database.
- */
-static char *
-to_utf8(char *text)
-{
-	return pg_server_to_any(text, strlen(text), PG_UTF8);
-}
 
 bool
 uaef_anchor_newest(UaefAnchoring *newest)
 {
+	Datum		args[1] = {CStringGetTextDatum(uaef_checkpoint_origin())};
+
 	memset(newest, 0, sizeof(*newest));
-	if (uaef_spi_run(&select_newest, NULL, NULL) == 0)
+	if (uaef_spi_run(&select_newest, args, NULL) == 0)
 		return false;
 	newest->origin = uaef_spi_text(0, 1);
 	newest->tree_size = uaef_spi_int64(0, 2);
-	newest->note = to_utf8(uaef_spi_text(0, 3));
+	newest->note = uaef_spi_text(0, 3);
 	return true;
 }
 
@@ -209,7 +201,7 @@ uaef_anchor_waiting(const char *name, int64 delivery_id, UaefAnchor *anchor,
 		return false;
 	anchoring->origin = uaef_spi_text(0, 1);
 	anchoring->tree_size = uaef_spi_int64(0, 2);
-	anchoring->note = to_utf8(uaef_spi_text(0, 3));
+	anchoring->note = uaef_spi_text(0, 3);
 	anchoring->delivery_id = delivery_id;
 	anchoring->old_size = uaef_spi_int64(0, 4);
 	anchoring->resent = uaef_spi_int32(0, 5);

@@ -3,6 +3,9 @@
  * ledger_cosignature.c
  *	  Cosignatures of witnesses, as they are kept.
  *
+ * Checkpoints are signed in databases whose encoding is UTF-8 only, or none, so
+ * lines are kept as they are.
+ *
  * Locking: none but that of an insertion.  Memory: the context that was
  * current at uaef_spi_begin().
  *
@@ -11,7 +14,6 @@
 #include "postgres.h"
 
 #include "catalog/pg_type_d.h"
-#include "mb/pg_wchar.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
@@ -40,9 +42,7 @@ uaef_cosignature_store(const char *origin, int64 tree_size,
 	args[0] = CStringGetTextDatum(origin);
 	args[1] = Int64GetDatum(tree_size);
 	args[2] = CStringGetTextDatum(psprintf("%s+%08x", key->name, key->id));
-	args[3] = CStringGetTextDatum(pg_any_to_server(cosignature->line,
-												   strlen(cosignature->line),
-												   PG_UTF8));
+	args[3] = CStringGetTextDatum(cosignature->line);
 	args[4] = Int64GetDatum((int64) Min(cosignature->time,
 										(uint64) PG_INT32_MAX * 100));
 	(void) uaef_spi_run(&insert_cosignature, args, NULL);

@@ -16,6 +16,7 @@ $node->init;
 $node->append_conf('postgresql.conf', <<'CONF');
 uaef.seal_interval = '20ms'
 uaef.ledger_quorum = 2
+uaef.checkpoint_interval = 0
 restart_after_crash = on
 CONF
 $node->start;
@@ -23,14 +24,19 @@ $node->safe_psql('postgres', 'CREATE EXTENSION uaef CASCADE');
 
 my $origin = 'uaef/' . sql('SELECT ledger_id FROM uaef.ledger');
 my $oracle = "$ENV{TESTDIR}/test/oracle";
-my $log_key = python(<<"PY");
+my $key_file = PostgreSQL::Test::Utils::tempdir . '/key';
+my ($private_key, $log_key) = split /\n/, python(<<"PY");
 import ed25519, hashlib, base64
-public = b'\\x01' + ed25519.public_key(bytes(range(32)))
-print('$origin+' + hashlib.sha256(b'$origin\\n' + public).hexdigest()[:8] + '+' + base64.b64encode(public).decode())
+seed = bytes(range(32))
+public = b'\\x01' + ed25519.public_key(seed)
+id = hashlib.sha256(b'$origin\\n' + public).hexdigest()[:8]
+print('PRIVATE+KEY+$origin+' + id + '+' + base64.b64encode(b'\\x01' + seed).decode())
+print('$origin+' + id + '+' + base64.b64encode(public).decode())
 PY
-sql(<<'SQL');
-CREATE TABLE uaef.ledger_checkpoint(origin text, tree_size bigint, root uaef.hash256, note text, signed_at timestamptz, PRIMARY KEY(origin, tree_size))
-SQL
+append_to_file($key_file, "$private_key\n");
+chmod 0600, $key_file;
+$node->append_conf('postgresql.conf', "uaef.ledger_key_file = '$key_file'");
+$node->reload;
 
 sub sql
 {
@@ -68,18 +74,8 @@ sub checkpoint
 		FROM generate_series(1, " . ($events // 3) . ')');
 
 	wait_until("(SELECT max(last_event_id) >= $last FROM uaef.ledger_block)");
-	my ($size, $root) = split /\|/,
-	  sql('SELECT tree_size, tree_root FROM uaef.ledger_block ORDER BY block_no DESC LIMIT 1');
-	my $note = python(<<"PY");
-import ed25519, hashlib, base64
-text = '$origin\\n$size\\n' + base64.b64encode(bytes.fromhex('$root')).decode() + '\\n'
-seed = bytes(range(32))
-blob = bytes.fromhex('$log_key'.split('+')[1]) + ed25519.sign(seed, text.encode())
-print(text + '\\n\\u2014 $origin ' + base64.b64encode(blob).decode())
-PY
-	sql("INSERT INTO uaef.ledger_checkpoint VALUES ('$origin', $size, '$root', \$\$$note\n\$\$, clock_timestamp()) ON CONFLICT DO NOTHING");
-	$node->reload;
-	return $size;
+	sql('SELECT uaef.ledger_checkpoint()');
+	return sql('SELECT max(tree_size) FROM uaef.ledger_checkpoint');
 }
 
 # A connector to a server, and an anchor that uses it.
