@@ -122,7 +122,7 @@ CREATE FUNCTION uaef.create_anchor(
 	config jsonb DEFAULT '{}')
 RETURNS void
 AS 'MODULE_PATHNAME', 'uaef_create_anchor'
-LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE
+LANGUAGE C VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp;
 
 COMMENT ON FUNCTION uaef.create_anchor(text, text, text, jsonb) IS

@@ -106,6 +106,7 @@ static const AccessObject functions[] = {
 	{"heartbeat_task", WORKER},
 
 	/* the ledger */
+	{"claim_bytes", OPERATOR | WORKER},
 	{"consistency_proof", AUDITOR},
 	{"hash_event", AUDITOR},
 	{"inclusion_proof", AUDITOR},
@@ -113,6 +114,7 @@ static const AccessObject functions[] = {
 	{"read_note", READERS},
 	{"record_event", OPERATOR | WORKER},
 	{"seal_ledger", OPERATOR | AUDITOR},
+	{"verify_archive", AUDITOR},
 	{"verify_block", AUDITOR},
 	{"verify_event", AUDITOR},
 	{"verify_ledger", AUDITOR},
@@ -135,6 +137,17 @@ static const AccessObject functions[] = {
 	{"hash256_recv", READERS},
 	{"hash256_send", READERS},
 
+	/* keeping the ledger */
+	{"declare_incarnation", ADMIN},
+	{"redact_before", ADMIN},
+	{"redact_event", ADMIN},
+	{"redact_events", ADMIN},
+	{"redact_execution", ADMIN},
+	{"register_signer", ADMIN},
+	{"restore_events", ADMIN},
+	{"retire_events", ADMIN},
+	{"revoke_signer", ADMIN},
+
 	/* setting up */
 	{"allow_egress", ADMIN},
 	{"create_anchor", ADMIN},
@@ -154,6 +167,7 @@ static const AccessObject functions[] = {
 static const AccessObject relations[] = {
 	{"access_grant", AUDITOR},
 	{"anchor_status", OPERATOR | AUDITOR},
+	{"audit_summary", READERS},
 	{"audit_trail", READERS},
 	{"delivery_status", OPERATOR | AUDITOR},
 	{"ledger_anchor", AUDITOR},
@@ -162,6 +176,11 @@ static const AccessObject relations[] = {
 	{"ledger_checkpoint", AUDITOR},
 	{"ledger_cosignature", AUDITOR},
 	{"ledger_event", AUDITOR},
+	{"ledger_incarnation", AUDITOR},
+	{"ledger_redaction", AUDITOR},
+	{"ledger_retired_head", AUDITOR},
+	{"ledger_retirement", AUDITOR},
+	{"ledger_signer", AUDITOR},
 	{"ledger_status", OPERATOR | AUDITOR},
 	{"ledger_tile", AUDITOR},
 	{"ledger_unsealed", AUDITOR},

@@ -27,6 +27,15 @@ PG_FUNCTION_INFO_V1(uaef_anchored_checkpoint);
 Datum
 uaef_create_anchor(PG_FUNCTION_ARGS)
 {
+	static const char *const names[] = {"name", "kind", "target", "config"};
+
+	for (int i = 0; i < lengthof(names); i++)
+	{
+		if (PG_ARGISNULL(i))
+			ereport(ERROR,
+					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+					 errmsg("%s must not be null", names[i])));
+	}
 	uaef_anchor_create(text_to_cstring(PG_GETARG_TEXT_PP(0)),
 					   text_to_cstring(PG_GETARG_TEXT_PP(1)),
 					   text_to_cstring(PG_GETARG_TEXT_PP(2)),

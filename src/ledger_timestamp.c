@@ -189,9 +189,9 @@ load_ca(Held *held, const char *ca)
 
 	/* The end of the text shows as an error, too. */
 	if (ERR_GET_REASON(ERR_peek_last_error()) != PEM_R_NO_START_LINE)
-		return openssl_problem("it is malformed");
+		return pstrdup("one of them is malformed");
 	ERR_clear_error();
-	return n > 0 ? NULL : pstrdup("it holds no certificate");
+	return n > 0 ? NULL : pstrdup("there is none in it");
 }
 
 char *
