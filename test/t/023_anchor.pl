@@ -3,12 +3,12 @@
 use strict;
 use warnings;
 
+use FaultServer;
 use HttpServer;
 use IPC::Run ();
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
-use TestServer;
 
 my $node = PostgreSQL::Test::Cluster->new('anchor');
 $node->init;
@@ -92,7 +92,7 @@ sub anchor
 sub witness
 {
 	my ($name) = @_;
-	my $server = TestServer->start('witness_server', "$name.example/w");
+	my $server = FaultServer->start('witness_server', "$name.example/w");
 
 	$server->put('log_key', $log_key);
 	anchor($name, 'witness', $server->url, '"vkey":"' . $server->said('vkey') . '"');
@@ -243,7 +243,7 @@ is(sql("SELECT count(*) FROM uaef.ledger_cosignature WHERE tree_size = $size AND
 	'1', 'after kill -9 the cosignature is there, once');
 
 # Time stamps.
-my $tsa = TestServer->start('tsa_server');
+my $tsa = FaultServer->start('tsa_server');
 my $ca = $tsa->get('ca.pem') =~ s/\n/\\n/gr;
 anchor('t', 'timestamp', $tsa->url, qq("ca":"$ca"));
 wait_for_size('t', $size);

@@ -1,6 +1,6 @@
 # A server of test/servers that is told to misbehave by a file: it runs until
 # the test ends.
-package TestServer;
+package FaultServer;
 
 use strict;
 use warnings;
