@@ -319,13 +319,35 @@ $size = checkpoint();
 wait_for_size($_, $size) for qw(a b c t file);
 is(sql('SELECT uaef.max_unanchored_age()'), '00:00:00', 'all is covered at last');
 
-# Nothing of this goes on by itself.
-is(sql("SELECT count(*) FROM uaef.ledger_event WHERE event_type LIKE 'delivery%'"),
-	'0', 'anchoring makes no events of deliveries');
+# The worker signs by itself, all is anchored, and then it sleeps: what
+# anchoring leaves in the ledger asks for no further checkpoint.
+$node->append_conf('postgresql.conf', "uaef.checkpoint_interval = '100ms'");
+$node->reload;
+sql(q(SELECT uaef.record_event('something')));
+wait_until("max_unanchored_age = '0' AND unsealed = 0 AND (SELECT bool_and(state = 'anchored' AND unanchored_age = '0')
+	FROM uaef.anchor_status) FROM uaef.ledger_status");
 my $count = 'SELECT (SELECT max(block_no) FROM uaef.ledger_block), (SELECT count(*) FROM uaef.delivery)';
 my $before = sql($count);
 wait_until("(SELECT state_change < clock_timestamp() - interval '2s' FROM pg_stat_activity WHERE backend_type = 'uaef worker')");
 is(sql($count), $before, 'an idle system seals nothing, sends nothing, and its worker sleeps');
+is(sql("SELECT count(*) FROM uaef.ledger_event WHERE event_type LIKE 'delivery%'"),
+	'0', 'anchoring makes no events of deliveries');
+is(signed_by($a, $b, $c), join(' ', sort $origin, map { "$_.example/w" } qw(a b c)),
+	'the newest checkpoint is cosigned by all');
+
+# A dump takes anchors, receipts and cosignatures with it.
+my $dump = PostgreSQL::Test::Utils::tempdir . '/dump';
+$node->append_conf('postgresql.conf', 'uaef.start_workers = off');
+$node->reload;
+$node->command_ok([ 'pg_dump', '-f', $dump, $node->connstr('postgres') ], 'dump');
+sql('CREATE DATABASE copy');
+$node->command_ok([ 'psql', '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-f', $dump, '-d', $node->connstr('copy') ], 'restore');
+my $evidence = 'SELECT (SELECT md5(string_agg(c::text, $$ $$ ORDER BY c::text)) FROM uaef.ledger_cosignature c),
+	(SELECT md5(string_agg(r::text, $$ $$ ORDER BY r::text)) FROM uaef.ledger_anchoring r),
+	(SELECT md5(string_agg(a::text, $$ $$ ORDER BY a::text)) FROM uaef.ledger_anchor a)';
+is($node->safe_psql('copy', $evidence), sql($evidence), 'the copy has the same');
+is($node->safe_psql('copy', 'SELECT uaef.anchored_checkpoint()'),
+	sql('SELECT uaef.anchored_checkpoint()'), 'and the same checkpoint is anchored');
 is(sql('SELECT count(*) FROM uaef.verify_ledger()'), '0', 'and the ledger is sound');
 
 $node->stop;
