@@ -113,6 +113,7 @@ static const AccessObject functions[] = {
 	{"ledger_checkpoint", OPERATOR | AUDITOR},
 	{"read_note", READERS},
 	{"record_event", OPERATOR | WORKER},
+	{"seal_and_wait", OPERATOR | WORKER | AUDITOR},
 	{"seal_ledger", OPERATOR | AUDITOR},
 	{"verify_archive", AUDITOR},
 	{"verify_block", AUDITOR},

@@ -40,6 +40,7 @@ uaef_base64_bytes(const char *text, size_t len, size_t *nbytes)
 		return NULL;
 	again = uaef_base64(bytes, n);
 	same = strlen(again) == len && memcmp(again, text, len) == 0;
+	explicit_bzero(again, strlen(again));	/* it may be of a key */
 	pfree(again);
 	if (!same)
 		return NULL;

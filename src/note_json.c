@@ -66,21 +66,6 @@ uaef_note_require(const char *text, UaefNote *note)
 				 errdetail_internal("Its fault: %s.", problem)));
 }
 
-void
-uaef_checkpoint_require(const char *text, UaefNote *note,
-						UaefCheckpoint *checkpoint)
-{
-	const char *problem;
-
-	uaef_note_require(text, note);
-	problem = uaef_checkpoint_parse(note->text, checkpoint);
-	if (problem != NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("this note is not a checkpoint"),
-				 errdetail_internal("Its fault: %s.", problem)));
-}
-
 Jsonb *
 uaef_note_json(text * text_of_note, ArrayType *vkeys)
 {

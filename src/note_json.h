@@ -27,8 +27,4 @@ extern UaefNoteKey *uaef_note_keys(ArrayType *vkeys, int *nkeys);
 /* A note in the database's encoding, taken apart; raises 22023. */
 extern void uaef_note_require(const char *text, UaefNote *note);
 
-/* The same, and the checkpoint that it must be. */
-extern void uaef_checkpoint_require(const char *text, UaefNote *note,
-									UaefCheckpoint *checkpoint);
-
 #endif							/* UAEF_NOTE_JSON_H */

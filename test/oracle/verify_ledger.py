@@ -170,11 +170,10 @@ def check_events(ledger, events, problem):
 
 # ---- blocks ---------------------------------------------------------------
 
-def root(leaves):
-    """By the definition, not by a frontier; memoised over perfect subtrees."""
+def root(leaves, memo):
+    """By the definition, not by a frontier; memo is kept while leaves grow."""
     if not leaves:
         return sha()
-    memo = {}
 
     def subtree(low, high):
         n = high - low
@@ -208,7 +207,7 @@ def sees(snapshot, tx):
 
 def check_blocks(ledger, events, blocks, problem):
     hashes = {int(e["event_id"]): raw(e["event_hash"]) for e in events}
-    leaves, listed = [], {}
+    leaves, listed, memo = [], {}, {}
     before = genesis(ledger, bytes(16))
     for number, b in enumerate(sorted(blocks, key=lambda b: int(b["block_no"])), 1):
         where = "block %d" % int(b["block_no"])
@@ -228,7 +227,7 @@ def check_blocks(ledger, events, blocks, problem):
                 problem("LEAF_EXTRA", "%s event %d" % (where, i))
             listed[i] = b
             leaves.append(hashes.get(i, bytes(32)))
-        if int(b["tree_size"]) != len(leaves) or root(leaves) != raw(b["tree_root"]):
+        if int(b["tree_size"]) != len(leaves) or root(leaves, memo) != raw(b["tree_root"]):
             problem("ROOT_MISMATCH", where)
     if blocks:
         final = max(blocks, key=lambda b: int(b["block_no"]))
@@ -264,7 +263,7 @@ def main():
             print(canonical(load(line)))
         return 0
     if "--root" in sys.argv:
-        print(root([bytes.fromhex(line.strip()) for line in sys.stdin]).hex())
+        print(root([bytes.fromhex(line.strip()) for line in sys.stdin], {}).hex())
         return 0
     rows = [load(line) for line in sys.stdin if line.strip()]
     ledger = uuid.UUID(next(r for r in rows if r["row"] == "ledger")["ledger_id"]).bytes

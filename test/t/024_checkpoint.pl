@@ -4,6 +4,9 @@
 use strict;
 use warnings;
 
+use IO::Select;
+use IO::Socket::UNIX;
+use IPC::Run;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -30,7 +33,17 @@ sub ask
 }
 
 sub grow { sql("SELECT uaef.record_event('grown')"); return sql('SELECT uaef.seal_ledger()'); }
-sub set { $node->append_conf('postgresql.conf', $_[0]); $node->reload; return; }
+
+# Change a setting; the postmaster reads it in its own time.
+sub set
+{
+	my ($name, $value) = @_;
+	$node->append_conf('postgresql.conf', "$name = '$value'");
+	$node->reload;
+	$node->poll_query_until('postgres', "SELECT current_setting('$name') = '$value'") or die;
+	return;
+}
+
 
 # What the verifier in Python says of a note.
 sub oracle
@@ -65,7 +78,7 @@ like($err, qr{uaef-signer keygen '\Q$origin\E' FILE}, 'the hint says how');
 my ($key, $vkey) = keygen($origin, 'key');
 like($vkey, qr{^\Q$origin\E\+[0-9a-f]{8}\+A[A-Za-z0-9+/]{43}$}, 'keygen prints the public key');
 is((stat $key)[2] & 07777, 0600, 'only its owner may read the key');
-set("uaef.ledger_key_file = '$key'");
+set('uaef.ledger_key_file', $key);
 ($out, $err) = ask('SELECT uaef.ledger_checkpoint()');
 like($err, qr/nothing has been sealed/, 'nothing is sealed yet');
 ok(!-e "$key.state", 'and nothing is signed');
@@ -164,7 +177,7 @@ append_to_file("$key.state", $state);
 # Another key: an event.
 my $before = sql('SELECT uaef.ledger_checkpoint()');
 my ($key2, $vkey2) = keygen($origin, 'key2');
-set("uaef.ledger_key_file = '$key2'");
+set('uaef.ledger_key_file', $key2);
 is(sql('SELECT uaef.ledger_checkpoint()'), $before, 'no new tree, no new note');
 grow();
 my $after = sql('SELECT uaef.ledger_checkpoint()');
@@ -184,16 +197,101 @@ is(sql('SELECT origin, count(*) FROM uaef.ledger_checkpoint GROUP BY 1 ORDER BY 
 	"example.com/another|2\n$origin|7", 'two origins');
 is(() = slurp_file("$key2.state") =~ /^— /mg, 2, 'in one state');
 
+# A signer behind a socket may answer anything.
+my $short = PostgreSQL::Test::Utils::tempdir_short;
+my $listener = IO::Socket::UNIX->new(Local => "$short/s", Listen => 5) or die;
+
+# Ask for a checkpoint, and answer its requests so; returns the error.
+sub answer_with
+{
+	my (@answers) = @_;
+	my ($out, $err) = ('', '');
+	my $psql = IPC::Run::start([ 'psql', '-XAtq', '-d', $node->connstr('postgres'),
+			'-c', "SET uaef.ledger_signer_socket = '$short/s'", '-c', 'SELECT uaef.ledger_checkpoint()' ],
+		'<', \undef, '>', \$out, '2>', \$err, IPC::Run::timeout(60));
+	IO::Select->new($listener)->can_read(30) or die 'nobody asks';
+	my $peer = $listener->accept;
+	for my $answer (@answers)
+	{
+		sysread($peer, my $request, 65536);
+		syswrite($peer, $answer);
+	}
+	close $peer;
+	IPC::Run::finish($psql);
+	return $out ne '' ? "checkpoint: $out" : $err;
+}
+
+grow();
+my $is_key = '200 ' . (1 + length $vkey2) . "\n$vkey2\n";
+for my $case (
+	[ 'nothing', qr/has ended the conversation/, '' ],
+	[ 'no header', qr/does not open with "CODE LENGTH"/, "garbage\n" ],
+	[ 'a header without end', qr/does not open with "CODE LENGTH"/, '2' x 100 ],
+	[ 'a header that promises too much', qr/does not open with "CODE LENGTH"/, "200 999999\n" ],
+	[ 'more than it promises', qr/longer than it says/, "200 3\nabcdef" ],
+	[ 'a zero byte', qr/zero byte/, "200 3\na\0b" ],
+	[ 'less than it promises', qr/has ended the conversation/, "200 30\na" ],
+	[ 'no key', qr/does not name a public key/, "200 4\nkey\n" ],
+	[ 'no such verb', qr/refuses to sign.*\n.*400: what\?\?\?/, "400 8\nwhat\x01\xe2\x80\n" ],
+	[ 'no signature', qr/signature is not that of its key/, $is_key, "200 2\nx\n" ],
+	[ 'the signature of another text', qr/signature is not that of its key/, $is_key,
+		'200 ' . length((split /\n\n/, $after)[1]) . "\n" . (split /\n\n/, $after)[1] ],
+	[ 'a larger tree', qr/contradicts.*\n.*According to the signer.*with 999999 leaves/, $is_key, "409 7\n999999\n" ],
+	[ 'a size that is none', qr/does not name the size/, $is_key, "409 3\n-1\n" ],
+	[ 'always another size', qr/another old size each time/, $is_key, ("409 2\n1\n", "409 2\n2\n", "409 2\n1\n") ],
+	[ 'that the proof is bad', qr/contradicts.*\n.*According to the signer/, $is_key, "422 1\n\n" ],
+	[ 'a code that is none', qr/refuses to sign.*\n.*503/, $is_key, "503 1\n\n" ])
+{
+	my ($name, $pattern, @answers) = @$case;
+	like(answer_with(@answers), $pattern, "a signer that answers $name");
+}
+close $listener;
+($out, $err) = ask("SET uaef.ledger_signer_socket = '$short/s'; SELECT uaef.ledger_checkpoint()");
+like($err, qr/could not connect to the signer at/, 'nobody listens');
+
+# Many sessions at once: every checkpoint is of the one tree.
+append_to_file("$dir/script", <<'SQL');
+SELECT uaef.record_event('many');
+SELECT uaef.seal_ledger();
+SELECT uaef.ledger_checkpoint();
+SQL
+$node->command_ok([ 'pgbench', '-n', '-c', '8', '-t', '15', '-f', "$dir/script", $node->connstr('postgres') ],
+	'eight clients record, seal and sign');
+my $wrong = sql(<<'SQL');
+SELECT count(*) FROM uaef.ledger_checkpoint
+WHERE uaef.consistency_proof(tree_size)->>'old_root' <> root::text
+OR note NOT LIKE origin || E'\n' || tree_size || E'\n%'
+SQL
+is($wrong, '0', 'all of them have the root of their size');
+my @notes = split /\n\n(?=\Q$origin\E\n)/, sql("SELECT note FROM uaef.ledger_checkpoint WHERE origin = '$origin' ORDER BY tree_size");
+cmp_ok(scalar @notes, '>', 10, 'there are many');
+is(scalar(grep { oracle("$_\n" =~ s/\n\n\z/\n/r, $vkey, $vkey2) eq "$origin\n" } @notes), scalar @notes,
+	'the other verifier agrees with each');
+
+# Checkpoints are dumped and restored with the rest.
+$node->safe_psql('postgres', 'CREATE DATABASE copy');
+$node->command_ok([ 'pg_dump', '-f', "$dir/dump", '-d', $node->connstr('postgres') ], 'dump');
+$node->command_ok([ 'psql', '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-f', "$dir/dump", '-d', $node->connstr('copy') ], 'restore');
+is($node->safe_psql('copy', 'SELECT count(*), max(tree_size) FROM uaef.ledger_checkpoint'),
+	sql('SELECT count(*), max(tree_size) FROM uaef.ledger_checkpoint'), 'all checkpoints came over');
+$node->safe_psql('copy', "SELECT uaef.record_event('copied')");
+$node->safe_psql('copy', 'SELECT uaef.seal_ledger()');
+like($node->safe_psql('copy', 'SELECT uaef.ledger_checkpoint()'), qr/^\Q$origin\E\n/, 'the copy goes on under the name');
+grow();
+grow();
+($out, $err) = ask('SELECT uaef.ledger_checkpoint()');
+like($err, qr/contradicts a checkpoint.*\n.*According to the signer/, 'the original then cannot');
+$origin = 'example.com/original';
+set('uaef.ledger_origin', $origin);
+sql('SELECT uaef.ledger_checkpoint()');
+
 # A ledger that was changed is not signed: neither against the table, nor
 # against the state alone.
-my $backup = 'before';
-$node->stop;
-$node->start;
-$node->backup($backup);
+$node->backup('before');
 grow();
 $after = sql('SELECT uaef.ledger_checkpoint()');
 my $restored = PostgreSQL::Test::Cluster->new('restored');
-$restored->init_from_backup($node, $backup);
+$restored->init_from_backup($node, 'before');
 $restored->start;
 my ($rout, $rerr) = ('', '');
 $restored->psql('postgres', 'SELECT uaef.ledger_checkpoint()', stdout => \$rout, stderr => \$rerr);
