@@ -28,6 +28,9 @@
 /* The type of the event that keeps a time stamp of a checkpoint. */
 #define UAEF_TIMESTAMP_EVENT "ledger_timestamped"
 
+/* The type of the event that tells that a witness has seen another tree. */
+#define UAEF_CONTRADICTED_EVENT "anchor_contradicted"
+
 /*
  * The types of events that follow from the sealing of others: only the engine
  * makes them, and they wait for company to be sealed.  For SQL.

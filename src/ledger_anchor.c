@@ -434,7 +434,7 @@ record_contradiction(const UaefAnchor *anchor, const UaefAnchoring *anchoring,
 {
 	UaefJson	json;
 	UaefEvent	event = {
-		.type = "anchor_contradicted",
+		.type = UAEF_CONTRADICTED_EVENT,
 		.actor_type = "system"
 	};
 

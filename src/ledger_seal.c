@@ -81,7 +81,7 @@ typedef struct Gathering
 	const UaefBlock *last;		/* with P */
 	UaefSeen	seen;			/* by P, or by S while gathering all */
 	int64		foreign_event_id;
-	bool		news;			/* there is more than seal events */
+	bool		news;			/* there is more than echoes of seals */
 	Leaf	   *leaves;
 	int64		n;
 	int64		allocated;
