@@ -45,10 +45,12 @@ CREATE TABLE uaef.delivery (
 	item			integer,
 	task_id			bigint,
 	task_attempt	integer,
+	anchor			text,
 	method			text NOT NULL,
 	url				text NOT NULL,
 	headers			jsonb,
 	body			jsonb,
+	body_bytes		bytea,
 	expect			jsonb,
 	idempotent		boolean NOT NULL,
 	idempotency_key	text NOT NULL,
@@ -67,10 +69,15 @@ CREATE TABLE uaef.delivery (
 	error			jsonb,
 	created_at		timestamptz NOT NULL,
 	finished_at		timestamptz,
-	UNIQUE (role, idempotency_key)
+	UNIQUE (role, idempotency_key),
+	CHECK (body IS NULL OR body_bytes IS NULL)
 );
 COMMENT ON TABLE uaef.delivery IS
 	'calls of outside systems: what is sent, for whom, and what came of it';
+COMMENT ON COLUMN uaef.delivery.anchor IS
+	'anchor of the ledger that the answer is for';
+COMMENT ON COLUMN uaef.delivery.body_bytes IS
+	'in place of a body: what is sent as it is';
 COMMENT ON COLUMN uaef.delivery.timeout_ms IS
 	'of one attempt, in milliseconds; null: uaef.http_timeout';
 COMMENT ON COLUMN uaef.delivery.uncertain IS

@@ -100,6 +100,7 @@ SELECT l.ledger_id,
 	pg_catalog.clock_timestamp() - u.oldest AS oldest_unsealed_age,
 	coalesce(c.tree_size, 0) AS signed,
 	c.signed_at,
+	uaef.max_unanchored_age() AS max_unanchored_age,
 	b.incarnation,
 	b.timeline,
 	EXISTS (SELECT FROM (SELECT incarnation, timeline FROM uaef.ledger_block
@@ -118,11 +119,13 @@ FROM uaef.ledger AS l
 	LEFT JOIN (SELECT tree_size, signed_at FROM uaef.ledger_checkpoint
 			   ORDER BY tree_size DESC LIMIT 1) AS c ON true
 	CROSS JOIN (SELECT count(*) AS all_unsealed,
-					count(*) FILTER (WHERE event_type <> 'ledger_sealed') AS unsealed,
-					min(recorded_at) FILTER (WHERE event_type <> 'ledger_sealed') AS oldest
+					count(*) FILTER (WHERE event_type NOT IN
+						('ledger_sealed', 'ledger_timestamped')) AS unsealed,
+					min(recorded_at) FILTER (WHERE event_type NOT IN
+						('ledger_sealed', 'ledger_timestamped')) AS oldest
 				FROM uaef.ledger_unsealed) AS u;
 COMMENT ON VIEW uaef.ledger_status IS
-	'the ledger in one row: numbers of events and blocks, the last root (hex), how far sealing and signing lag, where it lives and whether that was declared, how many events are redacted and retired; a seal''s own event, which waits for the next block, does not count as unsealed';
+	'the ledger in one row: numbers of events and blocks, the last root (hex), how far sealing and signing lag, where it lives and whether that was declared, how many events are redacted and retired; how old the oldest sealed event is that no anchor covers; the events of seals and time stamps, which wait for the next block, do not count as unsealed';
 
 REVOKE ALL ON TABLE uaef.audit_trail, uaef.audit_summary, uaef.ledger_status
 	FROM PUBLIC;

@@ -128,6 +128,8 @@ static const AccessObject functions[] = {
 	{"verify_event", AUDITOR},
 	{"verify_ledger", AUDITOR},
 	{"verify_table", AUDITOR},
+	{"anchored_checkpoint", OPERATOR | AUDITOR},
+	{"max_unanchored_age", OPERATOR | AUDITOR},
 
 	/* the type of hashes */
 	{"bytea", READERS},
@@ -158,10 +160,14 @@ static const AccessObject functions[] = {
 
 	/* setting up */
 	{"allow_egress", ADMIN},
+	{"create_anchor", ADMIN},
 	{"create_connector", ADMIN},
 	{"deny_egress", ADMIN},
+	{"drop_anchor", ADMIN},
 	{"grant_access", ADMIN},
+	{"pause_anchor", OPERATOR},
 	{"pause_connector", OPERATOR},
+	{"resume_anchor", OPERATOR},
 	{"resume_connector", OPERATOR},
 	{"revoke_access", ADMIN},
 	{"start_worker", ADMIN},
@@ -170,11 +176,15 @@ static const AccessObject functions[] = {
 
 static const AccessObject relations[] = {
 	{"access_grant", AUDITOR},
+	{"anchor_status", OPERATOR | AUDITOR},
 	{"audit_summary", READERS},
 	{"audit_trail", READERS},
 	{"delivery_status", OPERATOR | AUDITOR},
+	{"ledger_anchor", AUDITOR},
+	{"ledger_anchoring", AUDITOR},
 	{"ledger_block", AUDITOR},
 	{"ledger_checkpoint", AUDITOR},
+	{"ledger_cosignature", AUDITOR},
 	{"ledger_event", AUDITOR},
 	{"ledger_incarnation", AUDITOR},
 	{"ledger_redaction", AUDITOR},

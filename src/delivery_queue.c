@@ -36,21 +36,23 @@
 static UaefQuery insert_delivery = {
 	"INSERT INTO uaef.delivery (connector, role, execution_id, task_no, item,"
 	" task_id, task_attempt, method, url, headers, body, expect, idempotent,"
-	" idempotency_key, timeout_ms, retry, status, next_attempt_at, created_at)"
+	" idempotency_key, timeout_ms, retry, status, next_attempt_at, created_at,"
+	" anchor, body_bytes)"
 	" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15,"
-	" $16, 'pending', $17, $17)"
+	" $16, 'pending', $17, $17, $18, $19)"
 	" ON CONFLICT (role, idempotency_key) DO NOTHING"
 	" RETURNING delivery_id",
-	17, {TEXTOID, REGROLEOID, UUIDOID, INT2OID, INT4OID, INT8OID, INT4OID,
+	19, {TEXTOID, REGROLEOID, UUIDOID, INT2OID, INT4OID, INT8OID, INT4OID,
 		TEXTOID, TEXTOID, JSONBOID, JSONBOID, JSONBOID, BOOLOID, TEXTOID,
-	INT4OID, JSONBOID, TIMESTAMPTZOID}
+	INT4OID, JSONBOID, TIMESTAMPTZOID, TEXTOID, BYTEAOID}
 };
 
 static UaefQuery select_by_key = {
 	"SELECT delivery_id,"
 	" connector IS NOT DISTINCT FROM $3 AND body IS NOT DISTINCT FROM $4"
+	" AND body_bytes IS NOT DISTINCT FROM $5"
 	" FROM uaef.delivery WHERE role = $1 AND idempotency_key = $2",
-	4, {REGROLEOID, TEXTOID, TEXTOID, JSONBOID}
+	5, {REGROLEOID, TEXTOID, TEXTOID, JSONBOID, BYTEAOID}
 };
 
 static UaefQuery cancel_deliveries = {
@@ -60,6 +62,14 @@ static UaefQuery cancel_deliveries = {
 	" WHERE task_id = $2 AND execution_id = $1"
 	" AND status IN ('pending', 'sending', 'retry')",
 	3, {UUIDOID, INT8OID, TIMESTAMPTZOID}
+};
+
+static UaefQuery cancel_of_anchor = {
+	"UPDATE uaef.delivery SET cancel_requested = true,"
+	" status = CASE WHEN status = 'sending' THEN status ELSE 'cancelled' END,"
+	" finished_at = CASE WHEN status = 'sending' THEN NULL ELSE $2 END"
+	" WHERE anchor = $1 AND status IN ('pending', 'sending', 'retry')",
+	2, {TEXTOID, TIMESTAMPTZOID}
 };
 
 /* A request with what its connector and the defaults add to it. */
@@ -161,6 +171,10 @@ complete(const UaefDeliveryRequest *request, Completed *completed)
 		completed->retry = *request->retry;
 	else
 		completed->retry = config.retry;
+
+	/* An anchor tries again by itself, with what is new then. */
+	if (request->anchor != NULL)
+		completed->retry.max_attempts = 1;
 }
 
 /*
@@ -170,8 +184,8 @@ static int64
 insert(const UaefDeliveryRequest *request, const Completed *completed,
 	   const char *key)
 {
-	Datum		args[17];
-	char		nulls[18];
+	Datum		args[19];
+	char		nulls[20];
 	int64		timeout_ms = completed->timeout_ms;
 
 	memset(nulls, ' ', sizeof(nulls));
@@ -201,6 +215,11 @@ insert(const UaefDeliveryRequest *request, const Completed *completed,
 	nulls[14] = timeout_ms > 0 ? ' ' : 'n';
 	args[15] = JsonbPGetDatum(uaef_delivery_retry_document(&completed->retry));
 	args[16] = TimestampTzGetDatum(uaef_clock_now());
+	args[17] = request->anchor ? CStringGetTextDatum(request->anchor)
+		: (Datum) 0;
+	nulls[17] = request->anchor ? ' ' : 'n';
+	args[18] = PointerGetDatum(request->bytes);
+	nulls[18] = request->bytes ? ' ' : 'n';
 	if (uaef_spi_run(&insert_delivery, args, nulls) == 0)
 		return 0;
 	return uaef_spi_int64(0, 1);
@@ -212,8 +231,8 @@ insert(const UaefDeliveryRequest *request, const Completed *completed,
 static int64
 existing(const UaefDeliveryRequest *request, const char *key)
 {
-	Datum		args[4];
-	char		nulls[5] = "    ";
+	Datum		args[5];
+	char		nulls[6] = "     ";
 
 	args[0] = ObjectIdGetDatum(request->role);
 	args[1] = CStringGetTextDatum(key);
@@ -222,6 +241,8 @@ existing(const UaefDeliveryRequest *request, const char *key)
 	nulls[2] = request->connector ? ' ' : 'n';
 	args[3] = JsonbPGetDatum(request->body);
 	nulls[3] = request->body ? ' ' : 'n';
+	args[4] = PointerGetDatum(request->bytes);
+	nulls[4] = request->bytes ? ' ' : 'n';
 	if (uaef_spi_run(&select_by_key, args, nulls) == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
@@ -235,7 +256,8 @@ existing(const UaefDeliveryRequest *request, const char *key)
 }
 
 /*
- * What is sent for a task is in the task's events already.
+ * What is sent for a task is in the task's events already.  What is sent for an
+ * anchor tells the ledger nothing: an event of it would be anchored in turn.
  */
 static void
 record_created(const UaefDeliveryRequest *request, const Completed *completed,
@@ -248,7 +270,7 @@ record_created(const UaefDeliveryRequest *request, const Completed *completed,
 		.actor_id = GetUserNameFromId(request->role, false)
 	};
 
-	if (request->has_task)
+	if (request->has_task || request->anchor != NULL)
 		return;
 	uaef_json_begin(&json);
 	uaef_json_int(&json, "delivery_id", delivery_id);
@@ -309,5 +331,17 @@ uaef_delivery_cancel(const pg_uuid_t *execution_id, int64 task_id)
 	args[1] = Int64GetDatum(task_id);
 	args[2] = TimestampTzGetDatum(uaef_clock_now());
 	(void) uaef_spi_run(&cancel_deliveries, args, NULL);
+	uaef_spi_end(caller);
+}
+
+void
+uaef_delivery_cancel_anchor(const char *anchor)
+{
+	UaefCaller	caller = uaef_spi_begin();
+	Datum		args[2];
+
+	args[0] = CStringGetTextDatum(anchor);
+	args[1] = TimestampTzGetDatum(uaef_clock_now());
+	(void) uaef_spi_run(&cancel_of_anchor, args, NULL);
 	uaef_spi_end(caller);
 }

@@ -26,10 +26,13 @@ typedef struct UaefDeliveryRequest
 	int32		item;
 	int64		task_id;
 	int			attempt;		/* of the task */
+	const char *anchor;			/* of the ledger, that waits for the answer;
+								 * or NULL */
 	const char *method;			/* NULL: the connector's, or POST */
 	const char *url;			/* filled in; NULL: the connector's */
 	Jsonb	   *headers;		/* object of strings, or NULL */
 	Jsonb	   *body;			/* or NULL */
+	bytea	   *bytes;			/* instead: sent as they are; or NULL */
 	Jsonb	   *expect;			/* {"status":[200,409]}, or NULL: 2xx */
 	bool		idempotent;		/* may be sent again when in doubt */
 	int64		timeout_ms;		/* 0: the default */
@@ -50,5 +53,8 @@ extern int64 uaef_delivery_enqueue(const UaefDeliveryRequest *request);
  * is being sent ends, but is not tried again.  The execution's row is locked.
  */
 extern void uaef_delivery_cancel(const pg_uuid_t *execution_id, int64 task_id);
+
+/* The same for the deliveries of an anchor. */
+extern void uaef_delivery_cancel_anchor(const char *anchor);
 
 #endif							/* UAEF_DELIVERY_QUEUE_H */

@@ -16,6 +16,7 @@
 #include "egress.h"
 #include "guc.h"
 #include "json_util.h"
+#include "ledger_anchor.h"
 
 /* Headers that we add: two names of the key, agent and type. */
 #define MAX_OWN_HEADERS 4
@@ -84,6 +85,7 @@ add_headers(const UaefDelivery *delivery, UaefHttpRequest *request)
 	if (content_type == NULL)
 		request->headers[request->n_headers++] =
 			delivery->body ? "Content-Type: application/json"
+			: delivery->bytes ? "Content-Type: application/octet-stream"
 			: "Content-Type:";
 	return content_type;
 }
@@ -130,6 +132,11 @@ uaef_delivery_request(const UaefDelivery *delivery, UaefHttpRequest *request,
 		request->body = body_text(delivery->body, content_type);
 		request->body_len = strlen(request->body);
 	}
+	else if (delivery->bytes != NULL)
+	{
+		request->body = VARDATA_ANY(delivery->bytes);
+		request->body_len = VARSIZE_ANY_EXHDR(delivery->bytes);
+	}
 	request->may_reuse = delivery->idempotent;
 	request->timeout_ms = uaef_http_timeout_ms;
 	if (delivery->timeout_ms > 0)
@@ -137,6 +144,9 @@ uaef_delivery_request(const UaefDelivery *delivery, UaefHttpRequest *request,
 	request->connect_timeout_ms = Min(uaef_http_connect_timeout_ms,
 									  request->timeout_ms);
 	request->max_response = (size_t) uaef_http_max_response_kb * 1024;
+	if (delivery->anchor != NULL)
+		request->max_response = Min(request->max_response,
+									UAEF_ANCHOR_MAX_ANSWER);
 	request->n_networks = grant.n_networks;
 	request->networks = grant.networks;
 	return true;

@@ -18,6 +18,7 @@
 #include "delivery_store.h"
 #include "json_util.h"
 #include "ledger.h"
+#include "ledger_anchor.h"
 #include "own_execution.h"
 #include "spi_util.h"
 #include "url.h"
@@ -29,7 +30,8 @@
 #define DELIVERY_COLUMNS \
 	" delivery_id, attempt, role, connector, execution_id, task_no, item," \
 	" task_attempt, task_id, method, url, headers, body, expect, idempotent," \
-	" idempotency_key, coalesce(timeout_ms, 0), retry, uncertain"
+	" idempotency_key, coalesce(timeout_ms, 0), retry, uncertain, anchor," \
+	" body_bytes"
 
 #define NOT_PAUSED \
 	" AND NOT EXISTS (SELECT FROM uaef.connector c" \
@@ -119,6 +121,9 @@ static bool tell_engine(const UaefDelivery *delivery,
 						const UaefHttpResult *result,
 						const UaefResponse *response,
 						const UaefVerdict *verdict);
+static void tell_anchor(const UaefDelivery *delivery,
+						const UaefHttpResult *result,
+						const UaefVerdict *verdict);
 static const char *store_delivery(const UaefDelivery *delivery,
 								  const UaefHttpResult *result,
 								  const UaefResponse *response,
@@ -159,6 +164,8 @@ read_delivery(uint64 row, UaefDelivery *delivery)
 	delivery->timeout_ms = uaef_spi_int32(row, 17);
 	delivery->retry = uaef_spi_jsonb(row, 18);
 	delivery->uncertain = uaef_spi_bool(row, 19);
+	delivery->anchor = uaef_spi_text(row, 20);
+	delivery->bytes = uaef_spi_bytea(row, 21);
 }
 
 /*
@@ -198,7 +205,8 @@ make_event(const char *type, const UaefDelivery *delivery,
 
 /*
  * A task's attempts are in delivery_attempt alone: an event of each would need
- * the lock of the execution.
+ * the lock of the execution.  An anchor's make no events at all: they would be
+ * anchored in turn.
  */
 int
 uaef_delivery_claim(int limit, UaefDelivery **deliveries)
@@ -221,7 +229,7 @@ uaef_delivery_claim(int limit, UaefDelivery **deliveries)
 		read_delivery(i, &(*deliveries)[i]);
 	for (int i = 0; i < n; i++)
 	{
-		if (!(*deliveries)[i].has_task)
+		if (!(*deliveries)[i].has_task && (*deliveries)[i].anchor == NULL)
 			events[n_events++] = make_event("delivery_sent",
 											&(*deliveries)[i], NULL);
 	}
@@ -317,6 +325,26 @@ tell_engine(const UaefDelivery *delivery, const UaefHttpResult *result,
 }
 
 /*
+ * Give an anchor the bytes of its answer.
+ */
+static void
+tell_anchor(const UaefDelivery *delivery, const UaefHttpResult *result,
+			const UaefVerdict *verdict)
+{
+	UaefAnchorAnswer answer = {
+		.expected = verdict->outcome == UAEF_DELIVERY_SUCCEEDED,
+		.status = result->status,
+		.body = result->body,
+		.body_len = result->body_len,
+		.code = result->code[0] != '\0' ? result->code : verdict->code,
+		.message = result->code[0] != '\0' ? result->message : verdict->message
+	};
+
+	if (delivery->anchor != NULL && verdict->outcome != UAEF_DELIVERY_RETRY)
+		uaef_anchor_answer(delivery->anchor, delivery->delivery_id, &answer);
+}
+
+/*
  * Returns the delivery's new status.
  */
 static const char *
@@ -401,12 +429,13 @@ uaef_delivery_record(const UaefDelivery *delivery,
 	bool		taken;
 
 	uaef_response_read(result, &response);
+	tell_anchor(delivery, result, verdict);
 	taken = tell_engine(delivery, result, &response, verdict);
 	status = store_delivery(delivery, result, &response, verdict,
 							!taken ||
 							verdict->outcome != UAEF_DELIVERY_SUCCEEDED, now);
 	store_attempt(delivery, result, verdict, status, now);
-	if (verdict->outcome != UAEF_DELIVERY_RETRY)
+	if (verdict->outcome != UAEF_DELIVERY_RETRY && delivery->anchor == NULL)
 	{
 		UaefEvent	event = make_event(psprintf("delivery_%s", status),
 									   delivery, verdict);

@@ -7,6 +7,7 @@
  * ends a task's delivery goes to the engine first, which locks the execution,
  * and then to the delivery's row; so the caller records several such results
  * in the order of their executions, and those that lock only deliveries last.
+ * The result of an anchor's delivery locks the anchor first in the same way.
  *
  *-------------------------------------------------------------------------
  */
@@ -30,10 +31,12 @@ typedef struct UaefDelivery
 	bool		has_task;
 	UaefTaskRef task;
 	int64		task_id;
+	char	   *anchor;			/* or NULL */
 	char	   *method;
 	char	   *url;
 	Jsonb	   *headers;		/* or NULL */
 	Jsonb	   *body;			/* or NULL */
+	bytea	   *bytes;			/* or NULL */
 	Jsonb	   *expect;			/* or NULL */
 	bool		idempotent;
 	char	   *idempotency_key;
@@ -77,7 +80,7 @@ extern void uaef_delivery_lost(dlist_head *results);
 extern bool uaef_delivery_load(int64 delivery_id, int attempt,
 							   UaefDelivery *delivery);
 
-/* Apply: the task, the delivery, the attempt, the event. */
+/* Apply: the task or the anchor, the delivery, the attempt, the event. */
 extern void uaef_delivery_record(const UaefDelivery *delivery,
 								 const UaefHttpResult *result,
 								 const UaefVerdict *verdict);

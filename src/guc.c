@@ -42,6 +42,9 @@ char	   *uaef_ledger_key_file = NULL;
 char	   *uaef_ledger_origin = NULL;
 char	   *uaef_ledger_signer_socket = NULL;
 
+/* Witnesses that make a checkpoint count as anchored. */
+int			uaef_ledger_quorum = 0;
+
 /* SQL executors per database. */
 int			uaef_max_executors = 2;
 
@@ -139,6 +142,10 @@ uaef_guc_init(void)
 	define_int("uaef.http_timeout",
 			   "Longest total time of one HTTP request; a task may ask for less.",
 			   NULL, &uaef_http_timeout_ms, 1, 3600000, PGC_SIGHUP, GUC_UNIT_MS);
+	define_int("uaef.ledger_quorum",
+			   "Number of witnesses that must have cosigned a checkpoint for it to count as anchored.",
+			   "With 0 any anchor will do.",
+			   &uaef_ledger_quorum, 0, 100, PGC_SIGHUP, 0);
 	define_int("uaef.max_executors",
 			   "Largest number of SQL executors per database.",
 			   "Each takes one of max_worker_processes.",

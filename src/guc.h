@@ -22,6 +22,7 @@ extern int	uaef_http_retry_after_max_s;
 extern int	uaef_http_timeout_ms;
 extern char *uaef_ledger_key_file;
 extern char *uaef_ledger_origin;
+extern int	uaef_ledger_quorum;
 extern char *uaef_ledger_signer_socket;
 extern int	uaef_max_executors;
 extern int	uaef_max_map_items;

@@ -595,6 +595,15 @@ check_name_length(int column, const char *name, const Datum *values,
 				 errdetail("It may have %d bytes.", MAX_NAME_LEN)));
 }
 
+bool
+uaef_ledger_is_echo(const char *type, size_t len)
+{
+	return (len == strlen(UAEF_SEAL_EVENT) &&
+			memcmp(type, UAEF_SEAL_EVENT, len) == 0) ||
+		(len == strlen(UAEF_TIMESTAMP_EVENT) &&
+		 memcmp(type, UAEF_TIMESTAMP_EVENT, len) == 0);
+}
+
 /*
  * Mark an event as an application's, and see to it that nobody is named but
  * the role that records it, or an agent or a worker that it speaks for.
@@ -607,7 +616,7 @@ fill_application(Datum *values, bool *nulls, Oid role)
 		TextDatumGetCString(VALUE(UAEF_EVENT_ACTOR_TYPE));
 	bool		is_user = strcmp(actor, "user") == 0;
 
-	if (strcmp(type, UAEF_SEAL_EVENT) == 0)
+	if (uaef_ledger_is_echo(type, strlen(type)))
 		ereport(ERROR,
 				(errcode(ERRCODE_RESERVED_NAME),
 				 errmsg("event type \"%s\" is reserved", type)));

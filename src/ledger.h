@@ -25,6 +25,18 @@
 /* The type of the event that describes a block. */
 #define UAEF_SEAL_EVENT "ledger_sealed"
 
+/* The type of the event that keeps a time stamp of a checkpoint. */
+#define UAEF_TIMESTAMP_EVENT "ledger_timestamped"
+
+/* The type of the event that tells that a witness has seen another tree. */
+#define UAEF_CONTRADICTED_EVENT "anchor_contradicted"
+
+/*
+ * The types of events that follow from the sealing of others: only the engine
+ * makes them, and they wait for company to be sealed.  For SQL.
+ */
+#define UAEF_ECHOES "'" UAEF_SEAL_EVENT "', '" UAEF_TIMESTAMP_EVENT "'"
+
 /* One event to append.  What is NULL or 0 is absent. */
 typedef struct UaefEvent
 {
@@ -69,6 +81,9 @@ extern void uaef_ledger_hold_stream(const pg_uuid_t *stream, bool fresh);
  * named.  The event is marked as an application's.  Returns the event_id.
  */
 extern int64 uaef_ledger_record(const UaefEvent *event);
+
+/* Is this one of the types that follow from sealing? */
+extern bool uaef_ledger_is_echo(const char *type, size_t len);
 
 /* The identity of the ledger; valid until the extension's objects change. */
 extern const pg_uuid_t *uaef_ledger_id(void);

@@ -45,10 +45,12 @@
 #include "ledger.h"
 #include "ledger_block.h"
 #include "ledger_checkpoint.h"
+#include "ledger_cosignature.h"
 #include "ledger_signer.h"
 #include "ledger_tree.h"
 #include "note_json.h"
 #include "spi_util.h"
+#include "wake.h"
 
 /* How long a standby may lag behind before we give up for now. */
 #define STANDBY_TIMEOUT_MS			1000
@@ -69,6 +71,7 @@ static bool lock_checkpoint(bool wait);
 static void require_utf8(void);
 static void read_head(Head *head);
 static void read_last(Head *head);
+static char *with_cosignatures(const Head *head);
 static void check_block(const Head *head);
 static void check_last(const Head *head);
 static char *unsigned_text(const Head *head);
@@ -148,8 +151,24 @@ uaef_checkpoint_newest(void)
 						 errhint("See pg_stat_replication and uaef.checkpoint_standbys.")));
 		}
 	}
+	if (note != NULL && note == head.last_note)
+		note = with_cosignatures(&head);
 	PopActiveSnapshot();
 	return note == NULL ? NULL : to_server(note);
+}
+
+/*
+ * The last checkpoint, and what witnesses have put under it since.
+ */
+static char *
+with_cosignatures(const Head *head)
+{
+	UaefCaller	caller = uaef_spi_begin();
+	char	   *lines = uaef_cosignature_lines(to_server(head->origin),
+											   head->last_size);
+
+	uaef_spi_end(caller);
+	return psprintf("%s%s", head->last_note, lines);
 }
 
 bool
@@ -361,6 +380,7 @@ store(const Head *head, const char *note, const UaefNoteKey *key)
 	args[4] = TimestampTzGetDatum(GetCurrentTimestamp());
 	(void) uaef_spi_run(&query, args, NULL);
 	record_key_change(head, key);
+	uaef_wake_worker_on_commit(UAEF_WAKE_ANCHORS);
 	uaef_spi_end(caller);
 }
 

@@ -81,7 +81,7 @@ typedef struct Gathering
 	const UaefBlock *last;		/* with P */
 	UaefSeen	seen;			/* by P, or by S while gathering all */
 	int64		foreign_event_id;
-	bool		news;			/* there is more than seal events */
+	bool		news;			/* there is more than echoes of seals */
 	Leaf	   *leaves;
 	int64		n;
 	int64		allocated;
@@ -452,8 +452,7 @@ add_leaf(Gathering *gathering, HeapTuple tuple, TupleDesc desc)
 										&isnull)), UAEF_HASH_LEN);
 
 	type = DatumGetTextPP(heap_getattr(tuple, UAEF_EVENT_TYPE, desc, &isnull));
-	if (VARSIZE_ANY_EXHDR(type) != strlen(UAEF_SEAL_EVENT) ||
-		memcmp(VARDATA_ANY(type), UAEF_SEAL_EVENT, strlen(UAEF_SEAL_EVENT)) != 0)
+	if (!uaef_ledger_is_echo(VARDATA_ANY(type), VARSIZE_ANY_EXHDR(type)))
 		gathering->news = true;
 }
 

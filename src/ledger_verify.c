@@ -882,20 +882,18 @@ check_unsealed(const UaefReport *report, bool deep)
 	static UaefQuery overdue = {
 		"SELECT stream, stream_seq, event_id, NULL::bigint,"
 		" 'the event has not been sealed for more than ten minutes'"
-		" FROM uaef.ledger_unsealed WHERE event_type <> $1"
+		" FROM uaef.ledger_unsealed WHERE event_type NOT IN (" UAEF_ECHOES ")"
 		" AND recorded_at < clock_timestamp() - interval '10 minutes'"
-		" ORDER BY event_id LIMIT 1",
-		1, {TEXTOID}
+		" ORDER BY event_id LIMIT 1", 0
 	};
 	static UaefQuery unsealed = {
 		"SELECT event_id FROM uaef.ledger_unsealed ORDER BY event_id", 0
 	};
-	Datum		args[] = {CStringGetTextDatum(UAEF_SEAL_EVENT)};
 	int64	   *ids;
 	int			n;
 
 	uaef_report_rows(report, "UNSEALED_OVERDUE",
-					 uaef_spi_run(&overdue, args, NULL));
+					 uaef_spi_run(&overdue, NULL, NULL));
 	if (!deep)
 		return;
 	n = (int) uaef_spi_run(&unsealed, NULL, NULL);

@@ -213,6 +213,22 @@ uaef_spi_jsonb(uint64 row, int column)
 	return copy;
 }
 
+bytea *
+uaef_spi_bytea(uint64 row, int column)
+{
+	bool		isnull;
+	Datum		value = uaef_spi_value(row, column, &isnull);
+	bytea	   *detoasted;
+	bytea	   *copy;
+
+	if (isnull)
+		return NULL;
+	detoasted = DatumGetByteaP(value);
+	copy = SPI_palloc(VARSIZE(detoasted));
+	memcpy(copy, detoasted, VARSIZE(detoasted));
+	return copy;
+}
+
 pg_uuid_t
 uaef_spi_uuid(uint64 row, int column)
 {

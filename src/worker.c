@@ -45,6 +45,7 @@
 #include "guc.h"
 #include "identity.h"
 #include "ledger.h"
+#include "ledger_anchor.h"
 #include "ledger_checkpoint.h"
 #include "shmem.h"
 #include "wake.h"
@@ -82,6 +83,7 @@ static TimestampTz run_executors(void);
 static TimestampTz run_deliveries(void);
 static TimestampTz run_seal(void);
 static TimestampTz run_checkpoint(void);
+static TimestampTz run_anchors(void);
 static long seal_delay_ms(void);
 
 /* In the order in which they run. */
@@ -92,6 +94,7 @@ static Step steps[] = {
 	{"delivering", UAEF_WAKE_HTTP, run_deliveries, NULL, 2},
 	{"sealing the ledger", UAEF_WAKE_EVENTS, run_seal, seal_delay_ms, 0},
 	{"signing a checkpoint", 0, run_checkpoint, NULL, 0},
+	{"anchoring the ledger", UAEF_WAKE_ANCHORS, run_anchors, NULL, 5},
 };
 
 #define CONTROL_STEP	(&steps[0])
@@ -667,6 +670,17 @@ run_seal(void)
 		return DT_NOEND;
 	return TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
 									   uaef_seal_interval_ms);
+}
+
+static TimestampTz
+run_anchors(void)
+{
+	TimestampTz next;
+
+	begin();
+	next = uaef_anchor_work();
+	commit();
+	return wall_time(next);
 }
 
 /*
