@@ -146,7 +146,7 @@ static void check_name_length(int column, const char *name,
 static void fill_application(Datum *values, bool *nulls, Oid role);
 static void set_text(Datum *values, bool *nulls, int column, const char *text);
 static StreamHead *chain_event(Relation rel, Datum *values, bool *nulls,
-							   Oid application);
+							   Oid application, StreamHead *unkept);
 static void check_chained(const Datum *values, const bool *nulls);
 static void event_row(const UaefEvent *event, Datum *values, bool *nulls);
 static void check_recorded(const UaefEvent *event);
@@ -623,10 +623,13 @@ fill_application(Datum *values, bool *nulls, Oid role)
 
 /*
  * Make a row the next event of its stream, whose head is returned.  It is the
- * engine's, or that of the role which records it.
+ * engine's, or that of the role which records it.  unkept, if not NULL, is
+ * where the head goes of a stream that the caller holds, and that has no entry
+ * among the heads of this transaction.
  */
 static StreamHead *
-chain_event(Relation rel, Datum *values, bool *nulls, Oid application)
+chain_event(Relation rel, Datum *values, bool *nulls, Oid application,
+			StreamHead *unkept)
 {
 	StreamHead *head;
 	TimestampTz now = GetCurrentTimestamp();
@@ -647,7 +650,14 @@ chain_event(Relation rel, Datum *values, bool *nulls, Oid application)
 	fill_identity(values, nulls);
 	fill_payload(values, nulls);
 
-	head = hold_head(rel, DatumGetUUIDP(VALUE(UAEF_EVENT_STREAM)));
+	if (unkept != NULL)
+	{
+		head = unkept;
+		head->stream = *DatumGetUUIDP(VALUE(UAEF_EVENT_STREAM));
+		read_head(rel, head);
+	}
+	else
+		head = hold_head(rel, DatumGetUUIDP(VALUE(UAEF_EVENT_STREAM)));
 	VALUE(UAEF_EVENT_STREAM_SEQ) = Int64GetDatum(head->seq + 1);
 	VALUE(UAEF_EVENT_RECORDED_AT) =
 		TimestampTzGetDatum(Max(now, head->recorded_at));
@@ -725,7 +735,7 @@ uaef_ledger_chain_row(Relation rel, HeapTuple tuple)
 	ISNULL(UAEF_EVENT_SIGNER) = true;
 	ISNULL(UAEF_EVENT_SIGNATURE) = true;
 	forget_kept_head();
-	head = chain_event(rel, values, nulls, GetUserId());
+	head = chain_event(rel, values, nulls, GetUserId(), NULL);
 	uaef_wake_worker_on_commit(UAEF_WAKE_EVENTS);
 
 	/* ON CONFLICT may yet drop the row, so the next one reads the head. */
@@ -768,6 +778,7 @@ int64
 uaef_ledger_append(UaefEvent *events, int n)
 {
 	UaefTable	table;
+	StreamHead	head = {0};
 	Datum		values[UAEF_EVENT_COLUMNS];
 	bool		nulls[UAEF_EVENT_COLUMNS];
 
@@ -777,7 +788,8 @@ uaef_ledger_append(UaefEvent *events, int n)
 	for (int i = 0; i < n; i++)
 	{
 		event_row(&events[i], values, nulls);
-		(void) chain_event(table.rel, values, nulls, events[i].application);
+		(void) chain_event(table.rel, values, nulls, events[i].application,
+						   events[i].row_stream ? &head : NULL);
 		uaef_table_insert(&table, values, nulls, NULL);
 	}
 	uaef_table_close(&table);

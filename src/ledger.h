@@ -20,6 +20,7 @@
  */
 #define UAEF_LOCK_STREAM	3	/* by a hash of the stream */
 #define UAEF_LOCK_SEALER	4	/* one per database */
+#define UAEF_LOCK_CHECKPOINT 5	/* one per database */
 
 /* The type of the event that describes a block. */
 #define UAEF_SEAL_EVENT "ledger_sealed"
@@ -35,6 +36,14 @@ typedef struct UaefEvent
 	const char *agent_id;
 	Jsonb	   *payload;
 	Oid			application;	/* who records it by SQL; 0: the engine does */
+
+	/*
+	 * The stream is that of a row of an app's table, which the transaction
+	 * has locked by writing it: no other lock is needed, and its head is not
+	 * kept, for there are as many as rows.  All events of the stream must say
+	 * so.
+	 */
+	bool		row_stream;
 } UaefEvent;
 
 /*
