@@ -8,8 +8,10 @@
 #include "postgres.h"
 
 #include "fmgr.h"
+#include "utils/builtins.h"
 
 #include "ledger_proof.h"
+#include "ledger_receipt.h"
 
 static int64 required_number(FunctionCallInfo fcinfo, int argno,
 							 const char *name);
@@ -62,4 +64,29 @@ uaef_consistency_proof_sql(PG_FUNCTION_ARGS)
 	PG_RETURN_JSONB_P(uaef_consistency_proof(required_number(fcinfo, 0,
 															 "old_size"),
 											 optional_size(fcinfo, 1)));
+}
+
+/*
+ * uaef.tlog_proof(event_id bigint) returns text
+ */
+PG_FUNCTION_INFO_V1(uaef_tlog_proof_sql);
+Datum
+uaef_tlog_proof_sql(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_TEXT_P(cstring_to_text(uaef_tlog_proof(required_number(fcinfo, 0,
+																	 "event_id"))));
+}
+
+/*
+ * uaef.receipt(execution_id uuid) returns jsonb
+ */
+PG_FUNCTION_INFO_V1(uaef_receipt_sql);
+Datum
+uaef_receipt_sql(PG_FUNCTION_ARGS)
+{
+	if (PG_ARGISNULL(0))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("execution_id must not be null")));
+	PG_RETURN_JSONB_P(uaef_receipt(PG_GETARG_UUID_P(0)));
 }

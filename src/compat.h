@@ -65,6 +65,15 @@
 #define uaef_wal_timeline()		(RecoveryInProgress() ? 0 : ThisTimeLineID)
 #endif
 
+/* A scan of an index takes a place for statistics since 18. */
+#if PG_VERSION_NUM >= 180000
+#define uaef_index_beginscan(rel, index, snapshot, nkeys) \
+	index_beginscan(rel, index, snapshot, NULL, nkeys, 0)
+#else
+#define uaef_index_beginscan(rel, index, snapshot, nkeys) \
+	index_beginscan(rel, index, snapshot, nkeys, 0)
+#endif
+
 /* Whether a role owns a database. */
 #if PG_VERSION_NUM >= 160000
 #define uaef_owns_database(database, role) \

@@ -70,6 +70,7 @@
 #include "guc.h"
 #include "identity.h"
 #include "ledger.h"
+#include "ledger_signature.h"
 #include "row_write.h"
 #include "spi_util.h"
 #include "uuid7.h"
@@ -147,7 +148,11 @@ static void fill_application(Datum *values, bool *nulls, Oid role);
 static void set_text(Datum *values, bool *nulls, int column, const char *text);
 static StreamHead *chain_event(Relation rel, Datum *values, bool *nulls,
 							   Oid application, StreamHead *unkept);
-static void check_chained(const Datum *values, const bool *nulls);
+static bool is_of_ledger(const pg_uuid_t *ledger, const Datum *values,
+						 const bool *nulls);
+static bool identity_is_used(Relation rel);
+static void check_chained(Relation rel, const Datum *values,
+						  const bool *nulls);
 static void event_row(const UaefEvent *event, Datum *values, bool *nulls);
 static void check_recorded(const UaefEvent *event);
 static void lock_execution(const pg_uuid_t *execution_id, UaefCaller caller);
@@ -686,18 +691,55 @@ chain_event(Relation rel, Datum *values, bool *nulls, Oid application,
 }
 
 /*
+ * Whether a row's hash is what its ledger of a given identity would make it.
+ */
+static bool
+is_of_ledger(const pg_uuid_t *ledger, const Datum *values, const bool *nulls)
+{
+	uint8		hash[UAEF_HASH_LEN];
+
+	return !ISNULL(UAEF_EVENT_HASH) &&
+		uaef_event_hash(ledger, values, nulls, hash) &&
+		memcmp(uaef_datum_hash(VALUE(UAEF_EVENT_HASH)), hash,
+			   UAEF_HASH_LEN) == 0;
+}
+
+/*
+ * Whether an event, the first one that a scan finds, was made with our
+ * identity.  In a database that is being restored by parallel processes there
+ * may be events before there is the identity that they were made with.
+ */
+static bool
+identity_is_used(Relation rel)
+{
+	SysScanDesc scan = systable_beginscan(rel, InvalidOid, false, SnapshotSelf,
+										  0, NULL);
+	HeapTuple	tuple = systable_getnext(scan);
+	Datum		values[UAEF_EVENT_COLUMNS];
+	bool		nulls[UAEF_EVENT_COLUMNS];
+	bool		used = false;
+
+	if (HeapTupleIsValid(tuple))
+	{
+		heap_deform_tuple(tuple, RelationGetDescr(rel), values, nulls);
+		used = is_of_ledger(uaef_ledger_id(), values, nulls);
+	}
+	systable_endscan(scan);
+	return used;
+}
+
+/*
  * A row that comes with its hash, from a dump or a publisher, is kept as it
- * is; but it must be what its hash says.
+ * is; but it must be what its hash says.  Where nothing has been made with our
+ * identity another may replace it, which checks all rows.
  */
 static void
-check_chained(const Datum *values, const bool *nulls)
+check_chained(Relation rel, const Datum *values, const bool *nulls)
 {
-	const uint8 *stored = uaef_datum_hash(VALUE(UAEF_EVENT_HASH));
-	uint8		hash[UAEF_HASH_LEN];
 	StreamHead *head;
 
-	if (!uaef_event_hash(uaef_ledger_id(), values, nulls, hash) ||
-		memcmp(stored, hash, UAEF_HASH_LEN) != 0)
+	if (!is_of_ledger(uaef_ledger_id(), values, nulls) &&
+		identity_is_used(rel))
 		ereport(ERROR,
 				(errcode(ERRCODE_UAEF_LEDGER_MISMATCH),
 				 errmsg("event does not match its hash"),
@@ -727,11 +769,11 @@ uaef_ledger_chain_row(Relation rel, HeapTuple tuple)
 	heap_deform_tuple(tuple, desc, values, nulls);
 	if (!ISNULL(UAEF_EVENT_HASH))
 	{
-		check_chained(values, nulls);
+		check_chained(rel, values, nulls);
 		return tuple;
 	}
 
-	/* Whose signature it would be is checked elsewhere. */
+	/* Only record_event() checks signatures. */
 	ISNULL(UAEF_EVENT_SIGNER) = true;
 	ISNULL(UAEF_EVENT_SIGNATURE) = true;
 	forget_kept_head();
@@ -745,22 +787,35 @@ uaef_ledger_chain_row(Relation rel, HeapTuple tuple)
 
 /*
  * CREATE EXTENSION gives the ledger an identity; a restored one replaces it,
- * as long as nothing has been hashed with it.
+ * if it is that of all events that there are.  Nobody may be writing any: of
+ * processes that restore in parallel the one with the identity waits for the
+ * one with the events, or that one for this.
  */
 void
-uaef_ledger_replace_identity(Relation rel)
+uaef_ledger_replace_identity(Relation rel, HeapTuple identity)
 {
-	Relation	events = table_open(ledger_info()->event_table, AccessShareLock);
+	Relation	events = table_open(ledger_info()->event_table,
+									ShareRowExclusiveLock);
 	SysScanDesc scan = systable_beginscan(events, InvalidOid, false,
 										  SnapshotSelf, 0, NULL);
-	HeapTuple	tuple = systable_getnext(scan);
+	HeapTuple	tuple;
+	bool		isnull;
+	Datum		id = heap_getattr(identity, 1, RelationGetDescr(rel), &isnull);
 
-	if (HeapTupleIsValid(tuple))
-		ereport(ERROR,
-				(errcode(ERRCODE_UAEF_LEDGER_GUARD),
-				 errmsg("the ledger already has an identity and events")));
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		Datum		values[UAEF_EVENT_COLUMNS];
+		bool		nulls[UAEF_EVENT_COLUMNS];
+
+		CHECK_FOR_INTERRUPTS();
+		heap_deform_tuple(tuple, RelationGetDescr(events), values, nulls);
+		if (isnull || !is_of_ledger(DatumGetUUIDP(id), values, nulls))
+			ereport(ERROR,
+					(errcode(ERRCODE_UAEF_LEDGER_GUARD),
+					 errmsg("the ledger already has an identity and events")));
+	}
 	systable_endscan(scan);
-	table_close(events, AccessShareLock);
+	table_close(events, NoLock);
 
 	scan = systable_beginscan(rel, InvalidOid, false, SnapshotSelf, 0, NULL);
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
@@ -823,6 +878,9 @@ event_row(const UaefEvent *event, Datum *values, bool *nulls)
 	set_text(values, nulls, UAEF_EVENT_AGENT_ID, event->agent_id);
 	ISNULL(UAEF_EVENT_PAYLOAD) = (event->payload == NULL);
 	VALUE(UAEF_EVENT_PAYLOAD) = JsonbPGetDatum(event->payload);
+	set_text(values, nulls, UAEF_EVENT_SIGNER, event->signer);
+	ISNULL(UAEF_EVENT_SIGNATURE) = (event->signature == NULL);
+	VALUE(UAEF_EVENT_SIGNATURE) = PointerGetDatum(event->signature);
 }
 
 int64
@@ -833,6 +891,9 @@ uaef_ledger_record(const UaefEvent *given)
 	int64		event_id;
 
 	check_recorded(&event);
+	if (event.signer != NULL || event.signature != NULL)
+		uaef_signature_require(event.signer, event.signature, event.type,
+							   event.payload, event.stream);
 	event.application = GetUserId();
 
 	/* record_event() leaves the search_path to us, for few calls run SQL. */

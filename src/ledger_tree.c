@@ -9,6 +9,8 @@
  * full tile yet is the root of the tile below it.  So every node of every tree
  * that ever was is found, or computed from at most 256 others.
  *
+ * The right edge of a tree that ends with a block is in that block's row.
+ *
  * What is read is what the active snapshot sees: one size for all of it.
  *
  * Locking: none but AccessShareLock.  Memory: the caller's context.
@@ -17,23 +19,17 @@
  */
 #include "postgres.h"
 
-#include "access/genam.h"
-#include "access/htup_details.h"
-#include "access/table.h"
-#include "catalog/namespace.h"
-#include "catalog/pg_type_d.h"
 #include "fmgr.h"
 #include "miscadmin.h"
+#include "port/pg_bitutils.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
-#include "utils/lsyscache.h"
-#include "utils/rel.h"
 #include "utils/snapmgr.h"
 
 #include "compat.h"
 #include "errcodes.h"
 #include "ledger_tree.h"
-#include "spi_util.h"
+#include "table_scan.h"
 
 #define TILE_BYTES (UAEF_TILE_WIDTH * UAEF_HASH_LEN)
 
@@ -47,35 +43,36 @@ enum
 };
 #define TILE_COLUMNS TILE_HASHES
 
-/* A tree that is read, and the last tile that was. */
-typedef struct Tree
+/* Nodes of one level that were read, all of one tile. */
+typedef struct Nodes
 {
+	int64		first;
+	int			n;
+	uint8		hashes[TILE_BYTES];
+} Nodes;
+
+/* The last nodes of each level are kept: a proof comes by them in turn. */
+struct UaefTree
+{
+	MemoryContext context;		/* that it was opened in, and keeps nodes in */
 	int64		size;
-	int			cached_level;	/* -1: none */
-	int64		cached_no;
-	uint8		cached[TILE_BYTES];
-} Tree;
+	bool		has_edge;		/* a block ends here */
+	UaefFrontier edge;
+	Nodes	   *nodes[UAEF_TILE_LEVELS];
+};
 
-/* A scan of one of our tables by one of its indexes. */
-typedef struct TableScan
-{
-	Relation	rel;
-	Relation	index;
-	SysScanDesc scan;
-} TableScan;
-
-static void begin_scan(TableScan *scan, const char *table, const char *index,
-					   Snapshot snapshot, int nkeys, ScanKeyData *keys);
-static void end_scan(TableScan *scan);
-static void open_tree(Tree *tree, int64 size);
-pg_noreturn static void no_such_leaf(int64 size, int64 asked);
 static bool read_tile(int level, int64 tile_no, uint8 *hashes);
 static bool read_tile_roots(int level, int64 first, int n, Snapshot snapshot,
 							uint8 *hashes);
-static void read_event_hashes(const int64 *event_ids, int64 n, uint8 *hashes);
-static void read_nodes(Tree *tree, int level, int64 first, int n,
-					   uint8 *hashes);
-static void read_node(void *arg, int level, uint64 index, uint8 *hash);
+static void keep_event_hash(void *arg, int64 place, const Datum *values,
+							const bool *nulls);
+static void read_leaves(int64 first, int n, uint8 *hashes);
+static void find_span(const UaefTree *tree, int level, int64 index,
+					  Nodes *nodes);
+static const Nodes *load_nodes(UaefTree *tree, int level, int64 index);
+static bool read_edge(const UaefTree *tree, int level, uint64 index,
+					  uint8 *hash);
+pg_noreturn static void no_such_tree(int64 asked);
 static void store_tile(UaefTable *table, int level, int64 tile_no,
 					   const uint8 *hashes);
 
@@ -84,27 +81,6 @@ static void store_tile(UaefTable *table, int level, int64 tile_no,
  * ----------
  */
 
-static void
-begin_scan(TableScan *scan, const char *table, const char *index,
-		   Snapshot snapshot, int nkeys, ScanKeyData *keys)
-{
-	Oid			schema = get_namespace_oid("uaef", false);
-
-	scan->rel = table_open(get_relname_relid(table, schema), AccessShareLock);
-	scan->index = index_open(get_relname_relid(index, schema),
-							 AccessShareLock);
-	scan->scan = systable_beginscan_ordered(scan->rel, scan->index, snapshot,
-											nkeys, keys);
-}
-
-static void
-end_scan(TableScan *scan)
-{
-	systable_endscan_ordered(scan->scan);
-	index_close(scan->index, AccessShareLock);
-	table_close(scan->rel, AccessShareLock);
-}
-
 /*
  * The nodes of a full tile; false when it is not there.
  */
@@ -112,35 +88,30 @@ static bool
 read_tile(int level, int64 tile_no, uint8 *hashes)
 {
 	ScanKeyData keys[2];
-	TableScan	scan;
-	HeapTuple	tuple;
+	UaefScan	scan;
 	bool		found;
 
-	ScanKeyInit(&keys[0], TILE_LEVEL, BTEqualStrategyNumber, F_INT2EQ,
+	ScanKeyInit(&keys[0], 1, BTEqualStrategyNumber, F_INT2EQ,
 				Int16GetDatum(level));
-	ScanKeyInit(&keys[1], TILE_NO, BTEqualStrategyNumber, F_INT8EQ,
+	ScanKeyInit(&keys[1], 2, BTEqualStrategyNumber, F_INT8EQ,
 				Int64GetDatum(tile_no));
-	begin_scan(&scan, "ledger_tile", "ledger_tile_pkey", GetActiveSnapshot(),
-			   2, keys);
-	tuple = systable_getnext_ordered(scan.scan, ForwardScanDirection);
-	found = HeapTupleIsValid(tuple);
+	uaef_scan_begin(&scan, "ledger_tile", "ledger_tile_pkey",
+					GetActiveSnapshot(), 2, keys);
+	found = uaef_scan_next(&scan, ForwardScanDirection);
 	if (found)
 	{
-		bool		isnull;
-		const uint8 *bytes =
-			uaef_fixed_bytes(heap_getattr(tuple, TILE_HASHES,
-										  RelationGetDescr(scan.rel), &isnull),
-							 TILE_BYTES);
+		bytea	   *bytes = DatumGetByteaPP(uaef_scan_value(&scan, TILE_HASHES));
 
-		if (bytes == NULL)
+		if (VARSIZE_ANY_EXHDR(bytes) != TILE_BYTES)
 			ereport(ERROR,
 					(errcode(ERRCODE_UAEF_LEDGER_MISMATCH),
 					 errmsg("tile %lld of level %d is damaged",
 							(long long) tile_no, level),
 					 errhint("See uaef.verify_ledger().")));
-		memcpy(hashes, bytes, TILE_BYTES);
+		memcpy(hashes, VARDATA_ANY(bytes), TILE_BYTES);
+		pfree(bytes);
 	}
-	end_scan(&scan);
+	uaef_scan_end(&scan);
 
 	return found;
 }
@@ -153,105 +124,50 @@ read_tile_roots(int level, int64 first, int n, Snapshot snapshot,
 				uint8 *hashes)
 {
 	ScanKeyData keys[3];
-	TableScan	scan;
-	HeapTuple	tuple;
+	UaefScan	scan;
 	int			found = 0;
 
-	ScanKeyInit(&keys[0], TILE_LEVEL, BTEqualStrategyNumber, F_INT2EQ,
+	ScanKeyInit(&keys[0], 1, BTEqualStrategyNumber, F_INT2EQ,
 				Int16GetDatum(level));
-	ScanKeyInit(&keys[1], TILE_NO, BTGreaterEqualStrategyNumber, F_INT8GE,
+	ScanKeyInit(&keys[1], 2, BTGreaterEqualStrategyNumber, F_INT8GE,
 				Int64GetDatum(first));
-	ScanKeyInit(&keys[2], TILE_NO, BTLessStrategyNumber, F_INT8LT,
+	ScanKeyInit(&keys[2], 2, BTLessStrategyNumber, F_INT8LT,
 				Int64GetDatum(first + n));
-	begin_scan(&scan, "ledger_tile", "ledger_tile_pkey", snapshot, 3, keys);
-	while (HeapTupleIsValid(tuple = systable_getnext_ordered(scan.scan,
-															 ForwardScanDirection)))
-	{
-		bool		isnull;
-		Datum		root = heap_getattr(tuple, TILE_ROOT,
-										RelationGetDescr(scan.rel), &isnull);
-
+	uaef_scan_begin(&scan, "ledger_tile", "ledger_tile_pkey", snapshot, 3,
+					keys);
+	for (; uaef_scan_next(&scan, ForwardScanDirection); found++)
 		if (found < n)
-			memcpy(hashes + found * UAEF_HASH_LEN, uaef_datum_hash(root),
+			memcpy(hashes + found * UAEF_HASH_LEN,
+				   uaef_datum_hash(uaef_scan_value(&scan, TILE_ROOT)),
 				   UAEF_HASH_LEN);
-		found++;
-	}
-	end_scan(&scan);
+	uaef_scan_end(&scan);
 
 	return found == n;
 }
 
-void
-uaef_tree_event_ids(int64 first, int64 n, int64 *event_ids)
+/*
+ * A UaefEventReader.
+ */
+static void
+keep_event_hash(void *arg, int64 place, const Datum *values,
+				const bool *nulls)
 {
-	ScanKeyData key;
-	TableScan	scan;
-	HeapTuple	tuple;
-	int64		missing = n;	/* those before it in the array */
-
-	ScanKeyInit(&key, UAEF_BLOCK_FIRST_LEAF, BTLessStrategyNumber, F_INT8LT,
-				Int64GetDatum(first + n));
-	begin_scan(&scan, "ledger_block", "ledger_block_first_leaf",
-			   GetActiveSnapshot(), 1, &key);
-	while (missing > 0 &&
-		   HeapTupleIsValid(tuple = systable_getnext_ordered(scan.scan,
-															 BackwardScanDirection)))
-	{
-		UaefBlock	block;
-		int64		from;
-
-		if (!uaef_block_read(tuple, RelationGetDescr(scan.rel), &block) ||
-			block.tree_size < first + missing)
-			break;
-		from = Max(block.first_leaf, first);
-		memcpy(event_ids + (from - first),
-			   block.event_ids + (from - block.first_leaf),
-			   (first + missing - from) * sizeof(int64));
-		missing = from - first;
-		pfree(block.event_array);
-	}
-	end_scan(&scan);
-	if (missing > 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_UAEF_LEDGER_MISMATCH),
-				 errmsg("leaf %lld of the tree is in no block",
-						(long long) (first + missing - 1)),
-				 errhint("See uaef.verify_ledger().")));
+	memcpy((uint8 *) arg + place * UAEF_HASH_LEN,
+		   uaef_datum_hash(values[UAEF_EVENT_HASH - 1]), UAEF_HASH_LEN);
 }
 
 static void
-read_event_hashes(const int64 *event_ids, int64 n, uint8 *hashes)
+read_leaves(int64 first, int n, uint8 *hashes)
 {
-	Oid			schema = get_namespace_oid("uaef", false);
-	Relation	rel = table_open(get_relname_relid("ledger_event", schema),
-								 AccessShareLock);
-	Oid			index = get_relname_relid("ledger_event_event_id", schema);
+	int64		event_ids[UAEF_TILE_WIDTH];
 
-	for (int64 i = 0; i < n; i++)
-	{
-		ScanKeyData key;
-		SysScanDesc scan;
-		HeapTuple	tuple;
-		bool		isnull;
-
-		ScanKeyInit(&key, UAEF_EVENT_ID, BTEqualStrategyNumber, F_INT8EQ,
-					Int64GetDatum(event_ids[i]));
-		scan = systable_beginscan(rel, index, true, GetActiveSnapshot(), 1,
-								  &key);
-		tuple = systable_getnext(scan);
-		if (!HeapTupleIsValid(tuple))
-			ereport(ERROR,
-					(errcode(ERRCODE_UAEF_LEDGER_MISMATCH),
-					 errmsg("event %lld was sealed, but is gone",
-							(long long) event_ids[i]),
-					 errhint("See uaef.verify_ledger().")));
-		memcpy(hashes + i * UAEF_HASH_LEN,
-			   uaef_datum_hash(heap_getattr(tuple, UAEF_EVENT_HASH,
-											RelationGetDescr(rel), &isnull)),
-			   UAEF_HASH_LEN);
-		systable_endscan(scan);
-	}
-	table_close(rel, AccessShareLock);
+	uaef_tree_event_ids(first, n, event_ids);
+	if (uaef_read_events(event_ids, n, keep_event_hash, hashes) != n)
+		ereport(ERROR,
+				(errcode(ERRCODE_UAEF_LEDGER_MISMATCH),
+				 errmsg("events among the leaves %lld to %lld of the tree were sealed, but are gone",
+						(long long) first, (long long) first + n - 1),
+				 errhint("See uaef.verify_ledger().")));
 }
 
 /* ----------
@@ -260,54 +176,116 @@ read_event_hashes(const int64 *event_ids, int64 n, uint8 *hashes)
  */
 
 /*
- * n nodes of a level of tiles from one on, all of one tile.
+ * Of the perfect subtrees that the last tile of a level is made of, the one
+ * with a node: proofs need all of its nodes, or none.
  */
 static void
-read_nodes(Tree *tree, int level, int64 first, int n, uint8 *hashes)
+find_span(const UaefTree *tree, int level, int64 index, Nodes *nodes)
 {
-	int64		tile_no = first / UAEF_TILE_WIDTH;
+	int64		tile_first = index - index % UAEF_TILE_WIDTH;
+	int64		in_tile = (tree->size >> level * UAEF_TILE_HEIGHT) - tile_first;
+	int			place = index % UAEF_TILE_WIDTH;
+	int			start = 0;
 
-	if (tree->cached_level != level || tree->cached_no != tile_no)
+	in_tile = Min(in_tile, UAEF_TILE_WIDTH);
+	for (int n = UAEF_TILE_WIDTH; n > 0; n /= 2)
 	{
-		tree->cached_level = -1;
-		if (read_tile(level, tile_no, tree->cached))
+		if ((in_tile & n) == 0)
+			continue;
+		if (place < start + n)
 		{
-			tree->cached_level = level;
-			tree->cached_no = tile_no;
+			nodes->first = tile_first + start;
+			nodes->n = n;
+			return;
 		}
+		start += n;
 	}
-	if (tree->cached_level == level)
-		memcpy(hashes, tree->cached + first % UAEF_TILE_WIDTH * UAEF_HASH_LEN,
-			   n * UAEF_HASH_LEN);
-	else if (level == 0)
-	{
-		int64		event_ids[UAEF_TILE_WIDTH];
-
-		uaef_tree_event_ids(first, n, event_ids);
-		read_event_hashes(event_ids, n, hashes);
-	}
-	else if (!read_tile_roots(level - 1, first, n, GetActiveSnapshot(),
-							  hashes))
-		ereport(ERROR,
-				(errcode(ERRCODE_UAEF_LEDGER_MISMATCH),
-				 errmsg("tiles %lld to %lld of level %d are not all there",
-						(long long) first, (long long) first + n - 1,
-						level - 1),
-				 errhint("See uaef.verify_ledger().")));
+	elog(ERROR, "node %lld of level %d is not in the tree", (long long) index,
+		 level);
 }
 
 /*
- * A UaefNodeReader.
+ * Nodes of a level of tiles, with a certain one among them.
  */
-static void
-read_node(void *arg, int level, uint64 index, uint8 *hash)
+static const Nodes *
+load_nodes(UaefTree *tree, int level, int64 index)
 {
-	uint8		hashes[TILE_BYTES];
-	int			n = 1 << level % UAEF_TILE_HEIGHT;
+	Nodes	   *nodes = tree->nodes[level];
 
-	read_nodes((Tree *) arg, level / UAEF_TILE_HEIGHT, (int64) index * n, n,
-			   hashes);
-	uaef_merkle_perfect(hashes, n, hash);
+	if (nodes == NULL)
+		nodes = tree->nodes[level] =
+			MemoryContextAllocZero(tree->context, sizeof(Nodes));
+	if (index >= nodes->first && index < nodes->first + nodes->n)
+		return nodes;
+
+	CHECK_FOR_INTERRUPTS();
+	nodes->n = 0;				/* should an error leave it half read */
+	if (read_tile(level, index / UAEF_TILE_WIDTH, nodes->hashes))
+	{
+		nodes->first = index - index % UAEF_TILE_WIDTH;
+		nodes->n = UAEF_TILE_WIDTH;
+		return nodes;
+	}
+	find_span(tree, level, index, nodes);
+	if (level == 0)
+		read_leaves(nodes->first, nodes->n, nodes->hashes);
+	else if (!read_tile_roots(level - 1, nodes->first, nodes->n,
+							  GetActiveSnapshot(), nodes->hashes))
+		ereport(ERROR,
+				(errcode(ERRCODE_UAEF_LEDGER_MISMATCH),
+				 errmsg("tiles %lld to %lld of level %d are not all there",
+						(long long) nodes->first,
+						(long long) nodes->first + nodes->n - 1, level - 1),
+				 errhint("See uaef.verify_ledger().")));
+	return nodes;
+}
+
+void
+uaef_tree_nodes(UaefTree *tree, int level, int64 first, int64 n,
+				uint8 *hashes)
+{
+	while (n > 0)
+	{
+		const Nodes *nodes = load_nodes(tree, level, first);
+		int64		part = Min(n, nodes->first + nodes->n - first);
+
+		memcpy(hashes, nodes->hashes + (first - nodes->first) * UAEF_HASH_LEN,
+			   part * UAEF_HASH_LEN);
+		hashes += part * UAEF_HASH_LEN;
+		first += part;
+		n -= part;
+	}
+}
+
+/*
+ * Whether a node is one of the perfect subtrees that the tree is made of.
+ */
+static bool
+read_edge(const UaefTree *tree, int level, uint64 index, uint8 *hash)
+{
+	uint64		size = tree->size;
+
+	if (!tree->has_edge || (size >> level & 1) == 0 ||
+		index != (size >> level) - 1)
+		return false;
+	memcpy(hash, tree->edge.node[pg_popcount64(size >> level) - 1],
+		   UAEF_HASH_LEN);
+	return true;
+}
+
+void
+uaef_tree_read(void *arg, int level, uint64 index, uint8 *hash)
+{
+	UaefTree   *tree = arg;
+	int			n = 1 << level % UAEF_TILE_HEIGHT;
+	const Nodes *nodes;
+
+	if (read_edge(tree, level, index, hash))
+		return;
+	nodes = load_nodes(tree, level / UAEF_TILE_HEIGHT, (int64) index * n);
+	uaef_merkle_perfect(nodes->hashes +
+						((int64) index * n - nodes->first) * UAEF_HASH_LEN,
+						n, hash);
 }
 
 /* ----------
@@ -318,55 +296,88 @@ read_node(void *arg, int level, uint64 index, uint8 *hash)
 int64
 uaef_tree_size(void)
 {
-	UaefBlock	last;
+	UaefScan	scan;
+	int64		size = 0;
 
-	uaef_block_last(GetActiveSnapshot(), &last);
-	return last.tree_size;
+	uaef_scan_begin(&scan, "ledger_block", "ledger_block_first_leaf",
+					GetActiveSnapshot(), 0, NULL);
+	if (uaef_scan_next(&scan, BackwardScanDirection))
+		size = DatumGetInt64(uaef_scan_value(&scan, UAEF_BLOCK_TREE_SIZE));
+	uaef_scan_end(&scan);
+
+	return size;
 }
 
 static void
-no_such_leaf(int64 size, int64 asked)
+no_such_tree(int64 asked)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_UAEF_NOT_SEALED),
 			 errmsg("there is no tree of %lld events", (long long) asked),
-			 errdetail("%lld events are sealed.", (long long) size)));
+			 errdetail("%lld events are sealed.",
+					   (long long) uaef_tree_size())));
 }
 
-static void
-open_tree(Tree *tree, int64 size)
+/*
+ * The block that has the last leaf says whether the tree is there, and, if the
+ * leaf is its last, has the right edge.
+ */
+UaefTree *
+uaef_tree_open(int64 size)
 {
-	tree->size = uaef_tree_size();
-	tree->cached_level = -1;
-	if (size < 0 || size > tree->size)
-		no_such_leaf(tree->size, size);
+	UaefTree   *tree = palloc0(sizeof(UaefTree));
+	ScanKeyData key;
+	UaefScan	scan;
+	int64		until = 0;
+
+	tree->context = CurrentMemoryContext;
+	tree->size = size;
+	ScanKeyInit(&key, 1, BTLessStrategyNumber, F_INT8LT, Int64GetDatum(size));
+	uaef_scan_begin(&scan, "ledger_block", "ledger_block_first_leaf",
+					GetActiveSnapshot(), 1, &key);
+	if (uaef_scan_next(&scan, BackwardScanDirection))
+		until = DatumGetInt64(uaef_scan_value(&scan, UAEF_BLOCK_TREE_SIZE));
+	if (until > 0 && until == size)
+	{
+		bytea	   *edge =
+			DatumGetByteaPP(uaef_scan_value(&scan, UAEF_BLOCK_FRONTIER));
+
+		tree->has_edge = uaef_frontier_load(&tree->edge, size,
+											(const uint8 *) VARDATA_ANY(edge),
+											VARSIZE_ANY_EXHDR(edge));
+	}
+	uaef_scan_end(&scan);
+	if (size < 0 || size > until)
+		no_such_tree(size);
+
+	return tree;
+}
+
+void
+uaef_tree_close(UaefTree *tree)
+{
+	for (int level = 0; level < UAEF_TILE_LEVELS; level++)
+		if (tree->nodes[level] != NULL)
+			pfree(tree->nodes[level]);
+	pfree(tree);
 }
 
 void
 uaef_tree_root(int64 size, uint8 *root)
 {
-	Tree		tree;
+	UaefTree   *tree = uaef_tree_open(size);
 
-	open_tree(&tree, size);
-	uaef_merkle_root(read_node, &tree, size, root);
+	uaef_merkle_root(uaef_tree_read, tree, size, root);
+	uaef_tree_close(tree);
 }
 
 void
 uaef_tree_leaves(int64 first, int64 n, uint8 *hashes)
 {
-	Tree		tree;
+	UaefTree   *tree = uaef_tree_open(first + n);
 
-	open_tree(&tree, first + n);
-	while (n > 0)
-	{
-		int			part = Min(n, UAEF_TILE_WIDTH - first % UAEF_TILE_WIDTH);
-
-		CHECK_FOR_INTERRUPTS();
-		read_nodes(&tree, 0, first, part, hashes);
-		hashes += part * UAEF_HASH_LEN;
-		first += part;
-		n -= part;
-	}
+	uaef_tree_nodes(tree, 0, first, n, hashes);
+	uaef_tree_close(tree);
 }
 
 void
@@ -378,60 +389,25 @@ uaef_tree_leaf(int64 leaf, uint8 *hash)
 void
 uaef_tree_inclusion(int64 leaf, int64 size, UaefProof *proof)
 {
-	Tree		tree;
+	UaefTree   *tree = uaef_tree_open(size);
 
-	open_tree(&tree, size);
 	if (leaf < 0 || leaf >= size)
-		no_such_leaf(tree.size, leaf + 1);
-	uaef_merkle_inclusion(read_node, &tree, leaf, size, proof);
+		no_such_tree(leaf + 1);
+	uaef_merkle_inclusion(uaef_tree_read, tree, leaf, size, proof);
+	uaef_tree_close(tree);
 }
 
 void
 uaef_tree_consistency(int64 old_size, int64 new_size, UaefProof *proof)
 {
-	Tree		tree;
+	UaefTree   *tree = uaef_tree_open(new_size);
 
-	open_tree(&tree, new_size);
 	if (old_size < 0 || old_size > new_size)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("the old size must be between 0 and the new one")));
-	uaef_merkle_consistency(read_node, &tree, old_size, new_size, proof);
-}
-
-/*
- * The index gives the few blocks whose bounds the event is in.
- */
-int64
-uaef_leaf_of_event(int64 event_id, int64 *block_no)
-{
-	static UaefQuery query = {
-		"SELECT block_no, first_leaf, event_ids FROM uaef.ledger_block"
-		" WHERE pg_catalog.int8range(first_event_id, last_event_id, '[]') @> $1",
-		1, {INT8OID}
-	};
-	Datum		args[] = {Int64GetDatum(event_id)};
-	UaefCaller	caller = uaef_spi_begin();
-	int64		leaf = -1;
-	uint64		rows = uaef_spi_run(&query, args, NULL);
-
-	for (uint64 i = 0; i < rows && leaf < 0; i++)
-	{
-		bool		isnull;
-		ArrayType  *array = DatumGetArrayTypeP(uaef_spi_value(i, 3, &isnull));
-		const int64 *ids = (const int64 *) ARR_DATA_PTR(array);
-		int64		n = ArrayGetNItems(ARR_NDIM(array), ARR_DIMS(array));
-		const int64 *found = uaef_block_find(ids, n, event_id);
-
-		if (found == NULL)
-			continue;
-		leaf = uaef_spi_int64(i, 2) + (found - ids);
-		if (block_no != NULL)
-			*block_no = uaef_spi_int64(i, 1);
-	}
-	uaef_spi_end(caller);
-
-	return leaf;
+	uaef_merkle_consistency(uaef_tree_read, tree, old_size, new_size, proof);
+	uaef_tree_close(tree);
 }
 
 /* ----------

@@ -14,12 +14,23 @@
 /* The prefix that tells an inner node from a leaf. */
 #define NODE_PREFIX 0x01
 
+/* Where a multiproof reads its nodes and leaves its hashes. */
+typedef struct Multiproof
+{
+	UaefNodeReader read;
+	void	   *arg;
+	UaefHashTaker take;
+	void	   *take_arg;
+} Multiproof;
+
 static uint64 split_point(uint64 n);
 static void range_root(UaefNodeReader read, void *arg, uint64 start, uint64 n,
 					   uint8 *root);
 static void add_range(UaefNodeReader read, void *arg, uint64 start, uint64 n,
 					  UaefProof *proof);
 static void reverse(UaefProof *proof);
+static void add_subtree(const Multiproof *to, uint64 start, uint64 n,
+						const int64 *leaves, int count);
 static bool equal(const uint8 *a, const uint8 *b);
 
 void
@@ -232,6 +243,44 @@ uaef_merkle_consistency(UaefNodeReader read, void *arg, uint64 old_size,
 	if (!whole)
 		add_range(read, arg, start, n, proof);
 	reverse(proof);
+}
+
+/*
+ * The part of a multiproof for the n leaves from start on; of the leaves that
+ * are proved, count are among them.
+ */
+static void
+add_subtree(const Multiproof *to, uint64 start, uint64 n, const int64 *leaves,
+			int count)
+{
+	uint64		k;
+	int			left = 0;
+
+	if (count == 0)
+	{
+		uint8		root[UAEF_HASH_LEN];
+
+		range_root(to->read, to->arg, start, n, root);
+		to->take(to->take_arg, root);
+		return;
+	}
+	if (n == 1)
+		return;
+	k = split_point(n);
+	while (left < count && leaves[left] < start + k)
+		left++;
+	add_subtree(to, start, k, leaves, left);
+	add_subtree(to, start + k, n - k, leaves + left, count - left);
+}
+
+void
+uaef_merkle_multiproof(UaefNodeReader read, void *arg, const int64 *leaves,
+					   int n, uint64 size, UaefHashTaker take, void *take_arg)
+{
+	Multiproof	to = {read, arg, take, take_arg};
+
+	if (size > 0)
+		add_subtree(&to, 0, size, leaves, n);
 }
 
 /* ----------

@@ -76,6 +76,17 @@ extern void uaef_merkle_consistency(UaefNodeReader read, void *arg,
 									uint64 old_size, uint64 new_size,
 									UaefProof *proof);
 
+/*
+ * One proof that several leaves are in the tree of a size: their indexes rise
+ * and are below it.  Going down from the root, left before right, it has the
+ * root of each subtree that none of them is in; they are handed out one by
+ * one.
+ */
+typedef void (*UaefHashTaker) (void *arg, const uint8 *hash);
+extern void uaef_merkle_multiproof(UaefNodeReader read, void *arg,
+								   const int64 *leaves, int n, uint64 size,
+								   UaefHashTaker take, void *take_arg);
+
 /* Whether a proof holds, by the algorithms of RFC 9162, 2.1.3 and 2.1.4. */
 extern bool uaef_merkle_verify_inclusion(const UaefProof *proof, uint64 leaf,
 										 uint64 size, const uint8 *leaf_hash,

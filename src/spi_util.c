@@ -78,6 +78,12 @@ uaef_spi_run(UaefQuery *query, Datum *args, const char *nulls)
 }
 
 uint64
+uaef_spi_read(UaefQuery *query, Datum *args)
+{
+	return run_query(query, args, NULL, true);
+}
+
+uint64
 uaef_spi_read_latest(UaefQuery *query, Datum *args)
 {
 	uint64		rows;

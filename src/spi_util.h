@@ -52,6 +52,9 @@ extern void uaef_spi_end(UaefCaller caller);
  */
 extern uint64 uaef_spi_run(UaefQuery *query, Datum *args, const char *nulls);
 
+/* The same for a query that only reads, what the active snapshot sees. */
+extern uint64 uaef_spi_read(UaefQuery *query, Datum *args);
+
 /* The same for a query that only reads, as of now, whatever the snapshot. */
 extern uint64 uaef_spi_read_latest(UaefQuery *query, Datum *args);
 

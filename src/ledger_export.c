@@ -1,0 +1,190 @@
+/*-------------------------------------------------------------------------
+ *
+ * ledger_export.c
+ *	  The ledger as lines of JSON, for who checks it elsewhere.
+ *
+ * One cursor for each kind of row; all are opened at once, under one snapshot,
+ * and read a few rows at a time, so that a ledger of any size takes little
+ * memory.  docs/proofs.md has the format.
+ *
+ * Locking: AccessShareLock on what is read, until the transaction ends.
+ * Memory: an export that is left off keeps its cursors until then.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/namespace.h"
+#include "catalog/pg_type_d.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/portal.h"
+
+#include "ledger_export.h"
+#include "ledger_published.h"
+#include "spi_util.h"
+
+/* Rows that are held at once; one may have a payload of megabytes. */
+#define FETCH_ROWS 64
+
+/*
+ * The kinds of rows, in their order, and the tables that must be there for
+ * them.  $1 is the first event, or null; $2 the origin, $3 the size of the
+ * tree and $4 its root.
+ */
+typedef struct RowKind
+{
+	const char *table;
+	const char *sql;
+} RowKind;
+
+#define OF_RETIRED_LEAVES \
+	"EXISTS (SELECT FROM uaef.ledger_retirement AS r" \
+	" WHERE r.restored_by IS NULL AND r.leaves OPERATOR(pg_catalog.&&)" \
+	" pg_catalog.int8range(t.tile_no * 256, t.tile_no * 256 + 256))"
+
+static const RowKind row_kinds[] = {
+	{"ledger",
+		"SELECT 'ledger' AS row, 1 AS format, l.ledger_id, $2 AS origin,"
+	" $3 AS tree_size, $4 AS root, $1 AS from_event FROM uaef.ledger AS l"},
+	{"ledger_event",
+		"SELECT 'event' AS row, " UAEF_SQL_EVENT " FROM uaef.ledger_event AS e"
+	" WHERE $1 IS NULL OR e.event_id >= $1 ORDER BY e.event_id"},
+	{"ledger_block",
+		"SELECT 'block' AS row, " UAEF_SQL_BLOCK ", b.event_ids,"
+		" b.first_event_id, b.last_event_id, pg_catalog.chr(92) || 'x'"
+		" || pg_catalog.encode(b.frontier, 'hex') AS frontier"
+		" FROM uaef.ledger_block AS b"
+	" WHERE $1 IS NULL OR b.last_event_id >= $1 ORDER BY b.block_no"},
+	{"ledger_retirement",
+		"SELECT 'tile' AS row, t.level, t.tile_no,"
+		" pg_catalog.encode(t.hashes, 'hex') AS hashes"
+		" FROM uaef.ledger_tile AS t WHERE t.level = 0 AND $1 IS NULL"
+	" AND " OF_RETIRED_LEAVES " ORDER BY t.tile_no"},
+	{"ledger_checkpoint",
+		"SELECT 'checkpoint' AS row, c.origin, c.tree_size, c.note"
+		" FROM uaef.ledger_checkpoint AS c WHERE c.tree_size <= $3"
+	" ORDER BY c.tree_size, c.origin"},
+	{"ledger_cosignature",
+		"SELECT 'cosignature' AS row, c.origin, c.tree_size, c.witness, c.line"
+		" FROM uaef.ledger_cosignature AS c WHERE c.tree_size <= $3"
+	" ORDER BY c.tree_size, c.origin, c.witness"},
+	{"ledger_redaction",
+		"SELECT 'redaction' AS row, r.* FROM uaef.ledger_redaction AS r"
+	" WHERE $1 IS NULL OR r.event_id >= $1 ORDER BY r.event_id"},
+	{"ledger_retirement",
+		"SELECT 'retirement' AS row, r.event_id, r.leaves, r.events,"
+		" r.tree_size, r.restored_by FROM uaef.ledger_retirement AS r"
+	" ORDER BY r.event_id"},
+	{"ledger_retired_head",
+		"SELECT 'retired_head' AS row, r.stream, r.retirement, r.stream_seq,"
+		" r.event_id, " UAEF_SQL_UTC("r.recorded_at") " AS recorded_at,"
+		" r.leaf_index, r.event_hash FROM uaef.ledger_retired_head AS r"
+	" ORDER BY r.stream, r.retirement"}
+};
+
+struct UaefExport
+{
+	MemoryContext context;		/* of the lines */
+	char	   *cursors[lengthof(row_kinds)];	/* NULL: no such table */
+	int			kind;			/* that is being read */
+	char	   *lines[FETCH_ROWS];
+	int			n;				/* how many there are */
+	int			next;			/* the first that was not given */
+};
+
+static void open_cursors(UaefExport *export, const int64 *from_event);
+static bool fetch(UaefExport *export);
+
+static void
+open_cursors(UaefExport *export, const int64 *from_event)
+{
+	Oid			types[] = {INT8OID, TEXTOID, INT8OID, TEXTOID};
+	int64		size = uaef_tree_size();
+	uint8		root[UAEF_HASH_LEN];
+	char		nulls[] = {from_event == NULL ? 'n' : ' ', ' ', ' ', ' ', '\0'};
+	Datum		args[4];
+
+	uaef_tree_root(size, root);
+	args[0] = Int64GetDatum(from_event == NULL ? 0 : *from_event);
+	args[1] = CStringGetTextDatum(uaef_published_origin());
+	args[2] = Int64GetDatum(size);
+	args[3] = CStringGetTextDatum(uaef_hex(root, UAEF_HASH_LEN));
+
+	for (int i = 0; i < lengthof(row_kinds); i++)
+	{
+		char	   *sql = psprintf("SELECT pg_catalog.row_to_json(x)::pg_catalog.text"
+								   " FROM (%s) AS x", row_kinds[i].sql);
+		Portal		cursor;
+
+		if (!OidIsValid(get_relname_relid(row_kinds[i].table,
+										  get_namespace_oid("uaef", false))))
+			continue;
+		cursor = SPI_cursor_open_with_args(NULL, sql, 4, types, args, nulls,
+										   true, CURSOR_OPT_FAST_PLAN);
+		export->cursors[i] = MemoryContextStrdup(export->context, cursor->name);
+	}
+}
+
+UaefExport *
+uaef_export_begin(const int64 *from_event)
+{
+	UaefExport *export = palloc0(sizeof(UaefExport));
+	UaefCaller	caller;
+
+	export->context = CurrentMemoryContext;
+	caller = uaef_spi_begin();
+	open_cursors(export, from_event);
+	uaef_spi_end(caller);
+
+	return export;
+}
+
+/*
+ * Get some more lines; false when there are none.
+ */
+static bool
+fetch(UaefExport *export)
+{
+	UaefCaller	caller = uaef_spi_begin();
+
+	export->n = 0;
+	export->next = 0;
+	while (export->n == 0 && export->kind < lengthof(row_kinds))
+	{
+		const char *name = export->cursors[export->kind];
+		Portal		cursor = name == NULL ? NULL : SPI_cursor_find(name);
+
+		if (cursor == NULL)
+		{
+			export->kind++;
+			continue;
+		}
+		SPI_cursor_fetch(cursor, true, FETCH_ROWS);
+		for (uint64 row = 0; row < SPI_processed; row++)
+		{
+			char	   *line = SPI_getvalue(SPI_tuptable->vals[row],
+											SPI_tuptable->tupdesc, 1);
+
+			export->lines[export->n++] = MemoryContextStrdup(export->context,
+															 line);
+		}
+		SPI_freetuptable(SPI_tuptable);
+		if (export->n == 0)
+			SPI_cursor_close(cursor);
+	}
+	uaef_spi_end(caller);
+
+	return export->n > 0;
+}
+
+char *
+uaef_export_next(UaefExport *export)
+{
+	CHECK_FOR_INTERRUPTS();
+	if (export->next == export->n && !fetch(export))
+		return NULL;
+	return export->lines[export->next++];
+}
