@@ -155,6 +155,7 @@ static void check_chained(Relation rel, const Datum *values,
 						  const bool *nulls);
 static void event_row(const UaefEvent *event, Datum *values, bool *nulls);
 static void check_recorded(const UaefEvent *event);
+static void check_rights(const UaefEvent *event);
 static void lock_execution(const pg_uuid_t *execution_id, UaefCaller caller);
 
 /* ----------
@@ -898,21 +899,18 @@ uaef_ledger_record(const UaefEvent *given)
 	UaefEvent	event = *given;
 	UaefCaller	caller;
 	int64		event_id;
+	bool		plain = event.stream == NULL && event.signer == NULL &&
+		event.signature == NULL;
 
 	check_recorded(&event);
-	if (event.signer != NULL || event.signature != NULL)
-		uaef_signature_require(event.signer, event.signature, event.type,
-							   event.payload, event.stream);
 	event.application = GetUserId();
 
 	/* record_event() leaves the search_path to us, for few calls run SQL. */
-	if (event.stream != NULL)
+	if (!plain)
 	{
 		int			level = uaef_pin_search_path();
 
-		caller = uaef_spi_begin();
-		lock_execution(event.stream, caller);
-		uaef_spi_end(caller);
+		check_rights(&event);
 		AtEOXact_GUC(true, level);
 	}
 	caller = uaef_become_owner();
@@ -935,6 +933,24 @@ check_recorded(const UaefEvent *event)
 						   (size_t) VARSIZE(event->payload),
 						   uaef_max_payload_kb),
 				 errhint("Raise uaef.max_payload_size, or store a reference.")));
+}
+
+/*
+ * Whether the caller may speak for the signer, and for the execution.
+ */
+static void
+check_rights(const UaefEvent *event)
+{
+	UaefCaller	caller;
+
+	if (event->signer != NULL || event->signature != NULL)
+		uaef_signature_require(event->signer, event->signature, event->type,
+							   event->payload, event->stream);
+	if (event->stream == NULL)
+		return;
+	caller = uaef_spi_begin();
+	lock_execution(event->stream, caller);
+	uaef_spi_end(caller);
 }
 
 /*

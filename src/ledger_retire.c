@@ -89,14 +89,15 @@ run(const char *sql)
 static int64
 anchored_size(void)
 {
-	if (!OidIsValid(get_relname_relid("ledger_anchor",
-									  get_namespace_oid("uaef", false))))
-		return PG_INT64_MAX;
-	run("SELECT pg_catalog.min(coalesce((SELECT pg_catalog.max(tree_size)"
+	static UaefQuery query = {
+		"SELECT pg_catalog.min(coalesce((SELECT pg_catalog.max(tree_size)"
 		" FROM uaef.ledger_anchoring AS n WHERE n.anchor = a.anchor"
 		" AND n.status = 'anchored'), 0)) FROM uaef.ledger_anchor AS a"
-		" HAVING pg_catalog.count(*) > 0");
-	return SPI_processed == 0 ? PG_INT64_MAX : uaef_spi_int64(0, 1);
+		" HAVING pg_catalog.count(*) > 0", 0
+	};
+
+	return uaef_spi_run(&query, NULL, NULL) == 0 ? PG_INT64_MAX :
+		uaef_spi_int64(0, 1);
 }
 
 /*
@@ -110,11 +111,13 @@ covered_size(void)
 		"SELECT coalesce(pg_catalog.max(tree_size), 0)"
 		" FROM uaef.ledger_checkpoint", 0
 	};
+	int64		anchored = anchored_size();
+	int64		sealed = uaef_tree_size();
 	int64		size;
 
 	(void) uaef_spi_run(&signed_size, NULL, NULL);
-	size = Min(uaef_spi_int64(0, 1), anchored_size());
-	size = Min(size, uaef_tree_size());
+	size = uaef_spi_int64(0, 1);
+	size = Min(size, Min(anchored, sealed));
 	if (size < UAEF_TILE_WIDTH)
 		ereport(NOTICE,
 				(errmsg("no events can be retired yet"),
