@@ -29,10 +29,12 @@ CREATE TABLE uaef.ledger_event (
 	task_id			bigint,
 	agent_id		text,
 	payload			jsonb,
-	salt			bytea,
-	payload_hash	bytea,
-	prev_hash		bytea NOT NULL,
-	event_hash		bytea NOT NULL,
+	salt			uaef.hash256,
+	payload_hash	uaef.hash256,
+	signer			text,
+	signature		bytea,
+	prev_hash		uaef.hash256 NOT NULL,
+	event_hash		uaef.hash256 NOT NULL,
 	PRIMARY KEY (stream, stream_seq)
 );
 COMMENT ON TABLE uaef.ledger_event IS
@@ -65,6 +67,10 @@ COMMENT ON COLUMN uaef.ledger_event.salt IS
 	'32 random bytes that keep payload_hash from giving the payload away';
 COMMENT ON COLUMN uaef.ledger_event.payload_hash IS
 	'SHA-256 over salt and canonical payload';
+COMMENT ON COLUMN uaef.ledger_event.signer IS
+	'whose key signed the event; null when nobody''s did';
+COMMENT ON COLUMN uaef.ledger_event.signature IS
+	'Ed25519 signature of what the actor claims, 64 bytes';
 COMMENT ON COLUMN uaef.ledger_event.prev_hash IS
 	'event_hash of the event before it in the stream';
 COMMENT ON COLUMN uaef.ledger_event.event_hash IS
@@ -123,13 +129,16 @@ CREATE TABLE uaef.ledger_block (
 	first_leaf		bigint NOT NULL,
 	leaf_count		bigint NOT NULL,
 	tree_size		bigint NOT NULL,
-	tree_root		bytea NOT NULL,
-	prev_block_hash	bytea NOT NULL,
-	block_hash		bytea NOT NULL,
+	tree_root		uaef.hash256 NOT NULL,
+	prev_block_hash	uaef.hash256 NOT NULL,
+	block_hash		uaef.hash256 NOT NULL,
 	event_ids		bigint[] NOT NULL,
+	first_event_id	bigint NOT NULL,
+	last_event_id	bigint NOT NULL,
 	frontier		bytea NOT NULL,
 	snapshot		pg_snapshot NOT NULL,
 	incarnation		text NOT NULL,
+	timeline		integer NOT NULL,
 	foreign_event_id bigint NOT NULL,
 	sealed_at		timestamptz NOT NULL
 );
@@ -143,20 +152,56 @@ COMMENT ON COLUMN uaef.ledger_block.tree_root IS 'RFC 6962 root of the tree of t
 COMMENT ON COLUMN uaef.ledger_block.prev_block_hash IS 'block_hash of the block before';
 COMMENT ON COLUMN uaef.ledger_block.block_hash IS 'SHA-256 over the header of the block';
 COMMENT ON COLUMN uaef.ledger_block.event_ids IS 'its events, in the order of the tree''s leaves';
+COMMENT ON COLUMN uaef.ledger_block.first_event_id IS 'the lowest of its events';
+COMMENT ON COLUMN uaef.ledger_block.last_event_id IS 'the highest of its events';
 COMMENT ON COLUMN uaef.ledger_block.frontier IS
 	'roots of the perfect subtrees that the tree of that size is made of, largest first, 32 bytes each';
 COMMENT ON COLUMN uaef.ledger_block.snapshot IS
 	'what the sealer saw: the next block takes what this snapshot does not see';
 COMMENT ON COLUMN uaef.ledger_block.incarnation IS
 	'system identifier and database, within which transaction ids are comparable';
+COMMENT ON COLUMN uaef.ledger_block.timeline IS
+	'timeline of the server''s WAL; a new one begins when a standby is promoted or a backup is recovered';
 COMMENT ON COLUMN uaef.ledger_block.foreign_event_id IS
 	'events up to this number came from another incarnation; 0 if none did';
 COMMENT ON COLUMN uaef.ledger_block.sealed_at IS 'wall clock of the sealing; never falls';
+
+-- Ids of events do not compress; parts of them are read alone.
+ALTER TABLE uaef.ledger_block ALTER COLUMN event_ids SET STORAGE EXTERNAL;
+
+-- The block of a leaf, and the few blocks that an event may be in.
+CREATE UNIQUE INDEX ledger_block_first_leaf ON uaef.ledger_block (first_leaf);
+CREATE INDEX ledger_block_event_ids ON uaef.ledger_block
+	USING gist (pg_catalog.int8range(first_event_id, last_event_id, '[]'));
 
 CREATE TRIGGER ledger_guard
 	BEFORE UPDATE OR DELETE OR TRUNCATE ON uaef.ledger_block
 	FOR EACH STATEMENT EXECUTE FUNCTION uaef.ledger_guard();
 ALTER TABLE uaef.ledger_block ENABLE ALWAYS TRIGGER ledger_guard;
+
+-- The order of the columns is known to the library (ledger_tree.c).
+CREATE TABLE uaef.ledger_tile (
+	level			smallint NOT NULL,
+	tile_no			bigint NOT NULL,
+	root			uaef.hash256 NOT NULL,
+	hashes			bytea NOT NULL,
+	PRIMARY KEY (level, tile_no)
+);
+COMMENT ON TABLE uaef.ledger_tile IS
+	'the tree over all sealed events, in full tiles of 256 nodes of one level; what fills no tile yet is in the events and the tiles below';
+COMMENT ON COLUMN uaef.ledger_tile.level IS
+	'0: its nodes are leaves; else they are roots of tiles of the level below';
+COMMENT ON COLUMN uaef.ledger_tile.tile_no IS 'number of the tile in its level, from 0';
+COMMENT ON COLUMN uaef.ledger_tile.root IS 'root of the tree over its nodes';
+COMMENT ON COLUMN uaef.ledger_tile.hashes IS 'its 256 nodes, 32 bytes each';
+
+-- Hashes do not compress.
+ALTER TABLE uaef.ledger_tile ALTER COLUMN hashes SET STORAGE EXTERNAL;
+
+CREATE TRIGGER ledger_guard
+	BEFORE UPDATE OR DELETE OR TRUNCATE ON uaef.ledger_tile
+	FOR EACH STATEMENT EXECUTE FUNCTION uaef.ledger_guard();
+ALTER TABLE uaef.ledger_tile ENABLE ALWAYS TRIGGER ledger_guard;
 
 -- Events that the last block's snapshot did not see, as the sealer finds them.
 CREATE VIEW uaef.ledger_unsealed AS
@@ -178,7 +223,7 @@ SELECT l.ledger_id,
 	coalesce(b.tree_size, 0) AS sealed,
 	u.unsealed,
 	coalesce(b.block_no, 0) AS blocks,
-	pg_catalog.encode(b.tree_root, 'hex') AS root,
+	b.tree_root AS root,
 	b.sealed_at,
 	pg_catalog.clock_timestamp() - u.oldest AS oldest_unsealed_age
 FROM uaef.ledger AS l
@@ -214,20 +259,34 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp;
 COMMENT ON FUNCTION uaef.seal_ledger() IS
 	'seal the committed events into blocks; returns the last block''s number, or null when there was nothing to seal or another session is sealing';
 
-CREATE FUNCTION uaef.hash_event(event_id bigint) RETURNS bytea
+CREATE FUNCTION uaef.hash_event(event_id bigint) RETURNS uaef.hash256
 AS 'MODULE_PATHNAME', 'uaef_hash_event'
 LANGUAGE C STABLE STRICT PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp;
 COMMENT ON FUNCTION uaef.hash_event(bigint) IS
 	'the hash of an event, computed from its row';
 
+CREATE FUNCTION uaef.inclusion_proof(event_id bigint,
+	tree_size bigint DEFAULT NULL) RETURNS jsonb
+AS 'MODULE_PATHNAME', 'uaef_inclusion_proof_sql'
+LANGUAGE C STABLE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp;
+COMMENT ON FUNCTION uaef.inclusion_proof(bigint, bigint) IS
+	'RFC 6962 proof that a sealed event is a leaf of the tree of a size (default: of all sealed events): leaf_index, tree_size, leaf_hash, root, proof; hashes in hex';
+
+CREATE FUNCTION uaef.consistency_proof(old_size bigint,
+	new_size bigint DEFAULT NULL) RETURNS jsonb
+AS 'MODULE_PATHNAME', 'uaef_consistency_proof_sql'
+LANGUAGE C STABLE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp;
+COMMENT ON FUNCTION uaef.consistency_proof(bigint, bigint) IS
+	'RFC 6962 proof that the tree of one size is the beginning of the tree of another (default: of all sealed events): old_root, new_root, proof; hashes in hex';
+
 CREATE FUNCTION uaef.verify_ledger(from_block bigint DEFAULT 1,
-	trusted_hash bytea DEFAULT NULL)
+	trusted_hash uaef.hash256 DEFAULT NULL)
 	RETURNS TABLE (severity text, code text, stream uuid, stream_seq bigint,
 				   event_id bigint, block_no bigint, detail text)
 AS 'MODULE_PATHNAME', 'uaef_verify_ledger_sql'
 LANGUAGE C VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 	SET jit = off;
-COMMENT ON FUNCTION uaef.verify_ledger(bigint, bytea) IS
+COMMENT ON FUNCTION uaef.verify_ledger(bigint, uaef.hash256) IS
 	'problems of the ledger, none if it is consistent with itself (which is not proof that nobody rewrote it: compare a block_hash that was kept elsewhere); from a block on if one is given, following the block with the trusted hash';
 
 CREATE FUNCTION uaef.verify_block(block_no bigint)
@@ -247,7 +306,7 @@ COMMENT ON FUNCTION uaef.verify_event(bigint) IS
 	'problems of an event, none if it is consistent with itself and the event before it in its stream';
 
 REVOKE ALL ON TABLE uaef.ledger, uaef.ledger_event, uaef.ledger_block,
-	uaef.ledger_unsealed, uaef.ledger_status FROM PUBLIC;
+	uaef.ledger_tile, uaef.ledger_unsealed, uaef.ledger_status FROM PUBLIC;
 REVOKE ALL ON SEQUENCE uaef.ledger_event_id FROM PUBLIC;
 REVOKE ALL ON FUNCTION
 	uaef.ledger_chain(),
@@ -257,7 +316,9 @@ REVOKE ALL ON FUNCTION
 	uaef.record_event(text, jsonb, uuid, text, text, bigint, text),
 	uaef.seal_ledger(),
 	uaef.hash_event(bigint),
-	uaef.verify_ledger(bigint, bytea),
+	uaef.inclusion_proof(bigint, bigint),
+	uaef.consistency_proof(bigint, bigint),
+	uaef.verify_ledger(bigint, uaef.hash256),
 	uaef.verify_block(bigint),
 	uaef.verify_event(bigint)
 	FROM PUBLIC;
@@ -266,3 +327,4 @@ SELECT pg_catalog.pg_extension_config_dump('uaef.ledger', '');
 SELECT pg_catalog.pg_extension_config_dump('uaef.ledger_event', '');
 SELECT pg_catalog.pg_extension_config_dump('uaef.ledger_event_id', '');
 SELECT pg_catalog.pg_extension_config_dump('uaef.ledger_block', '');
+SELECT pg_catalog.pg_extension_config_dump('uaef.ledger_tile', '');

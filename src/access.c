@@ -106,12 +106,30 @@ static const AccessObject functions[] = {
 	{"heartbeat_task", WORKER},
 
 	/* the ledger */
+	{"consistency_proof", AUDITOR},
 	{"hash_event", AUDITOR},
+	{"inclusion_proof", AUDITOR},
 	{"record_event", OPERATOR | WORKER},
 	{"seal_ledger", OPERATOR | AUDITOR},
 	{"verify_block", AUDITOR},
 	{"verify_event", AUDITOR},
 	{"verify_ledger", AUDITOR},
+
+	/* the type of hashes */
+	{"bytea", READERS},
+	{"hash256", READERS},
+	{"hash256_cmp", READERS},
+	{"hash256_eq", READERS},
+	{"hash256_ge", READERS},
+	{"hash256_gt", READERS},
+	{"hash256_hash", READERS},
+	{"hash256_in", READERS},
+	{"hash256_le", READERS},
+	{"hash256_lt", READERS},
+	{"hash256_ne", READERS},
+	{"hash256_out", READERS},
+	{"hash256_recv", READERS},
+	{"hash256_send", READERS},
 
 	/* setting up */
 	{"allow_egress", ADMIN},
@@ -132,6 +150,7 @@ static const AccessObject relations[] = {
 	{"ledger_block", AUDITOR},
 	{"ledger_event", AUDITOR},
 	{"ledger_status", OPERATOR | AUDITOR},
+	{"ledger_tile", AUDITOR},
 	{"ledger_unsealed", AUDITOR},
 	{"pending_approval", READERS},
 	{"settlement", READERS},

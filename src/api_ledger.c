@@ -167,7 +167,7 @@ uaef_hash_event(PG_FUNCTION_ARGS)
 	uint8		hash[UAEF_HASH_LEN];
 
 	uaef_verify_hash_event(PG_GETARG_INT64(0), hash);
-	return uaef_bytea(hash, sizeof(hash));
+	return uaef_hash_datum(hash);
 }
 
 /*
@@ -186,7 +186,7 @@ begin_report(FunctionCallInfo fcinfo)
 }
 
 /*
- * uaef.verify_ledger(from_block bigint, trusted_hash bytea) returns setof
+ * uaef.verify_ledger(from_block bigint, trusted_hash hash256) returns setof
  *	 (severity text, code text, stream uuid, stream_seq bigint,
  *	  event_id bigint, block_no bigint, detail text)
  */
@@ -198,14 +198,7 @@ uaef_verify_ledger_sql(PG_FUNCTION_ARGS)
 	const uint8 *trusted = NULL;
 
 	if (!PG_ARGISNULL(1))
-	{
-		trusted = uaef_fixed_bytes(PG_GETARG_DATUM(1), UAEF_HASH_LEN);
-		if (trusted == NULL)
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("a trusted hash must have %d bytes",
-							UAEF_HASH_LEN)));
-	}
+		trusted = uaef_datum_hash(PG_GETARG_DATUM(1));
 	uaef_verify_ledger(&report, PG_ARGISNULL(0) ? 1 : PG_GETARG_INT64(0),
 					   trusted);
 	return (Datum) 0;

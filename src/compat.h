@@ -8,6 +8,7 @@
 #ifndef UAEF_COMPAT_H
 #define UAEF_COMPAT_H
 
+#include "access/xlog.h"
 #include "catalog/pg_database.h"
 #include "storage/proc.h"
 #include "utils/acl.h"
@@ -54,6 +55,13 @@
 #define UAEF_EXECUTOR_CONNECT_FLAGS BGWORKER_BYPASS_ROLELOGINCHECK
 #else
 #define UAEF_EXECUTOR_CONNECT_FLAGS 0
+#endif
+
+/* The timeline that WAL is written on; 14 learns it when it asks for recovery. */
+#if PG_VERSION_NUM >= 150000
+#define uaef_wal_timeline()		GetWALInsertionTimeLine()
+#else
+#define uaef_wal_timeline()		(RecoveryInProgress() ? 0 : ThisTimeLineID)
 #endif
 
 /* Whether a role owns a database. */

@@ -19,6 +19,7 @@
 /* UA1xx: ledger */
 #define ERRCODE_UAEF_LEDGER_GUARD		MAKE_SQLSTATE('U', 'A', '1', '0', '1')
 #define ERRCODE_UAEF_LEDGER_MISMATCH	MAKE_SQLSTATE('U', 'A', '1', '0', '2')
+#define ERRCODE_UAEF_NOT_SEALED			MAKE_SQLSTATE('U', 'A', '1', '0', '3')
 
 /* UA2xx: rules (paths, conditions, amounts, money) */
 #define ERRCODE_UAEF_DIVISION_BY_ZERO	MAKE_SQLSTATE('U', 'A', '2', '0', '1')

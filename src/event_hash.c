@@ -39,7 +39,9 @@ enum
 	TAG_EFFECTIVE_ROLE,
 	TAG_TASK_ID,
 	TAG_AGENT_ID,
-	TAG_PAYLOAD_HASH
+	TAG_PAYLOAD_HASH,
+	TAG_SIGNER,
+	TAG_SIGNATURE
 };
 
 /* Microseconds between the epochs of Unix and of PostgreSQL. */
@@ -197,15 +199,6 @@ add_text(uint16 tag, Datum value, bool isnull)
 	add_tlv(tag, utf8, len);
 }
 
-char *
-uaef_hex(const void *bytes, size_t len)
-{
-	char	   *text = palloc(2 * len + 1);
-
-	text[hex_encode(bytes, len, text)] = '\0';
-	return text;
-}
-
 Datum
 uaef_bytea(const void *bytes, size_t len)
 {
@@ -253,15 +246,12 @@ uaef_event_hash(const pg_uuid_t *ledger, const Datum *values,
 {
 	static const uint8 head[] = {LEAF_PREFIX, 'U', 'A', 'E', '1', VERSION};
 	uint8		kind_flags[] = {0, FLAGS >> 8, FLAGS & 0xff};
-	const uint8 *prev;
 
 	if (!has_required(nulls))
 		return false;
-	prev = uaef_fixed_bytes(VALUE(UAEF_EVENT_PREV_HASH), UAEF_HASH_LEN);
 	kind_flags[0] = (uint8) DatumGetInt16(VALUE(UAEF_EVENT_KIND));
-	if (prev == NULL ||
-		(DatumGetInt16(VALUE(UAEF_EVENT_KIND)) != UAEF_KIND_ENGINE &&
-		 DatumGetInt16(VALUE(UAEF_EVENT_KIND)) != UAEF_KIND_APPLICATION))
+	if (DatumGetInt16(VALUE(UAEF_EVENT_KIND)) != UAEF_KIND_ENGINE &&
+		DatumGetInt16(VALUE(UAEF_EVENT_KIND)) != UAEF_KIND_APPLICATION)
 		return false;
 
 	uaef_hash_begin();
@@ -274,7 +264,7 @@ uaef_event_hash(const pg_uuid_t *ledger, const Datum *values,
 	uaef_hash_add_uint64(uaef_unix_us(
 									  DatumGetTimestampTz(VALUE(UAEF_EVENT_RECORDED_AT))));
 	uaef_hash_add_uint64(DatumGetInt64(VALUE(UAEF_EVENT_TX)));
-	uaef_hash_add(prev, UAEF_HASH_LEN);
+	uaef_hash_add(uaef_datum_hash(VALUE(UAEF_EVENT_PREV_HASH)), UAEF_HASH_LEN);
 
 	add_text(TAG_TYPE, VALUE(UAEF_EVENT_TYPE), ISNULL(UAEF_EVENT_TYPE));
 	add_text(TAG_ACTOR_TYPE, VALUE(UAEF_EVENT_ACTOR_TYPE),
@@ -294,11 +284,15 @@ uaef_event_hash(const pg_uuid_t *ledger, const Datum *values,
 	add_text(TAG_AGENT_ID, VALUE(UAEF_EVENT_AGENT_ID),
 			 ISNULL(UAEF_EVENT_AGENT_ID));
 	if (!ISNULL(UAEF_EVENT_PAYLOAD_HASH))
+		add_tlv(TAG_PAYLOAD_HASH,
+				uaef_datum_hash(VALUE(UAEF_EVENT_PAYLOAD_HASH)), UAEF_HASH_LEN);
+	add_text(TAG_SIGNER, VALUE(UAEF_EVENT_SIGNER), ISNULL(UAEF_EVENT_SIGNER));
+	if (!ISNULL(UAEF_EVENT_SIGNATURE))
 	{
-		bytea	   *payload = DatumGetByteaPP(VALUE(UAEF_EVENT_PAYLOAD_HASH));
+		bytea	   *signature = DatumGetByteaPP(VALUE(UAEF_EVENT_SIGNATURE));
 
-		add_tlv(TAG_PAYLOAD_HASH, VARDATA_ANY(payload),
-				VARSIZE_ANY_EXHDR(payload));
+		add_tlv(TAG_SIGNATURE, VARDATA_ANY(signature),
+				VARSIZE_ANY_EXHDR(signature));
 	}
 	uaef_hash_end(hash);
 

@@ -14,7 +14,8 @@
 #include "utils/jsonb.h"
 #include "utils/uuid.h"
 
-#define UAEF_HASH_LEN	32
+#include "hash256.h"
+
 #define UAEF_SALT_LEN	32
 
 /* Columns of uaef.ledger_event. */
@@ -36,6 +37,8 @@ enum
 	UAEF_EVENT_PAYLOAD,
 	UAEF_EVENT_SALT,
 	UAEF_EVENT_PAYLOAD_HASH,
+	UAEF_EVENT_SIGNER,
+	UAEF_EVENT_SIGNATURE,
 	UAEF_EVENT_PREV_HASH,
 	UAEF_EVENT_HASH
 };
@@ -79,9 +82,6 @@ extern void uaef_payload_hash(Jsonb *payload, const uint8 *salt, uint8 *hash);
  */
 extern bool uaef_event_hash(const pg_uuid_t *ledger, const Datum *values,
 							const bool *nulls, uint8 *hash);
-
-/* Bytes as new lower-case hexadecimal text. */
-extern char *uaef_hex(const void *bytes, size_t len);
 
 /* Bytes as a new bytea. */
 extern Datum uaef_bytea(const void *bytes, size_t len);

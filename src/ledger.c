@@ -366,16 +366,10 @@ read_head(Relation rel, StreamHead *head)
 	{
 		Datum		values[UAEF_EVENT_COLUMNS];
 		bool		nulls[UAEF_EVENT_COLUMNS];
-		const uint8 *hash;
 
 		heap_deform_tuple(tuple, RelationGetDescr(rel), values, nulls);
-		hash = uaef_fixed_bytes(values[UAEF_EVENT_HASH - 1], UAEF_HASH_LEN);
-		if (hash == NULL)
-			ereport(ERROR,
-					(errcode(ERRCODE_UAEF_LEDGER_MISMATCH),
-					 errmsg("event %lld has no valid hash",
-							(long long) DatumGetInt64(values[UAEF_EVENT_ID - 1]))));
-		memcpy(head->hash, hash, UAEF_HASH_LEN);
+		memcpy(head->hash, uaef_datum_hash(values[UAEF_EVENT_HASH - 1]),
+			   UAEF_HASH_LEN);
 		head->seq = DatumGetInt64(values[UAEF_EVENT_STREAM_SEQ - 1]);
 		head->recorded_at =
 			DatumGetTimestampTz(values[UAEF_EVENT_RECORDED_AT - 1]);
@@ -476,8 +470,8 @@ fill_payload(Datum *values, bool *nulls)
 				(errcode(ERRCODE_INTERNAL_ERROR),
 				 errmsg("could not generate random values")));
 	uaef_payload_hash(DatumGetJsonbP(VALUE(UAEF_EVENT_PAYLOAD)), salt, hash);
-	VALUE(UAEF_EVENT_SALT) = uaef_bytea(salt, sizeof(salt));
-	VALUE(UAEF_EVENT_PAYLOAD_HASH) = uaef_bytea(hash, sizeof(hash));
+	VALUE(UAEF_EVENT_SALT) = uaef_hash_datum(salt);
+	VALUE(UAEF_EVENT_PAYLOAD_HASH) = uaef_hash_datum(hash);
 }
 
 static void
@@ -553,7 +547,7 @@ chain_event(Relation rel, Datum *values, bool *nulls, Oid application)
 	VALUE(UAEF_EVENT_STREAM_SEQ) = Int64GetDatum(head->seq + 1);
 	VALUE(UAEF_EVENT_RECORDED_AT) =
 		TimestampTzGetDatum(Max(now, head->recorded_at));
-	VALUE(UAEF_EVENT_PREV_HASH) = uaef_bytea(head->hash, UAEF_HASH_LEN);
+	VALUE(UAEF_EVENT_PREV_HASH) = uaef_hash_datum(head->hash);
 	VALUE(UAEF_EVENT_TX) =
 		FullTransactionIdGetDatum(GetTopFullTransactionId());
 	VALUE(UAEF_EVENT_ID) =
@@ -571,7 +565,7 @@ chain_event(Relation rel, Datum *values, bool *nulls, Oid application)
 		elog(ERROR, "incomplete event");
 	head->seq++;
 	head->recorded_at = DatumGetTimestampTz(VALUE(UAEF_EVENT_RECORDED_AT));
-	VALUE(UAEF_EVENT_HASH) = uaef_bytea(head->hash, UAEF_HASH_LEN);
+	VALUE(UAEF_EVENT_HASH) = uaef_hash_datum(head->hash);
 	ISNULL(UAEF_EVENT_HASH) = false;
 
 	return head;
@@ -584,13 +578,11 @@ chain_event(Relation rel, Datum *values, bool *nulls, Oid application)
 static void
 check_chained(const Datum *values, const bool *nulls)
 {
-	const uint8 *stored = uaef_fixed_bytes(VALUE(UAEF_EVENT_HASH),
-										   UAEF_HASH_LEN);
+	const uint8 *stored = uaef_datum_hash(VALUE(UAEF_EVENT_HASH));
 	uint8		hash[UAEF_HASH_LEN];
 	StreamHead *head;
 
-	if (stored == NULL ||
-		!uaef_event_hash(uaef_ledger_id(), values, nulls, hash) ||
+	if (!uaef_event_hash(uaef_ledger_id(), values, nulls, hash) ||
 		memcmp(stored, hash, UAEF_HASH_LEN) != 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_UAEF_LEDGER_MISMATCH),
@@ -623,6 +615,10 @@ uaef_ledger_chain_row(Relation rel, HeapTuple tuple)
 		check_chained(values, nulls);
 		return tuple;
 	}
+
+	/* Whose signature it would be is checked elsewhere. */
+	ISNULL(UAEF_EVENT_SIGNER) = true;
+	ISNULL(UAEF_EVENT_SIGNATURE) = true;
 	head = chain_event(rel, values, nulls, GetUserId());
 
 	/* ON CONFLICT may yet drop the row, so the next one reads the head. */

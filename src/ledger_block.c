@@ -22,11 +22,11 @@
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 
+#include "compat.h"
 #include "errcodes.h"
 #include "ledger.h"
 #include "ledger_block.h"
 
-static bool read_hash(Datum value, uint8 *hash);
 static bool read_event_ids(Datum value, UaefBlock *block);
 static bool read_frontier(Datum value, UaefBlock *block);
 static int	compare_ids(const void *a, const void *b);
@@ -45,21 +45,11 @@ uaef_block_genesis(UaefBlock *block)
 }
 
 static bool
-read_hash(Datum value, uint8 *hash)
-{
-	const uint8 *bytes = uaef_fixed_bytes(value, UAEF_HASH_LEN);
-
-	if (bytes != NULL)
-		memcpy(hash, bytes, UAEF_HASH_LEN);
-	return bytes != NULL;
-}
-
-static bool
 read_event_ids(Datum value, UaefBlock *block)
 {
 	ArrayType  *array = DatumGetArrayTypePCopy(value);
 
-	if (ARR_HASNULL(array) ||
+	if (block->leaf_count < 1 || ARR_HASNULL(array) ||
 		ArrayGetNItems(ARR_NDIM(array), ARR_DIMS(array)) != block->leaf_count)
 		return false;
 	block->event_array = array;
@@ -97,17 +87,23 @@ uaef_block_read(HeapTuple tuple, TupleDesc desc, UaefBlock *block)
 	block->first_leaf = DatumGetInt64(VALUE(UAEF_BLOCK_FIRST_LEAF));
 	block->leaf_count = DatumGetInt64(VALUE(UAEF_BLOCK_LEAF_COUNT));
 	block->tree_size = DatumGetInt64(VALUE(UAEF_BLOCK_TREE_SIZE));
+	block->first_event_id = DatumGetInt64(VALUE(UAEF_BLOCK_FIRST_EVENT_ID));
+	block->last_event_id = DatumGetInt64(VALUE(UAEF_BLOCK_LAST_EVENT_ID));
 	block->snapshot =
 		OidOutputFunctionCall(F_PG_SNAPSHOT_OUT, VALUE(UAEF_BLOCK_SNAPSHOT));
 	block->incarnation = TextDatumGetCString(VALUE(UAEF_BLOCK_INCARNATION));
+	block->timeline = DatumGetInt32(VALUE(UAEF_BLOCK_TIMELINE));
 	block->foreign_event_id =
 		DatumGetInt64(VALUE(UAEF_BLOCK_FOREIGN_EVENT_ID));
 	block->sealed_at = DatumGetTimestampTz(VALUE(UAEF_BLOCK_SEALED_AT));
 
+	memcpy(block->tree_root, uaef_datum_hash(VALUE(UAEF_BLOCK_TREE_ROOT)),
+		   UAEF_HASH_LEN);
+	memcpy(block->prev_hash, uaef_datum_hash(VALUE(UAEF_BLOCK_PREV_HASH)),
+		   UAEF_HASH_LEN);
+	memcpy(block->hash, uaef_datum_hash(VALUE(UAEF_BLOCK_HASH)),
+		   UAEF_HASH_LEN);
 	return block->tree_size == block->first_leaf + block->leaf_count &&
-		read_hash(VALUE(UAEF_BLOCK_TREE_ROOT), block->tree_root) &&
-		read_hash(VALUE(UAEF_BLOCK_PREV_HASH), block->prev_hash) &&
-		read_hash(VALUE(UAEF_BLOCK_HASH), block->hash) &&
 		read_event_ids(VALUE(UAEF_BLOCK_EVENT_IDS), block) &&
 		read_frontier(VALUE(UAEF_BLOCK_FRONTIER), block);
 }
@@ -192,11 +188,11 @@ compare_xids(const void *a, const void *b)
 	return (l > r) - (l < r);
 }
 
-bool
-uaef_block_lists(const int64 *ids, int64 n, int64 event_id)
+const int64 *
+uaef_block_find(const int64 *ids, int64 n, int64 event_id)
 {
-	return n > 0 &&
-		bsearch(&event_id, ids, n, sizeof(int64), compare_ids) != NULL;
+	return n == 0 ? NULL :
+		bsearch(&event_id, ids, n, sizeof(int64), compare_ids);
 }
 
 /*
@@ -250,6 +246,7 @@ uaef_block_hash(const UaefBlock *block, uint8 *hash)
 	uaef_hash_add_uint64(uaef_unix_us(block->sealed_at));
 	add_text(block->snapshot);
 	add_text(block->incarnation);
+	uaef_hash_add_uint32(block->timeline);
 	uaef_hash_add_uint64(block->foreign_event_id);
 	uaef_hash_end(hash);
 }
@@ -259,4 +256,10 @@ uaef_block_incarnation(void)
 {
 	return psprintf("%llu/%u", (unsigned long long) GetSystemIdentifier(),
 					MyDatabaseId);
+}
+
+int32
+uaef_block_timeline(void)
+{
+	return (int32) uaef_wal_timeline();
 }

@@ -26,9 +26,12 @@ enum
 	UAEF_BLOCK_PREV_HASH,
 	UAEF_BLOCK_HASH,
 	UAEF_BLOCK_EVENT_IDS,
+	UAEF_BLOCK_FIRST_EVENT_ID,
+	UAEF_BLOCK_LAST_EVENT_ID,
 	UAEF_BLOCK_FRONTIER,
 	UAEF_BLOCK_SNAPSHOT,
 	UAEF_BLOCK_INCARNATION,
+	UAEF_BLOCK_TIMELINE,
 	UAEF_BLOCK_FOREIGN_EVENT_ID,
 	UAEF_BLOCK_SEALED_AT
 };
@@ -45,9 +48,12 @@ typedef struct UaefBlock
 	uint8		hash[UAEF_HASH_LEN];
 	void	   *event_array;	/* what event_ids points into; palloc'd */
 	int64	   *event_ids;		/* leaf_count of them */
+	int64		first_event_id; /* as the row has it */
+	int64		last_event_id;
 	UaefFrontier frontier;
 	char	   *snapshot;		/* text form of pg_snapshot */
 	char	   *incarnation;
+	int32		timeline;
 	int64		foreign_event_id;
 	TimestampTz sealed_at;
 } UaefBlock;
@@ -70,7 +76,6 @@ extern void uaef_block_genesis(UaefBlock *block);
 extern bool uaef_block_read(HeapTuple tuple, TupleDesc desc, UaefBlock *block);
 
 /* The last block that a snapshot sees, or the genesis block. */
-
 extern void uaef_block_last(Snapshot snapshot, UaefBlock *block);
 
 /*
@@ -81,8 +86,9 @@ extern void uaef_block_last(Snapshot snapshot, UaefBlock *block);
 extern int64 uaef_block_event_ids(Snapshot snapshot, int64 **ids,
 								  UaefBlock *last);
 
-/* Whether a sorted array has an id. */
-extern bool uaef_block_lists(const int64 *ids, int64 n, int64 event_id);
+/* Where a sorted array has an id, or NULL. */
+extern const int64 *uaef_block_find(const int64 *ids, int64 n,
+									int64 event_id);
 
 /* Parse the text of a snapshot; tell whether it sees a transaction. */
 extern void uaef_seen_parse(UaefSeen *seen, const char *text);
@@ -93,5 +99,8 @@ extern void uaef_block_hash(const UaefBlock *block, uint8 *hash);
 
 /* The cluster and database, whose transaction ids are comparable. */
 extern char *uaef_block_incarnation(void);
+
+/* The timeline that the server writes WAL on. */
+extern int32 uaef_block_timeline(void);
 
 #endif							/* UAEF_LEDGER_BLOCK_H */

@@ -60,7 +60,7 @@
 
 #include "json_util.h"
 #include "ledger.h"
-#include "ledger_block.h"
+#include "ledger_tree.h"
 #include "spi_util.h"
 
 /* An event to seal. */
@@ -97,6 +97,7 @@ static int	compare_leaves(const void *a, const void *b);
 static void fill_block(UaefBlock *block, const UaefBlock *before,
 					   const Leaf *leaves, int64 n);
 static void insert_block(const UaefBlock *block);
+static void store_tiles(const Gathering *gathering, int64 base);
 static void append_news(const UaefBlock *block);
 
 int64
@@ -117,11 +118,14 @@ uaef_ledger_seal(int max_events)
 	gather(&gathering);
 
 	caller = uaef_spi_begin();
+	if (gathering.news)
+		store_tiles(&gathering, last.tree_size);
 	for (int64 done = 0; gathering.news && done < gathering.n;
 		 done += block.leaf_count)
 	{
 		block.snapshot = snapshot_text(gathering.snapshot);
 		block.incarnation = uaef_block_incarnation();
+		block.timeline = uaef_block_timeline();
 		block.foreign_event_id = gathering.foreign_event_id;
 		fill_block(&block, &last, gathering.leaves + done,
 				   Min(max_events, gathering.n - done));
@@ -279,7 +283,7 @@ gather_unlisted(Gathering *gathering, Relation rel)
 		if (!uaef_seen(&gathering->seen, tx))
 			gathering->foreign_event_id = Max(event_id,
 											  gathering->foreign_event_id);
-		if (!uaef_block_lists(sealed, nsealed, event_id))
+		if (uaef_block_find(sealed, nsealed, event_id) == NULL)
 			add_leaf(gathering, tuple, desc);
 	}
 	systable_endscan(scan);
@@ -290,7 +294,6 @@ add_leaf(Gathering *gathering, HeapTuple tuple, TupleDesc desc)
 {
 	Leaf	   *leaf;
 	text	   *type;
-	const uint8 *hash;
 	bool		isnull;
 
 	if (gathering->n == gathering->allocated)
@@ -305,15 +308,9 @@ add_leaf(Gathering *gathering, HeapTuple tuple, TupleDesc desc)
 	leaf = &gathering->leaves[gathering->n++];
 	leaf->event_id = DatumGetInt64(heap_getattr(tuple, UAEF_EVENT_ID, desc,
 												&isnull));
-	hash = uaef_fixed_bytes(heap_getattr(tuple, UAEF_EVENT_HASH, desc,
-										 &isnull), UAEF_HASH_LEN);
-	if (hash == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_DATA_CORRUPTED),
-				 errmsg("event %lld has no valid hash",
-						(long long) leaf->event_id),
-				 errhint("See uaef.verify_ledger().")));
-	memcpy(leaf->hash, hash, UAEF_HASH_LEN);
+	memcpy(leaf->hash,
+		   uaef_datum_hash(heap_getattr(tuple, UAEF_EVENT_HASH, desc,
+										&isnull)), UAEF_HASH_LEN);
 
 	type = DatumGetTextPP(heap_getattr(tuple, UAEF_EVENT_TYPE, desc, &isnull));
 	if (VARSIZE_ANY_EXHDR(type) != strlen(UAEF_SEAL_EVENT) ||
@@ -351,6 +348,8 @@ fill_block(UaefBlock *block, const UaefBlock *before, const Leaf *leaves,
 		block->event_ids[i] = leaves[i].event_id;
 		uaef_frontier_append(&block->frontier, leaves[i].hash);
 	}
+	block->first_event_id = leaves[0].event_id;
+	block->last_event_id = leaves[n - 1].event_id;
 	uaef_frontier_root(&block->frontier, block->tree_root);
 	uaef_block_hash(block, block->hash);
 }
@@ -361,15 +360,17 @@ insert_block(const UaefBlock *block)
 	static UaefQuery query = {
 		"INSERT INTO uaef.ledger_block (block_no, first_leaf, leaf_count,"
 		" tree_size, tree_root, prev_block_hash, block_hash, event_ids,"
-		" frontier, snapshot, incarnation, foreign_event_id, sealed_at)"
-		" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10::pg_catalog.text"
-		"::pg_catalog.pg_snapshot, $11, $12, $13)",
-		13, {INT8OID, INT8OID, INT8OID, INT8OID, BYTEAOID, BYTEAOID, BYTEAOID,
-		INT8ARRAYOID, BYTEAOID, TEXTOID, TEXTOID, INT8OID, TIMESTAMPTZOID}
+		" first_event_id, last_event_id, frontier, snapshot, incarnation,"
+		" timeline, foreign_event_id, sealed_at)"
+		" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11,"
+		" $12::pg_catalog.text::pg_catalog.pg_snapshot, $13, $14, $15, $16)",
+		16, {INT8OID, INT8OID, INT8OID, INT8OID, BYTEAOID, BYTEAOID, BYTEAOID,
+			INT8ARRAYOID, INT8OID, INT8OID, BYTEAOID, TEXTOID, TEXTOID, INT4OID,
+		INT8OID, TIMESTAMPTZOID}
 	};
 	Datum	   *ids = palloc_extended(block->leaf_count * sizeof(Datum),
 									  MCXT_ALLOC_HUGE);
-	Datum		args[13];
+	Datum		args[16];
 
 	for (int64 i = 0; i < block->leaf_count; i++)
 		ids[i] = Int64GetDatum(block->event_ids[i]);
@@ -381,13 +382,48 @@ insert_block(const UaefBlock *block)
 	args[5] = uaef_bytea(block->prev_hash, UAEF_HASH_LEN);
 	args[6] = uaef_bytea(block->hash, UAEF_HASH_LEN);
 	args[7] = uaef_array(ids, NULL, block->leaf_count, INT8OID);
-	args[8] = uaef_bytea(block->frontier.node[0],
-						 block->frontier.n * UAEF_HASH_LEN);
-	args[9] = CStringGetTextDatum(block->snapshot);
-	args[10] = CStringGetTextDatum(block->incarnation);
-	args[11] = Int64GetDatum(block->foreign_event_id);
-	args[12] = TimestampTzGetDatum(block->sealed_at);
+	args[8] = Int64GetDatum(block->first_event_id);
+	args[9] = Int64GetDatum(block->last_event_id);
+	args[10] = uaef_bytea(block->frontier.node[0],
+						  block->frontier.n * UAEF_HASH_LEN);
+	args[11] = CStringGetTextDatum(block->snapshot);
+	args[12] = CStringGetTextDatum(block->incarnation);
+	args[13] = Int32GetDatum(block->timeline);
+	args[14] = Int64GetDatum(block->foreign_event_id);
+	args[15] = TimestampTzGetDatum(block->sealed_at);
 	(void) uaef_spi_run(&query, args, NULL);
+}
+
+/*
+ * Store the tiles that the gathered leaves fill; base is the size of the tree
+ * before them.  What the first tile lacks is in the tree already.
+ */
+static void
+store_tiles(const Gathering *gathering, int64 base)
+{
+	int64		size = base + gathering->n;
+	int64		open = base % UAEF_TILE_WIDTH;	/* leaves in no full tile */
+	uint8		hashes[UAEF_TILE_WIDTH * UAEF_HASH_LEN];
+	UaefTable	table;
+
+	if (base / UAEF_TILE_WIDTH == size / UAEF_TILE_WIDTH)
+		return;
+	PushActiveSnapshot(gathering->snapshot);
+	uaef_tree_leaves(base - open, open, hashes);
+	PopActiveSnapshot();
+
+	uaef_table_open(&table, "ledger_tile");
+	for (int64 i = 0; i < gathering->n; i++)
+	{
+		memcpy(hashes + open * UAEF_HASH_LEN, gathering->leaves[i].hash,
+			   UAEF_HASH_LEN);
+		if (++open < UAEF_TILE_WIDTH)
+			continue;
+		uaef_tree_store_tile(&table, (base + i) / UAEF_TILE_WIDTH, hashes);
+		open = 0;
+		CHECK_FOR_INTERRUPTS();
+	}
+	uaef_table_close(&table);
 }
 
 /*

@@ -156,8 +156,8 @@ check_payload(const UaefReport *report, const UaefPlace *place,
 		return;
 	}
 
-	salt = uaef_fixed_bytes(VALUE(UAEF_EVENT_SALT), UAEF_SALT_LEN);
-	stored = uaef_fixed_bytes(VALUE(UAEF_EVENT_PAYLOAD_HASH), UAEF_HASH_LEN);
+	salt = uaef_datum_hash(VALUE(UAEF_EVENT_SALT));
+	stored = uaef_datum_hash(VALUE(UAEF_EVENT_PAYLOAD_HASH));
 	if (salt != NULL && stored != NULL)
 	{
 		uaef_payload_hash(DatumGetJsonbP(VALUE(UAEF_EVENT_PAYLOAD)), salt,
@@ -177,7 +177,7 @@ check_event(const UaefReport *report, const UaefPlace *place,
 			const Datum *values, const bool *nulls, uint8 *computed)
 {
 	const uint8 *stored = ISNULL(UAEF_EVENT_HASH) ? NULL :
-		uaef_fixed_bytes(VALUE(UAEF_EVENT_HASH), UAEF_HASH_LEN);
+		uaef_datum_hash(VALUE(UAEF_EVENT_HASH));
 
 	check_payload(report, place, values, nulls);
 	memset(computed, 0, UAEF_HASH_LEN);
@@ -195,8 +195,7 @@ static void
 check_link(const UaefReport *report, const UaefPlace *place,
 		   const Datum *values, const Previous *previous)
 {
-	const uint8 *link = uaef_fixed_bytes(VALUE(UAEF_EVENT_PREV_HASH),
-										 UAEF_HASH_LEN);
+	const uint8 *link = uaef_datum_hash(VALUE(UAEF_EVENT_PREV_HASH));
 	TimestampTz recorded_at =
 		DatumGetTimestampTz(VALUE(UAEF_EVENT_RECORDED_AT));
 	uint8		genesis[UAEF_HASH_LEN];
@@ -252,7 +251,7 @@ remember(Previous *previous, const Datum *values, const bool *nulls,
 		 const uint8 *computed)
 {
 	const uint8 *stored = ISNULL(UAEF_EVENT_HASH) ? NULL :
-		uaef_fixed_bytes(VALUE(UAEF_EVENT_HASH), UAEF_HASH_LEN);
+		uaef_datum_hash(VALUE(UAEF_EVENT_HASH));
 
 	previous->exists = true;
 	previous->hash_known = true;
@@ -373,8 +372,9 @@ load_block(int64 block_no, UaefBlock *block)
 {
 	static UaefQuery query = {
 		"SELECT block_no, first_leaf, leaf_count, tree_size, tree_root,"
-		" prev_block_hash, block_hash, event_ids, frontier, snapshot,"
-		" incarnation, foreign_event_id, sealed_at"
+		" prev_block_hash, block_hash, event_ids, first_event_id,"
+		" last_event_id, frontier, snapshot, incarnation, timeline,"
+		" foreign_event_id, sealed_at"
 		" FROM uaef.ledger_block WHERE block_no = $1",
 		1, {INT8OID}
 	};
@@ -493,6 +493,11 @@ check_leaves(const UaefReport *report, const UaefBlock *before,
 		uaef_report_problem(report, "ORDER_CHANGED", &place,
 							"the block's events are not in the order of event_id");
 	}
+	place.event_id = 0;
+	if (block->first_event_id != block->event_ids[0] ||
+		block->last_event_id != block->event_ids[block->leaf_count - 1])
+		uaef_report_problem(report, "ORDER_CHANGED", &place,
+							"first_event_id and last_event_id are not those of the block's events");
 	for (int64 first = 0; first < block->leaf_count; first += CHUNK)
 		complete &= check_chunk(report, block, first,
 								Min(CHUNK, block->leaf_count - first), deep,
@@ -534,7 +539,7 @@ check_chunk(const UaefReport *report, const UaefBlock *block, int64 first,
 		}
 		if (deep)
 			check_loaded(report, row);
-		hash = uaef_fixed_bytes(value, UAEF_HASH_LEN);
+		hash = uaef_datum_hash(value);
 		complete &= (hash != NULL);
 		if (hash != NULL)
 			uaef_frontier_append(frontier, hash);
@@ -556,7 +561,7 @@ load_events(const int64 *event_ids, int n)
 		" e.event_id, e.stream, e.stream_seq, e.tx, e.recorded_at, e.kind,"
 		" e.event_type, e.actor_type, e.actor_id, e.session_role,"
 		" e.effective_role, e.task_id, e.agent_id, e.payload, e.salt,"
-		" e.payload_hash, e.prev_hash, e.event_hash"
+		" e.payload_hash, e.signer, e.signature, e.prev_hash, e.event_hash"
 		" FROM unnest($1) WITH ORDINALITY AS i (event_id, n)"
 		" LEFT JOIN LATERAL (SELECT * FROM uaef.ledger_event"
 		" WHERE event_id = i.event_id LIMIT 1) AS e ON true"
@@ -637,7 +642,7 @@ check_loaded(const UaefReport *report, int row)
 	check_event(report, &place, values, nulls, computed);
 	if (!isnull)
 	{
-		hash = uaef_fixed_bytes(prev_hash, UAEF_HASH_LEN);
+		hash = uaef_datum_hash(prev_hash);
 		if (hash != NULL)
 			memcpy(previous.stored, hash, UAEF_HASH_LEN);
 		previous.exists = true;
@@ -758,7 +763,8 @@ check_listed(const UaefReport *report, const Listing *listing,
 	if (listing->complete &&
 		(place->event_id <= listing->foreign_event_id ||
 		 uaef_seen(&listing->seen, tx)) &&
-		!uaef_block_lists(listing->ids, listing->n, place->event_id))
+		uaef_block_find(listing->ids, listing->n,
+						place->event_id) == NULL)
 		uaef_report_problem(report, "LEAF_EXTRA", place,
 							"the event is in no block, but older than the last one");
 }
@@ -783,7 +789,7 @@ check_news(const UaefReport *report, int64 from_block)
 		" AND CASE WHEN b.block_no IS NULL THEN e.payload->'block_no' >"
 		" pg_catalog.to_jsonb(coalesce((SELECT pg_catalog.max(block_no)"
 		" FROM uaef.ledger_block), 0))"
-		" ELSE pg_catalog.encode(b.block_hash, 'hex')"
+		" ELSE b.block_hash::text"
 		" IS DISTINCT FROM e.payload->>'block_hash' END"
 		" ORDER BY e.stream_seq",
 		4, {UUIDOID, INT2OID, TEXTOID, INT8OID}
@@ -794,7 +800,7 @@ check_news(const UaefReport *report, int64 from_block)
 		" FROM uaef.ledger_event AS e JOIN uaef.ledger_block AS b"
 		" ON pg_catalog.to_jsonb(b.block_no) = e.payload->'block_no'"
 		" WHERE e.stream = $1 AND e.kind = $2 AND e.event_type = $3"
-		" AND b.block_no >= $4 AND pg_catalog.encode(b.tree_root, 'hex')"
+		" AND b.block_no >= $4 AND b.tree_root::text"
 		" IS DISTINCT FROM e.payload->>'tree_root' ORDER BY e.stream_seq",
 		4, {UUIDOID, INT2OID, TEXTOID, INT8OID}
 	};

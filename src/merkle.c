@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * merkle.c
- *	  The tree of RFC 6962 over events: growing it, and its root.
+ *	  The tree of RFC 6962: growing it, its roots, and proofs of them.
  *
  *-------------------------------------------------------------------------
  */
@@ -14,10 +14,16 @@
 /* The prefix that tells an inner node from a leaf. */
 #define NODE_PREFIX 0x01
 
-static void combine(const uint8 *left, const uint8 *right, uint8 *node);
+static uint64 split_point(uint64 n);
+static void range_root(UaefNodeReader read, void *arg, uint64 start, uint64 n,
+					   uint8 *root);
+static void add_range(UaefNodeReader read, void *arg, uint64 start, uint64 n,
+					  UaefProof *proof);
+static void reverse(UaefProof *proof);
+static bool equal(const uint8 *a, const uint8 *b);
 
-static void
-combine(const uint8 *left, const uint8 *right, uint8 *node)
+void
+uaef_merkle_combine(const uint8 *left, const uint8 *right, uint8 *node)
 {
 	static const uint8 prefix = NODE_PREFIX;
 
@@ -27,6 +33,22 @@ combine(const uint8 *left, const uint8 *right, uint8 *node)
 	uaef_hash_add(right, UAEF_HASH_LEN);
 	uaef_hash_end(node);
 }
+
+void
+uaef_merkle_perfect(const uint8 *nodes, int n, uint8 *root)
+{
+	UaefFrontier frontier;
+
+	uaef_frontier_init(&frontier);
+	for (int i = 0; i < n; i++)
+		uaef_frontier_append(&frontier, nodes + i * UAEF_HASH_LEN);
+	uaef_frontier_root(&frontier, root);
+}
+
+/* ----------
+ * Growing
+ * ----------
+ */
 
 void
 uaef_frontier_init(UaefFrontier *frontier)
@@ -45,9 +67,9 @@ uaef_frontier_append(UaefFrontier *frontier, const uint8 *leaf)
 	for (uint64 bits = frontier->size; bits & 1; bits >>= 1)
 	{
 		frontier->n--;
-		combine(frontier->node[frontier->n - 1],
-				frontier->node[frontier->n],
-				frontier->node[frontier->n - 1]);
+		uaef_merkle_combine(frontier->node[frontier->n - 1],
+							frontier->node[frontier->n],
+							frontier->node[frontier->n - 1]);
 	}
 	frontier->size++;
 }
@@ -66,7 +88,7 @@ uaef_frontier_root(const UaefFrontier *frontier, uint8 *root)
 	}
 	memcpy(root, frontier->node[frontier->n - 1], UAEF_HASH_LEN);
 	for (int i = frontier->n - 2; i >= 0; i--)
-		combine(frontier->node[i], root, root);
+		uaef_merkle_combine(frontier->node[i], root, root);
 }
 
 bool
@@ -81,4 +103,228 @@ uaef_frontier_load(UaefFrontier *frontier, uint64 size, const uint8 *nodes,
 	frontier->n = n;
 	memcpy(frontier->node, nodes, len);
 	return true;
+}
+
+/* ----------
+ * Roots and proofs
+ * ----------
+ */
+
+/*
+ * The largest power of two below n, which is at least 2.
+ */
+static uint64
+split_point(uint64 n)
+{
+	return UINT64CONST(1) << pg_leftmost_one_pos64(n - 1);
+}
+
+/*
+ * The root over n leaves from start on.  In all of RFC 6962's subtrees, start
+ * is a multiple of every power of two up to n, so perfect subtrees make it up.
+ */
+static void
+range_root(UaefNodeReader read, void *arg, uint64 start, uint64 n,
+		   uint8 *root)
+{
+	UaefFrontier frontier;
+
+	uaef_frontier_init(&frontier);
+	for (int level = 63; level >= 0; level--)
+	{
+		if ((n >> level & 1) == 0)
+			continue;
+		read(arg, level, start >> level, frontier.node[frontier.n++]);
+		start += UINT64CONST(1) << level;
+	}
+	uaef_frontier_root(&frontier, root);
+}
+
+void
+uaef_merkle_root(UaefNodeReader read, void *arg, uint64 size, uint8 *root)
+{
+	range_root(read, arg, 0, size, root);
+}
+
+static void
+add_range(UaefNodeReader read, void *arg, uint64 start, uint64 n,
+		  UaefProof *proof)
+{
+	range_root(read, arg, start, n, proof->hash[proof->n++]);
+}
+
+/*
+ * The way down from the root finds the hashes in the order from the top;
+ * a proof has them from the bottom.
+ */
+static void
+reverse(UaefProof *proof)
+{
+	for (int i = 0, j = proof->n - 1; i < j; i++, j--)
+	{
+		uint8		hash[UAEF_HASH_LEN];
+
+		memcpy(hash, proof->hash[i], UAEF_HASH_LEN);
+		memcpy(proof->hash[i], proof->hash[j], UAEF_HASH_LEN);
+		memcpy(proof->hash[j], hash, UAEF_HASH_LEN);
+	}
+}
+
+void
+uaef_merkle_inclusion(UaefNodeReader read, void *arg, uint64 leaf,
+					  uint64 size, UaefProof *proof)
+{
+	uint64		start = 0;
+	uint64		n = size;
+
+	Assert(leaf < size);
+	proof->n = 0;
+	while (n > 1)
+	{
+		uint64		k = split_point(n);
+
+		if (leaf - start < k)
+		{
+			add_range(read, arg, start + k, n - k, proof);
+			n = k;
+		}
+		else
+		{
+			add_range(read, arg, start, k, proof);
+			start += k;
+			n -= k;
+		}
+	}
+	reverse(proof);
+}
+
+void
+uaef_merkle_consistency(UaefNodeReader read, void *arg, uint64 old_size,
+						uint64 new_size, UaefProof *proof)
+{
+	uint64		start = 0;
+	uint64		m = old_size;
+	uint64		n = new_size;
+	bool		whole = true;	/* the old tree is all of what we stand on */
+
+	Assert(old_size <= new_size);
+	proof->n = 0;
+	if (old_size == 0 || old_size == new_size)
+		return;
+	while (m != n)
+	{
+		uint64		k = split_point(n);
+
+		if (m <= k)
+		{
+			add_range(read, arg, start + k, n - k, proof);
+			n = k;
+		}
+		else
+		{
+			add_range(read, arg, start, k, proof);
+			start += k;
+			m -= k;
+			n -= k;
+			whole = false;
+		}
+	}
+
+	/* The verifier knows the root of the old tree itself. */
+	if (!whole)
+		add_range(read, arg, start, n, proof);
+	reverse(proof);
+}
+
+/* ----------
+ * Verifying
+ * ----------
+ */
+
+static bool
+equal(const uint8 *a, const uint8 *b)
+{
+	return memcmp(a, b, UAEF_HASH_LEN) == 0;
+}
+
+bool
+uaef_merkle_verify_inclusion(const UaefProof *proof, uint64 leaf, uint64 size,
+							 const uint8 *leaf_hash, const uint8 *root)
+{
+	uint64		fn = leaf;
+	uint64		sn = size - 1;
+	uint8		r[UAEF_HASH_LEN];
+
+	if (leaf >= size)
+		return false;
+	memcpy(r, leaf_hash, UAEF_HASH_LEN);
+	for (int i = 0; i < proof->n; i++)
+	{
+		if (sn == 0)
+			return false;
+		if ((fn & 1) != 0 || fn == sn)
+		{
+			uaef_merkle_combine(proof->hash[i], r, r);
+			while ((fn & 1) == 0 && fn != 0)
+			{
+				fn >>= 1;
+				sn >>= 1;
+			}
+		}
+		else
+			uaef_merkle_combine(r, proof->hash[i], r);
+		fn >>= 1;
+		sn >>= 1;
+	}
+	return sn == 0 && equal(r, root);
+}
+
+bool
+uaef_merkle_verify_consistency(const UaefProof *proof, uint64 old_size,
+							   uint64 new_size, const uint8 *old_root,
+							   const uint8 *new_root)
+{
+	uint64		fn = old_size - 1;
+	uint64		sn = new_size - 1;
+	int			i = 0;
+	uint8		fr[UAEF_HASH_LEN];
+	uint8		sr[UAEF_HASH_LEN];
+
+	if (old_size > new_size)
+		return false;
+	if (old_size == new_size)
+		return proof->n == 0 && equal(old_root, new_root);
+	if (old_size == 0)
+		return proof->n == 0;
+	while ((fn & 1) != 0)
+	{
+		fn >>= 1;
+		sn >>= 1;
+	}
+
+	/* The old tree is perfect: its root begins the path. */
+	if (fn != 0 && proof->n == 0)
+		return false;
+	memcpy(fr, fn == 0 ? old_root : proof->hash[i++], UAEF_HASH_LEN);
+	memcpy(sr, fr, UAEF_HASH_LEN);
+	for (; i < proof->n; i++)
+	{
+		if (sn == 0)
+			return false;
+		if ((fn & 1) != 0 || fn == sn)
+		{
+			uaef_merkle_combine(proof->hash[i], fr, fr);
+			uaef_merkle_combine(proof->hash[i], sr, sr);
+			while ((fn & 1) == 0 && fn != 0)
+			{
+				fn >>= 1;
+				sn >>= 1;
+			}
+		}
+		else
+			uaef_merkle_combine(sr, proof->hash[i], sr);
+		fn >>= 1;
+		sn >>= 1;
+	}
+	return sn == 0 && equal(fr, old_root) && equal(sr, new_root);
 }

@@ -1,10 +1,10 @@
 /*-------------------------------------------------------------------------
  *
  * merkle.h
- *	  The tree of RFC 6962 over events: growing it, and its root.
+ *	  The tree of RFC 6962: growing it, its roots, and proofs of them.
  *
- * Of a growing tree only its right edge is needed: the roots of the perfect
- * subtrees that its size, in binary, is made of.
+ * Pure: hashes in, hashes out.  Where the nodes of a tree are kept is for the
+ * caller to know, who gives a function that finds them.
  *
  *-------------------------------------------------------------------------
  */
@@ -15,12 +15,39 @@
 
 #define UAEF_FRONTIER_MAX 64
 
+/* A proof for a tree of less than 2^63 leaves has no more hashes. */
+#define UAEF_PROOF_MAX 64
+
+/*
+ * Of a growing tree only its right edge is needed: the roots of the perfect
+ * subtrees that its size, in binary, is made of.
+ */
 typedef struct UaefFrontier
 {
 	uint64		size;			/* leaves */
 	int			n;				/* perfect subtrees: bits set in size */
 	uint8		node[UAEF_FRONTIER_MAX][UAEF_HASH_LEN]; /* largest first */
 } UaefFrontier;
+
+typedef struct UaefProof
+{
+	int			n;
+	uint8		hash[UAEF_PROOF_MAX][UAEF_HASH_LEN];
+} UaefProof;
+
+/*
+ * The root of the perfect subtree over the leaves index << level to
+ * (index + 1) << level, of which all are in the tree.
+ */
+typedef void (*UaefNodeReader) (void *arg, int level, uint64 index,
+								uint8 *hash);
+
+/* The node over two others. */
+extern void uaef_merkle_combine(const uint8 *left, const uint8 *right,
+								uint8 *node);
+
+/* The root over n nodes of one level, n being a power of two. */
+extern void uaef_merkle_perfect(const uint8 *nodes, int n, uint8 *root);
 
 extern void uaef_frontier_init(UaefFrontier *frontier);
 extern void uaef_frontier_append(UaefFrontier *frontier, const uint8 *leaf);
@@ -32,5 +59,30 @@ extern void uaef_frontier_root(const UaefFrontier *frontier, uint8 *root);
  */
 extern bool uaef_frontier_load(UaefFrontier *frontier, uint64 size,
 							   const uint8 *nodes, size_t len);
+
+/* The root of the tree of a size. */
+extern void uaef_merkle_root(UaefNodeReader read, void *arg, uint64 size,
+							 uint8 *root);
+
+/* That a leaf (its index is below size) is in the tree of a size. */
+extern void uaef_merkle_inclusion(UaefNodeReader read, void *arg, uint64 leaf,
+								  uint64 size, UaefProof *proof);
+
+/*
+ * That the tree of old_size is the beginning of that of new_size, which is
+ * not below.  Nothing needs to be proved of an empty or an equal tree.
+ */
+extern void uaef_merkle_consistency(UaefNodeReader read, void *arg,
+									uint64 old_size, uint64 new_size,
+									UaefProof *proof);
+
+/* Whether a proof holds, by the algorithms of RFC 9162, 2.1.3 and 2.1.4. */
+extern bool uaef_merkle_verify_inclusion(const UaefProof *proof, uint64 leaf,
+										 uint64 size, const uint8 *leaf_hash,
+										 const uint8 *root);
+extern bool uaef_merkle_verify_consistency(const UaefProof *proof,
+										   uint64 old_size, uint64 new_size,
+										   const uint8 *old_root,
+										   const uint8 *new_root);
 
 #endif							/* UAEF_MERKLE_H */

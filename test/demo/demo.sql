@@ -176,7 +176,7 @@ END $$;
 
 \echo '== 7. The ledger: every step of it, chained'
 \echo
-SELECT event_id AS event, event_type, payload->>'task' AS task, actor_type AS actor, session_role, left(encode(event_hash, 'hex'), 16) AS hash
+SELECT event_id AS event, event_type, payload->>'task' AS task, actor_type AS actor, session_role, left(event_hash::text, 16) AS hash
 FROM uaef.ledger_event WHERE stream = execution_of(1001) ORDER BY stream_seq;
 \echo '   Sealed into blocks:'
 SELECT uaef.seal_ledger() \g /dev/null

@@ -105,7 +105,8 @@ ENGINE, APPLICATION = 1, 2
 
 
 def raw(column):
-    return None if column is None else bytes.fromhex(column[2:])
+    """The bytes of a hash (hex digits) or of a bytea (which has \\x before them)."""
+    return None if column is None else bytes.fromhex(column.removeprefix("\\x"))
 
 
 def micros(text):
@@ -140,7 +141,8 @@ def event_hash(ledger, e):
                field(1, text(e["event_type"])), field(2, text(e["actor_type"])),
                field(3, text(e["actor_id"])), field(4, text(e["session_role"])),
                field(5, text(e["effective_role"])), field(6, task),
-               field(7, text(e["agent_id"])), field(8, raw(e["payload_hash"])))
+               field(7, text(e["agent_id"])), field(8, raw(e["payload_hash"])),
+               field(9, text(e["signer"])), field(10, raw(e["signature"])))
 
 
 def check_events(ledger, events, problem):
@@ -196,7 +198,7 @@ def block_hash(ledger, b):
                raw(b["tree_root"]), raw(b["prev_block_hash"]),
                struct.pack(">q", micros(b["sealed_at"])),
                counted(b["snapshot"]), counted(b["incarnation"]),
-               struct.pack(">Q", int(b["foreign_event_id"])))
+               struct.pack(">IQ", int(b["timeline"]), int(b["foreign_event_id"])))
 
 
 def sees(snapshot, tx):

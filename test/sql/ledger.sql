@@ -26,7 +26,7 @@ SELECT uaef.record_event('led_second', '{"a": [1, 2.50]}', task_id => 7, agent_i
 SELECT c.event_type, c.payload, c.hashed, c.linked, c.numbered, c.timed, c.own_tx
 FROM led_chain c WHERE event_type ~ '^led_' ORDER BY stream_seq;
 SELECT actor_type, actor_id = current_user AS actor, session_role = session_user AS session,
-	effective_role, task_id, agent_id, length(salt) AS salt, length(payload_hash) AS hash
+	effective_role, task_id, agent_id, salt IS NOT NULL AS salt, payload_hash IS NOT NULL AS hash
 FROM uaef.ledger_event WHERE event_id IN (:first, :second) ORDER BY event_id;
 COMMIT;
 
@@ -78,7 +78,7 @@ FROM uaef.ledger_event WHERE event_id = :bare;
 -- rows are chained however they come; what they claim to be is ignored
 BEGIN;
 INSERT INTO uaef.ledger_event (stream, stream_seq, event_type, recorded_at, session_role, prev_hash)
-VALUES ('00000000-0000-8000-8000-00000000ed01', 77, 'led_one', '1999-01-01', 'eve', 'x');
+VALUES ('00000000-0000-8000-8000-00000000ed01', 77, 'led_one', '1999-01-01', 'eve', repeat('00', 32)::uaef.hash256);
 INSERT INTO uaef.ledger_event (stream, event_type)
 SELECT ('00000000-0000-8000-8000-00000000ed0' || 1 + n % 2)::uuid, 'led_many_' || n FROM generate_series(1, 6) n;
 COPY uaef.ledger_event (stream, event_type) FROM stdin;

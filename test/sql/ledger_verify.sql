@@ -44,14 +44,14 @@ FROM (SELECT b.block_no, v.n, row_number() OVER (ORDER BY b.block_no, i.ordinali
 -- the block is told of in the ledger
 SELECT count(*) AS told
 FROM uaef.ledger_event e
-JOIN uaef.ledger_block b ON e.payload->>'block_hash' = encode(b.block_hash, 'hex')
+JOIN uaef.ledger_block b ON e.payload->>'block_hash' = b.block_hash::text
 WHERE e.event_type = 'ledger_sealed'
 	AND (SELECT min(event_id) FROM ver_event) = ANY (b.event_ids)
 	AND (e.payload->>'tree_size')::bigint = b.tree_size;
 
 -- there is nothing more to seal, and no block for the news of blocks alone
 SELECT uaef.seal_ledger();
-SELECT unsealed = 0 AS all_sealed, events > sealed AS news_waits, root ~ '^[0-9a-f]{64}$' AS root
+SELECT unsealed = 0 AS all_sealed, events > sealed AS news_waits, root::text ~ '^[0-9a-f]{64}$' AS root
 FROM uaef.ledger_status;
 
 -- a transaction that has written cannot seal
@@ -74,7 +74,7 @@ SELECT b.block_no + 1 AS next, b.block_hash AS trusted FROM uaef.ledger_block b 
 SELECT uaef.record_event('ver_later') AS later \gset
 CALL ver_seal();
 SELECT * FROM uaef.verify_ledger(:next, :'trusted');
-SELECT code, block_no = :next - 1 AS place, detail FROM uaef.verify_ledger(:next, decode(repeat('00', 32), 'hex'));
+SELECT code, block_no = :next - 1 AS place, detail FROM uaef.verify_ledger(:next, repeat('00', 32)::uaef.hash256);
 SELECT uaef.verify_ledger(1, '\x00');
 
 -- Damage.  Each is done by a superuser who turned the guards off, and undone.
@@ -153,7 +153,7 @@ ROLLBACK TO s;
 -- an event copied into another stream
 INSERT INTO uaef.ledger_event
 SELECT event_id - 1000000, '00000000-0000-8000-8000-00000000ee0f', 1, tx, recorded_at, kind, event_type, actor_type, actor_id,
-	session_role, effective_role, task_id, agent_id, payload, salt, payload_hash, prev_hash, event_hash
+	session_role, effective_role, task_id, agent_id, payload, salt, payload_hash, signer, signature, prev_hash, event_hash
 FROM uaef.ledger_event WHERE event_id = (SELECT event_id FROM ver_event WHERE n = 5);
 SELECT * FROM ver_problems();
 ROLLBACK TO s;
@@ -171,7 +171,7 @@ ALTER TABLE uaef.ledger_event DROP CONSTRAINT ledger_event_pkey;
 CREATE INDEX ledger_event_pkey ON uaef.ledger_event (stream, stream_seq);
 INSERT INTO uaef.ledger_event
 SELECT event_id - 1000000, stream, stream_seq, tx, recorded_at, kind, event_type, actor_type, actor_id,
-	session_role, effective_role, task_id, agent_id, payload, salt, payload_hash, prev_hash, event_hash
+	session_role, effective_role, task_id, agent_id, payload, salt, payload_hash, signer, signature, prev_hash, event_hash
 FROM uaef.ledger_event WHERE event_id = (SELECT event_id FROM ver_event WHERE n = 12);
 SELECT code, stream, seq FROM ver_problems() WHERE code IN ('SEQ_FORK', 'LEAF_EXTRA') ORDER BY code;
 ROLLBACK TO s;
@@ -204,7 +204,7 @@ SELECT code, regexp_replace(detail, '\d+', 'N', 'g') AS detail FROM ver_problems
 ROLLBACK TO s;
 
 -- the last block, made anew with all its hashes
-UPDATE uaef.ledger_block SET tree_root = decode(repeat('00', 32), 'hex'), block_hash = tree_root
+UPDATE uaef.ledger_block SET tree_root = repeat('00', 32)::uaef.hash256, block_hash = tree_root
 WHERE block_no = (SELECT max(block_no) FROM uaef.ledger_block);
 SELECT code, detail FROM ver_problems() WHERE detail ~ 'tells';
 ROLLBACK TO s;
@@ -216,14 +216,14 @@ FROM (SELECT max(block_no) FROM uaef.ledger_block) b, uaef.verify_ledger(max + 2
 -- events of a transaction that is yet to come, of a number that is yet to be drawn; honest ones that follow them
 INSERT INTO uaef.ledger_event
 SELECT nextval('uaef.ledger_event_id'), stream, stream_seq + 1, '4000000000000000000', recorded_at, kind, 'ver_future', NULL, NULL,
-	session_role, NULL, NULL, NULL, NULL, NULL, NULL, event_hash, ''
+	session_role, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, event_hash, event_hash
 FROM uaef.ledger_event WHERE event_id = (SELECT event_id FROM ver_event WHERE n = 11);
 UPDATE uaef.ledger_event SET event_hash = uaef.hash_event(event_id) WHERE event_type = 'ver_future';
 SELECT code, stream, seq, detail FROM ver_problems();
 ROLLBACK TO s;
 INSERT INTO uaef.ledger_event
 SELECT 4000000000000000000, stream, stream_seq + 1, tx, recorded_at, kind, 'ver_future', NULL, NULL,
-	session_role, NULL, NULL, NULL, NULL, NULL, NULL, event_hash, ''
+	session_role, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, event_hash, event_hash
 FROM uaef.ledger_event WHERE event_id = (SELECT event_id FROM ver_event WHERE n = 11);
 UPDATE uaef.ledger_event SET event_hash = uaef.hash_event(event_id) WHERE event_type = 'ver_future';
 ALTER TABLE uaef.ledger_event ENABLE ALWAYS TRIGGER ledger_chain;
