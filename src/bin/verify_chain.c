@@ -220,7 +220,10 @@ take(Chains *chains, const EventRow *row, bool last, Report *report)
 		return true;
 	}
 	if (row->stream_seq == head->seq + 1)
-		check_link(chains, head, row, report);
+	{
+		if (row->decoded)
+			check_link(chains, head, row, report);
+	}
 	else if (head->seq == 0 && chains->late)
 		;						/* the events before are not looked at */
 	else if (last)

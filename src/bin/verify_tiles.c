@@ -1,0 +1,2 @@
+#include "verify_ledger.h"
+void tiles_read(Ledger *ledger){ (void) ledger; fatal("tiles");}
