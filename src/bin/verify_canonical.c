@@ -408,3 +408,143 @@ canonical_append(Buffer *out, const Json *json, const JsonNode *value)
 	}
 	return false;
 }
+
+/* ----------
+ * A text that may be canonical already
+ * ----------
+ */
+
+/* Objects in each other that are looked at without a stack of memory. */
+#define QUICK_DEPTH 32
+
+/* Digits of an integer that is written as it is. */
+#define QUICK_DIGITS 15
+
+/*
+ * Plain ASCII without escapes; moves on behind the closing quote.
+ */
+static bool
+quick_string(const char **p, const char *end, Slice *text)
+{
+	const char *c = *p + 1;
+
+	text->data = c;
+	while (c < end && (unsigned char) *c >= 0x20 && (unsigned char) *c < 0x80 &&
+		   *c != '"' && *c != '\\')
+		c++;
+	text->len = (size_t) (c - text->data);
+	*p = c + 1;
+	return c < end && *c == '"';
+}
+
+/*
+ * An integer that surely is written so.
+ */
+static bool
+quick_number(const char **p, const char *end)
+{
+	const char *c = *p;
+	const char *start;
+	bool		negative = *c == '-';
+
+	c += negative;
+	start = c;
+	while (c < end && *c >= '0' && *c <= '9')
+		c++;
+	*p = c;
+	if (c == start || c - start > QUICK_DIGITS)
+		return false;
+	if (*start == '0' && (c - start > 1 || negative))
+		return false;
+	return c == end || (*c != '.' && *c != 'e' && *c != 'E');
+}
+
+static bool
+quick_word(const char **p, const char *end)
+{
+	static const char *const words[] = {"true", "false", "null"};
+
+	for (size_t i = 0; i < lengthof(words); i++)
+	{
+		size_t		len = strlen(words[i]);
+
+		if ((size_t) (end - *p) >= len && memcmp(*p, words[i], len) == 0)
+		{
+			*p += len;
+			return true;
+		}
+	}
+	return false;
+}
+
+/*
+ * A key and its colon; keys rise, as bytes since they are ASCII.
+ */
+static bool
+quick_key(const char **p, const char *end, Slice *before, bool first)
+{
+	Slice		key;
+	size_t		shorter;
+	int			order;
+
+	if (*p >= end || **p != '"' || !quick_string(p, end, &key))
+		return false;
+	if (!first)
+	{
+		shorter = Min(key.len, before->len);
+		order = memcmp(before->data, key.data, shorter);
+		if (order > 0 || (order == 0 && before->len >= key.len))
+			return false;
+	}
+	*before = key;
+	if (*p >= end || **p != ':')
+		return false;
+	(*p)++;
+	return true;
+}
+
+static bool
+quick_value(const char **p, const char *end, int depth)
+{
+	Slice		key = {NULL, 0};
+	bool		object;
+	char		close;
+
+	if (*p >= end || depth > QUICK_DEPTH)
+		return false;
+	if (**p == '"')
+		return quick_string(p, end, &key);
+	if (**p != '{' && **p != '[')
+		return **p >= 'a' ? quick_word(p, end) : quick_number(p, end);
+	object = **p == '{';
+	close = object ? '}' : ']';
+	(*p)++;
+	if (*p < end && **p == close)
+	{
+		(*p)++;
+		return true;
+	}
+	for (bool first = true;; first = false)
+	{
+		if (object && !quick_key(p, end, &key, first))
+			return false;
+		if (!quick_value(p, end, depth + 1) || *p >= end)
+			return false;
+		if (**p == close)
+			break;
+		if (**p != ',')
+			return false;
+		(*p)++;
+	}
+	(*p)++;
+	return true;
+}
+
+bool
+canonical_surely(Slice text)
+{
+	const char *p = text.data;
+	const char *end = p + text.len;
+
+	return quick_value(&p, end, 0) && p == end;
+}

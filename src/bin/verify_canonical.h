@@ -21,4 +21,9 @@ extern bool canonical_append(Buffer *out, const Json *json,
 /* The same of a number as JSON writes it. */
 extern bool canonical_number(Buffer *out, Slice number);
 
+/*
+ * A quick look whether a text is canonical; true is sure, false is not.
+ */
+extern bool canonical_surely(Slice text);
+
 #endif							/* VERIFY_CANONICAL_H */

@@ -103,7 +103,7 @@ event_says(const Ledger *ledger, Found *found, const Event *event,
 	if (slice_is(type, "ledger_sealed") &&
 		memcmp(event->stream, ledger->seal_stream, UUID_LEN) == 0)
 	{
-		News		news = {.event_id = event->event_id};
+		News		news = {.block_no = 0};
 
 		if (!member_number(json, payload, "block_no", &news.block_no))
 			return;
@@ -123,11 +123,12 @@ event_says(const Ledger *ledger, Found *found, const Event *event,
 }
 
 void
-payload_gone(Found *found, const Event *event)
+payload_gone(Found *found, const Event *event, bool placed)
 {
 	Gone	   *gone = list_add(&found->gone);
 
 	memcpy(gone->stream, event->stream, UUID_LEN);
+	gone->placed = placed;
 	gone->stream_seq = event->stream_seq;
 	gone->event_id = event->event_id;
 }
@@ -326,7 +327,7 @@ check_gone(Ledger *ledger)
 	for (size_t i = 0; i < found->gone.count; i++)
 	{
 		const Gone *gone = &found->gone.item[i];
-		Place		place = {.stream = gone->stream,
+		Place		place = {.stream = gone->placed ? gone->stream : NULL,
 			.stream_seq = gone->stream_seq, .event_id = gone->event_id};
 
 		if (found->redacted.count > 0 &&
@@ -364,8 +365,7 @@ check_news(Ledger *ledger)
 	{
 		const News *news = &found->news.item[i];
 		Mark		key = {.block_no = news->block_no};
-		Place		place = {.block_no = news->block_no,
-			.event_id = news->event_id};
+		Place		place = {.block_no = news->block_no};
 		const Mark *mark = ledger->marks.count == 0 ? NULL :
 			bsearch(&key, ledger->marks.item, ledger->marks.count,
 					sizeof(Mark), compare_marks);

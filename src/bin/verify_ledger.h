@@ -37,7 +37,6 @@ typedef struct Options
 typedef struct News
 {
 	int64_t		block_no;
-	int64_t		event_id;
 	uint8_t		block_hash[HASH_LEN];
 	uint8_t		tree_root[HASH_LEN];
 } News;
@@ -46,6 +45,7 @@ typedef struct News
 typedef struct Gone
 {
 	uint8_t		stream[UUID_LEN];
+	bool		placed;			/* these are known */
 	int64_t		stream_seq;
 	int64_t		event_id;
 } Gone;
@@ -140,8 +140,11 @@ extern void ledger_take(Ledger *ledger, Found *found);
 extern void event_says(const Ledger *ledger, Found *found, const Event *event,
 					   const Json *json, const JsonNode *payload);
 
-/* The payload of an event that has a payload_hash is not there. */
-extern void payload_gone(Found *found, const Event *event);
+/*
+ * The payload of an event that has a payload_hash is not there; placed: stream
+ * and stream_seq are known.
+ */
+extern void payload_gone(Found *found, const Event *event, bool placed);
 
 /*
  * Check a block's header against the block before; then its leaves are looked

@@ -274,7 +274,7 @@ check_payload(Piece *piece, const Event *event, const Place *place)
 		return;
 	if (stored.data != NULL && !has_payload && !has_salt)
 	{
-		payload_gone(&piece->found, event);
+		payload_gone(&piece->found, event, place->stream != NULL);
 		return;
 	}
 	if (stored.data == NULL || !has_salt)
@@ -433,7 +433,9 @@ read_row(Lines *lines, Piece *piece)
 		read_checkpoint(lines, piece);
 	else if (slice_is(row, "redaction"))
 	{
-		if (row_number(&piece->json, "event_id", &event_id))
+		/* Who can write the export can add such a row; an event he cannot. */
+		if (lines->ledger->options->from > 0 &&
+			row_number(&piece->json, "event_id", &event_id))
 			*list_add(&piece->found.redacted) = event_id;
 	}
 	else if (slice_is(row, "ledger"))
