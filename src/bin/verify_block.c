@@ -232,13 +232,14 @@ read_frontier(const Json *json, Block *block)
 	Buffer		bytes = {0};
 	bool		good = row_bytes(json, "frontier", &bytes);
 
+	buffer_reserve(&bytes, 1);
 	block->frontier = (uint8_t *) bytes.data;
 	block->frontier_len = bytes.len;
 	return good;
 }
 
 static const char *
-read_columns(const Json *json, Block *block)
+read_columns(const Json *json, bool brief, Block *block)
 {
 	if (!row_number(json, "block_no", &block->no) || block->no < 1)
 	{
@@ -260,13 +261,15 @@ read_columns(const Json *json, Block *block)
 		return "prev_block_hash";
 	if (!row_hash(json, "block_hash", block->hash))
 		return "block_hash";
-	if (!read_event_ids(json, block))
+	if (brief && !row_has(json, "event_ids"))
+		block->ids = (size_t) block->leaf_count;
+	else if (!read_event_ids(json, block))
 		return "event_ids";
-	if (!row_number(json, "first_event_id", &block->first_event_id))
+	else if (!row_number(json, "first_event_id", &block->first_event_id))
 		return "first_event_id";
-	if (!row_number(json, "last_event_id", &block->last_event_id))
+	else if (!row_number(json, "last_event_id", &block->last_event_id))
 		return "last_event_id";
-	if (!read_frontier(json, block))
+	if (!(brief && !row_has(json, "frontier")) && !read_frontier(json, block))
 		return "frontier";
 	block->snapshot_text = row_string(json, "snapshot");
 	if (block->snapshot_text == NULL ||
@@ -287,12 +290,12 @@ read_columns(const Json *json, Block *block)
 }
 
 const char *
-block_read(const Json *json, Block *block)
+block_read(const Json *json, bool brief, Block *block)
 {
 	const char *wrong;
 
 	memset(block, 0, sizeof(Block));
-	wrong = read_columns(json, block);
+	wrong = read_columns(json, brief, block);
 	if (wrong != NULL)
 	{
 		int64_t		no = block->no;

@@ -27,11 +27,11 @@ typedef struct Block
 	uint8_t		tree_root[HASH_LEN];
 	uint8_t		prev_hash[HASH_LEN];
 	uint8_t		hash[HASH_LEN];
-	int64_t    *event_ids;
+	int64_t    *event_ids;		/* NULL: not stated, as in a tiles folder */
 	size_t		ids;
 	int64_t		first_event_id; /* as stated */
 	int64_t		last_event_id;
-	uint8_t    *frontier;
+	uint8_t    *frontier;		/* NULL: not stated */
 	size_t		frontier_len;
 	char	   *snapshot_text;
 	Snapshot	snapshot;
@@ -60,9 +60,10 @@ extern bool row_bytes(const Json *json, const char *column, Buffer *bytes);
 
 /*
  * Read a block; returns NULL or the column that is bad; then block->no is
- * right or 0, and there is nothing to free.
+ * right or 0, and there is nothing to free.  brief: what can be computed from
+ * the leaves need not be there.
  */
-extern const char *block_read(const Json *json, Block *block);
+extern const char *block_read(const Json *json, bool brief, Block *block);
 extern void block_free(Block *block);
 
 extern void block_hash(const Block *block, const uint8_t *ledger,

@@ -23,16 +23,16 @@ list_room(void **items, size_t count, size_t *size, size_t width)
 }
 
 void
-ledger_begin(Ledger *ledger, const uint8_t *id)
+ledger_begin(Ledger *ledger, const uint8_t *id, bool late)
 {
 	static const uint8_t no_stream[UUID_LEN] = {0};
 
 	memcpy(ledger->id, id, UUID_LEN);
 	ledger->id_known = true;
 	derived_stream(id, "seal", 0, ledger->seal_stream);
-	ledger->chains = chains_make(id, ledger->options->from > 0);
+	ledger->chains = chains_make(id, late);
 	genesis_hash(id, no_stream, ledger->before.hash);
-	ledger->before_known = ledger->options->from == 0;
+	ledger->before_known = !late;
 }
 
 void
@@ -190,6 +190,8 @@ check_bounds(Ledger *ledger, const Block *block)
 {
 	Place		place = {.block_no = block->no};
 
+	if (block->event_ids == NULL)
+		return;
 	if (block->ids > 0 &&
 		block->first_event_id == block->event_ids[0] &&
 		block->last_event_id == block->event_ids[block->ids - 1])
@@ -229,7 +231,7 @@ block_begin(Ledger *ledger, const Block *block)
 	if (ledger->before_known && block->sealed_at < before->sealed_at)
 		report_finding(report, "TIME_REVERSED", &place,
 					   "sealed_at is before that of the block before it");
-	for (size_t i = 1; i < block->ids; i++)
+	for (size_t i = 1; block->event_ids != NULL && i < block->ids; i++)
 		if (block->event_ids[i] <= block->event_ids[i - 1])
 		{
 			place.event_id = block->event_ids[i];
@@ -262,6 +264,8 @@ check_frontier(Ledger *ledger, const Block *block)
 	Frontier	frontier;
 	uint8_t		root[HASH_LEN];
 
+	if (block->frontier == NULL)
+		return;
 	if (frontier_load(&frontier, block->tree_size, block->frontier,
 					  block->frontier_len))
 	{
@@ -322,8 +326,9 @@ check_gone(Ledger *ledger)
 {
 	Found	   *found = &ledger->found;
 
-	qsort(found->redacted.item, found->redacted.count, sizeof(int64_t),
-		  compare_ids);
+	if (found->redacted.count > 0)
+		qsort(found->redacted.item, found->redacted.count, sizeof(int64_t),
+			  compare_ids);
 	for (size_t i = 0; i < found->gone.count; i++)
 	{
 		const Gone *gone = &found->gone.item[i];

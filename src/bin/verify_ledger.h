@@ -127,8 +127,11 @@ typedef struct Ledger
 	void	   *reader;
 } Ledger;
 
-/* Set what depends on the ledger's id; once, before any event. */
-extern void ledger_begin(Ledger *ledger, const uint8_t *id);
+/*
+ * Set what depends on the ledger's id; once, before any event.  late: the
+ * export does not begin where the ledger does.
+ */
+extern void ledger_begin(Ledger *ledger, const uint8_t *id, bool late);
 
 /* Take over what a batch found, and write its report. */
 extern void ledger_take(Ledger *ledger, Found *found);

@@ -37,6 +37,14 @@ typedef struct Known
 	uint8_t		hash[HASH_LEN];
 } Known;
 
+/* A line that belongs below the checkpoint of a size. */
+typedef struct Cosignature
+{
+	int64_t		size;
+	char	   *line;
+	size_t		len;
+} Cosignature;
+
 /* Some lines, and what they are. */
 typedef struct Piece
 {
@@ -48,6 +56,7 @@ typedef struct Piece
 	LIST(EventRow) strays;		/* only good for the chain, or for the tree */
 	LIST(Block) blocks;
 	LIST(Note) notes;
+	LIST(Cosignature) cosignatures;
 	Found		found;
 	int64_t		unknown_rows;
 	int64_t		event_line;		/* of the last event */
@@ -82,6 +91,9 @@ typedef struct Lines
 	Frontier	frontier;
 	bool		frontier_known;
 	LIST(Block) late;
+	LIST(Cosignature) cosignatures;
+	int64_t		from_event;		/* the export has none before it; or 0 */
+	bool		whole;			/* it begins where the ledger does */
 } Lines;
 
 /* ----------
@@ -381,7 +393,7 @@ static void
 read_block(Piece *piece)
 {
 	Block	   *block = list_add(&piece->blocks);
-	const char *wrong = block_read(&piece->json, block);
+	const char *wrong = block_read(&piece->json, false, block);
 
 	if (piece->block_line == 0)
 		piece->block_line = piece->line;
@@ -417,6 +429,25 @@ read_checkpoint(Lines *lines, Piece *piece)
 }
 
 static void
+read_cosignature(Piece *piece)
+{
+	Cosignature *cosignature;
+	Slice		line;
+	int64_t		size;
+
+	if (!row_number(&piece->json, "tree_size", &size) ||
+		!row_text(&piece->json, "line", &line))
+		return;
+	while (line.len > 0 && line.data[line.len - 1] == '\n')
+		line.len--;
+	cosignature = list_add(&piece->cosignatures);
+	cosignature->size = size;
+	cosignature->len = line.len;
+	cosignature->line = get_memory(line.len);
+	memcpy(cosignature->line, line.data, line.len);
+}
+
+static void
 read_row(Lines *lines, Piece *piece)
 {
 	Slice		row;
@@ -431,6 +462,8 @@ read_row(Lines *lines, Piece *piece)
 		read_block(piece);
 	else if (slice_is(row, "checkpoint"))
 		read_checkpoint(lines, piece);
+	else if (slice_is(row, "cosignature"))
+		read_cosignature(piece);
 	else if (slice_is(row, "redaction"))
 	{
 		/* Who can write the export can add such a row; an event he cannot. */
@@ -591,6 +624,8 @@ check_leaf(Lines *lines, const Block *block, int64_t event_id)
 	uint32_t	slot = find_known(lines, event_id);
 
 	add_leaf(lines, slot);
+	if (event_id < lines->from_event)
+		return;
 	if (slot == NO_SLOT)
 	{
 		report_finding(report, "LEAF_MISSING", &place,
@@ -765,6 +800,8 @@ take_piece(void *reader, void *argument)
 	take_blocks(lines, piece);
 	for (size_t i = 0; i < piece->notes.count; i++)
 		*list_add(&ledger->notes) = piece->notes.item[i];
+	for (size_t i = 0; i < piece->cosignatures.count; i++)
+		*list_add(&lines->cosignatures) = piece->cosignatures.item[i];
 	ledger->unknown_rows += piece->unknown_rows;
 	if (piece->error.len > 0)
 	{
@@ -776,6 +813,7 @@ take_piece(void *reader, void *argument)
 	free(piece->strays.item);
 	free(piece->blocks.item);
 	free(piece->notes.item);
+	free(piece->cosignatures.item);
 	free(piece->found.news.item);
 	free(piece->found.gone.item);
 	free(piece->found.redacted.item);
@@ -814,6 +852,38 @@ check_unlisted(Lines *lines)
 }
 
 /*
+ * Put the cosignatures below the checkpoints of their size.
+ */
+static void
+join_cosignatures(Lines *lines)
+{
+	Ledger	   *ledger = lines->ledger;
+
+	for (size_t i = 0; i < ledger->notes.count; i++)
+	{
+		Note	   *note = &ledger->notes.item[i];
+		Checkpoint	checkpoint;
+		bool		good = !note->outside &&
+			checkpoint_read(note->data, note->len, &checkpoint) == NULL;
+
+		for (size_t j = 0; good && j < lines->cosignatures.count; j++)
+		{
+			const Cosignature *more = &lines->cosignatures.item[j];
+
+			if (more->size != checkpoint.size ||
+				memmem(note->data, note->len, more->line, more->len) != NULL)
+				continue;
+			note->data = more_memory(note->data, note->len + more->len + 1);
+			memcpy(note->data + note->len, more->line, more->len);
+			note->len += more->len + 1;
+			note->data[note->len - 1] = '\n';
+		}
+		if (!note->outside)
+			free(checkpoint.signature);
+	}
+}
+
+/*
  * The root of any size, from the leaves.
  */
 static bool
@@ -822,7 +892,7 @@ root_of(Ledger *ledger, int64_t size, uint8_t *root)
 	Lines	   *lines = ledger->reader;
 	Frontier	frontier = {0};
 
-	if (ledger->options->from > 0 || size > (int64_t) lines->leaves)
+	if (!lines->whole || size > (int64_t) lines->leaves)
 		return false;
 	for (int64_t i = 0; i < size; i++)
 	{
@@ -839,7 +909,7 @@ leaf_of(Ledger *ledger, int64_t index, uint8_t *hash)
 {
 	Lines	   *lines = ledger->reader;
 
-	if (ledger->options->from > 0 || index >= (int64_t) lines->leaves ||
+	if (!lines->whole || index >= (int64_t) lines->leaves ||
 		lines->order[index] == NO_SLOT)
 		return false;
 	memcpy(hash, lines->known[lines->order[index]].hash, HASH_LEN);
@@ -878,7 +948,11 @@ read_ledger_line(Lines *lines)
 		ledger->origin = strndup(row.data, row.len);
 	if (row_text(&json, "incarnation", &row))
 		ledger->incarnation = strndup(row.data, row.len);
-	ledger_begin(ledger, id);
+	if (row_has(&json, "from_event") &&
+		!row_number(&json, "from_event", &lines->from_event))
+		fatal("%s:1: from_event is no number", lines->name);
+	ledger_begin(ledger, id, lines->from_event > 0 || ledger->options->from > 0);
+	lines->frontier_known = lines->whole = ledger->before_known;
 	json_free(&json);
 
 	/* What is behind the first line is still to be read. */
@@ -905,7 +979,6 @@ lines_read(Ledger *ledger)
 	lines->ledger = ledger;
 	lines->name = ledger->options->export;
 	lines->sorted = true;
-	lines->frontier_known = ledger->options->from == 0;
 	ledger->reader = lines;
 	ledger->root_of = root_of;
 	ledger->leaf_of = leaf_of;
@@ -923,5 +996,6 @@ lines_read(Ledger *ledger)
 		begin_blocks(lines);
 	check_late(lines);
 	check_unlisted(lines);
+	join_cosignatures(lines);
 	close(lines->fd);
 }

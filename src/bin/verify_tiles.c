@@ -57,6 +57,7 @@ typedef struct Tiles
 
 	/* The block whose leaves are looked at. */
 	FILE	   *blocks;
+	char		blocks_name[PATH_SIZE];
 	char	   *line;
 	size_t		line_size;
 	int64_t		line_number;
@@ -64,6 +65,9 @@ typedef struct Tiles
 	Block		block;
 	bool		block_there;
 	int64_t		block_start;	/* its first leaf, by counting */
+	int64_t		id_before;		/* event of the leaf before */
+	int64_t		block_file;		/* number of the next file of blocks */
+	int64_t		block_count;	/* that ledger.json states, or 0 */
 } Tiles;
 
 /* ----------
@@ -177,6 +181,62 @@ skip_block(Tiles *tiles)
 }
 
 /*
+ * A block whose leaves come next.  Where blocks are missing, their leaves are
+ * skipped.
+ */
+static void
+begin_block(Tiles *tiles)
+{
+	Ledger	   *ledger = tiles->ledger;
+
+	if ((!ledger->before_known || tiles->block.no != ledger->before.no + 1) &&
+		tiles->block.first_leaf > tiles->block_start)
+		tiles->block_start = tiles->block.first_leaf;
+	block_begin(ledger, &tiles->block);
+	tiles->block_there = true;
+}
+
+/*
+ * The next line of blocks: of uaef/blocks.jsonl, or of the files of 256 blocks
+ * each.  Returns its length, 0 at the end.
+ */
+static size_t
+next_block_line(Tiles *tiles)
+{
+	char		path[PATH_SIZE];
+	ssize_t		len;
+
+	while (true)
+	{
+		if (tiles->blocks == NULL && tiles->block_count > 0)
+		{
+			int			width = (int) Min(TILE_WIDTH, tiles->block_count -
+										  tiles->block_file * TILE_WIDTH);
+
+			if (width <= 0)
+				return 0;
+			tile_path(path, tiles->folder, "uaef/blocks", tiles->block_file++,
+					  width);
+			tiles->blocks = fopen(path, "r");
+			if (tiles->blocks == NULL)
+				fatal("could not open \"%s\": %s", path, strerror(errno));
+			snprintf(tiles->blocks_name, sizeof(tiles->blocks_name), "%s", path);
+			tiles->line_number = 0;
+		}
+		if (tiles->blocks == NULL)
+			return 0;
+		len = getline(&tiles->line, &tiles->line_size, tiles->blocks);
+		if (len > 0)
+		{
+			tiles->line_number++;
+			return (size_t) len;
+		}
+		fclose(tiles->blocks);
+		tiles->blocks = NULL;
+	}
+}
+
+/*
  * Read the next block that is to be checked; block_there tells whether there
  * is one.
  */
@@ -184,50 +244,38 @@ static void
 next_block(Tiles *tiles)
 {
 	Ledger	   *ledger = tiles->ledger;
-	ssize_t		len;
+	size_t		len;
 
 	tiles->block_there = false;
-	while (tiles->blocks != NULL &&
-		   (len = getline(&tiles->line, &tiles->line_size, tiles->blocks)) > 0)
+	while ((len = next_block_line(tiles)) > 0)
 	{
 		const char *wrong;
 		Place		place = {0};
 
-		tiles->line_number++;
-		if (!json_read(&tiles->json, tiles->line, (size_t) len))
+		if (!json_read(&tiles->json, tiles->line, len))
 		{
 			report_write(&ledger->found.report);
-			fatal("%s/uaef/blocks.jsonl:%lld: byte %zu: %s", tiles->folder,
+			fatal("%s:%lld: byte %zu: %s", tiles->blocks_name,
 				  (long long) tiles->line_number, tiles->json.error_at + 1,
 				  tiles->json.error);
 		}
-		wrong = block_read(&tiles->json, &tiles->block);
+		wrong = block_read(&tiles->json, true, &tiles->block);
 		place.block_no = tiles->block.no;
 		if (wrong != NULL)
-		{
 			block_malformed(ledger, tiles->block.no, wrong);
-			continue;
-		}
-		if (ledger_skips(ledger, &tiles->block))
-		{
+		else if (ledger_skips(ledger, &tiles->block))
 			skip_block(tiles);
-			continue;
-		}
-		if (ledger->before_known && tiles->block.no <= ledger->before.no)
+		else if (ledger->before_known && tiles->block.no <= ledger->before.no)
 		{
 			report_finding(&ledger->found.report, "BLOCK_CHAIN_BREAK", &place,
 						   "block_no occurs more than once, or blocks are not in order");
 			block_free(&tiles->block);
-			continue;
 		}
-
-		/* Where blocks are missing, their leaves are skipped. */
-		if ((!ledger->before_known || tiles->block.no != ledger->before.no + 1) &&
-			tiles->block.first_leaf > tiles->block_start)
-			tiles->block_start = tiles->block.first_leaf;
-		block_begin(ledger, &tiles->block);
-		tiles->block_there = true;
-		return;
+		else
+		{
+			begin_block(tiles);
+			return;
+		}
 	}
 }
 
@@ -238,27 +286,41 @@ block_end(const Tiles *tiles)
 }
 
 /*
- * The events that the block lists are those of its leaves; to is behind the
- * last that can be compared.
+ * The events that the block lists are those of its leaves; where it lists
+ * none, they rise.  to is behind the last leaf that can be compared.
  */
 static void
 compare_ids(Tiles *tiles, const Bundle *bundle, int64_t from, int64_t to)
 {
 	const Block *block = &tiles->block;
+	Report	   *report = &tiles->ledger->found.report;
 
 	for (int64_t leaf = Max(from, tiles->block_start); leaf < to; leaf++)
 	{
 		const EventRow *row = &bundle->row[leaf - bundle->number * TILE_WIDTH];
-		int64_t		listed = block->event_ids[leaf - tiles->block_start];
-		Place		place = {.block_no = block->no, .event_id = listed,
+		Place		place = {.block_no = block->no, .event_id = row->event_id,
 			.leaf_plus_one = leaf + 1};
 
-		if (row->event_id != 0 && row->event_id != listed)
-			report_finding(&tiles->ledger->found.report, "LEAF_MISSING", &place,
+		if (row->event_id == 0)
+			continue;
+		if (block->event_ids != NULL &&
+			row->event_id != block->event_ids[leaf - tiles->block_start])
+		{
+			place.event_id = block->event_ids[leaf - tiles->block_start];
+			report_finding(report, "LEAF_MISSING", &place,
 						   "the leaf is event %lld instead",
 						   (long long) row->event_id);
-		else if (row->event_id != 0)
-			block_sees(tiles->ledger, block, row->event_id, row->tx);
+			continue;
+		}
+		if (block->event_ids == NULL && leaf > tiles->block_start &&
+			row->event_id <= tiles->id_before)
+		{
+			place.leaf_plus_one = 0;
+			report_finding(report, "ORDER_CHANGED", &place,
+						   "the block's events are not in the order of event_id");
+		}
+		tiles->id_before = row->event_id;
+		block_sees(tiles->ledger, block, row->event_id, row->tx);
 	}
 }
 
@@ -277,7 +339,13 @@ end_block(Tiles *tiles)
 	if (known)
 		frontier_root(&tiles->frontier, root);
 
-	/* What the block says, if that fits its root, goes for what follows. */
+	/*
+	 * What the block says, if that fits its root, goes for what follows; if it
+	 * says nothing, wrong roots would only repeat themselves.
+	 */
+	if (known && tiles->block.frontier == NULL &&
+		memcmp(root, tiles->block.tree_root, HASH_LEN) != 0)
+		tiles->frontier_known = false;
 	if (tiles->block.tree_size == tiles->frontier.size &&
 		frontier_load(&stored, tiles->block.tree_size, tiles->block.frontier,
 					  tiles->block.frontier_len))
@@ -580,8 +648,12 @@ read_ledger_file(Tiles *tiles, uint8_t *id)
 		fatal("%s: the export is of an unknown format", path);
 	if (!row_uuid(&json, "ledger_id", id))
 		fatal("%s: ledger_id is no UUID", path);
-	if (!row_number(&json, "tree_size", &tiles->size) || tiles->size < 0)
+	if (!row_number(&json, "tree_size", &tiles->size) ||
+		tiles->size < 0 || tiles->size > INT64_MAX / 2)
 		fatal("%s: tree_size is no number", path);
+	if (row_has(&json, "blocks") &&
+		!row_number(&json, "blocks", &tiles->block_count))
+		fatal("%s: blocks is no number", path);
 	if (row_text(&json, "origin", &text))
 		ledger->origin = strndup(text.data, text.len);
 	json_free(&json);
@@ -624,7 +696,7 @@ open_folder(Tiles *tiles)
 	want_roots(tiles, known);
 	if (!known)
 		read_first_entry(tiles, id);
-	ledger_begin(tiles->ledger, id);
+	ledger_begin(tiles->ledger, id, tiles->from > 0);
 	tiles->ledger->tree_size = tiles->size;
 	snprintf(path, sizeof(path), "%s/uaef/payload", tiles->folder);
 	tiles->with_payloads = access(path, F_OK) == 0;
@@ -632,7 +704,10 @@ open_folder(Tiles *tiles)
 	tiles->blocks = fopen(path, "r");
 	if (tiles->blocks == NULL && errno != ENOENT && errno != ENOTDIR)
 		fatal("could not open \"%s\": %s", path, strerror(errno));
-	tiles->ledger->blocks_there = tiles->blocks != NULL;
+	if (tiles->blocks != NULL)
+		tiles->block_count = 0;
+	memcpy(tiles->blocks_name, path, sizeof(path));
+	tiles->ledger->blocks_there = tiles->blocks != NULL || tiles->block_count > 0;
 }
 
 /*
@@ -652,16 +727,19 @@ end_folder(Tiles *tiles)
 		for (int64_t leaf = Max(tiles->size, tiles->block_start);
 			 leaf < block_end(tiles); leaf++)
 		{
-			Place		place = {.block_no = tiles->block.no, .event_id =
-			tiles->block.event_ids[leaf - tiles->block_start]};
+			Place		place = {.block_no = tiles->block.no};
 
+			if (tiles->block.event_ids != NULL)
+				place.event_id = tiles->block.event_ids[leaf - tiles->block_start];
 			report_finding(report, "LEAF_MISSING", &place,
 						   "the event was sealed, but is gone");
+			if (tiles->block.event_ids == NULL)
+				break;
 		}
 		tiles->frontier_known &= block_end(tiles) <= tiles->size;
 		end_block(tiles);
 	}
-	if (tiles->blocks != NULL && tiles->block_start < tiles->size)
+	if (ledger->blocks_there && tiles->block_start < tiles->size)
 	{
 		Place		place = {.leaf_plus_one = tiles->block_start + 1};
 

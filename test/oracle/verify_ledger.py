@@ -353,7 +353,7 @@ class Tree:
 
 def block_tree(b):
     """The tree that a block's frontier describes, if it has the block's root."""
-    if len(b.frontier) != 32 * bin(b.tree_size).count("1"):
+    if b.frontier is None or len(b.frontier) != 32 * bin(b.tree_size).count("1"):
         return None
     tree = Tree(b.tree_size, [b.frontier[i:i + 32] for i in range(0, len(b.frontier), 32)])
     return tree if tree.root() == b.tree_root else None
@@ -562,6 +562,7 @@ class Ledger:
         self.news, self.redacted, self.gone = [], set(), []
         self.leaves = None              # hashes in the order of the tree
         self.size = 0                   # that the export states
+        self.block_count = 0
         self.marks = {}                 # tree size: block
         self.last = None                # the last block that was looked at
 
@@ -624,13 +625,13 @@ class Ledger:
             self.find("BLOCK_CHAIN_BREAK", **where)
         if b.first_leaf != (before.tree_size if before else 0):
             self.find("ROOT_MISMATCH", **where)
-        if b.leaf_count != len(b.event_ids) or b.tree_size != b.first_leaf + b.leaf_count:
+        if b.event_ids is not None and b.leaf_count != len(b.event_ids) or b.tree_size != b.first_leaf + b.leaf_count:
             self.find("ROOT_MISMATCH", **where)
         if block_hash(self.id, b) != b.hash:
             self.find("BLOCK_CHAIN_BREAK", **where)
         if before and b.sealed_at < before.sealed_at:
             self.find("TIME_REVERSED", **where)
-        for one, two in zip(b.event_ids, b.event_ids[1:]):
+        for one, two in zip(b.event_ids or (), (b.event_ids or ())[1:]):
             if two <= one:
                 self.find("ORDER_CHANGED", **where, event_id=two)
         if b.event_ids and (b.first_id, b.last_id) != (b.event_ids[0], b.event_ids[-1]):
@@ -652,8 +653,9 @@ class Ledger:
         """Compare the roots; returns the tree to go on with."""
         if tree.known and tree.size == b.tree_size and tree.root() != b.tree_root:
             self.find("ROOT_MISMATCH", block_no=b.no)
+            tree.known = b.frontier is not None
         stored = block_tree(b)
-        if stored is None:
+        if stored is None and b.frontier is not None:
             self.find("ROOT_MISMATCH", block_no=b.no)
         self.marks.setdefault(b.tree_size, []).append(b)
         self.last = b
@@ -678,8 +680,11 @@ class Ledger:
 
 
 class Block:
-    def __init__(self, row):
-        """ValueError when a column is bad; then no is right or None."""
+    def __init__(self, row, brief=False):
+        """ValueError when a column is bad; then no is right or None.
+
+        brief: what can be computed from the leaves need not be there.
+        """
         def least(value, low, high=MOST):
             if not low <= value <= high:
                 raise ValueError("out of range")
@@ -691,11 +696,15 @@ class Block:
             for c in ("first_leaf", "leaf_count", "tree_size", "foreign_event_id"))
         self.tree_root, self.prev, self.hash = (
             hash_(row.get(c)) for c in ("tree_root", "prev_block_hash", "block_hash"))
-        if not isinstance(row.get("event_ids"), list):
+        if brief and row.get("event_ids") is None:
+            self.event_ids = None
+        elif not isinstance(row.get("event_ids"), list):
             raise ValueError("event_ids")
-        self.event_ids = [number(i) for i in row["event_ids"]]
-        self.first_id, self.last_id = (number(row.get(c)) for c in ("first_event_id", "last_event_id"))
-        self.frontier = raw(row.get("frontier"))
+        else:
+            self.event_ids = [number(i) for i in row["event_ids"]]
+            self.first_id, self.last_id = (number(row.get(c))
+                                           for c in ("first_event_id", "last_event_id"))
+        self.frontier = None if brief and row.get("frontier") is None else raw(row.get("frontier"))
         self.snapshot, self.incarnation = string(row.get("snapshot")), string(row.get("incarnation"))
         if "\0" in self.snapshot + self.incarnation:
             raise ValueError("a zero byte")
@@ -776,7 +785,7 @@ def check_row_payload(ledger, e, row):
 
 def read_lines(ledger, data):
     lines = data.split(b"\n")
-    seen_block = False
+    seen_block, cosigned = False, []
     for i, line in enumerate(lines):
         if i > 0 and not line.strip(b" \t\r"):
             continue
@@ -815,6 +824,20 @@ def read_lines(ledger, data):
             note = row.get("note")
             ledger.notes.append((False, note.encode() if isinstance(note, str)
                                  and not isinstance(note, Num) else b""))
+        elif kind == "cosignature":
+            try:
+                cosigned.append((number(row.get("tree_size")), string(row.get("line")).rstrip("\n")))
+            except ValueError:
+                pass
+    for i, (_, note) in enumerate(ledger.notes):
+        try:
+            size = Checkpoint(note).size
+        except ValueError:
+            continue
+        for its_size, line in cosigned:
+            if its_size == size and line.encode() not in note:
+                note += line.encode() + b"\n"
+        ledger.notes[i] = (False, note)
 
 
 def read_ledger_row(ledger, row, has_format):
@@ -875,7 +898,7 @@ def tile_file(folder, kind, n, width):
     groups = [digits[i:i + 3] for i in range(0, len(digits), 3)]
     path = os.path.join(folder, kind, *["x" + g for g in groups[:-1]], groups[-1])
     for w, p in ((width, path + ".p/%d" % width), (256, path)):
-        if w == width == 256 and p != path:
+        if w == 256 and p != path:
             continue
         if os.path.isfile(p):
             return w, open(p, "rb").read()
@@ -913,8 +936,10 @@ def read_ledger_file(ledger, data):
             raise ValueError("no object")
         read_ledger_row(ledger, row, True)
         ledger.size = number(row.get("tree_size"))
-        if ledger.size < 0:
+        if not 0 <= ledger.size <= MOST // 2:
             raise ValueError("tree_size")
+        if row.get("blocks") is not None:
+            ledger.block_count = number(row["blocks"])
     except ValueError as e:
         raise Unreadable("ledger.json: %s" % e) from None
     if isinstance(row.get("origin"), str) and not isinstance(row["origin"], Num):
@@ -1027,22 +1052,31 @@ def check_uppers(ledger, folder):
 
 def read_block_file(ledger, folder):
     data = read_bytes(os.path.join(folder, "uaef/blocks.jsonl"))
+    if data is None and ledger.block_count:
+        data = b""
+        for n in range(-(-ledger.block_count // 256)):
+            width = min(256, ledger.block_count - 256 * n)
+            got, some = tile_file(folder, "uaef/blocks", n, width)
+            if got != width:
+                raise Unreadable("blocks %d" % n)
+            data += some if not some or some.endswith(b"\n") else some + b"\n"
     if data is None:
         ledger.blocks = None
         return
-    for i, line in enumerate(data.split(b"\n")):
-        if not line and i == data.count(b"\n"):
+    lines = data.split(b"\n")
+    for i, line in enumerate(lines):
+        if not line and i == len(lines) - 1:
             continue
         b = Block.__new__(Block)
         b.no = None
         try:
             row = load(line)
         except ValueError as e:
-            raise Unreadable("blocks.jsonl:%d: %s" % (i + 1, e)) from None
+            raise Unreadable("blocks:%d: %s" % (i + 1, e)) from None
         try:
             if not isinstance(row, dict):
                 raise ValueError("no object")
-            b.__init__(row)
+            b.__init__(row, True)
             ledger.blocks.append(b)
         except ValueError:
             ledger.find("BLOCK_CHAIN_BREAK", block_no=b.no)
@@ -1062,18 +1096,28 @@ def check_folder(ledger):
             for leaf in ledger.leaves[start:b.first_leaf]:
                 tree.add(leaf)
             start = b.first_leaf
-        for leaf, i in enumerate(b.event_ids, start):
-            if leaf >= ledger.size:
-                tree.known = False
-                ledger.find("LEAF_MISSING", block_no=b.no, event_id=i)
-                continue
+        before = None
+        count = b.leaf_count if b.event_ids is None else len(b.event_ids)
+        end = start + count
+        for leaf in range(start, min(end, ledger.size)):
             tree.add(ledger.leaves[leaf])
             e = ledger.by_leaf.get(leaf)
-            if e and e.event_id != i:
+            if e is None:
+                continue
+            i = e.event_id if b.event_ids is None else b.event_ids[leaf - start]
+            if e.event_id != i:
                 ledger.find("LEAF_MISSING", block_no=b.no, event_id=i, leaf_index=leaf)
-            elif e:
-                ledger.check_seen(b, i, e.tx)
-        end = start + len(b.event_ids)
+                continue
+            if b.event_ids is None and before is not None and i <= before:
+                ledger.find("ORDER_CHANGED", block_no=b.no, event_id=i)
+            before = i
+            ledger.check_seen(b, i, e.tx)
+        if end > ledger.size:
+            tree.known = False
+            if b.event_ids is None:
+                ledger.find("LEAF_MISSING", block_no=b.no)
+            for leaf in range(max(start, ledger.size), end if b.event_ids is not None else 0):
+                ledger.find("LEAF_MISSING", block_no=b.no, event_id=b.event_ids[leaf - start])
         stored = ledger.finish_block(b, tree)
         if stored and b.tree_size == min(end, ledger.size):
             tree = stored
