@@ -14,7 +14,8 @@
 /* What a checkpoint is worth. */
 typedef struct Anchor
 {
-	bool		trusted;		/* it stands outside, or a pinned log signed it */
+	bool		trusted;		/* it stands outside, or a pinned log signed
+								 * it */
 	bool		quorum;			/* enough witnesses did */
 	int64_t		size;
 	const char *signer;			/* name of the log, NULL if no policy names it */

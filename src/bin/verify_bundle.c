@@ -28,6 +28,13 @@ leaf_index(const Reading *reading)
 	return reading->bundle->number * TILE_WIDTH + reading->index;
 }
 
+static void
+place_at_leaf(Reading *reading, int64_t leaf)
+{
+	memset(&reading->place, 0, sizeof(Place));
+	reading->place.leaf_plus_one = leaf + 1;
+}
+
 /*
  * Compare a payload's text, which must be canonical, with payload_hash.
  */
@@ -141,14 +148,13 @@ check_entry(Reading *reading, const char *data, size_t len)
  * The leaves' hashes as the tile has them.
  */
 static void
-read_tile(const Ledger *ledger, const char *folder, Bundle *bundle,
-		  Found *found, BundleScratch *scratch)
+read_tile(const char *folder, Bundle *bundle, Found *found,
+		  BundleScratch *scratch)
 {
 	int			width = tile_read(folder, "tile/0", bundle->number,
 								  bundle->width, &scratch->tile);
 	Place		place = {.leaf_plus_one = bundle->number * TILE_WIDTH + 1};
 
-	(void) ledger;
 	bundle->complete = width > 0 &&
 		scratch->tile.len == (size_t) width * HASH_LEN;
 	if (bundle->complete)
@@ -202,7 +208,7 @@ read_entries(Reading *reading, const char *folder, bool with_payloads)
 	for (; reading->index < bundle->width; reading->index++)
 	{
 		Slice		payload = with_payloads ?
-			next_payload(&scratch->payloads, &payload_at) : (Slice) {NULL, 0};
+			next_payload(&scratch->payloads, &payload_at) : make_slice(NULL, 0);
 		size_t		len;
 
 		if (scratch->entries.len - at < 2)
@@ -210,20 +216,20 @@ read_entries(Reading *reading, const char *folder, bool with_payloads)
 		len = get_number(scratch->entries.data + at, 2);
 		if (len > scratch->entries.len - at - 2)
 			return reading->index;
-		reading->place = (Place) {.leaf_plus_one = leaf_index(reading) + 1};
+		place_at_leaf(reading, leaf_index(reading));
 		check_entry(reading, scratch->entries.data + at + 2, len);
 		at += 2 + len;
 		if (!bundle->row[reading->index].decoded ||
 			leaf_index(reading) < bundle->from)
 			continue;
 		if (with_payloads)
-			check_payload(reading, payload.data ? payload : (Slice) {"null", 4});
+			check_payload(reading, payload.data ? payload : make_slice("null", 4));
 		else
 			reading->found->without_payload++;
 	}
 	if (at < scratch->entries.len && width == bundle->width)
 	{
-		reading->place = (Place) {.leaf_plus_one = leaf_index(reading)};
+		place_at_leaf(reading, leaf_index(reading) - 1);
 		report_finding(&reading->found->report, "LEAF_EXTRA", &reading->place,
 					   "the bundle has more entries than its width says");
 	}
@@ -234,7 +240,7 @@ void
 bundle_read(const Ledger *ledger, const char *folder, bool with_payloads,
 			Bundle *bundle, Found *found, BundleScratch *scratch)
 {
-	Reading		reading = {.ledger = ledger, .bundle = bundle, .found = found,
+	Reading		reading = {.ledger = ledger,.bundle = bundle,.found = found,
 	.scratch = scratch};
 	int			entries;
 
@@ -244,12 +250,12 @@ bundle_read(const Ledger *ledger, const char *folder, bool with_payloads,
 		bundle->row[i].event_id = 0;
 		bundle->row[i].decoded = false;
 	}
-	read_tile(ledger, folder, bundle, found, scratch);
+	read_tile(folder, bundle, found, scratch);
 	entries = read_entries(&reading, folder, with_payloads);
 	if (entries < bundle->width)
 	{
 		Place		place = {.leaf_plus_one =
-		bundle->number * TILE_WIDTH + entries + 1};
+			bundle->number * TILE_WIDTH + entries + 1};
 
 		report_finding(&found->report, "LEAF_MISSING", &place,
 					   "the bundle of entries ends before leaf %lld",

@@ -19,7 +19,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "verify_canonical.h"
+#include "verify_event_row.h"
 #include "verify_ledger.h"
 #include "verify_progress.h"
 #include "verify_work.h"
@@ -52,11 +52,11 @@ typedef struct Piece
 	int64_t		first_line;
 	int64_t		line;			/* that is looked at */
 	int64_t		end;			/* byte of the input behind it */
-	LIST(EventRow) events;
-	LIST(EventRow) strays;		/* only good for the chain, or for the tree */
-	LIST(Block) blocks;
-	LIST(Note) notes;
-	LIST(Cosignature) cosignatures;
+				LIST(EventRow) events;
+				LIST(EventRow) strays;	/* only good for the tree */
+				LIST(Block) blocks;
+				LIST(Note) notes;
+				LIST(Cosignature) cosignatures;
 	Found		found;
 	int64_t		unknown_rows;
 	int64_t		event_line;		/* of the last event */
@@ -90,8 +90,8 @@ typedef struct Lines
 
 	Frontier	frontier;
 	bool		frontier_known;
-	LIST(Block) late;
-	LIST(Cosignature) cosignatures;
+				LIST(Block) late;
+				LIST(Cosignature) cosignatures;
 	int64_t		from_event;		/* the export has none before it; or 0 */
 	bool		whole;			/* it begins where the ledger does */
 } Lines;
@@ -183,211 +183,29 @@ is_blank(Slice line)
 }
 
 /* ----------
- * Events
+ * Rows
  * ----------
  */
-
-/* Bytes of fields that are not texts. */
-typedef struct FieldBytes
-{
-	char		task[8];
-	char		hash[HASH_LEN];
-	Buffer		signature;
-} FieldBytes;
-
-/*
- * The fields of an event; returns NULL or the last column that is bad.  Those
- * that are not are set in any case.
- */
-static const char *
-read_fields(const Json *json, Event *event, FieldBytes *bytes)
-{
-	static const struct
-	{
-		const char *column;
-		int			tag;
-	}			texts[] = {
-		{"event_type", TAG_EVENT_TYPE}, {"actor_type", TAG_ACTOR_TYPE},
-		{"actor_id", TAG_ACTOR_ID}, {"session_role", TAG_SESSION_ROLE},
-		{"effective_role", TAG_EFFECTIVE_ROLE}, {"agent_id", TAG_AGENT_ID},
-		{"signer", TAG_SIGNER}
-	};
-	const char *wrong = NULL;
-	int64_t		number;
-
-	for (size_t i = 0; i < lengthof(texts); i++)
-		if (row_has(json, texts[i].column) &&
-			!row_text(json, texts[i].column, &event->field[texts[i].tag]))
-			wrong = texts[i].column;
-	if (event->field[TAG_EVENT_TYPE].data == NULL)
-		wrong = "event_type";
-	if (event->field[TAG_SESSION_ROLE].data == NULL)
-		wrong = "session_role";
-	if (row_number(json, "task_id", &number))
-	{
-		put_number(bytes->task, 8, (uint64_t) number);
-		event->field[TAG_TASK_ID] = (Slice) {bytes->task, 8};
-	}
-	else if (row_has(json, "task_id"))
-		wrong = "task_id";
-	if (row_hash(json, "payload_hash", (uint8_t *) bytes->hash))
-		event->field[TAG_PAYLOAD_HASH] = (Slice) {bytes->hash, HASH_LEN};
-	else if (row_has(json, "payload_hash"))
-		wrong = "payload_hash";
-	buffer_reserve(&bytes->signature, 1);
-	if (row_bytes(json, "signature", &bytes->signature))
-		event->field[TAG_SIGNATURE] = (Slice) {bytes->signature.data,
-		bytes->signature.len};
-	else if (row_has(json, "signature"))
-		wrong = "signature";
-	return wrong;
-}
-
-/*
- * The columns that every event has; returns NULL or one that is bad.
- */
-static const char *
-read_head(const Json *json, const Ledger *ledger, Event *event)
-{
-	const char *wrong = NULL;
-	int64_t		kind;
-
-	memset(event, 0, sizeof(Event));
-	memcpy(event->ledger, ledger->id, UUID_LEN);
-	if (!row_number(json, "kind", &kind) ||
-		(kind != KIND_ENGINE && kind != KIND_APPLICATION))
-		wrong = "kind";
-	else
-		event->kind = (int) kind;
-	if (!row_xid(json, "tx", &event->tx))
-		wrong = "tx";
-	if (!row_time(json, "recorded_at", &event->recorded_at))
-		wrong = "recorded_at";
-	if (!row_hash(json, "prev_hash", event->prev_hash))
-		wrong = "prev_hash";
-	return wrong;
-}
-
-/*
- * Whether the payload is what payload_hash commits to, or is not there.
- */
-static void
-check_payload(Piece *piece, const Event *event, const Place *place)
-{
-	const Json *json = &piece->json;
-	const JsonNode *payload = json_member(json, json->nodes, "payload");
-	bool		has_payload = row_has(json, "payload");
-	bool		has_salt = row_has(json, "salt");
-	Slice		stored = event->field[TAG_PAYLOAD_HASH];
-	uint8_t		salt[HASH_LEN];
-	uint8_t		hash[HASH_LEN];
-
-	if (stored.data == NULL && !has_payload && !has_salt)
-		return;
-	if (stored.data != NULL && !has_payload && !has_salt)
-	{
-		payload_gone(&piece->found, event, place->stream != NULL);
-		return;
-	}
-	if (stored.data == NULL || !has_salt)
-	{
-		report_finding(&piece->found.report, "PAYLOAD_MISMATCH", place,
-					   "payload, salt or payload_hash is missing");
-		return;
-	}
-	piece->scratch.len = 0;
-	if (!has_payload)
-		buffer_add(&piece->scratch, "null", 4);
-	if (row_hash(json, "salt", salt) &&
-		(!has_payload || canonical_append(&piece->scratch, json, payload)))
-	{
-		payload_hash(salt, piece->scratch.data, piece->scratch.len, hash);
-		if (memcmp(hash, stored.data, HASH_LEN) == 0)
-			return;
-	}
-	report_finding(&piece->found.report, "PAYLOAD_MISMATCH", place,
-				   "the payload is not what payload_hash commits to");
-}
 
 /*
  * Keep an event, as far as its row can be used: for its chain if it is known
  * where it stands there, for the tree if its number and hash are known.
  */
 static void
-keep_event(Piece *piece, const EventRow *row, bool placed, bool hashed)
-{
-	if (placed && hashed && row->event_id > 0)
-		*list_add(&piece->events) = *row;
-	else if (hashed && row->event_id > 0)
-	{
-		EventRow   *stray = list_add(&piece->strays);
-
-		*stray = *row;
-		stray->stream_seq = 0;
-	}
-}
-
-static void
 read_event(const Ledger *ledger, Piece *piece)
 {
-	const Json *json = &piece->json;
-	Event		event;
-	EventRow	row = {.decoded = true};
-	Place		place = {0};
-	FieldBytes	bytes = {.signature = {0}};
-	const char *wrong = read_head(json, ledger, &event);
-	const char *wrong_field = read_fields(json, &event, &bytes);
-	bool		hashed = row_hash(json, "event_hash", row.stored);
-	bool		placed = row_uuid(json, "stream", event.stream) &&
-		row_number(json, "stream_seq", &event.stream_seq);
+	EventRow	row;
+	bool		placed;
 
-	if (wrong == NULL)
-		wrong = wrong_field;
-	if (!row_number(json, "event_id", &event.event_id) || event.event_id < 1)
-	{
-		event.event_id = 0;
-		wrong = "event_id";
-	}
-	if (!placed)
-		wrong = "stream or stream_seq";
-	else
-		place.stream = event.stream;
-	place.stream_seq = event.stream_seq;
-	place.event_id = event.event_id;
-
-	check_payload(piece, &event, &place);
-	memcpy(row.computed, row.stored, HASH_LEN);
-	if (wrong == NULL)
-	{
-		piece->scratch.len = 0;
-		entry_encode(&piece->scratch, &event);
-		leaf_hash(piece->scratch.data, piece->scratch.len, row.computed);
-	}
-	if (wrong != NULL || !hashed)
-		report_finding(&piece->found.report, "EVENT_HASH_MISMATCH", &place,
-					   "line %lld: %s is missing or malformed",
-					   (long long) piece->line, wrong ? wrong : "event_hash");
-	else if (memcmp(row.computed, row.stored, HASH_LEN) != 0)
-		report_finding(&piece->found.report, "EVENT_HASH_MISMATCH", &place,
-					   "the event is not what event_hash says");
-	row.decoded = wrong == NULL;
-	memcpy(row.stream, event.stream, UUID_LEN);
-	row.stream_seq = event.stream_seq;
-	row.event_id = event.event_id;
-	row.recorded_at = event.recorded_at;
-	row.tx = event.tx;
-	memcpy(row.prev_hash, event.prev_hash, HASH_LEN);
-	keep_event(piece, &row, placed, hashed);
-	event_says(ledger, &piece->found, &event, json,
-			   json_member(json, json->nodes, "payload"));
 	piece->event_line = piece->line;
-	buffer_free(&bytes.signature);
+	if (!event_row_read(ledger, &piece->json, piece->line, &piece->scratch,
+						&piece->found, &row, &placed) || row.event_id == 0)
+		return;
+	if (placed)
+		*list_add(&piece->events) = row;
+	else
+		*list_add(&piece->strays) = row;
 }
-
-/* ----------
- * Rows
- * ----------
- */
 
 static void
 read_block(Piece *piece)
@@ -409,17 +227,16 @@ read_block(Piece *piece)
 }
 
 static void
-read_checkpoint(Lines *lines, Piece *piece)
+read_checkpoint(Piece *piece)
 {
 	Note	   *note;
 	Slice		text;
 	char		name[100];
 
 	if (!row_text(&piece->json, "note", &text))
-		text = (Slice) {"", 0};
+		text = make_slice("", 0);
 	snprintf(name, sizeof(name), "line %lld of the export",
 			 (long long) piece->line);
-	(void) lines;
 	note = list_add(&piece->notes);
 	note->name = strdup(name);
 	note->outside = false;
@@ -461,7 +278,7 @@ read_row(Lines *lines, Piece *piece)
 	else if (slice_is(row, "block"))
 		read_block(piece);
 	else if (slice_is(row, "checkpoint"))
-		read_checkpoint(lines, piece);
+		read_checkpoint(piece);
 	else if (slice_is(row, "cosignature"))
 		read_cosignature(piece);
 	else if (slice_is(row, "redaction"))
@@ -620,7 +437,7 @@ static void
 check_leaf(Lines *lines, const Block *block, int64_t event_id)
 {
 	Report	   *report = &lines->ledger->found.report;
-	Place		place = {.block_no = block->no, .event_id = event_id};
+	Place		place = {.block_no = block->no,.event_id = event_id};
 	uint32_t	slot = find_known(lines, event_id);
 
 	add_leaf(lines, slot);
@@ -887,7 +704,7 @@ join_cosignatures(Lines *lines)
  * The root of any size, from the leaves.
  */
 static bool
-root_of(Ledger *ledger, int64_t size, uint8_t *root)
+root_of(Ledger *ledger, int64_t size, uint8_t * root)
 {
 	Lines	   *lines = ledger->reader;
 	Frontier	frontier = {0};
@@ -905,7 +722,7 @@ root_of(Ledger *ledger, int64_t size, uint8_t *root)
 }
 
 static bool
-leaf_of(Ledger *ledger, int64_t index, uint8_t *hash)
+leaf_of(Ledger *ledger, int64_t index, uint8_t * hash)
 {
 	Lines	   *lines = ledger->reader;
 

@@ -16,33 +16,35 @@
 
 #define BLOCK 64
 
-typedef void (*Compress) (uint32_t *state, const uint8_t *data, size_t blocks);
+typedef void (*Compress) (uint32_t * state, const uint8_t * data, size_t blocks);
 
 static const uint32_t initial[8] = {
 	0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a,
 	0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19
 };
 
-static const uint32_t constants[64] __attribute__((aligned(16))) = {
+static const uint32_t constants[64]
+__attribute__((aligned(16))) =
+{
 	0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5,
-	0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5,
-	0xd807aa98, 0x12835b01, 0x243185be, 0x550c7dc3,
-	0x72be5d74, 0x80deb1fe, 0x9bdc06a7, 0xc19bf174,
-	0xe49b69c1, 0xefbe4786, 0x0fc19dc6, 0x240ca1cc,
-	0x2de92c6f, 0x4a7484aa, 0x5cb0a9dc, 0x76f988da,
-	0x983e5152, 0xa831c66d, 0xb00327c8, 0xbf597fc7,
-	0xc6e00bf3, 0xd5a79147, 0x06ca6351, 0x14292967,
-	0x27b70a85, 0x2e1b2138, 0x4d2c6dfc, 0x53380d13,
-	0x650a7354, 0x766a0abb, 0x81c2c92e, 0x92722c85,
-	0xa2bfe8a1, 0xa81a664b, 0xc24b8b70, 0xc76c51a3,
-	0xd192e819, 0xd6990624, 0xf40e3585, 0x106aa070,
-	0x19a4c116, 0x1e376c08, 0x2748774c, 0x34b0bcb5,
-	0x391c0cb3, 0x4ed8aa4a, 0x5b9cca4f, 0x682e6ff3,
-	0x748f82ee, 0x78a5636f, 0x84c87814, 0x8cc70208,
-	0x90befffa, 0xa4506ceb, 0xbef9a3f7, 0xc67178f2
+		0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5,
+		0xd807aa98, 0x12835b01, 0x243185be, 0x550c7dc3,
+		0x72be5d74, 0x80deb1fe, 0x9bdc06a7, 0xc19bf174,
+		0xe49b69c1, 0xefbe4786, 0x0fc19dc6, 0x240ca1cc,
+		0x2de92c6f, 0x4a7484aa, 0x5cb0a9dc, 0x76f988da,
+		0x983e5152, 0xa831c66d, 0xb00327c8, 0xbf597fc7,
+		0xc6e00bf3, 0xd5a79147, 0x06ca6351, 0x14292967,
+		0x27b70a85, 0x2e1b2138, 0x4d2c6dfc, 0x53380d13,
+		0x650a7354, 0x766a0abb, 0x81c2c92e, 0x92722c85,
+		0xa2bfe8a1, 0xa81a664b, 0xc24b8b70, 0xc76c51a3,
+		0xd192e819, 0xd6990624, 0xf40e3585, 0x106aa070,
+		0x19a4c116, 0x1e376c08, 0x2748774c, 0x34b0bcb5,
+		0x391c0cb3, 0x4ed8aa4a, 0x5b9cca4f, 0x682e6ff3,
+		0x748f82ee, 0x78a5636f, 0x84c87814, 0x8cc70208,
+		0x90befffa, 0xa4506ceb, 0xbef9a3f7, 0xc67178f2
 };
 
-static void compress_portable(uint32_t *state, const uint8_t *data,
+static void compress_portable(uint32_t * state, const uint8_t * data,
 							  size_t blocks);
 
 static Compress compress = compress_portable;
@@ -50,7 +52,7 @@ static Compress compress = compress_portable;
 #define ROTATE(x, n) ((x) >> (n) | (x) << (32 - (n)))
 
 static void
-compress_portable(uint32_t *state, const uint8_t *data, size_t blocks)
+compress_portable(uint32_t * state, const uint8_t * data, size_t blocks)
 {
 	uint32_t	w[64];
 
@@ -90,10 +92,10 @@ compress_portable(uint32_t *state, const uint8_t *data, size_t blocks)
  */
 __attribute__((target("sha,sse4.1,ssse3")))
 static void
-compress_ni(uint32_t *state, const uint8_t *data, size_t blocks)
+compress_ni(uint32_t * state, const uint8_t * data, size_t blocks)
 {
-	const __m128i swap = _mm_set_epi64x(0x0c0d0e0f08090a0bLL,
-										0x0405060700010203LL);
+	const		__m128i swap = _mm_set_epi64x(0x0c0d0e0f08090a0bLL,
+											  0x0405060700010203LL);
 	__m128i		low = _mm_loadu_si128((const __m128i *) state);
 	__m128i		high = _mm_loadu_si128((const __m128i *) (state + 4));
 	__m128i		abef;
@@ -181,7 +183,7 @@ sha256_begin(Sha256 *sha)
 void
 sha256_add(Sha256 *sha, const void *data, size_t len)
 {
-	const uint8_t *in = data;
+	const		uint8_t *in = data;
 	size_t		used = sha->len % BLOCK;
 
 	sha->len += len;
@@ -207,7 +209,7 @@ sha256_add(Sha256 *sha, const void *data, size_t len)
 }
 
 void
-sha256_end(Sha256 *sha, uint8_t *hash)
+sha256_end(Sha256 *sha, uint8_t * hash)
 {
 	uint8_t		last[2 * BLOCK];
 	size_t		used = sha->len % BLOCK;
@@ -223,7 +225,7 @@ sha256_end(Sha256 *sha, uint8_t *hash)
 }
 
 void
-sha256(const void *data, size_t len, uint8_t *hash)
+sha256(const void *data, size_t len, uint8_t * hash)
 {
 	Sha256		sha;
 
@@ -233,7 +235,7 @@ sha256(const void *data, size_t len, uint8_t *hash)
 }
 
 void
-sha256_node(const uint8_t *left, const uint8_t *right, uint8_t *hash)
+sha256_node(const uint8_t * left, const uint8_t * right, uint8_t * hash)
 {
 	uint8_t		message[2 * BLOCK] = {0x01};
 	uint32_t	state[8];

@@ -52,7 +52,7 @@ typedef struct Tiles
 	Frontier	frontier;
 	bool		frontier_known;
 	Upper	   *upper;			/* of levels 1 to UPPER_LEVELS */
-	LIST(Wanted) wanted;		/* rising */
+				LIST(Wanted) wanted;	/* rising */
 	size_t		wanted_next;
 
 	/* The block whose leaves are looked at. */
@@ -108,7 +108,7 @@ compare_upper(Tiles *tiles, int level, const Upper *upper)
  * A tile of the level below has been completed.
  */
 static void
-add_upper(Tiles *tiles, int level, const uint8_t *root)
+add_upper(Tiles *tiles, int level, const uint8_t * root)
 {
 	Upper	   *upper;
 
@@ -298,8 +298,8 @@ compare_ids(Tiles *tiles, const Bundle *bundle, int64_t from, int64_t to)
 	for (int64_t leaf = Max(from, tiles->block_start); leaf < to; leaf++)
 	{
 		const EventRow *row = &bundle->row[leaf - bundle->number * TILE_WIDTH];
-		Place		place = {.block_no = block->no, .event_id = row->event_id,
-			.leaf_plus_one = leaf + 1};
+		Place		place = {.block_no = block->no,.event_id = row->event_id,
+		.leaf_plus_one = leaf + 1};
 
 		if (row->event_id == 0)
 			continue;
@@ -340,8 +340,8 @@ end_block(Tiles *tiles)
 		frontier_root(&tiles->frontier, root);
 
 	/*
-	 * What the block says, if that fits its root, goes for what follows; if it
-	 * says nothing, wrong roots would only repeat themselves.
+	 * What the block says, if that fits its root, goes for what follows; if
+	 * it says nothing, wrong roots would only repeat themselves.
 	 */
 	if (known && tiles->block.frontier == NULL &&
 		memcmp(root, tiles->block.tree_root, HASH_LEN) != 0)
@@ -516,7 +516,7 @@ compare_wanted(const void *a, const void *b)
 }
 
 static bool
-root_of(Ledger *ledger, int64_t size, uint8_t *root)
+root_of(Ledger *ledger, int64_t size, uint8_t * root)
 {
 	Tiles	   *tiles = ledger->reader;
 
@@ -530,7 +530,7 @@ root_of(Ledger *ledger, int64_t size, uint8_t *root)
 }
 
 static bool
-leaf_of(Ledger *ledger, int64_t index, uint8_t *hash)
+leaf_of(Ledger *ledger, int64_t index, uint8_t * hash)
 {
 	Tiles	   *tiles = ledger->reader;
 	Buffer		file = {0};
@@ -564,7 +564,10 @@ compare_names(const void *a, const void *b)
 static void
 read_notes(Tiles *tiles)
 {
-	LIST(char *) names = {0};
+	LIST(char *) names =
+	{
+		0
+	};
 	char		path[PATH_SIZE];
 	DIR		   *dir;
 	struct dirent *entry;
@@ -630,7 +633,7 @@ want_roots(Tiles *tiles, bool size_known)
  * uaef/ledger.json; false if there is none.
  */
 static bool
-read_ledger_file(Tiles *tiles, uint8_t *id)
+read_ledger_file(Tiles *tiles, uint8_t * id)
 {
 	Ledger	   *ledger = tiles->ledger;
 	char		path[PATH_SIZE];
@@ -665,7 +668,7 @@ read_ledger_file(Tiles *tiles, uint8_t *id)
  * Without ledger.json, the first entry says of which ledger it is.
  */
 static void
-read_first_entry(Tiles *tiles, uint8_t *id)
+read_first_entry(Tiles *tiles, uint8_t * id)
 {
 	Buffer		file = {0};
 	Event		event;

@@ -125,7 +125,7 @@ read_file(const char *path, Buffer *buffer)
 uint64_t
 get_number(const void *bytes, int len)
 {
-	const uint8_t *in = bytes;
+	const		uint8_t *in = bytes;
 	uint64_t	number = 0;
 
 	for (int i = 0; i < len; i++)
@@ -143,6 +143,14 @@ put_number(void *bytes, int len, uint64_t number)
 		out[i] = number & 0xff;
 		number >>= 8;
 	}
+}
+
+Slice
+make_slice(const char *data, size_t len)
+{
+	Slice		slice = {data, len};
+
+	return slice;
 }
 
 bool
@@ -187,7 +195,7 @@ char *
 hex_encode(const void *bytes, size_t len, char *text)
 {
 	static const char digits[] = "0123456789abcdef";
-	const uint8_t *in = bytes;
+	const		uint8_t *in = bytes;
 
 	for (size_t i = 0; i < len; i++)
 	{
@@ -199,7 +207,7 @@ hex_encode(const void *bytes, size_t len, char *text)
 }
 
 bool
-uuid_decode(Slice text, uint8_t *uuid)
+uuid_decode(Slice text, uint8_t * uuid)
 {
 	static const int dash[] = {8, 13, 18, 23};
 	char		digits[2 * UUID_LEN];
@@ -223,7 +231,7 @@ uuid_decode(Slice text, uint8_t *uuid)
 }
 
 char *
-uuid_encode(const uint8_t *uuid, char *text)
+uuid_encode(const uint8_t * uuid, char *text)
 {
 	char		digits[2 * UUID_LEN + 1];
 
@@ -234,7 +242,7 @@ uuid_encode(const uint8_t *uuid, char *text)
 }
 
 bool
-decimal_decode(const char *text, size_t len, int64_t *number)
+decimal_decode(const char *text, size_t len, int64_t * number)
 {
 	int64_t		value = 0;
 
@@ -269,7 +277,7 @@ days_of(int64_t year, int month, int day)
 }
 
 static void
-day_of(int64_t days, int64_t *year, int *month, int *day)
+day_of(int64_t days, int64_t * year, int *month, int *day)
 {
 	int64_t		z = days + 719468;
 	int64_t		era = (z >= 0 ? z : z - 146096) / 146097;
@@ -338,7 +346,7 @@ take_fraction(const char **p, const char *end)
  * Z, or +hh, +hh:mm, +hh:mm:ss, in seconds; false when it is none of them.
  */
 static bool
-take_offset(const char **p, const char *end, int64_t *seconds)
+take_offset(const char **p, const char *end, int64_t * seconds)
 {
 	bool		negative;
 	int64_t		part[3] = {0, 0, 0};
@@ -364,7 +372,7 @@ take_offset(const char **p, const char *end, int64_t *seconds)
 }
 
 bool
-time_decode(Slice text, int64_t *us)
+time_decode(Slice text, int64_t * us)
 {
 	static const int month_days[] = {31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
 	const char *p = text.data;
@@ -423,7 +431,7 @@ time_encode(int64_t us, char *text)
  * The length of the character at p, 0 when it is none.
  */
 static size_t
-utf8_length(const uint8_t *p, size_t left)
+utf8_length(const uint8_t * p, size_t left)
 {
 	size_t		len = p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : 4;
 
@@ -441,8 +449,8 @@ utf8_length(const uint8_t *p, size_t left)
 bool
 utf8_valid(const char *data, size_t len)
 {
-	const uint8_t *p = (const uint8_t *) data;
-	const uint8_t *end = p + len;
+	const		uint8_t *p = (const uint8_t *) data;
+	const		uint8_t *end = p + len;
 
 	while (p < end)
 	{
