@@ -122,29 +122,6 @@ read_file(const char *path, Buffer *buffer)
 	return good;
 }
 
-uint64_t
-get_number(const void *bytes, int len)
-{
-	const		uint8_t *in = bytes;
-	uint64_t	number = 0;
-
-	for (int i = 0; i < len; i++)
-		number = number << 8 | in[i];
-	return number;
-}
-
-void
-put_number(void *bytes, int len, uint64_t number)
-{
-	uint8_t    *out = bytes;
-
-	for (int i = len - 1; i >= 0; i--)
-	{
-		out[i] = number & 0xff;
-		number >>= 8;
-	}
-}
-
 Slice
 make_slice(const char *data, size_t len)
 {
@@ -160,33 +137,30 @@ slice_is(Slice slice, const char *text)
 		memcmp(slice.data, text, slice.len) == 0;
 }
 
-static int
-hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
+/* The value of a hexadecimal digit and one; 0 is none. */
+static const uint8_t hex_value[256] = {
+	['0'] = 1,['1'] = 2,['2'] = 3,['3'] = 4,['4'] = 5,['5'] = 6,
+	['6'] = 7,['7'] = 8,['8'] = 9,['9'] = 10,['a'] = 11,['b'] = 12,
+	['c'] = 13,['d'] = 14,['e'] = 15,['f'] = 16,['A'] = 11,['B'] = 12,
+	['C'] = 13,['D'] = 14,['E'] = 15,['F'] = 16
+};
 
 bool
 hex_decode(const char *text, size_t text_len, void *bytes, size_t len)
 {
+	const		uint8_t *in = (const uint8_t *) text;
 	uint8_t    *out = bytes;
 
 	if (text_len != 2 * len)
 		return false;
 	for (size_t i = 0; i < len; i++)
 	{
-		int			high = hex_digit(text[2 * i]);
-		int			low = hex_digit(text[2 * i + 1]);
+		int			high = hex_value[in[2 * i]];
+		int			low = hex_value[in[2 * i + 1]];
 
-		if (high < 0 || low < 0)
+		if (high == 0 || low == 0)
 			return false;
-		out[i] = (uint8_t) (high << 4 | low);
+		out[i] = (uint8_t) ((high - 1) << 4 | (low - 1));
 	}
 	return true;
 }

@@ -62,9 +62,29 @@ extern void buffer_free(Buffer *buffer);
 /* Append a file's bytes; false when it cannot be read, errno says why. */
 extern bool read_file(const char *path, Buffer *buffer);
 
-/* Big-endian numbers. */
-extern uint64_t get_number(const void *bytes, int len);
-extern void put_number(void *bytes, int len, uint64_t number);
+/* Big-endian numbers; here, so that the compiler sees their length. */
+static inline uint64_t
+get_number(const void *bytes, int len)
+{
+	const		uint8_t *in = bytes;
+	uint64_t	number = 0;
+
+	for (int i = 0; i < len; i++)
+		number = number << 8 | in[i];
+	return number;
+}
+
+static inline void
+put_number(void *bytes, int len, uint64_t number)
+{
+	uint8_t    *out = bytes;
+
+	for (int i = len - 1; i >= 0; i--)
+	{
+		out[i] = number & 0xff;
+		number >>= 8;
+	}
+}
 
 extern Slice make_slice(const char *data, size_t len);
 
