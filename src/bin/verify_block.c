@@ -33,7 +33,7 @@ node_number(const JsonNode *node, int64_t * value)
 static const JsonNode *
 find(const Json *json, const char *column)
 {
-	return json_member(json, json->nodes, column);
+	return json_member(json, json->nodes + json->row, column);
 }
 
 bool

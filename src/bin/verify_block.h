@@ -21,6 +21,7 @@ typedef struct Snapshot
 typedef struct Block
 {
 	int64_t		no;
+	size_t		arrival;		/* order in the export, for blocks set aside */
 	int64_t		first_leaf;
 	int64_t		leaf_count;
 	int64_t		tree_size;

@@ -98,7 +98,7 @@ static void
 check_payload(const Json *json, const Event *event, const Place *place,
 			  Buffer *scratch, Found *found)
 {
-	const JsonNode *payload = json_member(json, json->nodes, "payload");
+	const JsonNode *payload = json_member(json, json->nodes + json->row, "payload");
 	bool		has_payload = row_has(json, "payload");
 	bool		has_salt = row_has(json, "salt");
 	Slice		stored = event->field[TAG_PAYLOAD_HASH];
@@ -182,7 +182,7 @@ event_row_read(const Ledger *ledger, const Json *json, int64_t line,
 	row->tx = event.tx;
 	memcpy(row->prev_hash, event.prev_hash, HASH_LEN);
 	event_says(ledger, found, &event, json,
-			   json_member(json, json->nodes, "payload"));
+			   json_member(json, json->nodes + json->row, "payload"));
 	buffer_free(&bytes.signature);
 	return hashed;
 }

@@ -387,6 +387,7 @@ bool
 json_read(Json *json, const char *text, size_t len)
 {
 	json->count = 0;
+	json->row = 0;
 	json->strings_len = 0;
 	json->start = json->p = text;
 	json->end = text + len;

@@ -48,6 +48,7 @@ typedef struct Json
 	JsonNode   *nodes;
 	uint32_t	count;
 	uint32_t	size;
+	uint32_t	row;			/* node whose columns row_...() read */
 	char	   *strings;		/* decoded strings; as large as the text */
 	size_t		strings_len;
 	size_t		strings_size;

@@ -544,7 +544,7 @@ compare_blocks(const void *a, const void *b)
 
 	if (left->no != right->no)
 		return left->no < right->no ? -1 : 1;
-	return memcmp(left->hash, right->hash, HASH_LEN);
+	return left->arrival < right->arrival ? -1 : left->arrival > right->arrival;
 }
 
 /*
@@ -585,7 +585,10 @@ take_blocks(Lines *lines, Piece *piece)
 		if (!ledger->before_known || block->no == ledger->before.no + 1)
 			check_block(lines, block);
 		else
+		{
+			block->arrival = lines->late.count;
 			*list_add(&lines->late) = *block;
+		}
 	}
 }
 

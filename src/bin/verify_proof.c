@@ -246,6 +246,17 @@ proofs_check(Ledger *ledger, Buffer *summary)
 						   summary);
 		buffer_free(&file);
 	}
+	for (int i = 0; i < options->receipt_count; i++)
+	{
+		Buffer		file = {0};
+
+		if (!read_file(options->receipts[i], &file))
+			fatal("could not read receipt \"%s\": %s", options->receipts[i],
+				  strerror(errno));
+		met &= receipt_check(ledger, options->receipts[i], file.data, file.len,
+							 summary);
+		buffer_free(&file);
+	}
 	report_write(&ledger->found.report);
 	return met;
 }

@@ -16,4 +16,8 @@
  */
 extern bool proofs_check(Ledger *ledger, Buffer *summary);
 
+/* Check a receipt's text; as above. */
+extern bool receipt_check(Ledger *ledger, const char *name, const char *text,
+						  size_t len, Buffer *summary);
+
 #endif							/* VERIFY_PROOF_H */

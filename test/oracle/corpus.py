@@ -220,6 +220,31 @@ class Made:
         return text.encode() + b"\n" + self.note(len(leaves), v.root(leaves))
 
 
+    def receipt(self):
+        """Of the first stream that is sealed whole."""
+        leaves = self.leaves()
+        places = {e["event_id"]: i for i, e in enumerate(leaves)}
+        streams = {}
+        for e in self.events:
+            streams.setdefault(e["stream"], []).append(e)
+        events = next(s for s in streams.values() if all(e["event_id"] in places for e in s))
+        mine = {places[e["event_id"]] for e in events}
+        hashes, proof = [bytes.fromhex(e["event_hash"]) for e in leaves], []
+
+        def walk(low, high):
+            if not any(low <= i < high for i in mine):
+                proof.append(v.root(hashes[low:high]).hex())
+            elif high - low > 1:
+                split = low + (1 << ((high - low - 1).bit_length() - 1))
+                walk(low, split)
+                walk(split, high)
+        walk(0, len(hashes))
+        return dict(row="receipt", format=1, ledger_id=str(self.id), origin=self.origin,
+                    execution_id=events[0]["stream"], tree_size=len(hashes), root=v.root(hashes).hex(),
+                    events=[dict(e, leaf_index=places[e["event_id"]], block_no=1) for e in events],
+                    proof=proof, blocks=[], checkpoint=self.note(len(hashes), v.root(hashes)).decode())
+
+
 def payload_hash(row):
     return v.payload_hash(bytes.fromhex(row["salt"]), canonical(row["payload"])).hex()
 
@@ -394,11 +419,11 @@ def ask_program(program, arguments):
 
 
 def ask_python(arguments):
-    options = argparse.Namespace(checkpoint=[], policy=None, proof=[], json=True, export="-")
+    options = argparse.Namespace(checkpoint=[], policy=None, proof=[], receipt=[], json=True, export="-")
     words = list(arguments)
     while words:
         word = words.pop(0)
-        if word in ("--checkpoint", "--proof"):
+        if word in ("--checkpoint", "--proof", "--receipt"):
             getattr(options, word[2:]).append(words.pop(0))
         elif word == "--policy":
             options.policy = words.pop(0)
@@ -642,7 +667,10 @@ def one_mutation(bench, bases):
         bench.compare("folder " + os.path.relpath(path, bench.path("folder")),
                       trusted + [bench.path("folder")], harm)
     else:
-        name = rnd.choice(("note", "policy", "proof"))
+        name = rnd.choice(("note", "policy", "proof", "receipt"))
+        if name == "receipt":
+            receipt_mutation(bench, made, trusted)
+            return
         data = made.proof(rnd.randrange(len(made.leaves()))) if name == "proof" else \
             open(bench.path(name), "rb").read()
         i = rnd.randrange(len(data))
@@ -657,6 +685,23 @@ def one_mutation(bench, bases):
         else:
             write_lines(lines_of(made), bench.path("export"))
             bench.compare(name, trusted + [bench.path("export")], None)
+
+
+def receipt_mutation(bench, made, trusted):
+    """A field of the receipt or of one of its events, or a byte of it."""
+    rnd, receipt, harm = bench.rnd, made.receipt(), True
+    if rnd.random() < .5:
+        row = rnd.choice([receipt, rnd.choice(receipt["events"])])
+        key = rnd.choice([k for k in row if k not in ("origin", "blocks", "block_no", "row", "checkpoint")])
+        new = changed_value(rnd, row[key])
+        harm = not (key == "payload" and new is None and row["salt"] is None) and new != row[key]
+        row[key] = new
+        data = json.dumps(receipt).encode()
+    else:
+        data, harm, key = mutate_bytes(rnd, json.dumps(receipt).encode()), None, "a byte"
+    with open(bench.path("receipt"), "wb") as out:
+        out.write(data)
+    bench.compare("receipt " + key, trusted[2:] + ["--receipt", bench.path("receipt")], harm)
 
 
 def sound_ledgers(bench, large):
@@ -686,6 +731,9 @@ def check_sound(bench, made, name):
         with open(bench.path("proof"), "wb") as out:
             out.write(made.proof(index))
         bench.compare("sound proof, " + name, trusted[2:] + ["--proof", bench.path("proof")], False)
+        with open(bench.path("receipt"), "w") as out:
+            json.dump(made.receipt(), out)
+        bench.compare("sound receipt, " + name, trusted[2:] + ["--receipt", bench.path("receipt")], False)
 
 
 def sweep_bytes(bench, made):

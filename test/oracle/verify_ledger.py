@@ -5,6 +5,7 @@ usage: verify_ledger.py [OPTION]... [EXPORT]     a file, a tiles folder, or stdi
          --checkpoint FILE   a signed checkpoint from outside (may repeat)
          --policy FILE       whom to trust
          --proof FILE        a proof of one event (may repeat)
+         --receipt FILE      the receipt of an execution (may repeat)
          --json              findings as JSON objects
        verify_ledger.py --canonical < values.jsonl    (print canonical texts)
        verify_ledger.py --root < leaves.txt           (hex lines; print the root)
@@ -849,6 +850,14 @@ def read_ledger_row(ledger, row, has_format):
         raise Unreadable("ledger: %s" % e) from None
 
 
+def in_order(blocks):
+    """A block is taken when it is the next one; the others are set aside and come last, by number."""
+    taken, aside = [], []
+    for b in blocks:
+        (taken if b.no == len(taken) + 1 else aside).append(b)
+    return taken + sorted(aside, key=lambda b: b.no)
+
+
 def check_lines(ledger):
     ledger.check_chains()
     known = {}
@@ -859,8 +868,8 @@ def check_lines(ledger):
             if e.event_id not in known or e.stored < known[e.event_id].stored:
                 known[e.event_id] = e
     tree, listed, ledger.leaves = Tree(), set(), []
-    for b in sorted(ledger.blocks, key=lambda b: (b.no, b.hash)):
-        if ledger.last and b.no == ledger.last.no:
+    for b in in_order(ledger.blocks):
+        if ledger.last and b.no <= ledger.last.no:
             ledger.find("BLOCK_CHAIN_BREAK", block_no=b.no)
             continue
         ledger.check_header(b)
@@ -1257,6 +1266,71 @@ def check_proof(ledger, policy, data):
     return met
 
 
+def check_receipt(ledger, policy, data):
+    """The receipt of an execution; returns whether the policy is met."""
+    mine = Ledger(ledger.find)
+    errors = []
+    mine.find = lambda code, **place: (errors.append(code), ledger.find(code, **place))
+    anchor = None
+    try:
+        r = load(data)
+        if not isinstance(r, dict) or r.get("row") != "receipt" or isinstance(r["row"], Num) \
+                or number(r.get("format")) != 1:
+            raise ValueError("no receipt")
+        mine.id, stream = uuid_bytes(r.get("ledger_id")), uuid_bytes(r.get("execution_id"))
+        size, expected = number(r.get("tree_size")), hash_(r.get("root"))
+        if size < 1 or ledger.id not in (None, mine.id) or policy and policy.ledger not in (None, mine.id) \
+                or not isinstance(r.get("events"), list) or not r["events"] \
+                or not isinstance(r.get("proof"), list):
+            raise ValueError("a bad receipt")
+        proof = []
+        for h in r["proof"]:
+            if string(h).startswith("\\x"):
+                raise ValueError("a bad hash")
+            proof.append(hash_(h))
+        leaves = {}
+        for seq, row in enumerate(r["events"], 1):
+            if not isinstance(row, dict):
+                row = {}
+            e = row_event(mine, row)
+            check_row_payload(mine, e, row)
+            mine.events.append(e)
+            if not e.decoded or e.stored is None or (e.stream, e.stream_seq) != (stream, seq):
+                raise ValueError("a bad event")
+            index = number(row.get("leaf_index"))
+            if index < 0 or index in leaves:
+                raise ValueError("a bad leaf")
+            leaves[index] = e.computed
+
+        def climb(low, high):
+            if not any(low <= i < high for i in leaves):
+                return proof.pop(0)
+            if high - low == 1:
+                return leaves[low]
+            split = low + (1 << ((high - low - 1).bit_length() - 1))
+            left = climb(low, split)
+            return sha(b"\1", left, climb(split, high))
+        if max(leaves) >= size or climb(0, size) != expected or proof:
+            raise ValueError("the proof does not hold")
+        note = r.get("checkpoint")
+        if note is not None:
+            anchor = Anchor(ledger, policy, True, string(note).encode())
+            if anchor.good and (anchor.checkpoint.size, anchor.checkpoint.root) != (size, expected):
+                raise ValueError("another checkpoint")
+    except (ValueError, IndexError):
+        ledger.find("PROOF_MISMATCH")
+        errors.append("PROOF_MISMATCH")
+    if mine.id:
+        mine.check_chains()
+    for e in mine.gone:
+        ledger.find("REDACTED", **place_of(e))
+    met = not policy or policy.quorum is None or \
+        bool(anchor and hasattr(anchor, "checkpoint") and anchor.good and anchor.quorum)
+    if not met and not errors and (anchor is None or anchor.good):
+        ledger.find("COSIG_MISSING", tree_size=size)
+    return met
+
+
 def run(options):
     found = Findings(options.json)
     ledger = Ledger(found.add)
@@ -1266,7 +1340,7 @@ def run(options):
     if options.export != "-" and os.path.isdir(options.export):
         read_folder(ledger, options.export)
         check_folder(ledger)
-    elif options.export != "-" or not options.proof:
+    elif options.export != "-" or not (options.proof or options.receipt):
         data = sys.stdin.buffer.read() if options.export == "-" else open(options.export, "rb").read()
         if not data:
             raise Unreadable("empty")
@@ -1274,6 +1348,8 @@ def run(options):
         check_lines(ledger)
     for path in options.proof:
         met &= check_proof(ledger, policy, open(path, "rb").read())
+    for path in options.receipt:
+        met &= check_receipt(ledger, policy, open(path, "rb").read())
     if ledger.id:
         met &= check_anchors(ledger, policy, outside)
     print("%d events, %d blocks, %d problems" %
@@ -1286,6 +1362,7 @@ def main():
     options.add_argument("--checkpoint", action="append", default=[])
     options.add_argument("--policy")
     options.add_argument("--proof", action="append", default=[])
+    options.add_argument("--receipt", action="append", default=[])
     options.add_argument("--json", action="store_true")
     options.add_argument("--canonical", action="store_true")
     options.add_argument("--root", action="store_true")
