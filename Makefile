@@ -31,7 +31,7 @@ SHLIB_LINK  = -lcurl -lcrypto
 PROGRAMS      = $(sort $(patsubst src/bin/%.c,%,$(wildcard src/bin/uaef-signer.c src/bin/uaef-verify.c)))
 PROGRAM_SRC   = $(sort $(wildcard src/bin/$(1)*.c src/bin/$(patsubst uaef-%,%,$(1))_*.c src/bin/common_*.c))
 PROGRAM_FLAGS = -std=gnu99 -Wall -Wextra -Wdeclaration-after-statement -DUAEF_VERSION='"$(EXTVERSION)"'
-SCRIPTS_built = $(PROGRAMS)
+SCRIPTS_built := $(PROGRAMS)
 
 # Numbered parts, concatenated in number order, make the install script.
 PARTS       = $(sort $(wildcard sql/[0-9][0-9]_*.sql))

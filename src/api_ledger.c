@@ -12,6 +12,7 @@
 #include "mb/pg_wchar.h"
 #include "utils/builtins.h"
 #include "utils/rel.h"
+#include "utils/timestamp.h"
 
 #include "canonical.h"
 #include "errcodes.h"
@@ -22,6 +23,7 @@
 #include "set_result.h"
 
 static char *optional_text(FunctionCallInfo fcinfo, int argno);
+static int	interval_ms(const Interval *interval);
 static UaefReport begin_report(FunctionCallInfo fcinfo);
 
 /*
@@ -152,9 +154,38 @@ uaef_seal_ledger(PG_FUNCTION_ARGS)
 {
 	int64		block_no = uaef_ledger_seal(uaef_seal_max_events);
 
-	if (block_no == 0)
+	if (block_no <= 0)
 		PG_RETURN_NULL();
 	PG_RETURN_INT64(block_no);
+}
+
+/*
+ * Milliseconds of an interval; a month has 30 days.  Raises when it is
+ * negative; a very long one is cut to 24 days.
+ */
+static int
+interval_ms(const Interval *interval)
+{
+	double		ms = interval->time / 1000.0 +
+		((double) interval->month * DAYS_PER_MONTH + interval->day) *
+		SECS_PER_DAY * 1000.0;
+
+	if (ms < 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("timeout must not be negative")));
+	return (int) Min(ms, (double) INT_MAX);
+}
+
+/*
+ * uaef.seal_and_wait(event_id bigint, timeout interval) returns bigint
+ */
+PG_FUNCTION_INFO_V1(uaef_seal_and_wait);
+Datum
+uaef_seal_and_wait(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_INT64(uaef_ledger_seal_and_wait(PG_GETARG_INT64(0),
+											  interval_ms(PG_GETARG_INTERVAL_P(1))));
 }
 
 /*

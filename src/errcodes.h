@@ -20,6 +20,8 @@
 #define ERRCODE_UAEF_LEDGER_GUARD		MAKE_SQLSTATE('U', 'A', '1', '0', '1')
 #define ERRCODE_UAEF_LEDGER_MISMATCH	MAKE_SQLSTATE('U', 'A', '1', '0', '2')
 #define ERRCODE_UAEF_NOT_SEALED			MAKE_SQLSTATE('U', 'A', '1', '0', '3')
+#define ERRCODE_UAEF_CHECKPOINT_CONTRADICTED	MAKE_SQLSTATE('U', 'A', '1', '2', '0')
+#define ERRCODE_UAEF_SIGNER				MAKE_SQLSTATE('U', 'A', '1', '2', '1')
 
 /* UA2xx: rules (paths, conditions, amounts, money) */
 #define ERRCODE_UAEF_DIVISION_BY_ZERO	MAKE_SQLSTATE('U', 'A', '2', '0', '1')
