@@ -272,8 +272,10 @@ main(int argc, char **argv)
 	if (status == EXIT_PROBLEMS)
 	{
 		verdict.len = 0;
-		buffer_print(&verdict, "NOT consistent: %lld problems",
-					 (long long) ledger.found.report.errors);
+		buffer_print(&verdict, "NOT consistent: %lld problem%s",
+					 (long long) ledger.found.report.errors,
+					 ledger.found.report.errors == 1 ? "" : "s");
+		buffer_char(&verdict, '\0');
 	}
 	print_summary(&ledger, status == EXIT_PROBLEMS ? "problems" :
 				  status == EXIT_POLICY ? "policy" : "sound", verdict.data);

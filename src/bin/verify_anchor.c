@@ -298,7 +298,7 @@ check_fork(Ledger *ledger)
 }
 
 void
-anchors_trusted(Ledger *ledger, uint8_t * root)
+anchors_trusted(Ledger *ledger, uint8_t *root)
 {
 	for (size_t i = 0; i < ledger->notes.count; i++)
 	{

@@ -13,7 +13,7 @@
 
 /* A number as JSON or, as PostgreSQL writes xid8, as a string. */
 static bool
-node_number(const JsonNode *node, int64_t * value)
+node_number(const JsonNode *node, int64_t *value)
 {
 	Slice		text;
 
@@ -37,13 +37,13 @@ find(const Json *json, const char *column)
 }
 
 bool
-row_number(const Json *json, const char *column, int64_t * value)
+row_number(const Json *json, const char *column, int64_t *value)
 {
 	return node_number(find(json, column), value);
 }
 
 bool
-row_xid(const Json *json, const char *column, uint64_t * value)
+row_xid(const Json *json, const char *column, uint64_t *value)
 {
 	int64_t		number;
 
@@ -65,7 +65,7 @@ row_text(const Json *json, const char *column, Slice *text)
 }
 
 bool
-row_time(const Json *json, const char *column, int64_t * us)
+row_time(const Json *json, const char *column, int64_t *us)
 {
 	Slice		text;
 
@@ -73,7 +73,7 @@ row_time(const Json *json, const char *column, int64_t * us)
 }
 
 bool
-row_uuid(const Json *json, const char *column, uint8_t * uuid)
+row_uuid(const Json *json, const char *column, uint8_t *uuid)
 {
 	Slice		text;
 
@@ -97,7 +97,7 @@ row_hex(const Json *json, const char *column, Slice *text)
 }
 
 bool
-row_hash(const Json *json, const char *column, uint8_t * hash)
+row_hash(const Json *json, const char *column, uint8_t *hash)
 {
 	Slice		text;
 
@@ -147,8 +147,8 @@ row_string(const Json *json, const char *column)
 static int
 compare_xids(const void *a, const void *b)
 {
-	const		uint64_t *left = a;
-	const		uint64_t *right = b;
+	const uint64_t *left = a;
+	const uint64_t *right = b;
 
 	return *left < *right ? -1 : *left > *right;
 }
@@ -157,7 +157,7 @@ compare_xids(const void *a, const void *b)
  * Digits up to a character that ends them; moves on behind it.
  */
 static bool
-take_xid(const char **p, char end, uint64_t * xid)
+take_xid(const char **p, char end, uint64_t *xid)
 {
 	const char *stop = strchr(*p, end);
 	int64_t		number;
@@ -334,7 +334,7 @@ add_text(Sha256 *sha, const char *text)
 }
 
 void
-block_hash(const Block *block, const uint8_t * ledger, uint8_t * hash)
+block_hash(const Block *block, const uint8_t *ledger, uint8_t *hash)
 {
 	static const char domain[] = "uaef/block/v1";
 	Sha256		sha;

@@ -46,11 +46,11 @@ typedef struct Block
  * Columns of a row; false when the column is not there, null or not of the
  * type.  Numbers may stand as JSON strings.
  */
-extern bool row_number(const Json *json, const char *column, int64_t * value);
-extern bool row_xid(const Json *json, const char *column, uint64_t * value);
-extern bool row_time(const Json *json, const char *column, int64_t * us);
-extern bool row_uuid(const Json *json, const char *column, uint8_t * uuid);
-extern bool row_hash(const Json *json, const char *column, uint8_t * hash);
+extern bool row_number(const Json *json, const char *column, int64_t *value);
+extern bool row_xid(const Json *json, const char *column, uint64_t *value);
+extern bool row_time(const Json *json, const char *column, int64_t *us);
+extern bool row_uuid(const Json *json, const char *column, uint8_t *uuid);
+extern bool row_hash(const Json *json, const char *column, uint8_t *hash);
 extern bool row_text(const Json *json, const char *column, Slice *text);
 
 /* Whether a column is there and not null. */
@@ -67,8 +67,8 @@ extern bool row_bytes(const Json *json, const char *column, Buffer *bytes);
 extern const char *block_read(const Json *json, bool brief, Block *block);
 extern void block_free(Block *block);
 
-extern void block_hash(const Block *block, const uint8_t * ledger,
-					   uint8_t * hash);
+extern void block_hash(const Block *block, const uint8_t *ledger,
+					   uint8_t *hash);
 
 /* Whether a block's sealing saw a transaction. */
 extern bool snapshot_sees(const Snapshot *snapshot, uint64_t tx);

@@ -39,7 +39,7 @@ struct Chains
 	Head	   *heads;
 	uint32_t	count;
 	uint32_t	size;
-				uint8_t(*others)[HASH_LEN];
+	uint8_t		(*others)[HASH_LEN];
 	uint32_t	other_count;
 	EventRow   *waiting;
 	size_t		waiting_count;
@@ -48,7 +48,7 @@ struct Chains
 };
 
 Chains *
-chains_make(const uint8_t * ledger, bool late)
+chains_make(const uint8_t *ledger, bool late)
 {
 	Chains	   *chains = get_memory(sizeof(Chains));
 
@@ -68,7 +68,7 @@ chains_make(const uint8_t * ledger, bool late)
 }
 
 static uint32_t
-slot_of(const Chains *chains, const uint8_t * stream)
+slot_of(const Chains *chains, const uint8_t *stream)
 {
 	uint64_t	a;
 	uint64_t	b;
@@ -103,7 +103,7 @@ grow(Chains *chains)
 }
 
 static Head *
-find_head(Chains *chains, const uint8_t * stream)
+find_head(Chains *chains, const uint8_t *stream)
 {
 	uint32_t	slot = slot_of(chains, stream);
 	Head	   *head;

@@ -30,7 +30,7 @@ typedef struct EventRow
 typedef struct Chains Chains;
 
 /* late: streams may begin with any event. */
-extern Chains *chains_make(const uint8_t * ledger, bool late);
+extern Chains *chains_make(const uint8_t *ledger, bool late);
 
 extern void chains_add(Chains *chains, const EventRow *row, Report *report);
 

@@ -153,7 +153,7 @@ entry_decode(const char *data, size_t len, Event *event, size_t *at)
 }
 
 void
-leaf_hash(const char *data, size_t len, uint8_t * hash)
+leaf_hash(const char *data, size_t len, uint8_t *hash)
 {
 	Sha256		sha;
 
@@ -164,7 +164,7 @@ leaf_hash(const char *data, size_t len, uint8_t * hash)
 }
 
 void
-genesis_hash(const uint8_t * ledger, const uint8_t * stream, uint8_t * hash)
+genesis_hash(const uint8_t *ledger, const uint8_t *stream, uint8_t *hash)
 {
 	static const char domain[] = "uaef/genesis/v1";
 	char		message[sizeof(domain) + 2 * UUID_LEN];
@@ -176,7 +176,7 @@ genesis_hash(const uint8_t * ledger, const uint8_t * stream, uint8_t * hash)
 }
 
 void
-payload_hash(const uint8_t * salt, const char *text, size_t len, uint8_t * hash)
+payload_hash(const uint8_t *salt, const char *text, size_t len, uint8_t *hash)
 {
 	static const char domain[] = "uaef/payload/v1";
 	Sha256		sha;
@@ -189,8 +189,8 @@ payload_hash(const uint8_t * salt, const char *text, size_t len, uint8_t * hash)
 }
 
 void
-derived_stream(const uint8_t * ledger, const char *word, int64_t number,
-			   uint8_t * stream)
+derived_stream(const uint8_t *ledger, const char *word, int64_t number,
+			   uint8_t *stream)
 {
 	static const char domain[] = "uaef/stream/v1";
 	uint8_t		counter[8];

@@ -60,18 +60,18 @@ extern const char *entry_decode(const char *data, size_t len, Event *event,
 								size_t *at);
 
 /* SHA-256 of a leaf with these bytes. */
-extern void leaf_hash(const char *data, size_t len, uint8_t * hash);
+extern void leaf_hash(const char *data, size_t len, uint8_t *hash);
 
 /* What a stream's first event follows; stream 0 for blocks. */
-extern void genesis_hash(const uint8_t * ledger, const uint8_t * stream,
-						 uint8_t * hash);
+extern void genesis_hash(const uint8_t *ledger, const uint8_t *stream,
+						 uint8_t *hash);
 
 /* What payload_hash must be. */
-extern void payload_hash(const uint8_t * salt, const char *text, size_t len,
-						 uint8_t * hash);
+extern void payload_hash(const uint8_t *salt, const char *text, size_t len,
+						 uint8_t *hash);
 
 /* The stream of a word and a number. */
-extern void derived_stream(const uint8_t * ledger, const char *word,
-						   int64_t number, uint8_t * stream);
+extern void derived_stream(const uint8_t *ledger, const char *word,
+						   int64_t number, uint8_t *stream);
 
 #endif							/* VERIFY_ENTRY_H */

@@ -23,7 +23,7 @@ list_room(void **items, size_t count, size_t *size, size_t width)
 }
 
 void
-ledger_begin(Ledger *ledger, const uint8_t * id, bool late)
+ledger_begin(Ledger *ledger, const uint8_t *id, bool late)
 {
 	static const uint8_t no_stream[UUID_LEN] = {0};
 
@@ -74,7 +74,7 @@ ledger_add_note(Ledger *ledger, const char *name, bool outside,
 
 static bool
 member_hash(const Json *json, const JsonNode *object, const char *key,
-			uint8_t * hash)
+			uint8_t *hash)
 {
 	const JsonNode *node = json_member(json, object, key);
 
@@ -84,7 +84,7 @@ member_hash(const Json *json, const JsonNode *object, const char *key,
 
 static bool
 member_number(const Json *json, const JsonNode *object, const char *key,
-			  int64_t * number)
+			  int64_t *number)
 {
 	const JsonNode *node = json_member(json, object, key);
 
@@ -278,7 +278,7 @@ check_frontier(Ledger *ledger, const Block *block)
 }
 
 void
-block_done(Ledger *ledger, Block *block, const uint8_t * root, bool known)
+block_done(Ledger *ledger, Block *block, const uint8_t *root, bool known)
 {
 	Place		place = {.block_no = block->no};
 	Mark	   *mark;
@@ -311,8 +311,8 @@ block_done(Ledger *ledger, Block *block, const uint8_t * root, bool known)
 static int
 compare_ids(const void *a, const void *b)
 {
-	const		int64_t *left = a;
-	const		int64_t *right = b;
+	const int64_t *left = a;
+	const int64_t *right = b;
 
 	return *left < *right ? -1 : *left > *right;
 }

@@ -121,11 +121,11 @@ typedef struct Ledger
 
 	/* The root of the tree of any size; false when it cannot be had. */
 	bool		(*root_of) (struct Ledger *ledger, int64_t size,
-							uint8_t * root);
+							uint8_t *root);
 
 	/* The hash of a leaf; NULL when there is no export. */
 	bool		(*leaf_of) (struct Ledger *ledger, int64_t index,
-							uint8_t * hash);
+							uint8_t *hash);
 	void	   *reader;
 } Ledger;
 
@@ -133,7 +133,7 @@ typedef struct Ledger
  * Set what depends on the ledger's id; once, before any event.  late: the
  * export does not begin where the ledger does.
  */
-extern void ledger_begin(Ledger *ledger, const uint8_t * id, bool late);
+extern void ledger_begin(Ledger *ledger, const uint8_t *id, bool late);
 
 /* Take over what a batch found, and write its report. */
 extern void ledger_take(Ledger *ledger, Found *found);
@@ -159,7 +159,7 @@ extern void payload_gone(Found *found, const Event *event, bool placed);
 extern void block_begin(Ledger *ledger, const Block *block);
 extern void block_sees(Ledger *ledger, const Block *block, int64_t event_id,
 					   uint64_t tx);
-extern void block_done(Ledger *ledger, Block *block, const uint8_t * root,
+extern void block_done(Ledger *ledger, Block *block, const uint8_t *root,
 					   bool known);
 extern void block_malformed(Ledger *ledger, int64_t no, const char *column);
 
@@ -177,7 +177,7 @@ extern void ledger_end(Ledger *ledger);
 extern bool anchors_check(Ledger *ledger, Buffer *summary);
 
 /* The root of the checkpoint from outside that --from trusts. */
-extern void anchors_trusted(Ledger *ledger, uint8_t * root);
+extern void anchors_trusted(Ledger *ledger, uint8_t *root);
 
 /* Add a note; data is copied. */
 extern void ledger_add_note(Ledger *ledger, const char *name, bool outside,

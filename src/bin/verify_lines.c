@@ -707,7 +707,7 @@ join_cosignatures(Lines *lines)
  * The root of any size, from the leaves.
  */
 static bool
-root_of(Ledger *ledger, int64_t size, uint8_t * root)
+root_of(Ledger *ledger, int64_t size, uint8_t *root)
 {
 	Lines	   *lines = ledger->reader;
 	Frontier	frontier = {0};
@@ -725,7 +725,7 @@ root_of(Ledger *ledger, int64_t size, uint8_t * root)
 }
 
 static bool
-leaf_of(Ledger *ledger, int64_t index, uint8_t * hash)
+leaf_of(Ledger *ledger, int64_t index, uint8_t *hash)
 {
 	Lines	   *lines = ledger->reader;
 

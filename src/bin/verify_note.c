@@ -22,8 +22,8 @@
 #define TIME_LEN 8
 
 bool
-ed25519_verify(const uint8_t * public_key, const void *message, size_t len,
-			   const uint8_t * signature)
+ed25519_verify(const uint8_t *public_key, const void *message, size_t len,
+			   const uint8_t *signature)
 {
 	EVP_PKEY   *key = EVP_PKEY_new_raw_public_key(EVP_PKEY_ED25519, NULL,
 												  public_key, 32);
@@ -43,8 +43,8 @@ ed25519_verify(const uint8_t * public_key, const void *message, size_t len,
  * The id of a key: the first bytes of SHA-256(name, newline, type, key).
  */
 static void
-key_id(const char *name, size_t name_len, const uint8_t * key, size_t len,
-	   uint8_t * id)
+key_id(const char *name, size_t name_len, const uint8_t *key, size_t len,
+	   uint8_t *id)
 {
 	uint8_t		hash[HASH_LEN];
 	Sha256		sha;
@@ -220,7 +220,7 @@ checkpoint_read(const char *note, size_t len, Checkpoint *checkpoint)
  */
 static bool
 signature_good(const Checkpoint *checkpoint, const Key *key,
-			   const NoteSignature *signature, int64_t * time)
+			   const NoteSignature *signature, int64_t *time)
 {
 	Buffer		message = {0};
 	bool		good;
@@ -243,7 +243,7 @@ signature_good(const Checkpoint *checkpoint, const Key *key,
 }
 
 SignatureState
-checkpoint_signed(const Checkpoint *checkpoint, const Key *key, int64_t * time)
+checkpoint_signed(const Checkpoint *checkpoint, const Key *key, int64_t *time)
 {
 	SignatureState state = SIGNATURE_NONE;
 

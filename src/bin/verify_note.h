@@ -68,10 +68,10 @@ extern const char *checkpoint_read(const char *note, size_t len,
  * seconds since 1970 that it states.
  */
 extern SignatureState checkpoint_signed(const Checkpoint *checkpoint,
-										const Key *key, int64_t * time);
+										const Key *key, int64_t *time);
 
 /* Whether a signature of Ed25519 is right. */
-extern bool ed25519_verify(const uint8_t * public_key, const void *message,
-						   size_t len, const uint8_t * signature);
+extern bool ed25519_verify(const uint8_t *public_key, const void *message,
+						   size_t len, const uint8_t *signature);
 
 #endif							/* VERIFY_NOTE_H */

@@ -112,7 +112,7 @@ proof_read(const char *text, size_t len, Proof *proof)
  */
 static bool
 find_leaf(Ledger *ledger, const char *name, const Proof *proof, Event *event,
-		  uint8_t * leaf)
+		  uint8_t *leaf)
 {
 	Place		place = {.leaf_plus_one = proof->index + 1};
 	const char *wrong;
@@ -141,7 +141,7 @@ find_leaf(Ledger *ledger, const char *name, const Proof *proof, Event *event,
  */
 static void
 check_export(Ledger *ledger, const char *name, const Proof *proof,
-			 const uint8_t * leaf)
+			 const uint8_t *leaf)
 {
 	Place		place = {.leaf_plus_one = proof->index + 1};
 	uint8_t		there[HASH_LEN];
@@ -206,7 +206,7 @@ check_proof(Ledger *ledger, const char *name, const char *text, size_t len,
 		find_leaf(ledger, name, proof, &event, leaf))
 	{
 		if (!inclusion_root(proof->index, checkpoint.size, leaf,
-							(const uint8_t(*)[HASH_LEN]) proof->hash,
+							(const uint8_t (*)[HASH_LEN]) proof->hash,
 							proof->count, root) ||
 			memcmp(root, checkpoint.root, HASH_LEN) != 0)
 			report_finding(report, "PROOF_MISMATCH", &place,

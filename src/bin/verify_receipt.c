@@ -32,7 +32,7 @@ typedef struct Receipt
 				LIST(Leaf) leaves;
 	int64_t		size;
 	uint8_t		root[HASH_LEN];
-				uint8_t(*proof)[HASH_LEN];
+	uint8_t		(*proof)[HASH_LEN];
 	size_t		proof_count;
 	size_t		proof_used;
 } Receipt;
@@ -68,7 +68,7 @@ compare_leaves(const void *a, const void *b)
  */
 static bool
 subtree_root(Receipt *receipt, int64_t start, int64_t n, const Leaf *leaves,
-			 size_t count, uint8_t * root)
+			 size_t count, uint8_t *root)
 {
 	uint8_t		right[HASH_LEN];
 	int64_t		split = 1;

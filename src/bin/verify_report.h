@@ -24,7 +24,7 @@ typedef struct Report
 /* Where a finding is; what is 0 does not apply. */
 typedef struct Place
 {
-	const		uint8_t *stream;
+	const uint8_t *stream;
 	int64_t		stream_seq;
 	int64_t		event_id;
 	int64_t		block_no;

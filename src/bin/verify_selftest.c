@@ -35,7 +35,7 @@ check(const char *name, bool good)
 }
 
 static void
-check_hash(const char *name, const uint8_t * hash, const char *expected)
+check_hash(const char *name, const uint8_t *hash, const char *expected)
 {
 	char		text[2 * HASH_LEN + 1];
 

@@ -16,7 +16,7 @@
 
 #define BLOCK 64
 
-typedef void (*Compress) (uint32_t * state, const uint8_t * data, size_t blocks);
+typedef void (*Compress) (uint32_t *state, const uint8_t *data, size_t blocks);
 
 static const uint32_t initial[8] = {
 	0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a,
@@ -44,7 +44,7 @@ __attribute__((aligned(16))) =
 		0x90befffa, 0xa4506ceb, 0xbef9a3f7, 0xc67178f2
 };
 
-static void compress_portable(uint32_t * state, const uint8_t * data,
+static void compress_portable(uint32_t *state, const uint8_t *data,
 							  size_t blocks);
 
 static Compress compress = compress_portable;
@@ -52,7 +52,7 @@ static Compress compress = compress_portable;
 #define ROTATE(x, n) ((x) >> (n) | (x) << (32 - (n)))
 
 static void
-compress_portable(uint32_t * state, const uint8_t * data, size_t blocks)
+compress_portable(uint32_t *state, const uint8_t *data, size_t blocks)
 {
 	uint32_t	w[64];
 
@@ -92,10 +92,10 @@ compress_portable(uint32_t * state, const uint8_t * data, size_t blocks)
  */
 __attribute__((target("sha,sse4.1,ssse3")))
 static void
-compress_ni(uint32_t * state, const uint8_t * data, size_t blocks)
+compress_ni(uint32_t *state, const uint8_t *data, size_t blocks)
 {
-	const		__m128i swap = _mm_set_epi64x(0x0c0d0e0f08090a0bLL,
-											  0x0405060700010203LL);
+	const __m128i swap = _mm_set_epi64x(0x0c0d0e0f08090a0bLL,
+										0x0405060700010203LL);
 	__m128i		low = _mm_loadu_si128((const __m128i *) state);
 	__m128i		high = _mm_loadu_si128((const __m128i *) (state + 4));
 	__m128i		abef;
@@ -183,7 +183,7 @@ sha256_begin(Sha256 *sha)
 void
 sha256_add(Sha256 *sha, const void *data, size_t len)
 {
-	const		uint8_t *in = data;
+	const uint8_t *in = data;
 	size_t		used = sha->len % BLOCK;
 
 	sha->len += len;
@@ -209,7 +209,7 @@ sha256_add(Sha256 *sha, const void *data, size_t len)
 }
 
 void
-sha256_end(Sha256 *sha, uint8_t * hash)
+sha256_end(Sha256 *sha, uint8_t *hash)
 {
 	uint8_t		last[2 * BLOCK];
 	size_t		used = sha->len % BLOCK;
@@ -225,7 +225,7 @@ sha256_end(Sha256 *sha, uint8_t * hash)
 }
 
 void
-sha256(const void *data, size_t len, uint8_t * hash)
+sha256(const void *data, size_t len, uint8_t *hash)
 {
 	Sha256		sha;
 
@@ -235,7 +235,7 @@ sha256(const void *data, size_t len, uint8_t * hash)
 }
 
 void
-sha256_node(const uint8_t * left, const uint8_t * right, uint8_t * hash)
+sha256_node(const uint8_t *left, const uint8_t *right, uint8_t *hash)
 {
 	uint8_t		message[2 * BLOCK] = {0x01};
 	uint32_t	state[8];

@@ -25,11 +25,11 @@ extern const char *sha256_engine(void);
 
 extern void sha256_begin(Sha256 *sha);
 extern void sha256_add(Sha256 *sha, const void *data, size_t len);
-extern void sha256_end(Sha256 *sha, uint8_t * hash);
+extern void sha256_end(Sha256 *sha, uint8_t *hash);
 
 /* Of one run of bytes, and of a node of an RFC 6962 tree. */
-extern void sha256(const void *data, size_t len, uint8_t * hash);
-extern void sha256_node(const uint8_t * left, const uint8_t * right,
-						uint8_t * hash);
+extern void sha256(const void *data, size_t len, uint8_t *hash);
+extern void sha256_node(const uint8_t *left, const uint8_t *right,
+						uint8_t *hash);
 
 #endif							/* VERIFY_SHA256_H */

@@ -108,7 +108,7 @@ compare_upper(Tiles *tiles, int level, const Upper *upper)
  * A tile of the level below has been completed.
  */
 static void
-add_upper(Tiles *tiles, int level, const uint8_t * root)
+add_upper(Tiles *tiles, int level, const uint8_t *root)
 {
 	Upper	   *upper;
 
@@ -516,7 +516,7 @@ compare_wanted(const void *a, const void *b)
 }
 
 static bool
-root_of(Ledger *ledger, int64_t size, uint8_t * root)
+root_of(Ledger *ledger, int64_t size, uint8_t *root)
 {
 	Tiles	   *tiles = ledger->reader;
 
@@ -530,7 +530,7 @@ root_of(Ledger *ledger, int64_t size, uint8_t * root)
 }
 
 static bool
-leaf_of(Ledger *ledger, int64_t index, uint8_t * hash)
+leaf_of(Ledger *ledger, int64_t index, uint8_t *hash)
 {
 	Tiles	   *tiles = ledger->reader;
 	Buffer		file = {0};
@@ -633,7 +633,7 @@ want_roots(Tiles *tiles, bool size_known)
  * uaef/ledger.json; false if there is none.
  */
 static bool
-read_ledger_file(Tiles *tiles, uint8_t * id)
+read_ledger_file(Tiles *tiles, uint8_t *id)
 {
 	Ledger	   *ledger = tiles->ledger;
 	char		path[PATH_SIZE];
@@ -668,7 +668,7 @@ read_ledger_file(Tiles *tiles, uint8_t * id)
  * Without ledger.json, the first entry says of which ledger it is.
  */
 static void
-read_first_entry(Tiles *tiles, uint8_t * id)
+read_first_entry(Tiles *tiles, uint8_t *id)
 {
 	Buffer		file = {0};
 	Event		event;

@@ -11,7 +11,7 @@
 #include "verify_tree.h"
 
 void
-frontier_append_tree(Frontier *frontier, int level, const uint8_t * root)
+frontier_append_tree(Frontier *frontier, int level, const uint8_t *root)
 {
 	uint8_t		node[HASH_LEN];
 
@@ -23,13 +23,13 @@ frontier_append_tree(Frontier *frontier, int level, const uint8_t * root)
 }
 
 void
-frontier_append(Frontier *frontier, const uint8_t * leaf)
+frontier_append(Frontier *frontier, const uint8_t *leaf)
 {
 	frontier_append_tree(frontier, 0, leaf);
 }
 
 void
-frontier_root(const Frontier *frontier, uint8_t * root)
+frontier_root(const Frontier *frontier, uint8_t *root)
 {
 	if (frontier->count == 0)
 	{
@@ -42,7 +42,7 @@ frontier_root(const Frontier *frontier, uint8_t * root)
 }
 
 bool
-frontier_load(Frontier *frontier, int64_t size, const uint8_t * nodes,
+frontier_load(Frontier *frontier, int64_t size, const uint8_t *nodes,
 			  size_t len)
 {
 	frontier->size = size;
@@ -78,7 +78,7 @@ tile_build(TileTree *tile)
 	}
 }
 
-const		uint8_t *
+const uint8_t *
 tile_node(const TileTree *tile, int level, int index)
 {
 	return tile->node[level_start(level) + index];
@@ -107,8 +107,8 @@ frontier_append_tile(Frontier *frontier, const TileTree *tile, int from,
  * and of the last node of its level.
  */
 bool
-inclusion_root(int64_t index, int64_t size, const uint8_t * leaf,
-			   const uint8_t(*proof)[HASH_LEN], size_t len, uint8_t * root)
+inclusion_root(int64_t index, int64_t size, const uint8_t *leaf,
+			   const uint8_t (*proof)[HASH_LEN], size_t len, uint8_t *root)
 {
 	int64_t		fn = index;
 	int64_t		sn = size - 1;

@@ -24,16 +24,16 @@ typedef struct Frontier
 	uint8_t		node[TREE_LEVELS][HASH_LEN];
 } Frontier;
 
-extern void frontier_append(Frontier *frontier, const uint8_t * leaf);
+extern void frontier_append(Frontier *frontier, const uint8_t *leaf);
 
 /* Add a perfect subtree of 2^level leaves, which must fit the edge. */
 extern void frontier_append_tree(Frontier *frontier, int level,
-								 const uint8_t * root);
-extern void frontier_root(const Frontier *frontier, uint8_t * root);
+								 const uint8_t *root);
+extern void frontier_root(const Frontier *frontier, uint8_t *root);
 
 /* The frontier of a size from its nodes; false when len does not fit it. */
 extern bool frontier_load(Frontier *frontier, int64_t size,
-						  const uint8_t * nodes, size_t len);
+						  const uint8_t *nodes, size_t len);
 
 /*
  * All perfect subtrees of up to 256 leaves: level 0 are the leaves, level 8
@@ -59,8 +59,8 @@ extern void frontier_append_tile(Frontier *frontier, const TileTree *tile,
  * Follow an inclusion proof of a leaf in a tree; false when it is of the wrong
  * length.  The result is the root that it proves.
  */
-extern bool inclusion_root(int64_t index, int64_t size, const uint8_t * leaf,
-						   const uint8_t(*proof)[HASH_LEN], size_t len,
-						   uint8_t * root);
+extern bool inclusion_root(int64_t index, int64_t size, const uint8_t *leaf,
+						   const uint8_t (*proof)[HASH_LEN], size_t len,
+						   uint8_t *root);
 
 #endif							/* VERIFY_TREE_H */

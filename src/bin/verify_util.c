@@ -148,7 +148,7 @@ static const uint8_t hex_value[256] = {
 bool
 hex_decode(const char *text, size_t text_len, void *bytes, size_t len)
 {
-	const		uint8_t *in = (const uint8_t *) text;
+	const uint8_t *in = (const uint8_t *) text;
 	uint8_t    *out = bytes;
 
 	if (text_len != 2 * len)
@@ -169,7 +169,7 @@ char *
 hex_encode(const void *bytes, size_t len, char *text)
 {
 	static const char digits[] = "0123456789abcdef";
-	const		uint8_t *in = bytes;
+	const uint8_t *in = bytes;
 
 	for (size_t i = 0; i < len; i++)
 	{
@@ -181,7 +181,7 @@ hex_encode(const void *bytes, size_t len, char *text)
 }
 
 bool
-uuid_decode(Slice text, uint8_t * uuid)
+uuid_decode(Slice text, uint8_t *uuid)
 {
 	static const int dash[] = {8, 13, 18, 23};
 	char		digits[2 * UUID_LEN];
@@ -205,7 +205,7 @@ uuid_decode(Slice text, uint8_t * uuid)
 }
 
 char *
-uuid_encode(const uint8_t * uuid, char *text)
+uuid_encode(const uint8_t *uuid, char *text)
 {
 	char		digits[2 * UUID_LEN + 1];
 
@@ -216,7 +216,7 @@ uuid_encode(const uint8_t * uuid, char *text)
 }
 
 bool
-decimal_decode(const char *text, size_t len, int64_t * number)
+decimal_decode(const char *text, size_t len, int64_t *number)
 {
 	int64_t		value = 0;
 
@@ -251,7 +251,7 @@ days_of(int64_t year, int month, int day)
 }
 
 static void
-day_of(int64_t days, int64_t * year, int *month, int *day)
+day_of(int64_t days, int64_t *year, int *month, int *day)
 {
 	int64_t		z = days + 719468;
 	int64_t		era = (z >= 0 ? z : z - 146096) / 146097;
@@ -320,7 +320,7 @@ take_fraction(const char **p, const char *end)
  * Z, or +hh, +hh:mm, +hh:mm:ss, in seconds; false when it is none of them.
  */
 static bool
-take_offset(const char **p, const char *end, int64_t * seconds)
+take_offset(const char **p, const char *end, int64_t *seconds)
 {
 	bool		negative;
 	int64_t		part[3] = {0, 0, 0};
@@ -346,7 +346,7 @@ take_offset(const char **p, const char *end, int64_t * seconds)
 }
 
 bool
-time_decode(Slice text, int64_t * us)
+time_decode(Slice text, int64_t *us)
 {
 	static const int month_days[] = {31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
 	const char *p = text.data;
@@ -405,7 +405,7 @@ time_encode(int64_t us, char *text)
  * The length of the character at p, 0 when it is none.
  */
 static size_t
-utf8_length(const uint8_t * p, size_t left)
+utf8_length(const uint8_t *p, size_t left)
 {
 	size_t		len = p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : 4;
 
@@ -423,8 +423,8 @@ utf8_length(const uint8_t * p, size_t left)
 bool
 utf8_valid(const char *data, size_t len)
 {
-	const		uint8_t *p = (const uint8_t *) data;
-	const		uint8_t *end = p + len;
+	const uint8_t *p = (const uint8_t *) data;
+	const uint8_t *end = p + len;
 
 	while (p < end)
 	{

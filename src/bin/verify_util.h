@@ -66,7 +66,7 @@ extern bool read_file(const char *path, Buffer *buffer);
 static inline uint64_t
 get_number(const void *bytes, int len)
 {
-	const		uint8_t *in = bytes;
+	const uint8_t *in = bytes;
 	uint64_t	number = 0;
 
 	for (int i = 0; i < len; i++)
@@ -102,20 +102,20 @@ extern bool hex_decode(const char *text, size_t text_len, void *bytes,
 extern char *hex_encode(const void *bytes, size_t len, char *text);
 
 /* The text of a UUID, as its 16 bytes; false when it is none. */
-extern bool uuid_decode(Slice text, uint8_t * uuid);
-extern char *uuid_encode(const uint8_t * uuid, char *text); /* 37 characters */
+extern bool uuid_decode(Slice text, uint8_t *uuid);
+extern char *uuid_encode(const uint8_t *uuid, char *text);	/* 37 characters */
 
 /*
  * Digits without leading zeros that fit into an int64; false when they are
  * not that.
  */
-extern bool decimal_decode(const char *text, size_t len, int64_t * number);
+extern bool decimal_decode(const char *text, size_t len, int64_t *number);
 
 /*
  * A time in ISO 8601 with an offset, in microseconds since 1970; false when
  * it is none.
  */
-extern bool time_decode(Slice text, int64_t * us);
+extern bool time_decode(Slice text, int64_t *us);
 extern char *time_encode(int64_t us, char *text);	/* 64 characters */
 
 /* Whether bytes are UTF-8, without surrogates and overlong forms. */
