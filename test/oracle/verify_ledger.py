@@ -1294,13 +1294,15 @@ def check_receipt(ledger, policy, data):
                 row = {}
             e = row_event(mine, row)
             check_row_payload(mine, e, row)
-            mine.events.append(e)
             if not e.decoded or e.stored is None or (e.stream, e.stream_seq) != (stream, seq):
                 raise ValueError("a bad event")
             index = number(row.get("leaf_index"))
-            if index < 0 or index in leaves:
+            if index < 0:
                 raise ValueError("a bad leaf")
+            mine.events.append(e)
             leaves[index] = e.computed
+        if len(leaves) < len(mine.events):
+            raise ValueError("two events of one leaf")
 
         def climb(low, high):
             if not any(low <= i < high for i in leaves):
