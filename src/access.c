@@ -106,17 +106,23 @@ static const AccessObject functions[] = {
 	{"heartbeat_task", WORKER},
 
 	/* the ledger */
+	{"attach_ledger", AUTHOR},
+	{"claim_bytes", OPERATOR | WORKER},
 	{"consistency_proof", AUDITOR},
+	{"detach_ledger", AUTHOR},
 	{"hash_event", AUDITOR},
 	{"inclusion_proof", AUDITOR},
 	{"ledger_checkpoint", OPERATOR | AUDITOR},
 	{"read_note", READERS},
 	{"record_event", OPERATOR | WORKER},
 	{"seal_and_wait", OPERATOR | WORKER | AUDITOR},
+	{"row_history", READERS},
 	{"seal_ledger", OPERATOR | AUDITOR},
+	{"verify_archive", AUDITOR},
 	{"verify_block", AUDITOR},
 	{"verify_event", AUDITOR},
 	{"verify_ledger", AUDITOR},
+	{"verify_table", AUDITOR},
 
 	/* the type of hashes */
 	{"bytea", READERS},
@@ -134,6 +140,17 @@ static const AccessObject functions[] = {
 	{"hash256_recv", READERS},
 	{"hash256_send", READERS},
 
+	/* keeping the ledger */
+	{"declare_incarnation", ADMIN},
+	{"redact_before", ADMIN},
+	{"redact_event", ADMIN},
+	{"redact_events", ADMIN},
+	{"redact_execution", ADMIN},
+	{"register_signer", ADMIN},
+	{"restore_events", ADMIN},
+	{"retire_events", ADMIN},
+	{"revoke_signer", ADMIN},
+
 	/* setting up */
 	{"allow_egress", ADMIN},
 	{"create_connector", ADMIN},
@@ -148,14 +165,21 @@ static const AccessObject functions[] = {
 
 static const AccessObject relations[] = {
 	{"access_grant", AUDITOR},
+	{"audit_summary", READERS},
 	{"audit_trail", READERS},
 	{"delivery_status", OPERATOR | AUDITOR},
 	{"ledger_block", AUDITOR},
 	{"ledger_checkpoint", AUDITOR},
 	{"ledger_event", AUDITOR},
+	{"ledger_incarnation", AUDITOR},
+	{"ledger_redaction", AUDITOR},
+	{"ledger_retired_head", AUDITOR},
+	{"ledger_retirement", AUDITOR},
+	{"ledger_signer", AUDITOR},
 	{"ledger_status", OPERATOR | AUDITOR},
 	{"ledger_tile", AUDITOR},
 	{"ledger_unsealed", AUDITOR},
+	{"ledgered_table", READERS},
 	{"pending_approval", READERS},
 	{"settlement", READERS},
 	{"signed_checkpoint", OPERATOR | AUDITOR},

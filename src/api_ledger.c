@@ -78,7 +78,7 @@ uaef_ledger_identity(PG_FUNCTION_ARGS)
 	TriggerData *trigger = (TriggerData *) fcinfo->context;
 
 	require_before_insert(fcinfo, "ledger_identity");
-	uaef_ledger_replace_identity(trigger->tg_relation);
+	uaef_ledger_replace_identity(trigger->tg_relation, trigger->tg_trigtuple);
 	return PointerGetDatum(trigger->tg_trigtuple);
 }
 
@@ -121,8 +121,8 @@ uaef_canonical_json(PG_FUNCTION_ARGS)
 
 /*
  * uaef.record_event(event_type text, payload jsonb, execution_id uuid,
- *	 actor_type text, actor_id text, task_id bigint, agent_id text)
- *	 returns bigint
+ *	 actor_type text, actor_id text, task_id bigint, agent_id text,
+ *	 signer text, signature bytea) returns bigint
  */
 PG_FUNCTION_INFO_V1(uaef_record_event);
 Datum
@@ -141,6 +141,8 @@ uaef_record_event(PG_FUNCTION_ARGS)
 	event.actor_id = optional_text(fcinfo, 4);
 	event.task_id = PG_ARGISNULL(5) ? 0 : PG_GETARG_INT64(5);
 	event.agent_id = optional_text(fcinfo, 6);
+	event.signer = optional_text(fcinfo, 7);
+	event.signature = PG_ARGISNULL(8) ? NULL : PG_GETARG_BYTEA_PP(8);
 
 	PG_RETURN_INT64(uaef_ledger_record(&event));
 }

@@ -9,6 +9,7 @@
 #define UAEF_COMPAT_H
 
 #include "access/xlog.h"
+#include "catalog/pg_class.h"
 #include "catalog/pg_database.h"
 #include "storage/proc.h"
 #include "utils/acl.h"
@@ -71,6 +72,15 @@
 #else
 #define uaef_owns_database(database, role) \
 	pg_database_ownercheck(database, role)
+#endif
+
+/* Whether a role owns a table. */
+#if PG_VERSION_NUM >= 160000
+#define uaef_owns_table(relation, role) \
+	object_ownercheck(RelationRelationId, relation, role)
+#else
+#define uaef_owns_table(relation, role) \
+	pg_class_ownercheck(relation, role)
 #endif
 
 /* The mark of a database whose DROP DATABASE was cut off (minor releases). */

@@ -70,6 +70,7 @@
 #include "guc.h"
 #include "identity.h"
 #include "ledger.h"
+#include "ledger_signature.h"
 #include "row_write.h"
 #include "spi_util.h"
 #include "uuid7.h"
@@ -146,8 +147,12 @@ static void check_name_length(int column, const char *name,
 static void fill_application(Datum *values, bool *nulls, Oid role);
 static void set_text(Datum *values, bool *nulls, int column, const char *text);
 static StreamHead *chain_event(Relation rel, Datum *values, bool *nulls,
-							   Oid application);
-static void check_chained(const Datum *values, const bool *nulls);
+							   Oid application, StreamHead *unkept);
+static bool is_of_ledger(const pg_uuid_t *ledger, const Datum *values,
+						 const bool *nulls);
+static bool identity_is_used(Relation rel);
+static void check_chained(Relation rel, const Datum *values,
+						  const bool *nulls);
 static void event_row(const UaefEvent *event, Datum *values, bool *nulls);
 static void check_recorded(const UaefEvent *event);
 static void lock_execution(const pg_uuid_t *execution_id, UaefCaller caller);
@@ -623,10 +628,13 @@ fill_application(Datum *values, bool *nulls, Oid role)
 
 /*
  * Make a row the next event of its stream, whose head is returned.  It is the
- * engine's, or that of the role which records it.
+ * engine's, or that of the role which records it.  unkept, if not NULL, is
+ * where the head goes of a stream that the caller holds, and that has no entry
+ * among the heads of this transaction.
  */
 static StreamHead *
-chain_event(Relation rel, Datum *values, bool *nulls, Oid application)
+chain_event(Relation rel, Datum *values, bool *nulls, Oid application,
+			StreamHead *unkept)
 {
 	StreamHead *head;
 	TimestampTz now = GetCurrentTimestamp();
@@ -647,7 +655,14 @@ chain_event(Relation rel, Datum *values, bool *nulls, Oid application)
 	fill_identity(values, nulls);
 	fill_payload(values, nulls);
 
-	head = hold_head(rel, DatumGetUUIDP(VALUE(UAEF_EVENT_STREAM)));
+	if (unkept != NULL)
+	{
+		head = unkept;
+		head->stream = *DatumGetUUIDP(VALUE(UAEF_EVENT_STREAM));
+		read_head(rel, head);
+	}
+	else
+		head = hold_head(rel, DatumGetUUIDP(VALUE(UAEF_EVENT_STREAM)));
 	VALUE(UAEF_EVENT_STREAM_SEQ) = Int64GetDatum(head->seq + 1);
 	VALUE(UAEF_EVENT_RECORDED_AT) =
 		TimestampTzGetDatum(Max(now, head->recorded_at));
@@ -676,18 +691,55 @@ chain_event(Relation rel, Datum *values, bool *nulls, Oid application)
 }
 
 /*
+ * Whether a row's hash is what its ledger of a given identity would make it.
+ */
+static bool
+is_of_ledger(const pg_uuid_t *ledger, const Datum *values, const bool *nulls)
+{
+	uint8		hash[UAEF_HASH_LEN];
+
+	return !ISNULL(UAEF_EVENT_HASH) &&
+		uaef_event_hash(ledger, values, nulls, hash) &&
+		memcmp(uaef_datum_hash(VALUE(UAEF_EVENT_HASH)), hash,
+			   UAEF_HASH_LEN) == 0;
+}
+
+/*
+ * Whether an event, the first one that a scan finds, was made with our
+ * identity.  In a database that is being restored by parallel processes there
+ * may be events before there is the identity that they were made with.
+ */
+static bool
+identity_is_used(Relation rel)
+{
+	SysScanDesc scan = systable_beginscan(rel, InvalidOid, false, SnapshotSelf,
+										  0, NULL);
+	HeapTuple	tuple = systable_getnext(scan);
+	Datum		values[UAEF_EVENT_COLUMNS];
+	bool		nulls[UAEF_EVENT_COLUMNS];
+	bool		used = false;
+
+	if (HeapTupleIsValid(tuple))
+	{
+		heap_deform_tuple(tuple, RelationGetDescr(rel), values, nulls);
+		used = is_of_ledger(uaef_ledger_id(), values, nulls);
+	}
+	systable_endscan(scan);
+	return used;
+}
+
+/*
  * A row that comes with its hash, from a dump or a publisher, is kept as it
- * is; but it must be what its hash says.
+ * is; but it must be what its hash says.  Where nothing has been made with our
+ * identity another may replace it, which checks all rows.
  */
 static void
-check_chained(const Datum *values, const bool *nulls)
+check_chained(Relation rel, const Datum *values, const bool *nulls)
 {
-	const uint8 *stored = uaef_datum_hash(VALUE(UAEF_EVENT_HASH));
-	uint8		hash[UAEF_HASH_LEN];
 	StreamHead *head;
 
-	if (!uaef_event_hash(uaef_ledger_id(), values, nulls, hash) ||
-		memcmp(stored, hash, UAEF_HASH_LEN) != 0)
+	if (!is_of_ledger(uaef_ledger_id(), values, nulls) &&
+		identity_is_used(rel))
 		ereport(ERROR,
 				(errcode(ERRCODE_UAEF_LEDGER_MISMATCH),
 				 errmsg("event does not match its hash"),
@@ -717,15 +769,15 @@ uaef_ledger_chain_row(Relation rel, HeapTuple tuple)
 	heap_deform_tuple(tuple, desc, values, nulls);
 	if (!ISNULL(UAEF_EVENT_HASH))
 	{
-		check_chained(values, nulls);
+		check_chained(rel, values, nulls);
 		return tuple;
 	}
 
-	/* Whose signature it would be is checked elsewhere. */
+	/* Only record_event() checks signatures. */
 	ISNULL(UAEF_EVENT_SIGNER) = true;
 	ISNULL(UAEF_EVENT_SIGNATURE) = true;
 	forget_kept_head();
-	head = chain_event(rel, values, nulls, GetUserId());
+	head = chain_event(rel, values, nulls, GetUserId(), NULL);
 	uaef_wake_worker_on_commit(UAEF_WAKE_EVENTS);
 
 	/* ON CONFLICT may yet drop the row, so the next one reads the head. */
@@ -735,22 +787,35 @@ uaef_ledger_chain_row(Relation rel, HeapTuple tuple)
 
 /*
  * CREATE EXTENSION gives the ledger an identity; a restored one replaces it,
- * as long as nothing has been hashed with it.
+ * if it is that of all events that there are.  Nobody may be writing any: of
+ * processes that restore in parallel the one with the identity waits for the
+ * one with the events, or that one for this.
  */
 void
-uaef_ledger_replace_identity(Relation rel)
+uaef_ledger_replace_identity(Relation rel, HeapTuple identity)
 {
-	Relation	events = table_open(ledger_info()->event_table, AccessShareLock);
+	Relation	events = table_open(ledger_info()->event_table,
+									ShareRowExclusiveLock);
 	SysScanDesc scan = systable_beginscan(events, InvalidOid, false,
 										  SnapshotSelf, 0, NULL);
-	HeapTuple	tuple = systable_getnext(scan);
+	HeapTuple	tuple;
+	bool		isnull;
+	Datum		id = heap_getattr(identity, 1, RelationGetDescr(rel), &isnull);
 
-	if (HeapTupleIsValid(tuple))
-		ereport(ERROR,
-				(errcode(ERRCODE_UAEF_LEDGER_GUARD),
-				 errmsg("the ledger already has an identity and events")));
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		Datum		values[UAEF_EVENT_COLUMNS];
+		bool		nulls[UAEF_EVENT_COLUMNS];
+
+		CHECK_FOR_INTERRUPTS();
+		heap_deform_tuple(tuple, RelationGetDescr(events), values, nulls);
+		if (isnull || !is_of_ledger(DatumGetUUIDP(id), values, nulls))
+			ereport(ERROR,
+					(errcode(ERRCODE_UAEF_LEDGER_GUARD),
+					 errmsg("the ledger already has an identity and events")));
+	}
 	systable_endscan(scan);
-	table_close(events, AccessShareLock);
+	table_close(events, NoLock);
 
 	scan = systable_beginscan(rel, InvalidOid, false, SnapshotSelf, 0, NULL);
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
@@ -768,6 +833,7 @@ int64
 uaef_ledger_append(UaefEvent *events, int n)
 {
 	UaefTable	table;
+	StreamHead	head = {0};
 	Datum		values[UAEF_EVENT_COLUMNS];
 	bool		nulls[UAEF_EVENT_COLUMNS];
 
@@ -777,7 +843,8 @@ uaef_ledger_append(UaefEvent *events, int n)
 	for (int i = 0; i < n; i++)
 	{
 		event_row(&events[i], values, nulls);
-		(void) chain_event(table.rel, values, nulls, events[i].application);
+		(void) chain_event(table.rel, values, nulls, events[i].application,
+						   events[i].row_stream ? &head : NULL);
 		uaef_table_insert(&table, values, nulls, NULL);
 	}
 	uaef_table_close(&table);
@@ -811,6 +878,9 @@ event_row(const UaefEvent *event, Datum *values, bool *nulls)
 	set_text(values, nulls, UAEF_EVENT_AGENT_ID, event->agent_id);
 	ISNULL(UAEF_EVENT_PAYLOAD) = (event->payload == NULL);
 	VALUE(UAEF_EVENT_PAYLOAD) = JsonbPGetDatum(event->payload);
+	set_text(values, nulls, UAEF_EVENT_SIGNER, event->signer);
+	ISNULL(UAEF_EVENT_SIGNATURE) = (event->signature == NULL);
+	VALUE(UAEF_EVENT_SIGNATURE) = PointerGetDatum(event->signature);
 }
 
 int64
@@ -821,6 +891,9 @@ uaef_ledger_record(const UaefEvent *given)
 	int64		event_id;
 
 	check_recorded(&event);
+	if (event.signer != NULL || event.signature != NULL)
+		uaef_signature_require(event.signer, event.signature, event.type,
+							   event.payload, event.stream);
 	event.application = GetUserId();
 
 	/* record_event() leaves the search_path to us, for few calls run SQL. */

@@ -35,7 +35,17 @@ typedef struct UaefEvent
 	int64		task_id;
 	const char *agent_id;
 	Jsonb	   *payload;
+	const char *signer;			/* whose signature follows */
+	bytea	   *signature;
 	Oid			application;	/* who records it by SQL; 0: the engine does */
+
+	/*
+	 * The stream is that of a row of an app's table, which the transaction
+	 * has locked by writing it: no other lock is needed, and its head is not
+	 * kept, for there are as many as rows.  All events of the stream must say
+	 * so.
+	 */
+	bool		row_stream;
 } UaefEvent;
 
 /*
@@ -68,9 +78,10 @@ extern HeapTuple uaef_ledger_chain_row(Relation rel, HeapTuple tuple);
 
 /*
  * The body of trigger ledger_identity: makes way for the identity that a
- * restore inserts.  Raises when the ledger has events already.
+ * restore inserts.  Raises when the ledger has events that were made with
+ * another one.
  */
-extern void uaef_ledger_replace_identity(Relation rel);
+extern void uaef_ledger_replace_identity(Relation rel, HeapTuple identity);
 
 /*
  * Seal what has been committed since the last block, in as many blocks of at

@@ -16,7 +16,8 @@ void
 uaef_report_problem(const UaefReport *report, const char *code,
 					const UaefPlace *place, const char *detail)
 {
-	bool		info = strcmp(code, "UNSEALED_OVERDUE") == 0;
+	bool		info = strcmp(code, "UNSEALED_OVERDUE") == 0 ||
+		strcmp(code, "REDACTED") == 0 || strcmp(code, "RETIRED") == 0;
 	Datum		values[7];
 	bool		nulls[7] = {false};
 

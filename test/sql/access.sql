@@ -13,7 +13,7 @@ SELECT p.oid::regprocedure
 FROM pg_proc p
 WHERE p.pronamespace = 'uaef'::regnamespace
   AND p.proname !~ '^_'
-  AND p.prorettype <> 'trigger'::regtype
+  AND p.prorettype NOT IN ('trigger'::regtype, 'event_trigger'::regtype)
   AND p.proname NOT IN (SELECT object FROM uaef.list_access()
                         WHERE privilege = 'EXECUTE')
 ORDER BY 1;

@@ -18,7 +18,7 @@ my $top = "$FindBin::Bin/../..";
 my @files = grep { blocks($_) } glob "$top/README.md $top/docs/*.md";
 plan skip_all => 'the documents are not beside the tests' if !@files;
 
-my $cluster = UaefCluster->new(conf => "fsync = off\n");
+my $cluster = UaefCluster->new(conf => "fsync = off\nmax_worker_processes = 40\n");
 check($files[$_], "docs$_") for 0 .. $#files;
 check_reference();
 done_testing();

@@ -1,0 +1,151 @@
+/*-------------------------------------------------------------------------
+ *
+ * api_ledger_table.c
+ *	  SQL entry points of ledgered tables.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "commands/event_trigger.h"
+#include "commands/trigger.h"
+#include "fmgr.h"
+#include "utils/array.h"
+#include "utils/fmgrprotos.h"
+
+#include "ledger_table.h"
+#include "ledger_table_ddl.h"
+#include "ledger_table_history.h"
+#include "ledger_table_row.h"
+#include "ledger_table_verify.h"
+#include "set_result.h"
+
+/*
+ * Raise unless called as a trigger.
+ */
+static TriggerData *
+trigger_data(FunctionCallInfo fcinfo, const char *name)
+{
+	if (!CALLED_AS_TRIGGER(fcinfo))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("function \"%s\" must be called as a trigger", name)));
+	return (TriggerData *) fcinfo->context;
+}
+
+/*
+ * uaef.ledger_row() returns trigger
+ */
+PG_FUNCTION_INFO_V1(uaef_ledger_row);
+Datum
+uaef_ledger_row(PG_FUNCTION_ARGS)
+{
+	uaef_table_record_change(trigger_data(fcinfo, "ledger_row"));
+	return (Datum) 0;
+}
+
+/*
+ * uaef.ledger_truncate() returns trigger
+ */
+PG_FUNCTION_INFO_V1(uaef_ledger_truncate);
+Datum
+uaef_ledger_truncate(PG_FUNCTION_ARGS)
+{
+	uaef_table_record_truncate(trigger_data(fcinfo, "ledger_truncate"));
+	return (Datum) 0;
+}
+
+/*
+ * uaef.ledger_ddl() returns event_trigger
+ */
+PG_FUNCTION_INFO_V1(uaef_ledger_ddl);
+Datum
+uaef_ledger_ddl(PG_FUNCTION_ARGS)
+{
+	if (!CALLED_AS_EVENT_TRIGGER(fcinfo))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_EVENT_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("function \"%s\" must be called as an event trigger",
+						"ledger_ddl")));
+	uaef_table_heed_ddl((EventTriggerData *) fcinfo->context);
+	return (Datum) 0;
+}
+
+/*
+ * uaef._missing_value("table" regclass, number integer) returns jsonb
+ */
+PG_FUNCTION_INFO_V1(uaef_missing_value_sql);
+Datum
+uaef_missing_value_sql(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_JSONB_P(uaef_missing_value(PG_GETARG_OID(0),
+										 (AttrNumber) PG_GETARG_INT32(1)));
+}
+
+/*
+ * uaef.attach_ledger("table" regclass, columns name[], key name[],
+ *	 existing boolean) returns bigint
+ */
+PG_FUNCTION_INFO_V1(uaef_attach_ledger);
+Datum
+uaef_attach_ledger(PG_FUNCTION_ARGS)
+{
+	if (PG_ARGISNULL(0))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("table must not be null")));
+	PG_RETURN_INT64(uaef_ledger_attach(PG_GETARG_OID(0),
+									   PG_ARGISNULL(1) ? NULL :
+									   PG_GETARG_ARRAYTYPE_P(1),
+									   PG_ARGISNULL(2) ? NULL :
+									   PG_GETARG_ARRAYTYPE_P(2),
+									   PG_ARGISNULL(3) || PG_GETARG_BOOL(3)));
+}
+
+/*
+ * uaef.detach_ledger("table" regclass) returns void
+ */
+PG_FUNCTION_INFO_V1(uaef_detach_ledger);
+Datum
+uaef_detach_ledger(PG_FUNCTION_ARGS)
+{
+	uaef_ledger_detach(PG_GETARG_OID(0));
+	PG_RETURN_VOID();
+}
+
+/*
+ * uaef.row_history("table" regclass, key jsonb) returns setof (event_id
+ *	 bigint, recorded_at timestamptz, tx xid8, operation text, old jsonb,
+ *	 new jsonb, role text, session_role text, application_name text,
+ *	 partition text, stream uuid, stream_seq bigint)
+ */
+PG_FUNCTION_INFO_V1(uaef_row_history_sql);
+Datum
+uaef_row_history_sql(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+
+	uaef_begin_set(fcinfo);
+	uaef_row_history(PG_GETARG_OID(0), PG_GETARG_JSONB_P(1),
+					 result->setResult, result->setDesc);
+	return (Datum) 0;
+}
+
+/*
+ * uaef.verify_table("table" regclass) returns setof (severity text,
+ *	 code text, stream uuid, stream_seq bigint, event_id bigint,
+ *	 block_no bigint, detail text)
+ */
+PG_FUNCTION_INFO_V1(uaef_verify_table_sql);
+Datum
+uaef_verify_table_sql(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	UaefReport	report;
+
+	uaef_begin_set(fcinfo);
+	report.store = result->setResult;
+	report.desc = result->setDesc;
+	uaef_verify_table(&report, PG_GETARG_OID(0));
+	return (Datum) 0;
+}

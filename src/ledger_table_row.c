@@ -1,0 +1,685 @@
+/*-------------------------------------------------------------------------
+ *
+ * ledger_table_row.c
+ *	  Changes of a ledgered table's rows as events.
+ *
+ * A row that has a key has a stream of its own, named by the key.  Who writes
+ * the row holds its lock, and by the unique index that of its key, until the
+ * transaction ends, so the stream needs no lock.  An event says of an update
+ * what was changed, and else the whole row; the key stands apart.
+ *
+ * Values are compared as they are stored: of a large value that an update does
+ * not touch, both versions of the row have the same pointer, and it is neither
+ * read nor recorded.
+ *
+ * Memory: the caller's context, which for triggers ends with the row; rows
+ * that are recorded in bulk have a context for each batch.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/table.h"
+#include "access/tableam.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_inherits.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/datum.h"
+#include "utils/guc.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+
+#include "canonical.h"
+#include "event_hash.h"
+#include "guc.h"
+#include "identity.h"
+#include "ledger.h"
+#include "ledger_table_row.h"
+
+/* Rows that are recorded in bulk are appended by so many. */
+#define BATCH 64
+
+/* What the values of one version of a row may take in an event, at most. */
+#define MAX_IMAGE_KB (64 * 1024)
+
+/* An event in the making. */
+typedef struct RowEvent
+{
+	UaefTablePlan *plan;
+	JsonbParseState *state;
+	UaefPinned	pinned;
+	JsonbParseState *digested;	/* columns whose digest stands for them */
+	pg_uuid_t	stream;
+} RowEvent;
+
+static int64 table_id_of(const TriggerData *trigger);
+static bool is_wanted(const UaefTableColumn *column, const bool *wanted);
+static void choose_digests(const UaefTablePlan *plan,
+						   const TupleTableSlot *slot, const bool *wanted,
+						   bool *digest);
+static void push_key_text(JsonbParseState **state, const char *key);
+static void push_member(JsonbParseState **state, const char *key,
+						JsonbValue *value);
+static void begin_row(RowEvent *row, UaefTablePlan *plan);
+static JsonbValue *push_image(JsonbParseState **state, UaefTablePlan *plan,
+							  TupleTableSlot *slot, const bool *wanted,
+							  UaefPinned *pinned,
+							  JsonbParseState **digested);
+static void add_image(RowEvent *row, const char *name, TupleTableSlot *slot,
+					  const bool *wanted);
+static JsonbValue *push_key(JsonbParseState **state, UaefTablePlan *plan,
+							TupleTableSlot *slot, UaefPinned *pinned);
+static void add_key(RowEvent *row, const char *name, TupleTableSlot *slot);
+static void derive_stream(UaefTablePlan *plan, TupleTableSlot *slot,
+						  UaefPinned *pinned, pg_uuid_t *stream);
+static bool append_int_key(const UaefTablePlan *plan,
+						   const TupleTableSlot *slot, StringInfo word);
+static void name_stream(int64 table_id, const char *word, pg_uuid_t *stream);
+static void end_row(RowEvent *row, const char *type, UaefEvent *event);
+static void append_row(RowEvent *row, const char *type);
+static bool same_value(const UaefTableColumn *column, const TupleTableSlot *a,
+					   const TupleTableSlot *b);
+static void record_one(UaefTablePlan *plan, TupleTableSlot *slot,
+					   const char *type, const char *name);
+static void record_update(UaefTablePlan *plan, TupleTableSlot *old,
+						  TupleTableSlot *new);
+static void record_key_change(UaefTablePlan *plan, TupleTableSlot *old,
+							  TupleTableSlot *new);
+static void record_heap(const UaefLedgerTable *table, Oid relation,
+						const char *type, Oid role);
+static void append_batch(UaefEvent *events, int n);
+
+/* ----------
+ * The parts of an event
+ * ----------
+ */
+
+/*
+ * The number of the attachment, which is the argument of our triggers.
+ */
+static int64
+table_id_of(const TriggerData *trigger)
+{
+	if (trigger->tg_trigger->tgnargs != 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("trigger \"%s\" was not made by uaef.attach_ledger()",
+						trigger->tg_trigger->tgname)));
+	return strtoll(trigger->tg_trigger->tgargs[0], NULL, 10);
+}
+
+/*
+ * wanted, if not NULL, tells of each column whether it is; else all but the
+ * key are.
+ */
+static bool
+is_wanted(const UaefTableColumn *column, const bool *wanted)
+{
+	return wanted != NULL ? *wanted : !column->is_key;
+}
+
+#define WANTED(plan, wanted, i) \
+	is_wanted(&(plan)->columns[i], (wanted) == NULL ? NULL : &(wanted)[i])
+
+/*
+ * Which values stand in an event by their digests: the largest, until the
+ * others fit.  A write must not fail, nor a ledger burst, because of one.
+ */
+static void
+choose_digests(const UaefTablePlan *plan, const TupleTableSlot *slot,
+			   const bool *wanted, bool *digest)
+{
+	uint64	   *size = palloc(plan->ncolumns * sizeof(uint64));
+	uint64		total = 0;
+
+	memset(digest, false, plan->ncolumns * sizeof(bool));
+	for (int i = 0; i < plan->ncolumns; i++)
+	{
+		int			attribute = plan->columns[i].number - 1;
+
+		size[i] = !WANTED(plan, wanted, i) || slot->tts_isnull[attribute] ? 0 :
+			uaef_value_size(&plan->columns[i].type,
+							slot->tts_values[attribute]);
+		total += size[i];
+	}
+	while (total > (uint64) Min(uaef_max_payload_kb, MAX_IMAGE_KB) * 1024 / 2)
+	{
+		int			largest = 0;
+
+		for (int i = 1; i < plan->ncolumns; i++)
+			if (size[i] > size[largest])
+				largest = i;
+		if (size[largest] < UAEF_DIGEST_MIN_BYTES)
+			break;
+		digest[largest] = true;
+		total -= size[largest];
+		size[largest] = 0;
+	}
+	pfree(size);
+}
+
+static void
+push_key_text(JsonbParseState **state, const char *key)
+{
+	JsonbValue	value;
+
+	uaef_json_string(&value, key);
+	(void) pushJsonbValue(state, WJB_KEY, &value);
+}
+
+static void
+push_member(JsonbParseState **state, const char *key, JsonbValue *value)
+{
+	push_key_text(state, key);
+	(void) pushJsonbValue(state, WJB_VALUE, value);
+}
+
+/*
+ * What all events of rows say.
+ */
+static void
+begin_row(RowEvent *row, UaefTablePlan *plan)
+{
+	JsonbValue	value;
+
+	row->plan = plan;
+	row->state = NULL;
+	row->pinned = 0;
+	row->digested = NULL;
+	(void) pushJsonbValue(&row->state, WJB_BEGIN_OBJECT, NULL);
+	push_member(&row->state, "table_id", &plan->number);
+	push_member(&row->state, "table", &plan->table_name);
+	if (plan->is_partition)
+		push_member(&row->state, "partition", &plan->partition);
+	if (application_name != NULL && application_name[0] != '\0')
+	{
+		uaef_json_string(&value, application_name);
+		push_member(&row->state, "application_name", &value);
+	}
+}
+
+/*
+ * Values of a row by column; digested, if not NULL, gets the names of those
+ * whose digest stands for them, or else no value is replaced.
+ */
+static JsonbValue *
+push_image(JsonbParseState **state, UaefTablePlan *plan, TupleTableSlot *slot,
+		   const bool *wanted, UaefPinned *pinned, JsonbParseState **digested)
+{
+	bool	   *digest = palloc(plan->ncolumns * sizeof(bool));
+	JsonbValue	value;
+
+	slot_getallattrs(slot);
+	choose_digests(plan, slot, wanted, digest);
+	(void) pushJsonbValue(state, WJB_BEGIN_OBJECT, NULL);
+	for (int i = 0; i < plan->ncolumns; i++)
+	{
+		UaefTableColumn *column = &plan->columns[i];
+		Datum		datum = slot->tts_values[column->number - 1];
+
+		if (!WANTED(plan, wanted, i))
+			continue;
+		(void) pushJsonbValue(state, WJB_KEY, &column->name);
+		if (slot->tts_isnull[column->number - 1])
+			value.type = jbvNull;
+		else if (digest[i])
+		{
+			uaef_value_digest(&column->type, datum, pinned, &value);
+			if (*digested == NULL)
+				(void) pushJsonbValue(digested, WJB_BEGIN_ARRAY, NULL);
+			(void) pushJsonbValue(digested, WJB_ELEM, &column->name);
+		}
+		else
+			uaef_value_json(&column->type, datum, pinned, &value);
+		(void) pushJsonbValue(state, WJB_VALUE, &value);
+	}
+	pfree(digest);
+	return pushJsonbValue(state, WJB_END_OBJECT, NULL);
+}
+
+static void
+add_image(RowEvent *row, const char *name, TupleTableSlot *slot,
+		  const bool *wanted)
+{
+	push_key_text(&row->state, name);
+	(void) push_image(&row->state, row->plan, slot, wanted, &row->pinned,
+					  &row->digested);
+}
+
+/*
+ * The key as an object by column.
+ */
+static JsonbValue *
+push_key(JsonbParseState **state, UaefTablePlan *plan, TupleTableSlot *slot,
+		 UaefPinned *pinned)
+{
+	slot_getallattrs(slot);
+	(void) pushJsonbValue(state, WJB_BEGIN_OBJECT, NULL);
+	for (int i = 0; i < plan->nkey; i++)
+	{
+		UaefTableColumn *column = &plan->columns[plan->key[i]];
+		JsonbValue	value;
+
+		(void) pushJsonbValue(state, WJB_KEY, &column->name);
+		uaef_value_json(&column->type, slot->tts_values[column->number - 1],
+						pinned, &value);
+		(void) pushJsonbValue(state, WJB_VALUE, &value);
+	}
+	return pushJsonbValue(state, WJB_END_OBJECT, NULL);
+}
+
+static void
+add_key(RowEvent *row, const char *name, TupleTableSlot *slot)
+{
+	push_key_text(&row->state, name);
+	(void) push_key(&row->state, row->plan, slot, &row->pinned);
+}
+
+/* ----------
+ * Streams of rows
+ * ----------
+ */
+
+static void
+name_stream(int64 table_id, const char *word, pg_uuid_t *stream)
+{
+	uaef_derive_uuid(uaef_ledger_id(), word, table_id, stream);
+}
+
+void
+uaef_key_stream(int64 table_id, Jsonb *values, pg_uuid_t *stream)
+{
+	StringInfoData word;
+
+	initStringInfo(&word);
+	appendStringInfoString(&word, "row");
+	(void) uaef_canonical_append(&word, values);
+	name_stream(table_id, word.data, stream);
+}
+
+/*
+ * The canonical text of a key of integers that a double can tell apart, which
+ * needs no JSON; false if it is another.
+ */
+static bool
+append_int_key(const UaefTablePlan *plan, const TupleTableSlot *slot,
+			   StringInfo word)
+{
+	for (int i = 0; i < plan->nkey; i++)
+	{
+		UaefTableColumn *column = &plan->columns[plan->key[i]];
+		Datum		datum = slot->tts_values[column->number - 1];
+		int64		number;
+
+		if (column->type.kind == UAEF_VALUE_INT4)
+			number = DatumGetInt32(datum);
+		else if (column->type.kind == UAEF_VALUE_INT8)
+			number = DatumGetInt64(datum);
+		else
+			return false;
+		if (number > INT64CONST(1) << 53 || number < -(INT64CONST(1) << 53))
+			return false;
+		appendStringInfo(word, "%c%lld", i == 0 ? '[' : ',',
+						 (long long) number);
+	}
+	appendStringInfoChar(word, ']');
+	return true;
+}
+
+static void
+derive_stream(UaefTablePlan *plan, TupleTableSlot *slot, UaefPinned *pinned,
+			  pg_uuid_t *stream)
+{
+	JsonbParseState *state = NULL;
+	StringInfoData word;
+
+	slot_getallattrs(slot);
+	initStringInfo(&word);
+	appendStringInfoString(&word, "row");
+	if (append_int_key(plan, slot, &word))
+	{
+		name_stream(plan->table_id, word.data, stream);
+		return;
+	}
+	(void) pushJsonbValue(&state, WJB_BEGIN_ARRAY, NULL);
+	for (int i = 0; i < plan->nkey; i++)
+	{
+		UaefTableColumn *column = &plan->columns[plan->key[i]];
+		JsonbValue	value;
+
+		uaef_value_json(&column->type, slot->tts_values[column->number - 1],
+						pinned, &value);
+		(void) pushJsonbValue(&state, WJB_ELEM, &value);
+	}
+	uaef_key_stream(plan->table_id,
+					JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_ARRAY,
+													 NULL)),
+					stream);
+}
+
+void
+uaef_row_stream(UaefTablePlan *plan, TupleTableSlot *slot, pg_uuid_t *stream,
+				Jsonb **key)
+{
+	JsonbParseState *state = NULL;
+	UaefPinned	pinned = 0;
+
+	derive_stream(plan, slot, &pinned, stream);
+	*key = JsonbValueToJsonb(push_key(&state, plan, slot, &pinned));
+	uaef_unpin(&pinned);
+}
+
+Jsonb *
+uaef_row_image(UaefTablePlan *plan, TupleTableSlot *slot)
+{
+	JsonbParseState *state = NULL;
+	JsonbParseState *digested = NULL;
+	UaefPinned	pinned = 0;
+	Jsonb	   *image;
+
+	image = JsonbValueToJsonb(push_image(&state, plan, slot, NULL, &pinned,
+										 &digested));
+	uaef_unpin(&pinned);
+	return image;
+}
+
+Jsonb *
+uaef_row_digests(UaefTablePlan *plan, TupleTableSlot *slot)
+{
+	JsonbParseState *state = NULL;
+	UaefPinned	pinned = 0;
+
+	slot_getallattrs(slot);
+	for (int i = 0; i < plan->ncolumns; i++)
+	{
+		UaefTableColumn *column = &plan->columns[i];
+		Datum		datum = slot->tts_values[column->number - 1];
+		JsonbValue	digest;
+
+		if (column->is_key || slot->tts_isnull[column->number - 1] ||
+			uaef_value_size(&column->type, datum) < UAEF_DIGEST_MIN_BYTES)
+			continue;
+		uaef_value_digest(&column->type, datum, &pinned, &digest);
+		if (state == NULL)
+			(void) pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
+		(void) pushJsonbValue(&state, WJB_KEY, &column->name);
+		(void) pushJsonbValue(&state, WJB_VALUE, &digest);
+	}
+	uaef_unpin(&pinned);
+	return state == NULL ? NULL :
+		JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
+}
+
+/* ----------
+ * Events
+ * ----------
+ */
+
+/*
+ * The payload is complete: make the event.
+ */
+static void
+end_row(RowEvent *row, const char *type, UaefEvent *event)
+{
+	JsonbValue *digested = NULL;
+
+	uaef_unpin(&row->pinned);
+	if (row->digested != NULL)
+	{
+		digested = pushJsonbValue(&row->digested, WJB_END_ARRAY, NULL);
+		push_member(&row->state, "digested", digested);
+	}
+	memset(event, 0, sizeof(UaefEvent));
+	event->type = type;
+	event->actor_type = "user";
+	event->actor_id = GetUserNameFromId(GetUserId(), true);
+	event->payload = JsonbValueToJsonb(pushJsonbValue(&row->state,
+													  WJB_END_OBJECT, NULL));
+	if (row->plan->nkey > 0)
+	{
+		event->stream = &row->stream;
+		event->row_stream = true;
+	}
+}
+
+static void
+append_batch(UaefEvent *events, int n)
+{
+	UaefCaller	caller = uaef_become_owner();
+
+	(void) uaef_ledger_append(events, n);
+	uaef_become_caller(caller);
+}
+
+static void
+append_row(RowEvent *row, const char *type)
+{
+	UaefEvent	event;
+
+	end_row(row, type, &event);
+	append_batch(&event, 1);
+}
+
+/*
+ * Whether two versions of a row have the same value, byte by byte; stored
+ * apart or compressed, they are the same if the pointer or the bytes are, and
+ * only else looked at.
+ */
+static bool
+same_value(const UaefTableColumn *column, const TupleTableSlot *a,
+		   const TupleTableSlot *b)
+{
+	int			i = column->number - 1;
+
+	if (a->tts_isnull[i] || b->tts_isnull[i])
+		return a->tts_isnull[i] && b->tts_isnull[i];
+	if (datumIsEqual(a->tts_values[i], b->tts_values[i], column->by_value,
+					 column->length))
+		return true;
+	return column->length == -1 &&
+		datum_image_eq(a->tts_values[i], b->tts_values[i], column->by_value,
+					   column->length);
+}
+
+/*
+ * A row that came or went, as a whole; name is "old" or "new".
+ */
+static void
+record_one(UaefTablePlan *plan, TupleTableSlot *slot, const char *type,
+		   const char *name)
+{
+	RowEvent	row;
+
+	begin_row(&row, plan);
+	if (plan->nkey > 0)
+	{
+		add_key(&row, "key", slot);
+		derive_stream(plan, slot, &row.pinned, &row.stream);
+	}
+	add_image(&row, name, slot, NULL);
+	append_row(&row, type);
+}
+
+/*
+ * An update of the key is recorded where the row was and where it is now; the
+ * second event has the whole row, with which its stream begins again.
+ */
+static void
+record_key_change(UaefTablePlan *plan, TupleTableSlot *old,
+				  TupleTableSlot *new)
+{
+	RowEvent	row;
+
+	begin_row(&row, plan);
+	add_key(&row, "key", old);
+	add_key(&row, "new_key", new);
+	derive_stream(plan, old, &row.pinned, &row.stream);
+	add_image(&row, "old", old, NULL);
+	append_row(&row, UAEF_ROW_UPDATED);
+
+	begin_row(&row, plan);
+	add_key(&row, "key", new);
+	add_key(&row, "old_key", old);
+	derive_stream(plan, new, &row.pinned, &row.stream);
+	add_image(&row, "new", new, NULL);
+	append_row(&row, UAEF_ROW_UPDATED);
+}
+
+/*
+ * Of an update what it changed; the whole row, where nothing else tells which
+ * it was.  An update that changed nothing is no event.
+ */
+static void
+record_update(UaefTablePlan *plan, TupleTableSlot *old, TupleTableSlot *new)
+{
+	bool	   *changed = palloc(plan->ncolumns * sizeof(bool));
+	bool		any = false;
+	bool		key_changed = false;
+	RowEvent	row;
+
+	slot_getallattrs(old);
+	slot_getallattrs(new);
+	for (int i = 0; i < plan->ncolumns; i++)
+	{
+		changed[i] = !same_value(&plan->columns[i], old, new);
+		any |= changed[i];
+		key_changed |= changed[i] && plan->columns[i].is_key;
+	}
+	if (key_changed)
+		record_key_change(plan, old, new);
+	if (!any || key_changed)
+		return;
+
+	begin_row(&row, plan);
+	if (plan->nkey > 0)
+	{
+		add_key(&row, "key", new);
+		derive_stream(plan, new, &row.pinned, &row.stream);
+	}
+	add_image(&row, "old", old, plan->nkey > 0 ? changed : NULL);
+	add_image(&row, "new", new, plan->nkey > 0 ? changed : NULL);
+	append_row(&row, UAEF_ROW_UPDATED);
+}
+
+void
+uaef_table_record_change(TriggerData *trigger)
+{
+	UaefTablePlan *plan;
+
+	if (!TRIGGER_FIRED_AFTER(trigger->tg_event) ||
+		!TRIGGER_FIRED_FOR_ROW(trigger->tg_event))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("trigger function \"%s\" was not called as it must be",
+						"ledger_row"),
+				 errhint("Use uaef.attach_ledger().")));
+	plan = uaef_table_plan(trigger->tg_relation, table_id_of(trigger));
+	if (TRIGGER_FIRED_BY_INSERT(trigger->tg_event))
+		record_one(plan, trigger->tg_trigslot, UAEF_ROW_INSERTED, "new");
+	else if (TRIGGER_FIRED_BY_DELETE(trigger->tg_event))
+		record_one(plan, trigger->tg_trigslot, UAEF_ROW_DELETED, "old");
+	else
+		record_update(plan, trigger->tg_trigslot, trigger->tg_newslot);
+}
+
+void
+uaef_table_record_truncate(TriggerData *trigger)
+{
+	UaefTablePlan *plan;
+	RowEvent	row;
+	UaefEvent	event;
+
+	if (!TRIGGER_FIRED_AFTER(trigger->tg_event) ||
+		!TRIGGER_FIRED_BY_TRUNCATE(trigger->tg_event))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("trigger function \"%s\" was not called as it must be",
+						"ledger_truncate"),
+				 errhint("Use uaef.attach_ledger().")));
+	plan = uaef_table_plan(trigger->tg_relation, table_id_of(trigger));
+	begin_row(&row, plan);
+	end_row(&row, UAEF_TABLE_TRUNCATED, &event);
+	event.stream = &plan->stream;
+	event.row_stream = false;
+	append_batch(&event, 1);
+}
+
+/* ----------
+ * Rows that are there
+ * ----------
+ */
+
+/*
+ * The rows of a table that has storage, as of now, whatever the snapshot.
+ */
+static void
+record_heap(const UaefLedgerTable *table, Oid relation, const char *type,
+			Oid role)
+{
+	Relation	rel = table_open(relation, AccessShareLock);
+	UaefTablePlan *plan = uaef_table_plan(rel, table->table_id);
+	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	TableScanDesc scan = table_beginscan(rel, snapshot, 0, NULL);
+	TupleTableSlot *slot = table_slot_create(rel, NULL);
+	MemoryContext batch = AllocSetContextCreate(CurrentMemoryContext,
+												"uaef rows",
+												ALLOCSET_DEFAULT_SIZES);
+	MemoryContext caller = MemoryContextSwitchTo(batch);
+	UaefEvent	events[BATCH];
+	RowEvent	rows[BATCH];
+	Size		bytes = 0;
+	int			n = 0;
+
+	while (table_scan_getnextslot(scan, ForwardScanDirection, slot))
+	{
+		begin_row(&rows[n], plan);
+		if (plan->nkey > 0)
+		{
+			add_key(&rows[n], "key", slot);
+			derive_stream(plan, slot, &rows[n].pinned, &rows[n].stream);
+		}
+		add_image(&rows[n], "new", slot, NULL);
+		end_row(&rows[n], type, &events[n]);
+		events[n].actor_id = GetUserNameFromId(role, true);
+		bytes += VARSIZE(events[n].payload);
+		if (++n < BATCH && bytes < 1024 * 1024)
+			continue;
+		append_batch(events, n);
+		n = 0;
+		bytes = 0;
+		MemoryContextReset(batch);
+		CHECK_FOR_INTERRUPTS();
+	}
+	append_batch(events, n);
+
+	MemoryContextSwitchTo(caller);
+	MemoryContextDelete(batch);
+	ExecDropSingleTupleTableSlot(slot);
+	table_endscan(scan);
+	UnregisterSnapshot(snapshot);
+	table_close(rel, NoLock);
+}
+
+void
+uaef_record_rows(const UaefLedgerTable *table, Oid relation, const char *type,
+				 Oid role)
+{
+	List	   *parts;
+
+	if (get_rel_relkind(relation) != RELKIND_PARTITIONED_TABLE)
+	{
+		record_heap(table, relation, type, role);
+		return;
+	}
+	parts = find_all_inheritors(relation, NoLock, NULL);
+	for (int i = 0; i < list_length(parts); i++)
+	{
+		Oid			part = list_nth_oid(parts, i);
+
+		if (get_rel_relkind(part) == RELKIND_RELATION)
+			record_heap(table, part, type, role);
+	}
+}
