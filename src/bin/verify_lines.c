@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * verify_lines.c
- *	  Reader of exports as JSON lines (docs/ledger-format.md, 6).
+ *	  Reader of exports as JSON lines (docs/ledger-format.md, 7).
  *
  * The ledger's line is the first; events come before blocks.  Of each event
  * its number, hash and transaction are kept, and the order of the leaves:

@@ -2,7 +2,7 @@
  *
  * verify_receipt.c
  *	  Receipts of executions: their events, and one proof for all of them
- *	  (docs/ledger-format.md, 9).
+ *	  (docs/ledger-format.md, 10).
  *
  *-------------------------------------------------------------------------
  */
