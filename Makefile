@@ -114,7 +114,7 @@ src/bin/%.o: src/bin/%.c $(wildcard src/bin/*.h)
 
 define program
 $(1): $(patsubst %.c,%.o,$(call PROGRAM_SRC,$(1)))
-	$$(CC) -o $$@ $$^ -lcrypto
+	$$(CC) -o $$@ $$^ -lcrypto -pthread
 endef
 $(foreach name,$(PROGRAMS),$(eval $(call program,$(name))))
 

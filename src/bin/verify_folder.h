@@ -1,0 +1,40 @@
+/*-------------------------------------------------------------------------
+ *
+ * verify_folder.h
+ *	  The files of a tiles folder: C2SP tlog-tiles and, in uaef/, what is ours.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef VERIFY_FOLDER_H
+#define VERIFY_FOLDER_H
+
+#include "verify_tree.h"
+
+#define PATH_SIZE 4096
+
+/*
+ * The path of a tile: kind is a level, "entries" or a folder beside them;
+ * width 0 or 256 for a full one.
+ */
+extern void tile_path(char *path, const char *folder, const char *kind,
+					  int64_t number, int width);
+
+/*
+ * Read a tile, or the full one if there is no partial one.  Returns the width
+ * of what was read, 0 if there is neither.
+ */
+extern int	tile_read(const char *folder, const char *kind, int64_t number,
+					  int width, Buffer *buffer);
+
+/*
+ * The levels above the leaves' tiles, as they are completed from the left.
+ */
+typedef struct Upper
+{
+	TileTree	tile;			/* width of them are known */
+	int64_t		number;			/* of the tile in its level */
+} Upper;
+
+#define UPPER_LEVELS 7
+
+#endif							/* VERIFY_FOLDER_H */
