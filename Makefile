@@ -26,6 +26,13 @@ OBJS        = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c)))
 PG_CFLAGS   = -std=gnu99 -Wall -Wextra -Wno-unused-parameter -Wno-sign-compare -Wno-missing-field-initializers
 SHLIB_LINK  = -lcurl -lcrypto
 
+# Programs beside the extension, without server code: src/bin/uaef-X.c is the
+# main file, uaef-X*.c and X_*.c are its own, common_*.c belong to all.
+PROGRAMS      = $(sort $(patsubst src/bin/%.c,%,$(wildcard src/bin/uaef-signer.c src/bin/uaef-verify.c)))
+PROGRAM_SRC   = $(sort $(wildcard src/bin/$(1)*.c src/bin/$(patsubst uaef-%,%,$(1))_*.c src/bin/common_*.c))
+PROGRAM_FLAGS = -std=gnu99 -Wall -Wextra -Wdeclaration-after-statement -DUAEF_VERSION='"$(EXTVERSION)"'
+SCRIPTS_built := $(PROGRAMS)
+
 # Numbered parts, concatenated in number order, make the install script.
 PARTS       = $(sort $(wildcard sql/[0-9][0-9]_*.sql))
 DATA        = $(wildcard sql/$(EXTENSION)--*--*.sql)
@@ -38,7 +45,7 @@ ISOLATION   = $(sort $(patsubst test/specs/%.spec,%,$(wildcard test/specs/*.spec
 ISOLATION_OPTS = --inputdir=test --outputdir=. --load-extension=pgcrypto --load-extension=$(EXTENSION)
 TAP_TESTS   = 1
 PROVE_TESTS = test/t/*.pl
-EXTRA_CLEAN = tmp_install tmp_check log results output_iso dist
+EXTRA_CLEAN = src/bin/*.o tmp_install tmp_check log results output_iso dist
 
 all:
 
@@ -77,7 +84,7 @@ lint:
 format:
 	@test/bootstrap lint
 	@test/lint/typedefs
-	@test/lint/format --apply src/*.c src/*.h
+	@test/lint/format --apply src/*.c src/*.h src/bin/*.c src/bin/*.h
 
 docs:
 	@test/bootstrap
@@ -102,13 +109,24 @@ include $(PGXS)
 # PGXS tracks no header dependencies; the tree is small, so rebuild it all.
 $(OBJS): $(wildcard src/*.h)
 
+src/bin/%.o: src/bin/%.c $(wildcard src/bin/*.h)
+	$(CC) $(PROGRAM_FLAGS) -O2 -g $(COPT) -c -o $@ $<
+
+define program
+$(1): $(patsubst %.c,%.o,$(call PROGRAM_SRC,$(1)))
+	$$(CC) -o $$@ $$^ -lcrypto
+endef
+$(foreach name,$(PROGRAMS),$(eval $(call program,$(name))))
+
 $(INSTALL_SQL): $(PARTS)
 	cat $^ > $@
 
 # For test/lint/run: what the sources see, without the server's own warnings.
-.PHONY: print-cflags
+.PHONY: print-cflags print-program-flags
 print-cflags:
 	@echo $(PG_CFLAGS) -Wdeclaration-after-statement $(CPPFLAGS)
+print-program-flags:
+	@:$(info $(PROGRAM_FLAGS))
 
 else
 
@@ -117,6 +135,6 @@ all install installcheck:
 	@echo "$(PG_CONFIG) names no PGXS: install the headers of the PostgreSQL server, or run test/bootstrap" >&2
 	@exit 1
 clean:
-	rm -rf $(OBJS) $(EXTENSION).so $(INSTALL_SQL) $(EXTRA_CLEAN)
+	rm -rf $(OBJS) $(EXTENSION).so $(PROGRAMS) $(INSTALL_SQL) $(EXTRA_CLEAN)
 
 endif

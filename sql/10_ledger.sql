@@ -217,24 +217,6 @@ FROM uaef.ledger_event AS e
 WHERE NOT EXISTS (SELECT FROM uaef.ledger_block);
 COMMENT ON VIEW uaef.ledger_unsealed IS 'events that wait for a block';
 
-CREATE VIEW uaef.ledger_status AS
-SELECT l.ledger_id,
-	(SELECT count(*) FROM uaef.ledger_event) AS events,
-	coalesce(b.tree_size, 0) AS sealed,
-	u.unsealed,
-	coalesce(b.block_no, 0) AS blocks,
-	b.tree_root AS root,
-	b.sealed_at,
-	pg_catalog.clock_timestamp() - u.oldest AS oldest_unsealed_age
-FROM uaef.ledger AS l
-	LEFT JOIN (SELECT * FROM uaef.ledger_block
-			   ORDER BY block_no DESC LIMIT 1) AS b ON true
-	CROSS JOIN (SELECT count(*) AS unsealed, min(recorded_at) AS oldest
-				FROM uaef.ledger_unsealed
-				WHERE event_type <> 'ledger_sealed') AS u;
-COMMENT ON VIEW uaef.ledger_status IS
-	'the ledger in one row: numbers of events and blocks, the last root (hex), how far sealing lags; a seal''s own event, which waits for the next block, does not count as unsealed';
-
 --
 -- Functions
 --
@@ -247,11 +229,12 @@ COMMENT ON FUNCTION uaef.canonical_json(jsonb) IS
 CREATE FUNCTION uaef.record_event(event_type text, payload jsonb DEFAULT '{}',
 	execution_id uuid DEFAULT NULL, actor_type text DEFAULT 'user',
 	actor_id text DEFAULT NULL, task_id bigint DEFAULT NULL,
-	agent_id text DEFAULT NULL) RETURNS bigint
+	agent_id text DEFAULT NULL, signer text DEFAULT NULL,
+	signature bytea DEFAULT NULL) RETURNS bigint
 AS 'MODULE_PATHNAME', 'uaef_record_event'
 LANGUAGE C VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp;
-COMMENT ON FUNCTION uaef.record_event(text, jsonb, uuid, text, text, bigint, text) IS
-	'append an application''s event to the ledger, in an execution''s stream if one is given; its actor is the current user (actor_id is ignored), unless actor_type is agent or worker; returns its number';
+COMMENT ON FUNCTION uaef.record_event(text, jsonb, uuid, text, text, bigint, text, text, bytea) IS
+	'append an application''s event to the ledger, in an execution''s stream if one is given; its actor is the current user (actor_id is ignored), unless actor_type is agent or worker; may be signed by a registered signer (claim_bytes); returns its number';
 
 CREATE FUNCTION uaef.seal_ledger() RETURNS bigint
 AS 'MODULE_PATHNAME', 'uaef_seal_ledger'
@@ -306,14 +289,14 @@ COMMENT ON FUNCTION uaef.verify_event(bigint) IS
 	'problems of an event, none if it is consistent with itself and the event before it in its stream';
 
 REVOKE ALL ON TABLE uaef.ledger, uaef.ledger_event, uaef.ledger_block,
-	uaef.ledger_tile, uaef.ledger_unsealed, uaef.ledger_status FROM PUBLIC;
+	uaef.ledger_tile, uaef.ledger_unsealed FROM PUBLIC;
 REVOKE ALL ON SEQUENCE uaef.ledger_event_id FROM PUBLIC;
 REVOKE ALL ON FUNCTION
 	uaef.ledger_chain(),
 	uaef.ledger_guard(),
 	uaef.ledger_identity(),
 	uaef.canonical_json(jsonb),
-	uaef.record_event(text, jsonb, uuid, text, text, bigint, text),
+	uaef.record_event(text, jsonb, uuid, text, text, bigint, text, text, bytea),
 	uaef.seal_ledger(),
 	uaef.hash_event(bigint),
 	uaef.inclusion_proof(bigint, bigint),

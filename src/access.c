@@ -106,11 +106,14 @@ static const AccessObject functions[] = {
 	{"heartbeat_task", WORKER},
 
 	/* the ledger */
+	{"claim_bytes", OPERATOR | WORKER},
 	{"consistency_proof", AUDITOR},
 	{"hash_event", AUDITOR},
 	{"inclusion_proof", AUDITOR},
+	{"read_note", READERS},
 	{"record_event", OPERATOR | WORKER},
 	{"seal_ledger", OPERATOR | AUDITOR},
+	{"verify_archive", AUDITOR},
 	{"verify_block", AUDITOR},
 	{"verify_event", AUDITOR},
 	{"verify_ledger", AUDITOR},
@@ -131,6 +134,17 @@ static const AccessObject functions[] = {
 	{"hash256_recv", READERS},
 	{"hash256_send", READERS},
 
+	/* keeping the ledger */
+	{"declare_incarnation", ADMIN},
+	{"redact_before", ADMIN},
+	{"redact_event", ADMIN},
+	{"redact_events", ADMIN},
+	{"redact_execution", ADMIN},
+	{"register_signer", ADMIN},
+	{"restore_events", ADMIN},
+	{"retire_events", ADMIN},
+	{"revoke_signer", ADMIN},
+
 	/* setting up */
 	{"allow_egress", ADMIN},
 	{"create_connector", ADMIN},
@@ -145,10 +159,16 @@ static const AccessObject functions[] = {
 
 static const AccessObject relations[] = {
 	{"access_grant", AUDITOR},
+	{"audit_summary", READERS},
 	{"audit_trail", READERS},
 	{"delivery_status", OPERATOR | AUDITOR},
 	{"ledger_block", AUDITOR},
 	{"ledger_event", AUDITOR},
+	{"ledger_incarnation", AUDITOR},
+	{"ledger_redaction", AUDITOR},
+	{"ledger_retired_head", AUDITOR},
+	{"ledger_retirement", AUDITOR},
+	{"ledger_signer", AUDITOR},
 	{"ledger_status", OPERATOR | AUDITOR},
 	{"ledger_tile", AUDITOR},
 	{"ledger_unsealed", AUDITOR},

@@ -119,8 +119,8 @@ uaef_canonical_json(PG_FUNCTION_ARGS)
 
 /*
  * uaef.record_event(event_type text, payload jsonb, execution_id uuid,
- *	 actor_type text, actor_id text, task_id bigint, agent_id text)
- *	 returns bigint
+ *	 actor_type text, actor_id text, task_id bigint, agent_id text,
+ *	 signer text, signature bytea) returns bigint
  */
 PG_FUNCTION_INFO_V1(uaef_record_event);
 Datum
@@ -139,6 +139,8 @@ uaef_record_event(PG_FUNCTION_ARGS)
 	event.actor_id = optional_text(fcinfo, 4);
 	event.task_id = PG_ARGISNULL(5) ? 0 : PG_GETARG_INT64(5);
 	event.agent_id = optional_text(fcinfo, 6);
+	event.signer = optional_text(fcinfo, 7);
+	event.signature = PG_ARGISNULL(8) ? NULL : PG_GETARG_BYTEA_PP(8);
 
 	PG_RETURN_INT64(uaef_ledger_record(&event));
 }

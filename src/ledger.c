@@ -55,6 +55,7 @@
 #include "guc.h"
 #include "identity.h"
 #include "ledger.h"
+#include "ledger_signature.h"
 #include "row_write.h"
 #include "spi_util.h"
 #include "uuid7.h"
@@ -616,7 +617,7 @@ uaef_ledger_chain_row(Relation rel, HeapTuple tuple)
 		return tuple;
 	}
 
-	/* Whose signature it would be is checked elsewhere. */
+	/* Only record_event() checks signatures. */
 	ISNULL(UAEF_EVENT_SIGNER) = true;
 	ISNULL(UAEF_EVENT_SIGNATURE) = true;
 	head = chain_event(rel, values, nulls, GetUserId());
@@ -704,6 +705,9 @@ event_row(const UaefEvent *event, Datum *values, bool *nulls)
 	set_text(values, nulls, UAEF_EVENT_AGENT_ID, event->agent_id);
 	ISNULL(UAEF_EVENT_PAYLOAD) = (event->payload == NULL);
 	VALUE(UAEF_EVENT_PAYLOAD) = JsonbPGetDatum(event->payload);
+	set_text(values, nulls, UAEF_EVENT_SIGNER, event->signer);
+	ISNULL(UAEF_EVENT_SIGNATURE) = (event->signature == NULL);
+	VALUE(UAEF_EVENT_SIGNATURE) = PointerGetDatum(event->signature);
 }
 
 int64
@@ -714,6 +718,9 @@ uaef_ledger_record(const UaefEvent *given)
 	int64		event_id;
 
 	check_recorded(&event);
+	if (event.signer != NULL || event.signature != NULL)
+		uaef_signature_require(event.signer, event.signature, event.type,
+							   event.payload, event.stream);
 	event.application = GetUserId();
 
 	caller = uaef_spi_begin();

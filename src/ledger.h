@@ -34,6 +34,8 @@ typedef struct UaefEvent
 	int64		task_id;
 	const char *agent_id;
 	Jsonb	   *payload;
+	const char *signer;			/* whose signature follows */
+	bytea	   *signature;
 	Oid			application;	/* who records it by SQL; 0: the engine does */
 } UaefEvent;
 

@@ -38,6 +38,11 @@
 #include "ledger.h"
 #include "ledger_block.h"
 #include "ledger_guard.h"
+#include "ledger_incarnation.h"
+#include "ledger_redact.h"
+#include "ledger_retire.h"
+#include "ledger_signature.h"
+#include "ledger_tree.h"
 #include "ledger_verify.h"
 #include "spi_util.h"
 
@@ -87,6 +92,8 @@ static void check_link(const UaefReport *report, const UaefPlace *place,
 					   const Datum *values, const Previous *previous);
 static void check_place(const UaefReport *report, const UaefPlace *place,
 						const Previous *previous);
+static void begin_stream(const pg_uuid_t *stream, const UaefRetired *retired,
+						 Previous *previous);
 static void remember(Previous *previous, const Datum *values,
 					 const bool *nulls, const uint8 *computed);
 static void walk_streams(const UaefReport *report);
@@ -148,6 +155,14 @@ check_payload(const UaefReport *report, const UaefPlace *place,
 	if (ISNULL(UAEF_EVENT_PAYLOAD) && ISNULL(UAEF_EVENT_SALT) &&
 		ISNULL(UAEF_EVENT_PAYLOAD_HASH))
 		return;
+	if (ISNULL(UAEF_EVENT_PAYLOAD) && ISNULL(UAEF_EVENT_SALT) &&
+		uaef_redaction_told(place->event_id,
+							uaef_datum_hash(VALUE(UAEF_EVENT_PAYLOAD_HASH))))
+	{
+		uaef_report_problem(report, "REDACTED", place,
+							"the payload was erased, as an event tells");
+		return;
+	}
 	if (ISNULL(UAEF_EVENT_PAYLOAD) || ISNULL(UAEF_EVENT_SALT) ||
 		ISNULL(UAEF_EVENT_PAYLOAD_HASH))
 	{
@@ -180,6 +195,9 @@ check_event(const UaefReport *report, const UaefPlace *place,
 		uaef_datum_hash(VALUE(UAEF_EVENT_HASH));
 
 	check_payload(report, place, values, nulls);
+	if (!uaef_signature_check(values, nulls))
+		uaef_report_problem(report, "SIG_BAD", place,
+							"the signature is not that of its signer");
 	memset(computed, 0, UAEF_HASH_LEN);
 	if (!uaef_event_hash(uaef_ledger_id(), values, nulls, computed) ||
 		stored == NULL || memcmp(stored, computed, UAEF_HASH_LEN) != 0)
@@ -264,6 +282,33 @@ remember(Previous *previous, const Datum *values, const bool *nulls,
 }
 
 /*
+ * Take for the event before a stream's first one the last that was retired, if
+ * the tree has it.
+ */
+static void
+begin_stream(const pg_uuid_t *stream, const UaefRetired *retired,
+			 Previous *previous)
+{
+	UaefRetiredHead head;
+	uint8		leaf[UAEF_HASH_LEN];
+
+	previous->exists = false;
+	if (!uaef_retired_head(stream, &head) ||
+		!uaef_retired_has(retired, head.leaf))
+		return;
+	uaef_tree_leaf(head.leaf, leaf);
+	if (memcmp(leaf, head.hash, UAEF_HASH_LEN) != 0)
+		return;
+	previous->exists = true;
+	previous->hash_known = false;
+	previous->stream = *stream;
+	previous->seq = head.stream_seq;
+	previous->event_id = head.event_id;
+	previous->recorded_at = head.recorded_at;
+	memcpy(previous->stored, head.hash, UAEF_HASH_LEN);
+}
+
+/*
  * All events, stream by stream.
  */
 static void
@@ -282,6 +327,7 @@ walk_streams(const UaefReport *report)
 	HeapTuple	tuple;
 	Previous	previous = {0};
 	Listing		listing;
+	UaefRetired retired;
 
 	/* That the index is gone has been reported; blocks need none. */
 	if (!OidIsValid(index_oid))
@@ -291,6 +337,7 @@ walk_streams(const UaefReport *report)
 	}
 	index = index_open(index_oid, AccessShareLock);
 	read_listing(report, &listing);
+	uaef_retired_read(&retired);
 	scan = systable_beginscan_ordered(rel, index, GetActiveSnapshot(), 0, NULL);
 
 	/* The scan keeps what it allocates, so it runs outside of row_context. */
@@ -311,9 +358,8 @@ walk_streams(const UaefReport *report)
 		MemoryContextSwitchTo(row_context);
 		heap_deform_tuple(tuple, RelationGetDescr(rel), values, nulls);
 		place = place_of_event(values, nulls);
-		if (previous.exists &&
-			memcmp(&previous.stream, place.stream, UUID_LEN) != 0)
-			previous.exists = false;
+		if (memcmp(&previous.stream, place.stream, UUID_LEN) != 0)
+			begin_stream(place.stream, &retired, &previous);
 
 		check_event(report, &place, values, nulls, computed);
 		tx = DatumGetUInt64(VALUE(UAEF_EVENT_TX));
@@ -514,7 +560,9 @@ check_chunk(const UaefReport *report, const UaefBlock *block, int64 first,
 			int n, bool deep, UaefFrontier *frontier)
 {
 	bool		complete = true;
+	UaefRetired retired;
 
+	uaef_retired_read(&retired);
 	if (deep)
 		(void) load_events(block->event_ids + first, n);
 	else
@@ -531,7 +579,14 @@ check_chunk(const UaefReport *report, const UaefBlock *block, int64 first,
 				.block_no = block->no,
 				.event_id = block->event_ids[first + row]
 			};
+			uint8		leaf[UAEF_HASH_LEN];
 
+			if (uaef_retired_has(&retired, block->first_leaf + first + row))
+			{
+				uaef_tree_leaf(block->first_leaf + first + row, leaf);
+				uaef_frontier_append(frontier, leaf);
+				continue;
+			}
 			uaef_report_problem(report, "LEAF_MISSING", &place,
 								"the event was sealed, but is gone");
 			complete = false;
@@ -650,6 +705,15 @@ check_loaded(const UaefReport *report, int row)
 		previous.event_id = uaef_spi_int64(row, LOADED_PREV_ID);
 		previous.recorded_at =
 			DatumGetTimestampTz(uaef_spi_value(row, LOADED_PREV_TIME, &isnull));
+	}
+	else if (place.stream_seq > 1)
+	{
+		UaefRetired retired;
+		SPITupleTable *loaded = SPI_tuptable;
+
+		uaef_retired_read(&retired);
+		begin_stream(place.stream, &retired, &previous);
+		SPI_tuptable = loaded;
 	}
 	if (place.stream_seq == previous.seq + 1)
 		check_link(report, &place, values, &previous);
@@ -869,6 +933,8 @@ uaef_verify_ledger(const UaefReport *report, int64 from_block,
 	if (full)
 		walk_streams(report);
 	walk_blocks(report, Max(from_block, 1), trusted_hash, !full);
+	uaef_check_retirements(report);
+	uaef_check_incarnations(report);
 	check_news(report, Max(from_block, 1));
 	check_unsealed(report, !full);
 	uaef_spi_end(caller);

@@ -55,6 +55,12 @@ uaef_table_update(UaefTable *table, Datum *values, bool *nulls,
 }
 
 void
+uaef_table_delete(UaefTable *table, ItemPointer tid)
+{
+	CatalogTupleDelete(table->rel, tid);
+}
+
+void
 uaef_table_close(UaefTable *table)
 {
 	CatalogCloseIndexes(table->indexes);

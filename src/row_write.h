@@ -40,6 +40,9 @@ extern void uaef_table_insert(UaefTable *table, Datum *values, bool *nulls,
 extern void uaef_table_update(UaefTable *table, Datum *values, bool *nulls,
 							  ItemPointer tid);
 
+/* Delete the row at *tid, which nobody else can be changing. */
+extern void uaef_table_delete(UaefTable *table, ItemPointer tid);
+
 /* Close it, and let what follows see what was written. */
 extern void uaef_table_close(UaefTable *table);
 

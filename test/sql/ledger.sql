@@ -5,7 +5,7 @@ SET client_min_messages = warning;
 CREATE ROLE led_user;
 CREATE ROLE led_other;
 GRANT USAGE ON SCHEMA uaef TO led_user, led_other;
-GRANT EXECUTE ON FUNCTION uaef.record_event(text, jsonb, uuid, text, text, bigint, text),
+GRANT EXECUTE ON FUNCTION uaef.record_event(text, jsonb, uuid, text, text, bigint, text, text, bytea),
 	uaef.seal_ledger() TO led_user;
 
 -- the links of a stream, without what differs from run to run

@@ -1,0 +1,24 @@
+/*-------------------------------------------------------------------------
+ *
+ * api_checkpoint.c
+ *	  SQL entry points of checkpoints: fetch arguments, call, return.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "fmgr.h"
+#include "utils/array.h"
+
+#include "note_json.h"
+
+/*
+ * uaef.read_note(note text, keys text[]) returns jsonb
+ */
+PG_FUNCTION_INFO_V1(uaef_read_note);
+Datum
+uaef_read_note(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_JSONB_P(uaef_note_json(PG_GETARG_TEXT_PP(0),
+									 PG_GETARG_ARRAYTYPE_P(1)));
+}
