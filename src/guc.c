@@ -7,12 +7,19 @@
  */
 #include "postgres.h"
 
+#include <sys/socket.h>
+#include <sys/un.h>
+
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/timestamp.h"
 
 #include "compat.h"
 #include "guc.h"
+
+/* Checkpoints of the ledger: how often, and on how many standbys before. */
+int			uaef_checkpoint_interval_ms = 10000;
+int			uaef_checkpoint_standbys = 0;
 
 /* How many SQL tasks an executor may commit together. */
 int			uaef_executor_batch_size = 100;
@@ -29,6 +36,11 @@ int			uaef_http_max_concurrent = 100;
 int			uaef_http_max_response_kb = 1024;
 int			uaef_http_retry_after_max_s = 3600;
 int			uaef_http_timeout_ms = 30000;
+
+/* What the ledger is called, and who signs its checkpoints. */
+char	   *uaef_ledger_key_file = NULL;
+char	   *uaef_ledger_origin = NULL;
+char	   *uaef_ledger_signer_socket = NULL;
 
 /* SQL executors per database. */
 int			uaef_max_executors = 2;
@@ -48,6 +60,8 @@ bool		uaef_start_workers = true;
 static char *uaef_test_now = NULL;
 TimestampTz uaef_test_now_value = 0;
 
+static bool check_path(char **newval, void **extra, GucSource source);
+static bool check_socket(char **newval, void **extra, GucSource source);
 static bool check_test_now(char **newval, void **extra, GucSource source);
 static void assign_test_now(const char *newval, void *extra);
 
@@ -60,11 +74,47 @@ define_int(const char *name, const char *what, const char *detail,
 }
 
 /*
+ * These may differ from database to database: ALTER DATABASE ... SET.
+ */
+static void
+define_text(const char *name, const char *what, const char *detail,
+			char **variable, int flags, GucStringCheckHook check)
+{
+	DefineCustomStringVariable(name, what, detail, variable, "", PGC_SUSET,
+							   flags, check, NULL, NULL);
+}
+
+static void
+define_checkpoint_settings(void)
+{
+	define_int("uaef.checkpoint_interval",
+			   "Shortest time between two checkpoints of the ledger that the worker has signed.",
+			   "0 means that it has none signed.",
+			   &uaef_checkpoint_interval_ms, 0, 24 * 3600 * 1000, PGC_SIGHUP, GUC_UNIT_MS);
+	define_int("uaef.checkpoint_standbys",
+			   "Number of standbys that must have flushed what a checkpoint covers before it is signed.",
+			   NULL, &uaef_checkpoint_standbys, 0, 100, PGC_SIGHUP, 0);
+	define_text("uaef.ledger_key_file",
+				"File with the private key that signs checkpoints of the ledger.",
+				"An absolute path; its state is kept beside it.",
+				&uaef_ledger_key_file, GUC_SUPERUSER_ONLY, check_path);
+	define_text("uaef.ledger_origin",
+				"Name of the ledger in its checkpoints.",
+				"Empty means uaef/ and the ledger's id.",
+				&uaef_ledger_origin, 0, NULL);
+	define_text("uaef.ledger_signer_socket",
+				"Unix socket of a process that signs checkpoints of the ledger.",
+				"An absolute path; goes before uaef.ledger_key_file.",
+				&uaef_ledger_signer_socket, GUC_SUPERUSER_ONLY, check_socket);
+}
+
+/*
  * Define every setting and reserve the prefix.
  */
 void
 uaef_guc_init(void)
 {
+	define_checkpoint_settings();
 	define_int("uaef.executor_batch_ms",
 			   "Longest time for which an executor collects finished SQL tasks into one commit.",
 			   NULL, &uaef_executor_batch_ms, 0, 1000, PGC_SIGHUP, GUC_UNIT_MS);
@@ -118,6 +168,32 @@ uaef_guc_init(void)
 							   &uaef_test_now, "", PGC_SUSET, 0,
 							   check_test_now, assign_test_now, NULL);
 	MarkGUCPrefixReserved("uaef");
+}
+
+/*
+ * A path that does not depend on where the server was started.
+ */
+static bool
+check_path(char **newval, void **extra, GucSource source)
+{
+	if (*newval == NULL || **newval == '\0' || is_absolute_path(*newval))
+		return true;
+	GUC_check_errdetail("The path must be absolute.");
+	return false;
+}
+
+static bool
+check_socket(char **newval, void **extra, GucSource source)
+{
+	struct sockaddr_un address;
+
+	if (!check_path(newval, extra, source))
+		return false;
+	if (*newval == NULL || strlen(*newval) < sizeof(address.sun_path))
+		return true;
+	GUC_check_errdetail("The path of a socket has at most %d bytes.",
+						(int) sizeof(address.sun_path) - 1);
+	return false;
 }
 
 /*

@@ -10,6 +10,8 @@
 
 #include "datatype/timestamp.h"
 
+extern int	uaef_checkpoint_interval_ms;
+extern int	uaef_checkpoint_standbys;
 extern int	uaef_executor_batch_size;
 extern int	uaef_executor_batch_ms;
 extern int	uaef_executor_idle_ms;
@@ -18,6 +20,9 @@ extern int	uaef_http_max_concurrent;
 extern int	uaef_http_max_response_kb;
 extern int	uaef_http_retry_after_max_s;
 extern int	uaef_http_timeout_ms;
+extern char *uaef_ledger_key_file;
+extern char *uaef_ledger_origin;
+extern char *uaef_ledger_signer_socket;
 extern int	uaef_max_executors;
 extern int	uaef_max_map_items;
 extern int	uaef_max_payload_kb;

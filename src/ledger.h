@@ -20,6 +20,7 @@
  */
 #define UAEF_LOCK_STREAM	3	/* by a hash of the stream */
 #define UAEF_LOCK_SEALER	4	/* one per database */
+#define UAEF_LOCK_CHECKPOINT 5	/* one per database */
 
 /* The type of the event that describes a block. */
 #define UAEF_SEAL_EVENT "ledger_sealed"

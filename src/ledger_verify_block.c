@@ -25,12 +25,12 @@
 typedef struct BlockWalk
 {
 	BlockList  *list;
+	const UaefRetired *retired;
 	int64		allocated;
 	int64		from_block;
 	int64		next;			/* index of the block to look at */
 	BlockRow	before;			/* the one before it */
 	int64		last_sound;		/* index of a block, or -1 */
-	char		incarnation[64];
 	MemoryContext context;		/* of one block */
 } BlockWalk;
 
@@ -44,10 +44,9 @@ static void look_at_blocks(VerifyScan *scan);
 static void look_at_block(VerifyScan *scan, BlockWalk *walk);
 static void fill_ref(BlockRef *ref, const BlockRow *row, int64 first_leaf,
 					 bool with_ids);
-static void note_incarnation(BlockWalk *walk, const UaefBlock *block);
 static void check_header(const UaefReport *report, const UaefBlock *before,
 						 const UaefBlock *block);
-static void check_ids(const UaefReport *report, BlockList *list,
+static void check_ids(const UaefReport *report, BlockWalk *walk,
 					  const BlockRow *row, int64 first_leaf);
 
 /* ----------
@@ -233,7 +232,7 @@ check_header(const UaefReport *report, const UaefBlock *before,
  * What a block lists is in order, and in no other block.
  */
 static void
-check_ids(const UaefReport *report, BlockList *list, const BlockRow *row,
+check_ids(const UaefReport *report, BlockWalk *walk, const BlockRow *row,
 		  int64 first_leaf)
 {
 	const UaefBlock *block = &row->block;
@@ -246,7 +245,10 @@ check_ids(const UaefReport *report, BlockList *list, const BlockRow *row,
 		if (i > 0 && block->event_ids[i] < block->event_ids[i - 1])
 			uaef_report_problem(report, "ORDER_CHANGED", &place,
 								"the block's events are not in the order of event_id");
-		if (!uaef_verify_ids_add(list->ids, block->event_ids[i]))
+		if (walk->retired->n > 0 &&
+			uaef_retired_has(walk->retired, first_leaf + i))
+			continue;
+		if (!uaef_verify_ids_add(walk->list->ids, block->event_ids[i]))
 			uaef_report_problem(report, "LEAF_EXTRA", &place,
 								"the event is in more than one place of the tree");
 	}
@@ -277,31 +279,6 @@ fill_ref(BlockRef *ref, const BlockRow *row, int64 first_leaf, bool with_ids)
 }
 
 /*
- * Keep where the server that seals became another one, or its history another.
- */
-static void
-note_incarnation(BlockWalk *walk, const UaefBlock *block)
-{
-	BlockList  *list = walk->list;
-	Incarnation *change;
-
-	if (walk->before.sound && walk->before.block.no > 0 &&
-		(strcmp(walk->incarnation, block->incarnation) != 0 ||
-		 walk->before.block.timeline != block->timeline))
-	{
-		if (list->nincarnations % 64 == 0)
-			list->incarnations =
-				repalloc(list->incarnations,
-						 (list->nincarnations + 64) * sizeof(Incarnation));
-		change = &list->incarnations[list->nincarnations++];
-		change->block_no = block->no;
-		change->timeline = block->timeline;
-		strlcpy(change->name, block->incarnation, sizeof(change->name));
-	}
-	strlcpy(walk->incarnation, block->incarnation, sizeof(walk->incarnation));
-}
-
-/*
  * One block: its events stand behind those of the block before it, or, when
  * that is missing, where it says.
  */
@@ -329,14 +306,10 @@ look_at_block(VerifyScan *scan, BlockWalk *walk)
 	{
 		if (row.sound)
 			check_header(scan->report, &walk->before.block, &row.block);
-		check_ids(scan->report, list, &row, first_leaf);
+		check_ids(scan->report, walk, &row, first_leaf);
 	}
 	if (row.sound)
-	{
-		if (deep)
-			note_incarnation(walk, &row.block);
 		walk->last_sound = walk->next;
-	}
 	walk->before = row;
 }
 
@@ -356,11 +329,13 @@ look_at_blocks(VerifyScan *scan)
 }
 
 void
-uaef_verify_list_blocks(VerifyScan *scan, int64 from_block, BlockList *list)
+uaef_verify_list_blocks(VerifyScan *scan, int64 from_block,
+						const UaefRetired *retired, BlockList *list)
 {
 	MemoryContext old_context = MemoryContextSwitchTo(scan->context);
 	BlockWalk	walk = {
 		.list = list,
+		.retired = retired,
 		.from_block = from_block,
 		.last_sound = -1
 	};
@@ -368,7 +343,6 @@ uaef_verify_list_blocks(VerifyScan *scan, int64 from_block, BlockList *list)
 
 	memset(list, 0, sizeof(BlockList));
 	list->ids = uaef_verify_ids_new();
-	list->incarnations = palloc(sizeof(Incarnation));
 	walk.context = AllocSetContextCreate(scan->context, "uaef verify block",
 										 ALLOCSET_DEFAULT_SIZES);
 	scan->arg = &walk;

@@ -46,6 +46,10 @@ enum
 static UaefPlace place_of_piece(const Piece *piece);
 static TupleDesc sort_desc(void);
 static bool read_before(const Piece *piece, Link *before);
+static bool read_retired(VerifyScan *scan, const pg_uuid_t *stream,
+						 Link *before);
+static void find_before(VerifyScan *scan, const Piece *piece, bool whole,
+						Link *before);
 static void join(const UaefReport *report, const pg_uuid_t *ledger_id,
 				 const Link *before, const Piece *piece);
 static void report_fork(const UaefReport *report, const Link *before,
@@ -260,6 +264,43 @@ read_before(const Piece *piece, Link *before)
 	return true;
 }
 
+/*
+ * The last retired event of a stream, if the tree has it; else false.
+ */
+static bool
+read_retired(VerifyScan *scan, const pg_uuid_t *stream, Link *before)
+{
+	UaefRetiredHead head;
+	uint8		leaf[UAEF_HASH_LEN];
+
+	if (scan->plan->nretired == 0 || !uaef_retired_head(stream, &head) ||
+		head.leaf >= scan->plan->tree_size)
+		return false;
+	uaef_tree_leaf(head.leaf, leaf);
+	if (memcmp(leaf, head.hash, UAEF_HASH_LEN) != 0)
+		return false;
+	before->seq = head.stream_seq;
+	before->event_id = head.event_id;
+	before->recorded_at = head.recorded_at;
+	memcpy(before->stored, head.hash, UAEF_HASH_LEN);
+	memcpy(before->computed, head.hash, UAEF_HASH_LEN);
+	return true;
+}
+
+/*
+ * What the first piece of a stream must follow.
+ */
+static void
+find_before(VerifyScan *scan, const Piece *piece, bool whole, Link *before)
+{
+	memset(before, 0, sizeof(Link));
+	if (piece->first_seq <= 1 || (!whole && read_before(piece, before)) ||
+		read_retired(scan, &piece->stream, before))
+		return;
+	if (!whole)
+		before->seq = piece->first_seq - 2;
+}
+
 static void
 report_fork(const UaefReport *report, const Link *before, const Piece *piece)
 {
@@ -310,8 +351,7 @@ join(const UaefReport *report, const pg_uuid_t *ledger_id, const Link *before,
 }
 
 void
-uaef_verify_chain_join(const UaefReport *report, const pg_uuid_t *ledger_id,
-					   PieceSort *sort, bool whole)
+uaef_verify_chain_join(VerifyScan *scan, PieceSort *sort, bool whole)
 {
 	TupleTableSlot *slot = MakeSingleTupleTableSlot(sort_desc(),
 													&TTSOpsMinimalTuple);
@@ -332,12 +372,10 @@ uaef_verify_chain_join(const UaefReport *report, const pg_uuid_t *ledger_id,
 		if (!begun || memcmp(&stream, &piece.stream, UUID_LEN) != 0)
 		{
 			stream = piece.stream;
-			memset(&before, 0, sizeof(before));
-			if (!whole && !read_before(&piece, &before))
-				before.seq = Max(0, piece.first_seq - 2);
+			find_before(scan, &piece, whole, &before);
 		}
 		begun = true;
-		join(report, ledger_id, &before, &piece);
+		join(scan->report, &scan->plan->ledger_id, &before, &piece);
 		if (piece.last.seq >= before.seq)
 		{
 			int64		event_id = before.event_id;

@@ -18,11 +18,9 @@
 
 #include "jsonb_check.h"
 #include "ledger.h"
+#include "ledger_redact.h"
+#include "ledger_signature.h"
 #include "ledger_verify_internal.h"
-
-/* The event of continuity whose payload names an incarnation, and the like. */
-#define INCARNATION_EVENT	"incarnation_declared"
-#define REDACTION_EVENT		"event_redacted"
 
 static void check_payload(const UaefReport *report, const UaefPlace *place,
 						  const Datum *values, const bool *nulls);
@@ -33,7 +31,7 @@ static bool check_future(VerifyScan *scan, const UaefPlace *place, uint64 tx);
 static bool payload_text(Jsonb *payload, const char *key, char *text,
 						 size_t len);
 static void put_news(VerifyScan *scan, const UaefPlace *place,
-					 const Datum *values, const bool *nulls, bool erased);
+					 const Datum *values);
 static void add_to_chain(VerifyScan *scan, ItemPointer tid,
 						 const Datum *values, const uint8 *computed,
 						 bool future);
@@ -76,6 +74,14 @@ check_payload(const UaefReport *report, const UaefPlace *place,
 	if (ISNULL(UAEF_EVENT_PAYLOAD) && ISNULL(UAEF_EVENT_SALT) &&
 		ISNULL(UAEF_EVENT_PAYLOAD_HASH))
 		return;
+	if (ISNULL(UAEF_EVENT_PAYLOAD) && ISNULL(UAEF_EVENT_SALT) &&
+		uaef_redaction_told(place->event_id,
+							uaef_datum_hash(VALUE(UAEF_EVENT_PAYLOAD_HASH))))
+	{
+		uaef_report_problem(report, "REDACTED", place,
+							"the payload was erased, as an event tells");
+		return;
+	}
 	if (ISNULL(UAEF_EVENT_PAYLOAD) || ISNULL(UAEF_EVENT_SALT) ||
 		ISNULL(UAEF_EVENT_PAYLOAD_HASH))
 	{
@@ -101,35 +107,28 @@ check_payload(const UaefReport *report, const UaefPlace *place,
 						"the payload is not what payload_hash commits to");
 }
 
-/*
- * A payload that is gone with its salt, while its hash is there, may have been
- * redacted; the caller finds out.
- */
-bool
+void
 uaef_verify_event_alone(const UaefReport *report, const pg_uuid_t *ledger_id,
 						const UaefPlace *place, const Datum *values,
 						const bool *nulls, uint8 *computed)
 {
 	const uint8 *stored = uaef_datum_hash(VALUE(UAEF_EVENT_HASH));
-	bool		erased = ISNULL(UAEF_EVENT_PAYLOAD) &&
-		ISNULL(UAEF_EVENT_SALT) && !ISNULL(UAEF_EVENT_PAYLOAD_HASH);
+	UaefPlace	where = *place;
 
-	if (!erased)
-		check_payload(report, place, values, nulls);
+	check_payload(report, place, values, nulls);
+	if (!ISNULL(UAEF_EVENT_SIGNER) && !uaef_signature_check(values, nulls))
+		uaef_report_problem(report, "SIG_BAD", place,
+							"the signature is not that of its signer");
 	memset(computed, 0, UAEF_HASH_LEN);
-	if (!uaef_event_hash(ledger_id, values, nulls, computed) ||
-		ISNULL(UAEF_EVENT_HASH) ||
-		memcmp(stored, computed, UAEF_HASH_LEN) != 0)
-	{
-		UaefPlace	where = *place;
-
-		if (!ISNULL(UAEF_EVENT_HASH))
-			where.expected = uaef_hex(stored, UAEF_HASH_LEN);
-		where.actual = uaef_hex(computed, UAEF_HASH_LEN);
-		uaef_report_problem(report, "EVENT_HASH_MISMATCH", &where,
-							"the event is not what event_hash says");
-	}
-	return !erased;
+	if (uaef_event_hash(ledger_id, values, nulls, computed) &&
+		!ISNULL(UAEF_EVENT_HASH) &&
+		memcmp(stored, computed, UAEF_HASH_LEN) == 0)
+		return;
+	if (!ISNULL(UAEF_EVENT_HASH))
+		where.expected = uaef_hex(stored, UAEF_HASH_LEN);
+	where.actual = uaef_hex(computed, UAEF_HASH_LEN);
+	uaef_report_problem(report, "EVENT_HASH_MISMATCH", &where,
+						"the event is not what event_hash says");
 }
 
 /*
@@ -222,50 +221,24 @@ payload_text(Jsonb *payload, const char *key, char *text, size_t len)
 }
 
 /*
- * Keep what an event of the engine tells that is compared in the end.
+ * Keep what an event tells of a block, to be compared in the end.
  */
 static void
-put_news(VerifyScan *scan, const UaefPlace *place, const Datum *values,
-		 const bool *nulls, bool erased)
+put_news(VerifyScan *scan, const UaefPlace *place, const Datum *values)
 {
-	News		news = {.record = {sizeof(News), RECORD_ERASED}};
-	char		number[32] = "";
-	Jsonb	   *payload = NULL;
+	News		news = {.record = {sizeof(News), RECORD_NEWS}};
+	char		number[32];
+	Jsonb	   *payload = DatumGetJsonbP(VALUE(UAEF_EVENT_PAYLOAD));
 
+	if (!uaef_jsonb_sound(payload))
+		return;
 	news.stream = *place->stream;
 	news.stream_seq = place->stream_seq;
 	news.event_id = place->event_id;
-	if (erased)
-		news.about = place->event_id;
-	else
-	{
-		payload = DatumGetJsonbP(VALUE(UAEF_EVENT_PAYLOAD));
-		if (!uaef_jsonb_sound(payload))
-			return;
-	}
-	if (payload != NULL && has_type(values, UAEF_SEAL_EVENT))
-	{
-		news.record.kind = RECORD_NEWS;
-		(void) payload_text(payload, "block_no", number, sizeof(number));
-		(void) payload_text(payload, "block_hash", news.hash,
-							sizeof(news.hash));
-		(void) payload_text(payload, "tree_root", news.root,
-							sizeof(news.root));
-	}
-	else if (payload != NULL && has_type(values, REDACTION_EVENT))
-	{
-		news.record.kind = RECORD_REDACTION;
-		(void) payload_text(payload, "event_id", number, sizeof(number));
-	}
-	else if (payload != NULL)
-	{
-		news.record.kind = RECORD_INCARNATION;
-		(void) payload_text(payload, "incarnation", news.hash,
-							sizeof(news.hash));
-		(void) payload_text(payload, "timeline", number, sizeof(number));
-	}
-	if (!erased)
-		news.about = strtoll(number, NULL, 10);
+	(void) payload_text(payload, "block_no", number, sizeof(number));
+	(void) payload_text(payload, "block_hash", news.hash, sizeof(news.hash));
+	(void) payload_text(payload, "tree_root", news.root, sizeof(news.root));
+	news.about = strtoll(number, NULL, 10);
 	scan->put_record(scan, &news.record);
 }
 
@@ -302,7 +275,6 @@ uaef_verify_event_row(VerifyScan *scan, ItemPointer tid, Datum *values,
 	uint8		computed[UAEF_HASH_LEN];
 	uint64		tx;
 	bool		future;
-	bool		erased;
 
 	scan->events_seen++;
 	if (!is_complete(nulls))
@@ -311,8 +283,8 @@ uaef_verify_event_row(VerifyScan *scan, ItemPointer tid, Datum *values,
 							"the event lacks what every event has");
 		return;
 	}
-	erased = !uaef_verify_event_alone(scan->report, &scan->plan->ledger_id,
-									  &place, values, nulls, computed);
+	uaef_verify_event_alone(scan->report, &scan->plan->ledger_id, &place,
+							values, nulls, computed);
 	tx = DatumGetUInt64(VALUE(UAEF_EVENT_TX));
 	future = check_future(scan, &place, tx);
 	if (!future && !uaef_verify_sealed(scan, place.event_id))
@@ -327,14 +299,10 @@ uaef_verify_event_row(VerifyScan *scan, ItemPointer tid, Datum *values,
 		uaef_report_problem(scan->report, "LEAF_EXTRA", &place,
 							"another event has the same event_id");
 	add_to_chain(scan, tid, values, computed, future);
-	if (erased ||
-		(DatumGetInt16(VALUE(UAEF_EVENT_KIND)) == UAEF_KIND_ENGINE &&
-		 !ISNULL(UAEF_EVENT_PAYLOAD) &&
-		 (has_type(values, REDACTION_EVENT) ||
-		  has_type(values, INCARNATION_EVENT) ||
-		  (has_type(values, UAEF_SEAL_EVENT) &&
-		   memcmp(place.stream, &scan->plan->seal_stream, UUID_LEN) == 0))))
-		put_news(scan, &place, values, nulls, erased);
+	if (DatumGetInt16(VALUE(UAEF_EVENT_KIND)) == UAEF_KIND_ENGINE &&
+		!ISNULL(UAEF_EVENT_PAYLOAD) && has_type(values, UAEF_SEAL_EVENT) &&
+		memcmp(place.stream, &scan->plan->seal_stream, UUID_LEN) == 0)
+		put_news(scan, &place, values);
 }
 
 /* ----------

@@ -32,6 +32,7 @@
 #include "heap_read.h"
 #include "ledger_block.h"
 #include "ledger_report.h"
+#include "ledger_retire.h"
 #include "ledger_tree.h"
 
 /* Ids that one page of the set of sealed events covers. */
@@ -85,6 +86,13 @@ typedef struct TailLeaf
 	uint8		computed[UAEF_HASH_LEN];
 } TailLeaf;
 
+/* Leaves whose events were moved away, as events tell. */
+typedef struct LeafRange
+{
+	int64		first;
+	int64		end;			/* the leaf after the last */
+} LeafRange;
+
 typedef struct VerifyPlan
 {
 	Size		size;			/* of all of it */
@@ -113,11 +121,13 @@ typedef struct VerifyPlan
 				blocks_at,
 				tiles_at,
 				tail_at,
+				retired_at,
 				xip_at;
 	int64		nids,
 				nblocks,
 				ntiles,
 				ntail,
+				nretired,
 				nxip;
 	int64		tail_lowest;	/* lowest event_id of the tail */
 
@@ -130,6 +140,8 @@ typedef struct VerifyPlan
 #define PLAN_BLOCKS(plan)	((BlockRef *) ((char *) (plan) + (plan)->blocks_at))
 #define PLAN_TILES(plan)	((TileRef *) ((char *) (plan) + (plan)->tiles_at))
 #define PLAN_TAIL(plan)		((TailLeaf *) ((char *) (plan) + (plan)->tail_at))
+#define PLAN_RETIRED(plan) \
+	((LeafRange *) ((char *) (plan) + (plan)->retired_at))
 #define PLAN_XIP(plan)		((uint64 *) ((char *) (plan) + (plan)->xip_at))
 
 /* Tiles that one chunk has. */
@@ -142,10 +154,7 @@ typedef struct VerifyPlan
 typedef enum RecordKind
 {
 	RECORD_PIECE,
-	RECORD_NEWS,				/* of a block */
-	RECORD_ERASED,				/* an event whose payload is gone */
-	RECORD_REDACTION,			/* an event that tells of that */
-	RECORD_INCARNATION			/* an event that declares one */
+	RECORD_NEWS					/* of a block */
 } RecordKind;
 
 /* len comes first, as in a MinimalTuple, for SharedTuplestore looks there. */
@@ -178,15 +187,15 @@ typedef struct Piece
 	Link		last;
 } Piece;
 
-/* What an event of the ledger tells of a block, or of another event. */
+/* What an event of the ledger tells of a block. */
 typedef struct News
 {
 	Record		record;
 	pg_uuid_t	stream;
 	int64		stream_seq;
 	int64		event_id;
-	int64		about;			/* block_no, event_id, or timeline */
-	char		hash[2 * UAEF_HASH_LEN + 1];	/* or the incarnation */
+	int64		about;			/* block_no */
+	char		hash[2 * UAEF_HASH_LEN + 1];
 	char		root[2 * UAEF_HASH_LEN + 1];
 } News;
 
@@ -255,11 +264,8 @@ extern void uaef_verify_walk(VerifyScan *scan, UaefHeap *heap,
 extern void uaef_verify_event_row(VerifyScan *scan, ItemPointer tid,
 								  Datum *values, bool *nulls);
 
-/*
- * What can be said of an event by itself; computed becomes its hash.  tid may
- * be NULL.  Returns false when the payload is gone but for its hash.
- */
-extern bool uaef_verify_event_alone(const UaefReport *report,
+/* What can be said of an event by itself; computed becomes its hash. */
+extern void uaef_verify_event_alone(const UaefReport *report,
 									const pg_uuid_t *ledger_id,
 									const UaefPlace *place,
 									const Datum *values, const bool *nulls,
@@ -283,12 +289,12 @@ extern void uaef_verify_chain_sort(PieceSort *sort);
 extern void uaef_verify_chain_put(PieceSort *sort, const Piece *piece);
 
 /*
- * Report where sorted pieces do not join.  whole: streams begin with 1; else
- * the event before the first piece of a stream is read.
+ * Report where sorted pieces do not join.  whole: streams begin with 1, or
+ * behind what is retired; else the event before the first piece of a stream is
+ * read.
  */
-extern void uaef_verify_chain_join(const UaefReport *report,
-								   const pg_uuid_t *ledger_id,
-								   PieceSort *sort, bool whole);
+extern void uaef_verify_chain_join(VerifyScan *scan, PieceSort *sort,
+								   bool whole);
 
 /* Whether an event follows another, NULL being the beginning of the stream. */
 extern void uaef_verify_link(const UaefReport *report,
@@ -323,23 +329,12 @@ extern void uaef_verify_leaf_flush(VerifyScan *scan);
 extern void uaef_verify_leaves(VerifyScan *scan);
 
 /* ledger_verify_block.c */
-
-/* The first block of another incarnation or timeline. */
-typedef struct Incarnation
-{
-	int64		block_no;
-	int32		timeline;
-	char		name[64];
-} Incarnation;
-
 typedef struct BlockList
 {
 	BlockRef   *refs;			/* by number */
 	int64		n;
 	IdSet	   *ids;
 	UaefBlock	last;			/* the last sound one; no is 0 if there is none */
-	Incarnation *incarnations;
-	int			nincarnations;
 } BlockList;
 
 /* What a block's row says, sound or not; ids only if asked for. */
@@ -352,6 +347,7 @@ typedef struct BlockRow
 } BlockRow;
 
 extern void uaef_verify_list_blocks(VerifyScan *scan, int64 from_block,
+									const UaefRetired *retired,
 									BlockList *list);
 
 /* False when there is no such row any more, or it is damaged. */
@@ -368,6 +364,10 @@ extern void uaef_verify_list_tiles(VerifyScan *scan);
 extern void uaef_verify_tiles(VerifyScan *scan, int64 from, int64 to,
 							  bool protect);
 extern void uaef_verify_roots(VerifyScan *scan, int64 from_block);
+
+/* The events of n leaves from one on; NO_EVENT where no block says. */
+extern void uaef_verify_ids_of_leaves(VerifyScan *scan, int64 first, int64 n,
+									  int64 *ids);
 
 /* The hashes of a tile; NULL when they are not 256. */
 extern const uint8 *uaef_verify_tile_hashes(VerifyScan *scan, int64 tile_no);

@@ -75,7 +75,7 @@ static void check_tile(VerifyScan *scan, int64 no, const int64 *ids,
 static void compute_nodes(const uint8 *hashes, uint8 (*nodes)[UAEF_HASH_LEN]);
 static void check_edges(VerifyScan *scan, int64 no,
 						uint8 (*nodes)[UAEF_HASH_LEN]);
-static void read_ids(VerifyScan *scan, int64 first, int64 n, int64 *ids);
+static bool is_retired(const VerifyPlan *plan, int64 leaf);
 static void look_at_upper(VerifyScan *scan);
 static void check_upper(VerifyScan *scan, const TileWalk *walk,
 						const UpperTile *tile);
@@ -237,11 +237,30 @@ uaef_verify_tile_hashes(VerifyScan *scan, int64 tile_no)
 		NULL;
 }
 
+static bool
+is_retired(const VerifyPlan *plan, int64 leaf)
+{
+	const LeafRange *ranges = PLAN_RETIRED(plan);
+	int64		low = 0;
+	int64		high = plan->nretired;
+
+	while (low < high)
+	{
+		int64		middle = low + (high - low) / 2;
+
+		if (ranges[middle].end <= leaf)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low < plan->nretired && ranges[low].first <= leaf;
+}
+
 /*
- * The events of n leaves; NO_EVENT where no block says.
+ * An event that is retired is none, for nothing has to be there.
  */
-static void
-read_ids(VerifyScan *scan, int64 first, int64 n, int64 *ids)
+void
+uaef_verify_ids_of_leaves(VerifyScan *scan, int64 first, int64 n, int64 *ids)
 {
 	VerifyPlan *plan = scan->plan;
 	int64		block = uaef_verify_block_of_leaf(plan, first);
@@ -262,7 +281,8 @@ read_ids(VerifyScan *scan, int64 first, int64 n, int64 *ids)
 		{
 			int64		at = ref->first_leaf + i - first;
 
-			if (at >= 0 && at < n && at + first >= plan->first_leaf)
+			if (at >= 0 && at < n && at + first >= plan->first_leaf &&
+				!is_retired(plan, at + first))
 				ids[at] = row.block.event_ids[i];
 		}
 	}
@@ -396,7 +416,7 @@ check_tile_chunk(VerifyScan *scan)
 	uint8		(*nodes)[UAEF_HASH_LEN] =
 		palloc((2 * UAEF_TILE_WIDTH - 1) * UAEF_HASH_LEN);
 
-	read_ids(scan, first * UAEF_TILE_WIDTH, n, ids);
+	uaef_verify_ids_of_leaves(scan, first * UAEF_TILE_WIDTH, n, ids);
 	while (scan->at_tile < scan->end_tile)
 	{
 		int64		no = scan->at_tile++;

@@ -45,6 +45,7 @@
 #include "guc.h"
 #include "identity.h"
 #include "ledger.h"
+#include "ledger_checkpoint.h"
 #include "shmem.h"
 #include "wake.h"
 #include "worker.h"
@@ -80,6 +81,7 @@ static TimestampTz run_timers(void);
 static TimestampTz run_executors(void);
 static TimestampTz run_deliveries(void);
 static TimestampTz run_seal(void);
+static TimestampTz run_checkpoint(void);
 static long seal_delay_ms(void);
 
 /* In the order in which they run. */
@@ -89,12 +91,14 @@ static Step steps[] = {
 	{"starting executors", UAEF_WAKE_EXECUTORS, run_executors, NULL, 5},
 	{"delivering", UAEF_WAKE_HTTP, run_deliveries, NULL, 2},
 	{"sealing the ledger", UAEF_WAKE_EVENTS, run_seal, seal_delay_ms, 0},
+	{"signing a checkpoint", 0, run_checkpoint, NULL, 0},
 };
 
 #define CONTROL_STEP	(&steps[0])
 #define TIMER_STEP		(&steps[1])
 #define EXECUTOR_STEP	(&steps[2])
 #define DELIVERY_STEP	(&steps[3])
+#define CHECKPOINT_STEP	(&steps[5])
 
 /* Executors are looked after less often while no more of them may run. */
 #define EXECUTOR_PAUSE_MS	5
@@ -134,6 +138,7 @@ static void note_reasons(void);
 static void run_due_steps(MemoryContext context);
 static void run_step(Step *step, MemoryContext context);
 static void try_step(Step *step, MemoryContext context);
+static bool is_news(const Step *step);
 static void recover_from_error(Step *step, MemoryContext context);
 static void wait_for_event(void);
 static void set_idle(bool idle);
@@ -437,6 +442,20 @@ try_step(Step *step, MemoryContext context)
 }
 
 /*
+ * Whether a step has failed otherwise than the last time.  A signer may be away
+ * for hours, and its absence is worth one line.
+ */
+static bool
+is_news(const Step *step)
+{
+	static int	last_code = 0;
+	bool		news = step->failures == 0 || geterrcode() != last_code;
+
+	last_code = geterrcode();
+	return news;
+}
+
+/*
  * Log the error, clean up, and have the step wait.  Perhaps the extension has
  * been dropped under it, so that is looked at first.
  */
@@ -447,7 +466,8 @@ recover_from_error(Step *step, MemoryContext context)
 
 	HOLD_INTERRUPTS();
 	MemoryContextSwitchTo(context);
-	EmitErrorReport();
+	if (step != CHECKPOINT_STEP || is_news(step))
+		EmitErrorReport();
 	AbortOutOfAnyTransaction();
 	LWLockReleaseAll();
 	ConditionVariableCancelSleep();
@@ -640,6 +660,9 @@ run_seal(void)
 	begin();
 	block = uaef_ledger_seal(uaef_seal_max_events);
 	commit();
+	CHECKPOINT_STEP->due = Min(CHECKPOINT_STEP->due,
+							   Max(CHECKPOINT_STEP->not_before,
+								   GetCurrentTimestamp()));
 
 	if (block != 0 || looked_twice)
 	{
@@ -649,4 +672,22 @@ run_seal(void)
 	looked_twice = true;
 	return TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
 									   uaef_seal_interval_ms);
+}
+
+/*
+ * Have the newest block signed, if there is anything to sign with; look again
+ * soon when somebody else is at it.
+ */
+static TimestampTz
+run_checkpoint(void)
+{
+	bool		done;
+
+	CHECKPOINT_STEP->pause_ms = uaef_checkpoint_interval_ms;
+	if (!uaef_checkpoint_is_automatic())
+		return DT_NOEND;
+	begin();
+	done = uaef_checkpoint_sign_new();
+	commit();
+	return done ? DT_NOEND : GetCurrentTimestamp();
 }
