@@ -20,17 +20,14 @@
 #define ERRCODE_UAEF_LEDGER_GUARD		MAKE_SQLSTATE('U', 'A', '1', '0', '1')
 #define ERRCODE_UAEF_LEDGER_MISMATCH	MAKE_SQLSTATE('U', 'A', '1', '0', '2')
 #define ERRCODE_UAEF_NOT_SEALED			MAKE_SQLSTATE('U', 'A', '1', '0', '3')
-<<<<<<< HEAD
+#define ERRCODE_UAEF_CHECKPOINT_CONTRADICTED	MAKE_SQLSTATE('U', 'A', '1', '2', '0')
+#define ERRCODE_UAEF_SIGNER				MAKE_SQLSTATE('U', 'A', '1', '2', '1')
 #define ERRCODE_UAEF_NOT_REDACTABLE		MAKE_SQLSTATE('U', 'A', '1', '5', '0')
 #define ERRCODE_UAEF_RETIRED			MAKE_SQLSTATE('U', 'A', '1', '5', '1')
 #define ERRCODE_UAEF_BAD_ARCHIVE		MAKE_SQLSTATE('U', 'A', '1', '5', '2')
 #define ERRCODE_UAEF_SAME_INCARNATION	MAKE_SQLSTATE('U', 'A', '1', '5', '3')
 #define ERRCODE_UAEF_BAD_SIGNATURE		MAKE_SQLSTATE('U', 'A', '1', '5', '4')
 #define ERRCODE_UAEF_UNDEFINED_SIGNER	MAKE_SQLSTATE('U', 'A', '1', '5', '5')
-=======
-#define ERRCODE_UAEF_CHECKPOINT_CONTRADICTED	MAKE_SQLSTATE('U', 'A', '1', '2', '0')
-#define ERRCODE_UAEF_SIGNER				MAKE_SQLSTATE('U', 'A', '1', '2', '1')
->>>>>>> checkpoint
 
 /* UA2xx: rules (paths, conditions, amounts, money) */
 #define ERRCODE_UAEF_DIVISION_BY_ZERO	MAKE_SQLSTATE('U', 'A', '2', '0', '1')

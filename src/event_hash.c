@@ -3,8 +3,13 @@
  * event_hash.c
  *	  The bytes of an event that are hashed, and SHA-256.
  *
- * The digest algorithm is fetched once per process: in OpenSSL 3, looking it
- * up costs more than hashing an event.
+ * An event is laid out in one buffer and hashed by one call: two dozen small
+ * calls cost half as much again.  The digest algorithm is fetched once per
+ * process: in OpenSSL 3, looking it up costs more than hashing an event.  (The
+ * old low-level functions would save 40 ns of an event's hash, but are
+ * deprecated, and may be compiled out.)
+ *
+ * Memory: the buffer and the digest's context are the process's.
  *
  *-------------------------------------------------------------------------
  */
@@ -15,7 +20,7 @@
 #include "fmgr.h"
 #include "mb/pg_wchar.h"
 #include "port/pg_bswap.h"
-#include "utils/builtins.h"
+#include "utils/memutils.h"
 #include "utils/timestamp.h"
 
 #include "canonical.h"
@@ -52,9 +57,21 @@ enum
 static EVP_MD_CTX *digest_context = NULL;
 static const EVP_MD *digest_algorithm = NULL;
 
-static void add_tlv(uint16 tag, const void *data, uint32 len);
+/* What is being hashed; its memory is kept, unless it has grown beyond this. */
+static StringInfoData preimage;
+#define PREIMAGE_KEEP	(64 * 1024)
+
+static void begin_preimage(const void *domain, int len);
+static void hash_preimage(uint8 *hash);
+static void append_uint64(StringInfo out, uint64 value);
+static void append_tlv(StringInfo out, uint16 tag, const void *data,
+					   uint32 len);
 static bool has_required(const bool *nulls);
-static void add_text(uint16 tag, Datum value, bool isnull);
+static void append_text(StringInfo out, uint16 tag, Datum value, bool isnull);
+static void append_head(StringInfo out, const pg_uuid_t *ledger,
+						const Datum *values);
+static void append_fields(StringInfo out, const Datum *values,
+						  const bool *nulls);
 pg_noreturn static void digest_failed(void);
 
 static void
@@ -96,6 +113,14 @@ uaef_hash_end(uint8 *hash)
 {
 	if (EVP_DigestFinal_ex(digest_context, hash, NULL) != 1)
 		digest_failed();
+}
+
+void
+uaef_sha256(const void *data, size_t len, uint8 *hash)
+{
+	uaef_hash_begin();
+	uaef_hash_add(data, len);
+	uaef_hash_end(hash);
 }
 
 void
@@ -150,38 +175,67 @@ uaef_derive_uuid(const pg_uuid_t *ledger, const char *word, int64 number,
 	uuid->data[8] = (uuid->data[8] & 0x3f) | 0x80;
 }
 
+/*
+ * Start the buffer with some bytes.
+ */
+static void
+begin_preimage(const void *domain, int len)
+{
+	if (preimage.data == NULL)
+	{
+		MemoryContext caller = MemoryContextSwitchTo(TopMemoryContext);
+
+		initStringInfo(&preimage);
+		MemoryContextSwitchTo(caller);
+	}
+	resetStringInfo(&preimage);
+	appendBinaryStringInfo(&preimage, domain, len);
+}
+
+static void
+hash_preimage(uint8 *hash)
+{
+	uaef_sha256(preimage.data, preimage.len, hash);
+	if (preimage.maxlen > PREIMAGE_KEEP)
+	{
+		pfree(preimage.data);
+		preimage.data = NULL;
+	}
+}
+
 void
 uaef_payload_hash(Jsonb *payload, const uint8 *salt, uint8 *hash)
 {
 	static const char domain[] = "uaef/payload/v1";
-	StringInfoData text;
 
-	initStringInfo(&text);
-	(void) uaef_canonical_append(&text, payload);
+	begin_preimage(domain, sizeof(domain));
+	appendBinaryStringInfo(&preimage, (const char *) salt, UAEF_SALT_LEN);
+	(void) uaef_canonical_append(&preimage, payload);
+	hash_preimage(hash);
+}
 
-	uaef_hash_begin();
-	uaef_hash_add(domain, sizeof(domain));
-	uaef_hash_add(salt, UAEF_SALT_LEN);
-	uaef_hash_add(text.data, text.len);
-	uaef_hash_end(hash);
-	pfree(text.data);
+static void
+append_uint64(StringInfo out, uint64 value)
+{
+	value = pg_hton64(value);
+	appendBinaryStringInfo(out, (const char *) &value, sizeof(value));
 }
 
 /*
  * One optional field: tag, length, bytes.
  */
 static void
-add_tlv(uint16 tag, const void *data, uint32 len)
+append_tlv(StringInfo out, uint16 tag, const void *data, uint32 len)
 {
-	uint8		head[2] = {tag >> 8, tag & 0xff};
+	uint8		head[6] = {tag >> 8, tag & 0xff,
+	len >> 24, len >> 16 & 0xff, len >> 8 & 0xff, len & 0xff};
 
-	uaef_hash_add(head, sizeof(head));
-	uaef_hash_add_uint32(len);
-	uaef_hash_add(data, len);
+	appendBinaryStringInfo(out, (const char *) head, sizeof(head));
+	appendBinaryStringInfo(out, data, len);
 }
 
 static void
-add_text(uint16 tag, Datum value, bool isnull)
+append_text(StringInfo out, uint16 tag, Datum value, bool isnull)
 {
 	text	   *packed;
 	char	   *bytes;
@@ -196,7 +250,7 @@ add_text(uint16 tag, Datum value, bool isnull)
 	utf8 = pg_server_to_any(bytes, len, PG_UTF8);
 	if (utf8 != bytes)
 		len = strlen(utf8);
-	add_tlv(tag, utf8, len);
+	append_tlv(out, tag, utf8, len);
 }
 
 Datum
@@ -240,61 +294,89 @@ has_required(const bool *nulls)
 #define VALUE(column) values[(column) - 1]
 #define ISNULL(column) nulls[(column) - 1]
 
-bool
-uaef_event_hash(const pg_uuid_t *ledger, const Datum *values,
-				const bool *nulls, uint8 *hash)
+/*
+ * The part that every event has.
+ */
+static void
+append_head(StringInfo out, const pg_uuid_t *ledger, const Datum *values)
 {
-	static const uint8 head[] = {LEAF_PREFIX, 'U', 'A', 'E', '1', VERSION};
-	uint8		kind_flags[] = {0, FLAGS >> 8, FLAGS & 0xff};
+	uint8		head[] = {'U', 'A', 'E', '1', VERSION,
+	(uint8) DatumGetInt16(VALUE(UAEF_EVENT_KIND)), FLAGS >> 8, FLAGS & 0xff};
+	TimestampTz recorded_at =
+		DatumGetTimestampTz(VALUE(UAEF_EVENT_RECORDED_AT));
 
-	if (!has_required(nulls))
-		return false;
-	kind_flags[0] = (uint8) DatumGetInt16(VALUE(UAEF_EVENT_KIND));
-	if (DatumGetInt16(VALUE(UAEF_EVENT_KIND)) != UAEF_KIND_ENGINE &&
-		DatumGetInt16(VALUE(UAEF_EVENT_KIND)) != UAEF_KIND_APPLICATION)
-		return false;
+	appendBinaryStringInfo(out, (const char *) head, sizeof(head));
+	appendBinaryStringInfo(out, (const char *) ledger->data, UUID_LEN);
+	appendBinaryStringInfo(out,
+						   (const char *) DatumGetUUIDP(VALUE(UAEF_EVENT_STREAM))->data,
+						   UUID_LEN);
+	append_uint64(out, DatumGetInt64(VALUE(UAEF_EVENT_STREAM_SEQ)));
+	append_uint64(out, DatumGetInt64(VALUE(UAEF_EVENT_ID)));
+	append_uint64(out, uaef_unix_us(recorded_at));
+	append_uint64(out, DatumGetInt64(VALUE(UAEF_EVENT_TX)));
+	appendBinaryStringInfo(out,
+						   (const char *) uaef_datum_hash(VALUE(UAEF_EVENT_PREV_HASH)),
+						   UAEF_HASH_LEN);
+}
 
-	uaef_hash_begin();
-	uaef_hash_add(head, sizeof(head));
-	uaef_hash_add(kind_flags, sizeof(kind_flags));
-	uaef_hash_add(ledger->data, UUID_LEN);
-	uaef_hash_add(DatumGetUUIDP(VALUE(UAEF_EVENT_STREAM))->data, UUID_LEN);
-	uaef_hash_add_uint64(DatumGetInt64(VALUE(UAEF_EVENT_STREAM_SEQ)));
-	uaef_hash_add_uint64(DatumGetInt64(VALUE(UAEF_EVENT_ID)));
-	uaef_hash_add_uint64(uaef_unix_us(
-									  DatumGetTimestampTz(VALUE(UAEF_EVENT_RECORDED_AT))));
-	uaef_hash_add_uint64(DatumGetInt64(VALUE(UAEF_EVENT_TX)));
-	uaef_hash_add(uaef_datum_hash(VALUE(UAEF_EVENT_PREV_HASH)), UAEF_HASH_LEN);
-
-	add_text(TAG_TYPE, VALUE(UAEF_EVENT_TYPE), ISNULL(UAEF_EVENT_TYPE));
-	add_text(TAG_ACTOR_TYPE, VALUE(UAEF_EVENT_ACTOR_TYPE),
-			 ISNULL(UAEF_EVENT_ACTOR_TYPE));
-	add_text(TAG_ACTOR_ID, VALUE(UAEF_EVENT_ACTOR_ID),
-			 ISNULL(UAEF_EVENT_ACTOR_ID));
-	add_text(TAG_SESSION_ROLE, VALUE(UAEF_EVENT_SESSION_ROLE),
-			 ISNULL(UAEF_EVENT_SESSION_ROLE));
-	add_text(TAG_EFFECTIVE_ROLE, VALUE(UAEF_EVENT_EFFECTIVE_ROLE),
-			 ISNULL(UAEF_EVENT_EFFECTIVE_ROLE));
+static void
+append_fields(StringInfo out, const Datum *values, const bool *nulls)
+{
+	append_text(out, TAG_TYPE, VALUE(UAEF_EVENT_TYPE),
+				ISNULL(UAEF_EVENT_TYPE));
+	append_text(out, TAG_ACTOR_TYPE, VALUE(UAEF_EVENT_ACTOR_TYPE),
+				ISNULL(UAEF_EVENT_ACTOR_TYPE));
+	append_text(out, TAG_ACTOR_ID, VALUE(UAEF_EVENT_ACTOR_ID),
+				ISNULL(UAEF_EVENT_ACTOR_ID));
+	append_text(out, TAG_SESSION_ROLE, VALUE(UAEF_EVENT_SESSION_ROLE),
+				ISNULL(UAEF_EVENT_SESSION_ROLE));
+	append_text(out, TAG_EFFECTIVE_ROLE, VALUE(UAEF_EVENT_EFFECTIVE_ROLE),
+				ISNULL(UAEF_EVENT_EFFECTIVE_ROLE));
 	if (!ISNULL(UAEF_EVENT_TASK_ID))
 	{
 		uint64		number = pg_hton64(DatumGetInt64(VALUE(UAEF_EVENT_TASK_ID)));
 
-		add_tlv(TAG_TASK_ID, &number, sizeof(number));
+		append_tlv(out, TAG_TASK_ID, &number, sizeof(number));
 	}
-	add_text(TAG_AGENT_ID, VALUE(UAEF_EVENT_AGENT_ID),
-			 ISNULL(UAEF_EVENT_AGENT_ID));
+	append_text(out, TAG_AGENT_ID, VALUE(UAEF_EVENT_AGENT_ID),
+				ISNULL(UAEF_EVENT_AGENT_ID));
 	if (!ISNULL(UAEF_EVENT_PAYLOAD_HASH))
-		add_tlv(TAG_PAYLOAD_HASH,
-				uaef_datum_hash(VALUE(UAEF_EVENT_PAYLOAD_HASH)), UAEF_HASH_LEN);
-	add_text(TAG_SIGNER, VALUE(UAEF_EVENT_SIGNER), ISNULL(UAEF_EVENT_SIGNER));
+		append_tlv(out, TAG_PAYLOAD_HASH,
+				   uaef_datum_hash(VALUE(UAEF_EVENT_PAYLOAD_HASH)),
+				   UAEF_HASH_LEN);
+	append_text(out, TAG_SIGNER, VALUE(UAEF_EVENT_SIGNER),
+				ISNULL(UAEF_EVENT_SIGNER));
 	if (!ISNULL(UAEF_EVENT_SIGNATURE))
 	{
 		bytea	   *signature = DatumGetByteaPP(VALUE(UAEF_EVENT_SIGNATURE));
 
-		add_tlv(TAG_SIGNATURE, VARDATA_ANY(signature),
-				VARSIZE_ANY_EXHDR(signature));
+		append_tlv(out, TAG_SIGNATURE, VARDATA_ANY(signature),
+				   VARSIZE_ANY_EXHDR(signature));
 	}
-	uaef_hash_end(hash);
+}
 
+bool
+uaef_event_append(StringInfo out, const pg_uuid_t *ledger,
+				  const Datum *values, const bool *nulls)
+{
+	if (!has_required(nulls) ||
+		(DatumGetInt16(VALUE(UAEF_EVENT_KIND)) != UAEF_KIND_ENGINE &&
+		 DatumGetInt16(VALUE(UAEF_EVENT_KIND)) != UAEF_KIND_APPLICATION))
+		return false;
+	append_head(out, ledger, values);
+	append_fields(out, values, nulls);
+	return true;
+}
+
+bool
+uaef_event_hash(const pg_uuid_t *ledger, const Datum *values,
+				const bool *nulls, uint8 *hash)
+{
+	static const uint8 prefix = LEAF_PREFIX;
+
+	begin_preimage(&prefix, 1);
+	if (!uaef_event_append(&preimage, ledger, values, nulls))
+		return false;
+	hash_preimage(hash);
 	return true;
 }

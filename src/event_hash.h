@@ -11,6 +11,7 @@
 #define UAEF_EVENT_HASH_H
 
 #include "datatype/timestamp.h"
+#include "lib/stringinfo.h"
 #include "utils/jsonb.h"
 #include "utils/uuid.h"
 
@@ -58,6 +59,9 @@ extern void uaef_hash_add_uint64(uint64 value); /* big-endian */
 extern void uaef_hash_add_uint32(uint32 value);
 extern void uaef_hash_end(uint8 *hash);
 
+/* SHA-256 of bytes that lie together: the cheapest way. */
+extern void uaef_sha256(const void *data, size_t len, uint8 *hash);
+
 /* Microseconds since 1970-01-01 UTC. */
 extern int64 uaef_unix_us(TimestampTz time);
 
@@ -76,10 +80,15 @@ extern void uaef_derive_uuid(const pg_uuid_t *ledger, const char *word,
 extern void uaef_payload_hash(Jsonb *payload, const uint8 *salt, uint8 *hash);
 
 /*
- * The hash of an event: of all its columns but payload, salt and the hash
- * itself.  values and nulls are a deformed row of uaef.ledger_event.  Returns
- * false when the row lacks what every event has, or is of no kind.
+ * The bytes that stand for an event (E of docs/ledger-format.md): all of its
+ * columns but payload, salt and the hash.  values and nulls are a deformed row
+ * of uaef.ledger_event.  Returns false, and appends nothing, when the row
+ * lacks what every event has, or is of no kind.
  */
+extern bool uaef_event_append(StringInfo out, const pg_uuid_t *ledger,
+							  const Datum *values, const bool *nulls);
+
+/* The hash of an event: SHA-256 of a zero byte and those; or false. */
 extern bool uaef_event_hash(const pg_uuid_t *ledger, const Datum *values,
 							const bool *nulls, uint8 *hash);
 

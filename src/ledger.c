@@ -16,12 +16,26 @@
  * bypassed.  Under the lock the head is read with SnapshotSelf: the rows that
  * are committed now, and our own, whatever the isolation level.
  *
- * Memory: the heads of the streams of this transaction live in a hash table
- * in TopTransactionContext; an aborted subtransaction, which may have lost
- * locks and rows, ends it, and so does another table of events, for the
+ * The head of this backend's own stream is kept from one transaction to the
+ * next, without a look at the table.  Nobody else moves it in between: other
+ * backends have slots of their own, a session that had ours is gone, and what
+ * it or we left prepared holds the stream's lock, so that we are given another
+ * stream, whose head we do not know.  Our own transactions keep it only when
+ * they commit; an abort, also of a subtransaction, and PREPARE forget it, and
+ * so does an INSERT of ours that names the stream itself.  What remains is
+ * somebody else's INSERT that names our stream: then our next event has a
+ * stream_seq that is taken, the primary key refuses it, and the abort makes us
+ * read the head.  A row that the executor inserts may yet be dropped, by ON
+ * CONFLICT or by another trigger, which no error would tell us of; so the
+ * trigger neither uses nor keeps a head from another transaction, and reads it
+ * for each row.
+ *
+ * Memory: the heads of the other streams of this transaction live in a hash
+ * table in TopTransactionContext; an aborted subtransaction, which may have
+ * lost locks and rows, ends it, and so does another table of events, for the
  * extension can be made anew within a transaction.  What is known of the
  * extension's objects is kept for the process until the relation cache hears
- * of a change.
+ * of a change.  Salts are drawn many at a time; each is erased as it is given.
  *
  *-------------------------------------------------------------------------
  */
@@ -40,6 +54,7 @@
 #include "storage/lock.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
+#include "utils/guc.h"
 #include "utils/hsearch.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
@@ -67,6 +82,9 @@
 /* Longest name of an actor or agent that an application gives, in bytes. */
 #define MAX_NAME_LEN 255
 
+/* Salts that are drawn at a time: a call for one costs as much as for many. */
+#define SALT_POOL	64
+
 /* How far apart the numbers of a slot's further streams are. */
 #define SLOT_STRIDE INT64CONST(1000000)
 
@@ -93,10 +111,18 @@ typedef struct LedgerInfo
 
 static LedgerInfo info;
 static HTAB *heads = NULL;
-static pg_uuid_t *own_stream = NULL;	/* of events without one */
-static Oid	streams_of = InvalidOid;	/* table that these two tell of */
 
+/*
+ * The stream of events without one.  While held, it is the one that this
+ * transaction chose, and not among heads; else, if known, it is kept from the
+ * last transaction.
+ */
+static StreamHead own;
+static Oid	streams_of = InvalidOid;	/* table that heads and own tell of */
+
+static void forget_heads(void);
 static void forget_streams(void);
+static void forget_kept_head(void);
 static void at_xact_end(XactEvent event, void *arg);
 static void at_subxact_end(SubXactEvent event, SubTransactionId subid,
 						   SubTransactionId parent, void *arg);
@@ -105,13 +131,16 @@ static void register_callbacks(void);
 static const LedgerInfo *ledger_info(void);
 static void read_ledger_id(Oid ledger_table, pg_uuid_t *id);
 static void heed_new_table(void);
+static StreamHead *find_head(const pg_uuid_t *stream);
 static StreamHead *enter_head(const pg_uuid_t *stream);
 static bool lock_stream(const pg_uuid_t *stream, bool wait);
+static bool is_own(const pg_uuid_t *stream);
 static const pg_uuid_t *choose_stream(void);
 static void read_head(Relation rel, StreamHead *head);
 static StreamHead *hold_head(Relation rel, const pg_uuid_t *stream);
 static void check_type(const char *type, int len);
 static void fill_identity(Datum *values, bool *nulls);
+static void draw_salt(uint8 *salt);
 static void fill_payload(Datum *values, bool *nulls);
 static void check_name_length(int column, const char *name,
 							  const Datum *values, const bool *nulls);
@@ -134,22 +163,41 @@ static void lock_execution(const pg_uuid_t *execution_id, UaefCaller caller);
  * is given back.
  */
 static void
-forget_streams(void)
+forget_heads(void)
 {
 	if (heads != NULL)
 		hash_destroy(heads);
 	heads = NULL;
-	if (own_stream != NULL)
-		pfree(own_stream);
-	own_stream = NULL;
+}
+
+static void
+forget_streams(void)
+{
+	forget_heads();
+	own.held = false;
+	own.known = false;
+}
+
+/*
+ * Forget a head that is from another transaction.
+ */
+static void
+forget_kept_head(void)
+{
+	if (!own.held)
+		own.known = false;
 }
 
 static void
 at_xact_end(XactEvent event, void *arg)
 {
 	/* Pre-events come while the transaction can still append. */
-	if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT ||
-		event == XACT_EVENT_PREPARE)
+	if (event == XACT_EVENT_COMMIT)
+	{
+		forget_heads();
+		own.held = false;
+	}
+	else if (event == XACT_EVENT_ABORT || event == XACT_EVENT_PREPARE)
 		forget_streams();
 }
 
@@ -166,7 +214,10 @@ at_invalidation(Datum arg, Oid relid)
 {
 	if (relid == InvalidOid || relid == info.event_table ||
 		relid == info.ledger_table)
+	{
 		info.event_table = InvalidOid;
+		own.known = false;
+	}
 }
 
 static void
@@ -257,6 +308,24 @@ heed_new_table(void)
 	streams_of = event_table;
 }
 
+static bool
+is_own(const pg_uuid_t *stream)
+{
+	return memcmp(own.stream.data, stream->data, UUID_LEN) == 0;
+}
+
+/*
+ * What this transaction knows of a stream, or NULL.
+ */
+static StreamHead *
+find_head(const pg_uuid_t *stream)
+{
+	if (own.held && is_own(stream))
+		return &own;
+	return heads == NULL ? NULL :
+		hash_search(heads, stream, HASH_FIND, NULL);
+}
+
 /*
  * The transaction's entry of a stream, made when missing.
  */
@@ -267,6 +336,12 @@ enter_head(const pg_uuid_t *stream)
 	bool		found;
 
 	heed_new_table();
+	if (is_own(stream))
+	{
+		if (own.held)
+			return &own;
+		own.known = false;
+	}
 	if (heads == NULL)
 	{
 		HASHCTL		ctl = {
@@ -328,20 +403,26 @@ static const pg_uuid_t *
 choose_stream(void)
 {
 	pg_uuid_t	stream;
+	StreamHead *head;
 
 	heed_new_table();
-	if (own_stream != NULL)
-		return own_stream;
+	if (own.held)
+		return &own.stream;
 
 	stream = ledger_info()->slot_stream;
 	for (int64 k = 1; !lock_stream(&stream, false); k++)
 		uaef_derive_uuid(uaef_ledger_id(), "slot",
 						 uaef_backend_slot() + k * SLOT_STRIDE, &stream);
 
-	enter_head(&stream)->held = true;
-	own_stream = MemoryContextAlloc(TopTransactionContext, sizeof(pg_uuid_t));
-	*own_stream = stream;
-	return own_stream;
+	/* This transaction may have named the stream before. */
+	if (!is_own(&stream))
+		own.known = false;
+	head = find_head(&stream);
+	if (head != NULL)
+		own = *head;
+	own.stream = stream;
+	own.held = true;
+	return &own.stream;
 }
 
 /*
@@ -453,6 +534,32 @@ fill_identity(Datum *values, bool *nulls)
 }
 
 /*
+ * 32 random bytes.  The pool is this process's: one that it was copied to by a
+ * fork draws its own.
+ */
+static void
+draw_salt(uint8 *salt)
+{
+	static uint8 pool[SALT_POOL][UAEF_SALT_LEN];
+	static int	left = 0;
+	static int	owner = 0;
+
+	if (left == 0 || owner != MyProcPid)
+	{
+		left = 0;
+		if (!pg_strong_random(pool, sizeof(pool)))
+			ereport(ERROR,
+					(errcode(ERRCODE_INTERNAL_ERROR),
+					 errmsg("could not generate random values")));
+		left = SALT_POOL;
+		owner = MyProcPid;
+	}
+	left--;
+	memcpy(salt, pool[left], UAEF_SALT_LEN);
+	explicit_bzero(pool[left], UAEF_SALT_LEN);
+}
+
+/*
  * Salt and commitment of the payload, if there is one.
  */
 static void
@@ -466,10 +573,7 @@ fill_payload(Datum *values, bool *nulls)
 	if (ISNULL(UAEF_EVENT_PAYLOAD))
 		return;
 
-	if (!pg_strong_random(salt, sizeof(salt)))
-		ereport(ERROR,
-				(errcode(ERRCODE_INTERNAL_ERROR),
-				 errmsg("could not generate random values")));
+	draw_salt(salt);
 	uaef_payload_hash(DatumGetJsonbP(VALUE(UAEF_EVENT_PAYLOAD)), salt, hash);
 	VALUE(UAEF_EVENT_SALT) = uaef_hash_datum(salt);
 	VALUE(UAEF_EVENT_PAYLOAD_HASH) = uaef_hash_datum(hash);
@@ -591,12 +695,13 @@ check_chained(const Datum *values, const bool *nulls)
 				 errdetail("A row that brings a hash must have been chained in this ledger."),
 				 errhint("Use uaef.record_event() to append an event.")));
 
+	uaef_wake_worker_on_commit(UAEF_WAKE_EVENTS);
+
 	/* It may stand behind what we took for the head. */
-	head = heads == NULL ? NULL :
-		hash_search(heads, DatumGetUUIDP(VALUE(UAEF_EVENT_STREAM)), HASH_FIND,
-					NULL);
+	head = find_head(DatumGetUUIDP(VALUE(UAEF_EVENT_STREAM)));
 	if (head != NULL)
 		head->known = false;
+	forget_kept_head();
 }
 
 /*
@@ -620,7 +725,9 @@ uaef_ledger_chain_row(Relation rel, HeapTuple tuple)
 	/* Only record_event() checks signatures. */
 	ISNULL(UAEF_EVENT_SIGNER) = true;
 	ISNULL(UAEF_EVENT_SIGNATURE) = true;
+	forget_kept_head();
 	head = chain_event(rel, values, nulls, GetUserId());
+	uaef_wake_worker_on_commit(UAEF_WAKE_EVENTS);
 
 	/* ON CONFLICT may yet drop the row, so the next one reads the head. */
 	head->known = false;
@@ -667,7 +774,7 @@ uaef_ledger_append(UaefEvent *events, int n)
 
 	if (n == 0)
 		return 0;
-	uaef_table_open(&table, "ledger_event");
+	uaef_table_open_oid(&table, ledger_info()->event_table);
 	for (int i = 0; i < n; i++)
 	{
 		event_row(&events[i], values, nulls);
@@ -723,11 +830,15 @@ uaef_ledger_record(const UaefEvent *given)
 							   event.payload, event.stream);
 	event.application = GetUserId();
 
-	caller = uaef_spi_begin();
 	if (event.stream != NULL)
+	{
+		caller = uaef_spi_begin();
 		lock_execution(event.stream, caller);
+		uaef_spi_end(caller);
+	}
+	caller = uaef_become_owner();
 	event_id = uaef_ledger_append(&event, 1);
-	uaef_spi_end(caller);
+	uaef_become_caller(caller);
 
 	return event_id;
 }
@@ -749,7 +860,8 @@ check_recorded(const UaefEvent *event)
 
 /*
  * Lock an execution's row, check that the caller may act for it, and hold its
- * stream.  Called as the owner, within SPI.
+ * stream.  Called as the owner, within SPI; record_event(), which seldom runs
+ * SQL, leaves the search_path to us.
  */
 static void
 lock_execution(const pg_uuid_t *execution_id, UaefCaller caller)
@@ -761,8 +873,11 @@ lock_execution(const pg_uuid_t *execution_id, UaefCaller caller)
 	};
 	Datum		args[] = {UUIDPGetDatum(execution_id)};
 	Oid			initiator;
+	int			level = uaef_pin_search_path();
+	uint64		found = uaef_spi_run(&query, args, NULL);
 
-	if (uaef_spi_run(&query, args, NULL) == 0)
+	AtEOXact_GUC(true, level);
+	if (found == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_UAEF_UNDEFINED_EXECUTION),
 				 errmsg("execution %s does not exist",

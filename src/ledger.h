@@ -42,7 +42,8 @@ typedef struct UaefEvent
 
 /*
  * Append events; their order within a stream is theirs in the array.  The
- * chain fills in everything else.  Returns the event_id of the last one.  The current identity must be the owner (uaef_spi_begin()).
+ * chain fills in everything else.  Returns the event_id of the last one.  The
+ * current identity must be the owner (uaef_become_owner()).
  */
 extern int64 uaef_ledger_append(UaefEvent *events, int n);
 
@@ -75,11 +76,20 @@ extern void uaef_ledger_replace_identity(Relation rel);
 
 /*
  * Seal what has been committed since the last block, in as many blocks of at
- * most max_events events as it takes.  Returns the last one's number, or 0
- * when there was nothing to seal or another session is sealing.  Raises when
+ * most max_events events as it takes.  Returns the last one's number, 0 when
+ * there was nothing to seal, UAEF_SEAL_BUSY when another session is sealing.  Raises when
  * this transaction has written; the caller commits soon, for the lock of the
  * sealer is held until then.
  */
 extern int64 uaef_ledger_seal(int max_events);
+#define UAEF_SEAL_BUSY	(-1)
+
+/*
+ * The block that holds a committed event; if there is none yet, seals it.
+ * Waits so long for another session that is sealing, then raises UA103.
+ * Raises P0002 when there is no such committed event, and like
+ * uaef_ledger_seal() when this transaction has written.
+ */
+extern int64 uaef_ledger_seal_and_wait(int64 event_id, int timeout_ms);
 
 #endif							/* UAEF_LEDGER_H */

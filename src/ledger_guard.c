@@ -15,6 +15,7 @@
 static void check_triggers(const UaefReport *report);
 static void check_additions(const UaefReport *report);
 static void check_indexes(const UaefReport *report);
+static void compare_index(VerifyScan *scan);
 
 /*
  * The triggers that keep the tables append-only are as they were made: in
@@ -125,6 +126,67 @@ check_indexes(const UaefReport *report)
 
 	uaef_report_rows(report, "GUARD_TAMPERED",
 					 uaef_spi_run(&query, NULL, NULL));
+}
+
+/*
+ * Compare an index with its table, entry by entry.
+ */
+static void
+compare_index(VerifyScan *scan)
+{
+	UaefQuery  *query = scan->arg;
+
+	(void) uaef_spi_run(query, NULL, NULL);
+}
+
+void
+uaef_check_index_contents(VerifyScan *scan)
+{
+	static UaefQuery schema = {
+		"SELECT pg_catalog.quote_ident(n.nspname) FROM pg_extension AS e"
+		" JOIN pg_namespace AS n ON n.oid = e.extnamespace"
+		" WHERE e.extname = 'amcheck'",
+		0
+	};
+	static UaefQuery indexes = {
+		"SELECT i.indexrelid::integer, c.relname FROM pg_index AS i"
+		" JOIN pg_class AS c ON c.oid = i.indexrelid"
+		" JOIN pg_class AS t ON t.oid = i.indrelid"
+		" JOIN pg_am AS a ON a.oid = c.relam AND a.amname = 'btree'"
+		" WHERE t.relnamespace = 'uaef'::regnamespace"
+		" AND t.relname LIKE 'ledger\\_%' AND t.relkind = 'r'"
+		" AND i.indisvalid ORDER BY c.relname",
+		0
+	};
+	char	   *where;
+	uint64		rows;
+	SPITupleTable *found;
+
+	if (uaef_spi_run(&schema, NULL, NULL) == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("extension \"amcheck\" is not installed"),
+				 errhint("CREATE EXTENSION amcheck, or call the function without indexes.")));
+	where = uaef_spi_text(0, 1);
+	rows = uaef_spi_run(&indexes, NULL, NULL);
+	found = SPI_tuptable;
+	for (uint64 i = 0; i < rows; i++)
+	{
+		UaefQuery	query = {0};
+		UaefPlace	place = {0};
+		const char *problem;
+		char	   *name;
+
+		SPI_tuptable = found;
+		name = uaef_spi_text(i, 2);
+		query.sql = psprintf("SELECT %s.bt_index_check(%u::oid::regclass, true)",
+							 where, (Oid) uaef_spi_int32(i, 1));
+		scan->arg = &query;
+		problem = uaef_verify_protected(scan, compare_index);
+		if (problem != NULL)
+			uaef_report_problem(scan->report, "INDEX_DIVERGES", &place,
+								psprintf("index \"%s\": %s", name, problem));
+	}
 }
 
 void

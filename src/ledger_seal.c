@@ -32,9 +32,10 @@
  * Blocks that hold nothing but the news of earlier blocks would follow each
  * other for ever; such events wait for company.
  *
- * Locking: one sealer per database, by a lock that is not waited for and that
- * lasts until the transaction ends; S is taken under it.  Writers never take
- * it.
+ * Locking: one sealer per database, by a lock that lasts until the transaction
+ * ends; S is taken under it.  Writers never take it, and the worker does not
+ * wait for it.  Who wants an event sealed waits in the lock's queue, then looks
+ * whether the one before has sealed it.
  *
  *-------------------------------------------------------------------------
  */
@@ -51,6 +52,7 @@
 #include "storage/lock.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
+#include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
@@ -58,6 +60,8 @@
 #include "utils/timestamp.h"
 #include "utils/xid8.h"
 
+#include "errcodes.h"
+#include "guc.h"
 #include "json_util.h"
 #include "ledger.h"
 #include "ledger_tree.h"
@@ -83,8 +87,14 @@ typedef struct Gathering
 	int64		allocated;
 } Gathering;
 
-static bool lock_sealer(void);
+static void sealer_tag(LOCKTAG *tag);
+static bool lock_sealer(bool wait);
+static void unlock_sealer(void);
+static void wait_for_sealer(int64 event_id, int timeout_ms);
 static void require_no_xid(void);
+static int64 seal(int max_events, bool only_news);
+static void require_committed(int64 event_id);
+static int64 find_block(int64 event_id);
 static char *snapshot_text(Snapshot snapshot);
 static void gather(Gathering *gathering);
 static void gather_since_last(Gathering *gathering, Relation rel,
@@ -103,19 +113,26 @@ static void append_news(const UaefBlock *block);
 int64
 uaef_ledger_seal(int max_events)
 {
+	require_no_xid();
+	return lock_sealer(false) ? seal(max_events, false) : UAEF_SEAL_BUSY;
+}
+
+/*
+ * Seal under the lock; blocks of nothing but news only if told to.
+ */
+static int64
+seal(int max_events, bool only_news)
+{
 	Gathering	gathering = {0};
 	UaefBlock	last;
 	UaefBlock	block;
 	UaefCaller	caller;
 
-	require_no_xid();
-	if (!lock_sealer())
-		return 0;
-
 	gathering.snapshot = RegisterSnapshot(GetLatestSnapshot());
 	uaef_block_last(gathering.snapshot, &last);
 	gathering.last = &last;
 	gather(&gathering);
+	gathering.news |= only_news;
 
 	caller = uaef_spi_begin();
 	if (gathering.news)
@@ -136,17 +153,139 @@ uaef_ledger_seal(int max_events)
 	uaef_spi_end(caller);
 	UnregisterSnapshot(gathering.snapshot);
 
-	return gathering.news ? last.no : 0;
+	return gathering.news && gathering.n > 0 ? last.no : 0;
+}
+
+int64
+uaef_ledger_seal_and_wait(int64 event_id, int timeout_ms)
+{
+	int64		block_no;
+
+	require_no_xid();
+	require_committed(event_id);
+	block_no = find_block(event_id);
+	if (block_no != 0)
+		return block_no;
+
+	wait_for_sealer(event_id, timeout_ms);
+	block_no = find_block(event_id);
+	if (block_no != 0)
+	{
+		unlock_sealer();
+		return block_no;
+	}
+	(void) seal(uaef_seal_max_events, true);
+	block_no = find_block(event_id);
+	if (block_no == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_UAEF_LEDGER_MISMATCH),
+				 errmsg("event %lld is in no block, and no block can take it",
+						(long long) event_id),
+				 errdetail("The last block's snapshot saw its transaction, but does not list it."),
+				 errhint("See uaef.verify_ledger().")));
+	return block_no;
+}
+
+static void
+require_committed(int64 event_id)
+{
+	static UaefQuery query = {
+		"SELECT FROM uaef.ledger_event WHERE event_id = $1",
+		1, {INT8OID}
+	};
+	Datum		args[] = {Int64GetDatum(event_id)};
+	UaefCaller	caller = uaef_spi_begin();
+
+	if (uaef_spi_read_latest(&query, args) == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_NO_DATA_FOUND),
+				 errmsg("event %lld does not exist", (long long) event_id),
+				 errdetail("An event is there for others when its transaction has committed.")));
+	uaef_spi_end(caller);
+}
+
+/*
+ * The block that holds an event as of now, or 0.
+ */
+static int64
+find_block(int64 event_id)
+{
+	static UaefQuery query = {
+		"SELECT block_no FROM uaef.ledger_block"
+		" WHERE pg_catalog.int8range(first_event_id, last_event_id, '[]') @> $1"
+		" AND $1 = ANY (event_ids)",
+		1, {INT8OID}
+	};
+	Datum		args[] = {Int64GetDatum(event_id)};
+	UaefCaller	caller = uaef_spi_begin();
+	int64		block_no = 0;
+
+	if (uaef_spi_read_latest(&query, args) > 0)
+		block_no = uaef_spi_int64(0, 1);
+	uaef_spi_end(caller);
+	return block_no;
+}
+
+static void
+sealer_tag(LOCKTAG *tag)
+{
+	SET_LOCKTAG_ADVISORY(*tag, MyDatabaseId, 0, 0, UAEF_LOCK_SEALER);
 }
 
 static bool
-lock_sealer(void)
+lock_sealer(bool wait)
 {
 	LOCKTAG		tag;
 
-	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, 0, 0, UAEF_LOCK_SEALER);
-	return LockAcquire(&tag, ExclusiveLock, false, true) !=
+	sealer_tag(&tag);
+	return LockAcquire(&tag, ExclusiveLock, false, !wait) !=
 		LOCKACQUIRE_NOT_AVAIL;
+}
+
+static void
+unlock_sealer(void)
+{
+	LOCKTAG		tag;
+
+	sealer_tag(&tag);
+	(void) LockRelease(&tag, ExclusiveLock, false);
+}
+
+/*
+ * Take the lock within a time, which lock_timeout measures for us.
+ */
+static void
+wait_for_sealer(int64 event_id, int timeout_ms)
+{
+	MemoryContext context = CurrentMemoryContext;
+	int			level;
+	char		limit[16];
+
+	if (lock_sealer(false))
+		return;
+	level = NewGUCNestLevel();
+	snprintf(limit, sizeof(limit), "%d", Max(timeout_ms, 1));
+	(void) set_config_option("lock_timeout", limit, PGC_USERSET,
+							 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	PG_TRY();
+	{
+		(void) lock_sealer(true);
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(context);
+		if (geterrcode() != ERRCODE_LOCK_NOT_AVAILABLE)
+			PG_RE_THROW();
+		FlushErrorState();
+		ereport(ERROR,
+				(errcode(ERRCODE_UAEF_NOT_SEALED),
+				 errmsg("event %lld was not sealed within %d ms",
+						(long long) event_id, timeout_ms),
+				 errdetail("Another session holds the sealer's lock; it keeps it until its transaction ends."),
+				 errhint("Look for a transaction that called uaef.seal_ledger() or uaef.seal_and_wait() and is still open.")));
+	}
+	PG_END_TRY();
+	AtEOXact_GUC(true, level);
 }
 
 static void
@@ -156,7 +295,7 @@ require_no_xid(void)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("cannot seal the ledger in a transaction that has written"),
-				 errhint("Commit first, then call uaef.seal_ledger() in a transaction of its own.")));
+				 errhint("Commit first, then seal in a transaction of its own.")));
 }
 
 /*

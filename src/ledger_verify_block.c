@@ -44,8 +44,6 @@ static void look_at_blocks(VerifyScan *scan);
 static void look_at_block(VerifyScan *scan, BlockWalk *walk);
 static void fill_ref(BlockRef *ref, const BlockRow *row, int64 first_leaf,
 					 bool with_ids);
-static void check_header(const UaefReport *report, const UaefBlock *before,
-						 const UaefBlock *block);
 static void check_ids(const UaefReport *report, BlockWalk *walk,
 					  const BlockRow *row, int64 first_leaf);
 
@@ -188,9 +186,9 @@ compare_refs(const void *a, const void *b)
  * ----------
  */
 
-static void
-check_header(const UaefReport *report, const UaefBlock *before,
-			 const UaefBlock *block)
+void
+uaef_verify_header(const UaefReport *report, const UaefBlock *before,
+				   const UaefBlock *block)
 {
 	UaefPlace	place = {.block_no = block->no};
 	UaefPlace	where = place;
@@ -305,7 +303,7 @@ look_at_block(VerifyScan *scan, BlockWalk *walk)
 	if (deep)
 	{
 		if (row.sound)
-			check_header(scan->report, &walk->before.block, &row.block);
+			uaef_verify_header(scan->report, &walk->before.block, &row.block);
 		check_ids(scan->report, walk, &row, first_leaf);
 	}
 	if (row.sound)

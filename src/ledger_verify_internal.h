@@ -354,6 +354,11 @@ extern void uaef_verify_list_blocks(VerifyScan *scan, int64 from_block,
 extern bool uaef_verify_read_block(UaefHeap *heap, ItemPointer tid,
 								   bool with_ids, BlockRow *row);
 
+/* What a block's header says, by itself and of the block before it. */
+extern void uaef_verify_header(const UaefReport *report,
+							   const UaefBlock *before,
+							   const UaefBlock *block);
+
 /* The index of the block that has a leaf, or -1. */
 extern int64 uaef_verify_block_of_leaf(const VerifyPlan *plan, int64 leaf);
 extern void uaef_verify_news(const UaefReport *report, const VerifyPlan *plan,
@@ -385,5 +390,13 @@ extern void uaef_verify_scan_end(VerifyScan *scan);
 extern void uaef_verify_chunks(VerifyScan *scan, int jobs);
 extern void uaef_verify_progress(VerifyScan *scan);
 extern PGDLLEXPORT void uaef_verify_worker(dsm_segment *segment, shm_toc *toc);
+
+/* ledger_verify_tail.c */
+
+/* Look at the events of the plan's set, and at those that are not sealed. */
+extern void uaef_verify_new_events(VerifyScan *scan);
+
+/* Look at some older events, by chance; returns how many. */
+extern int64 uaef_verify_sample(VerifyScan *scan, int sample);
 
 #endif							/* UAEF_LEDGER_VERIFY_INTERNAL_H */

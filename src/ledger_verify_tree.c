@@ -727,4 +727,5 @@ uaef_verify_roots(VerifyScan *scan, int64 from_block)
 	while (walk.next < scan->plan->nblocks &&
 		   uaef_verify_protected(scan, look_at_roots) != NULL)
 		continue;
+	scan->arg = NULL;
 }

@@ -25,13 +25,12 @@ static bool equal(const uint8 *a, const uint8 *b);
 void
 uaef_merkle_combine(const uint8 *left, const uint8 *right, uint8 *node)
 {
-	static const uint8 prefix = NODE_PREFIX;
+	uint8		both[1 + 2 * UAEF_HASH_LEN];
 
-	uaef_hash_begin();
-	uaef_hash_add(&prefix, 1);
-	uaef_hash_add(left, UAEF_HASH_LEN);
-	uaef_hash_add(right, UAEF_HASH_LEN);
-	uaef_hash_end(node);
+	both[0] = NODE_PREFIX;
+	memcpy(both + 1, left, UAEF_HASH_LEN);
+	memcpy(both + 1 + UAEF_HASH_LEN, right, UAEF_HASH_LEN);
+	uaef_sha256(both, sizeof(both), node);
 }
 
 void
@@ -82,8 +81,7 @@ uaef_frontier_root(const UaefFrontier *frontier, uint8 *root)
 {
 	if (frontier->n == 0)
 	{
-		uaef_hash_begin();
-		uaef_hash_end(root);
+		uaef_sha256(NULL, 0, root);
 		return;
 	}
 	memcpy(root, frontier->node[frontier->n - 1], UAEF_HASH_LEN);

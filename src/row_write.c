@@ -24,6 +24,12 @@ uaef_table_open(UaefTable *table, const char *name)
 
 	if (!OidIsValid(relation))
 		elog(ERROR, "table uaef.%s does not exist", name);
+	uaef_table_open_oid(table, relation);
+}
+
+void
+uaef_table_open_oid(UaefTable *table, Oid relation)
+{
 	table->rel = table_open(relation, RowExclusiveLock);
 	table->indexes = CatalogOpenIndexes(table->rel);
 }

@@ -28,6 +28,7 @@ typedef struct UaefTable
  * rules are not heeded.
  */
 extern void uaef_table_open(UaefTable *table, const char *name);
+extern void uaef_table_open_oid(UaefTable *table, Oid relation);
 
 /* Insert a row of all columns; *tid is where it is. */
 extern void uaef_table_insert(UaefTable *table, Datum *values, bool *nulls,

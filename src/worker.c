@@ -648,13 +648,12 @@ seal_delay_ms(void)
 }
 
 /*
- * Seal what there is.  When there was none to make, perhaps because a session was
- * at it that did not see the newest events, look a second time.
+ * Seal what there is.  While another session is at it, which may not see the
+ * newest events, look again.
  */
 static TimestampTz
 run_seal(void)
 {
-	static bool looked_twice = false;
 	int64		block;
 
 	begin();
@@ -664,12 +663,8 @@ run_seal(void)
 							   Max(CHECKPOINT_STEP->not_before,
 								   GetCurrentTimestamp()));
 
-	if (block != 0 || looked_twice)
-	{
-		looked_twice = false;
+	if (block != UAEF_SEAL_BUSY)
 		return DT_NOEND;
-	}
-	looked_twice = true;
 	return TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
 									   uaef_seal_interval_ms);
 }

@@ -2,7 +2,7 @@
 # catalogs the rest.
 #  - each function is made by CREATE FUNCTION (never OR REPLACE, which would
 #    take over another's) and pins its search_path; an immutable one looks
-#    nothing up, and ledger_chain says why it does not
+#    nothing up, and ledger_chain and record_event say why they do not
 #  - each named object has its COMMENT ON, and each function its REVOKE
 #  - nothing is granted to PUBLIC
 # usage: awk -f test/lint/sql.awk sql/NN_*.sql
@@ -34,7 +34,7 @@ function check(text,   name) {
     if ((name = object(text, "^ *CREATE FUNCTION ")) != "") {
         made[name] = opened[name] = at
         if (text !~ /SET search_path = pg_catalog, pg_temp/ &&
-            text !~ / IMMUTABLE / && name != "uaef.ledger_chain")
+            text !~ / IMMUTABLE / && name !~ /^uaef\.(ledger_chain|record_event)$/)
             bad = say(at, name " does not pin its search_path")
     }
     if ((name = object(text, "^ *CREATE (UNLOGGED )?(TABLE|VIEW|SEQUENCE|TYPE|DOMAIN) ")) != "")

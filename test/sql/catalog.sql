@@ -31,11 +31,11 @@ WHERE e.refclassid = 'pg_extension'::regclass AND e.deptype = 'e'
 ORDER BY 1;
 
 -- every function pins its search_path; immutable ones look nothing up, and
--- ledger_chain names everything in full, for its speed
+-- the two of an event's way in, for their speed, run no SQL or pin it themselves
 SELECT p.oid::regprocedure
 FROM pg_proc p
 WHERE p.pronamespace = 'uaef'::regnamespace
-  AND p.provolatile <> 'i' AND p.proname <> 'ledger_chain'
+  AND p.provolatile <> 'i' AND p.proname NOT IN ('ledger_chain', 'record_event')
   AND NOT EXISTS (SELECT FROM unnest(p.proconfig) c
                   WHERE c = 'search_path=pg_catalog, pg_temp')
 ORDER BY 1;

@@ -1,4 +1,4 @@
-# The figures of test/bench/figures come out, with all their parts.  Their size
+# The figures of test/bench/figures and ledger come out, with all their parts.  Their size
 # says nothing here: the runs are far too short, and other tests run beside.
 use strict;
 use warnings;
@@ -17,4 +17,15 @@ for my $name (qw(ledger_ratio ledger_vs_lock sql_tasks_per_s pure_tasks_per_s
 	like($figure{$name}{goal}, qr/^[<>]=? \d/, "$name has a goal");
 }
 is($figure{ledger_problems}{value}, 0, 'the ledger verifies afterwards');
+
+$output = `'$^X' '$FindBin::Bin/../bench/ledger' --small --json`;
+is($?, 0, 'the benchmark of the ledger runs');
+%figure = map { $_->{name} => $_ } @{ decode_json($output) };
+for my $name (qw(durable_record_ratio durable_insert_ratio cpu_record_ratio
+	cpu_insert_ratio seal_p99_ms seal_per_s))
+{
+	like($figure{$name}{value}, qr/^[\d.e-]+$/, "$name is a number");
+	like($figure{$name}{goal}, qr/^[<>]=? \d/, "$name has a goal");
+}
+is($figure{$_}{value}, 0, "$_: none") for qw(ledger_problems unsealed);
 done_testing();
