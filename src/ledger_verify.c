@@ -263,7 +263,7 @@ check_trusted(const UaefReport *report, const BlockList *list,
 		place.expected = uaef_hex(options->trusted_hash, UAEF_HASH_LEN);
 		place.actual = uaef_hex(hash, UAEF_HASH_LEN);
 		uaef_report_problem(report, "BLOCK_CHAIN_BREAK", &place,
-							"the block has not the trusted hash");
+							"the block's hash is not the trusted one");
 	}
 }
 

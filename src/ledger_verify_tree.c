@@ -19,6 +19,9 @@
 
 #include "ledger_verify_internal.h"
 
+/* Tiles of a higher level would have more leaves than can be counted. */
+#define MAX_LEVEL 6
+
 #define TILE_BYTES (UAEF_TILE_WIDTH * UAEF_HASH_LEN)
 
 /* Columns of uaef.ledger_tile. */
@@ -172,7 +175,7 @@ found_tile(VerifyScan *scan, ItemPointer tid, Datum *values, bool *nulls)
 	no = DatumGetInt64(values[TILE_NO - 1]);
 	if (level == 0)
 		found_leaf_tile(scan, tid, no, root);
-	else if (level < 0 || level > 7 || no < 0 ||
+	else if (level < 0 || level > MAX_LEVEL || no < 0 ||
 			 no >= scan->plan->tree_size >> (UAEF_TILE_HEIGHT * (level + 1)))
 		report_tile(scan->report, level, no, tid, "is beyond the tree");
 	else
@@ -542,7 +545,7 @@ check_missing_upper(VerifyScan *scan, TileWalk *walk)
 {
 	int64		at = 0;
 
-	for (int level = 1; level < 8; level++)
+	for (int level = 1; level <= MAX_LEVEL; level++)
 	{
 		int64		n = scan->plan->tree_size >>
 			(UAEF_TILE_HEIGHT * (level + 1));
