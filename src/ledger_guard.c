@@ -35,7 +35,9 @@ check_triggers(const UaefReport *report)
 		" ('ledger_guard', 'ledger', 58, 'uaef_ledger_guard'),"
 		" ('ledger_chain', 'ledger_event', 7, 'uaef_ledger_chain'),"
 		" ('ledger_guard', 'ledger_event', 58, 'uaef_ledger_guard'),"
-		" ('ledger_guard', 'ledger_block', 58, 'uaef_ledger_guard'))"
+		" ('ledger_guard', 'ledger_block', 58, 'uaef_ledger_guard'),"
+		" ('ledger_guard', 'ledger_tile', 58, 'uaef_ledger_guard'),"
+		" ('ledger_guard', 'ledger_checkpoint', 58, 'uaef_ledger_guard'))"
 		" AS w (trigger, tab, type, source)"
 		" LEFT JOIN pg_trigger AS t ON t.tgname = w.trigger"
 		" AND t.tgrelid = ('uaef.' || w.tab)::regclass"
@@ -72,7 +74,9 @@ check_additions(const UaefReport *report)
 		" ('ledger_event_signer', 'ledger_signer_ledger_id_fkey')))"
 		" AND (c.relname, t.tgname) NOT IN (('ledger', 'ledger_identity'),"
 		" ('ledger', 'ledger_guard'), ('ledger_event', 'ledger_chain'),"
-		" ('ledger_event', 'ledger_guard'), ('ledger_block', 'ledger_guard'))"
+		" ('ledger_event', 'ledger_guard'), ('ledger_block', 'ledger_guard'),"
+		" ('ledger_tile', 'ledger_guard'),"
+		" ('ledger_checkpoint', 'ledger_guard'))"
 		" UNION ALL SELECT 'has row level security'"
 		" WHERE c.relrowsecurity OR c.relforcerowsecurity"
 		" UNION ALL SELECT 'is not permanent' WHERE c.relpersistence <> 'p'"
@@ -80,7 +84,8 @@ check_additions(const UaefReport *report)
 		" WHERE c.oid IN (i.inhrelid, i.inhparent)) AS f (what)"
 		" WHERE c.oid IN ('uaef.ledger'::regclass,"
 		" 'uaef.ledger_event'::regclass,"
-		" 'uaef.ledger_block'::regclass) ORDER BY c.relname, f.what",
+		" 'uaef.ledger_block'::regclass, 'uaef.ledger_tile'::regclass,"
+		" 'uaef.ledger_checkpoint'::regclass) ORDER BY c.relname, f.what",
 		0
 	};
 	static UaefQuery rules = {
@@ -90,7 +95,8 @@ check_additions(const UaefReport *report)
 		" FROM pg_rewrite AS r JOIN pg_class AS c ON c.oid = r.ev_class"
 		" WHERE c.oid IN ('uaef.ledger'::regclass,"
 		" 'uaef.ledger_event'::regclass,"
-		" 'uaef.ledger_block'::regclass) ORDER BY c.relname, r.rulename",
+		" 'uaef.ledger_block'::regclass, 'uaef.ledger_tile'::regclass,"
+		" 'uaef.ledger_checkpoint'::regclass) ORDER BY c.relname, r.rulename",
 		0
 	};
 
@@ -114,7 +120,9 @@ check_indexes(const UaefReport *report)
 		" FROM (VALUES ('ledger_event_pkey', 'ledger_event', '2 3', true),"
 		" ('ledger_event_event_id', 'ledger_event', '1', true),"
 		" ('ledger_event_tx', 'ledger_event', '4', false),"
-		" ('ledger_block_pkey', 'ledger_block', '1', true))"
+		" ('ledger_block_pkey', 'ledger_block', '1', true),"
+		" ('ledger_block_first_leaf', 'ledger_block', '2', true),"
+		" ('ledger_tile_pkey', 'ledger_tile', '1 2', true))"
 		" AS w (name, tab, keys, is_unique) LEFT JOIN pg_index AS i"
 		" ON i.indexrelid = pg_catalog.to_regclass('uaef.' || w.name)"
 		" WHERE (i.indrelid = ('uaef.' || w.tab)::regclass"

@@ -290,7 +290,7 @@ uaef_verify_event_row(VerifyScan *scan, ItemPointer tid, Datum *values,
 	future = check_future(scan, &place, tx);
 	if (!future && !uaef_verify_sealed(scan, place.event_id))
 	{
-		if (place.event_id >= 0 && scan->plan->first_leaf == 0)
+		if (scan->plan->first_leaf == 0)
 			check_listed(scan, &place, tx);
 	}
 	else if (!future &&

@@ -61,6 +61,7 @@ typedef struct RootWalk
 	bool		doubtful;		/* so is other, which may be right instead */
 	UaefFrontier edge;			/* of tiles */
 	UaefFrontier other;
+	UaefFrontier low;			/* of leaves, behind the last tile */
 } RootWalk;
 
 static void found_tile(VerifyScan *scan, ItemPointer tid, Datum *values,
@@ -87,9 +88,11 @@ static int	compare_upper(const void *a, const void *b);
 static void append_tiles(VerifyPlan *plan, RootWalk *walk, int64 tiles);
 static void look_at_roots(VerifyScan *scan);
 static void check_root(VerifyScan *scan, RootWalk *walk, BlockRow *row);
-static bool tail_fits(const VerifyPlan *plan, const UaefBlock *block,
-					  bool stored);
-static bool tail_seen(const VerifyPlan *plan, int64 n);
+static bool tail_fits(const VerifyPlan *plan, const RootWalk *walk,
+					  const UaefBlock *block, bool stored);
+static bool tail_seen(const VerifyPlan *plan, const RootWalk *walk, int64 end);
+static bool check_tail(const VerifyPlan *plan, RootWalk *walk,
+					   const UaefBlock *block);
 static int	count_bits(uint64 word);
 
 static void
@@ -569,12 +572,12 @@ check_missing_upper(VerifyScan *scan, TileWalk *walk)
  */
 
 /*
- * Whether all of the first n leaves of the tail are there.
+ * Whether the leaves of the tail are there, from where the walk is to an end.
  */
 static bool
-tail_seen(const VerifyPlan *plan, int64 n)
+tail_seen(const VerifyPlan *plan, const RootWalk *walk, int64 end)
 {
-	for (int64 i = 0; i < n; i++)
+	for (int64 i = walk->low.size; i < end; i++)
 		if (!PLAN_TAIL(plan)[i].seen)
 			return false;
 	return true;
@@ -585,17 +588,37 @@ tail_seen(const VerifyPlan *plan, int64 n)
  * frontier: as they should be, or as they are stored.
  */
 static bool
-tail_fits(const VerifyPlan *plan, const UaefBlock *block, bool stored)
+tail_fits(const VerifyPlan *plan, const RootWalk *walk, const UaefBlock *block,
+		  bool stored)
 {
-	UaefFrontier low;
+	UaefFrontier low = walk->low;
 	int			above = count_bits(block->tree_size / UAEF_TILE_WIDTH);
 
-	uaef_frontier_init(&low);
-	for (int64 i = 0; i < block->tree_size % UAEF_TILE_WIDTH; i++)
+	for (int64 i = low.size; i < block->tree_size % UAEF_TILE_WIDTH; i++)
 		uaef_frontier_append(&low, stored ? PLAN_TAIL(plan)[i].stored :
 							 PLAN_TAIL(plan)[i].computed);
 	return memcmp(low.node, block->frontier.node[above],
 				  low.n * UAEF_HASH_LEN) == 0;
+}
+
+/*
+ * The end of a block in the tail; true if it is not what its leaves give.
+ */
+static bool
+check_tail(const VerifyPlan *plan, RootWalk *walk, const UaefBlock *block)
+{
+	int64		end = block->tree_size % UAEF_TILE_WIDTH;
+	int			above = count_bits(block->tree_size / UAEF_TILE_WIDTH);
+	bool		bad;
+
+	if (end < walk->low.size)
+		return false;
+	bad = tail_seen(plan, walk, end) &&
+		!tail_fits(plan, walk, block, false) &&
+		!tail_fits(plan, walk, block, true);
+	(void) uaef_frontier_load(&walk->low, end, block->frontier.node[above],
+							  count_bits(end) * UAEF_HASH_LEN);
+	return bad;
 }
 
 /*
@@ -629,9 +652,8 @@ check_root(VerifyScan *scan, RootWalk *walk, BlockRow *row)
 			!(walk->doubtful &&
 			  memcmp(walk->other.node, block->frontier.node,
 					 n * UAEF_HASH_LEN) == 0);
-	if (tiles == plan->ntiles && block->tree_size <= plan->tree_size &&
-		tail_seen(plan, block->tree_size % UAEF_TILE_WIDTH))
-		bad |= !tail_fits(plan, block, false) && !tail_fits(plan, block, true);
+	if (tiles == plan->ntiles && block->tree_size <= plan->tree_size)
+		bad |= check_tail(plan, walk, block);
 	if (bad && block->no >= walk->from_block)
 		uaef_report_problem(scan->report, "ROOT_MISMATCH", &place,
 							"the block's events do not give its tree_root");
@@ -726,6 +748,7 @@ uaef_verify_roots(VerifyScan *scan, int64 from_block)
 	check_missing_upper(scan, tiles);
 
 	uaef_frontier_init(&walk.edge);
+	uaef_frontier_init(&walk.low);
 	scan->arg = &walk;
 	while (walk.next < scan->plan->nblocks &&
 		   uaef_verify_protected(scan, look_at_roots) != NULL)
