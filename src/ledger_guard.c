@@ -157,7 +157,7 @@ uaef_check_index_contents(VerifyScan *scan)
 		0
 	};
 	static UaefQuery indexes = {
-		"SELECT i.indexrelid::integer, c.relname FROM pg_index AS i"
+		"SELECT i.indexrelid::integer, c.relname::text FROM pg_index AS i"
 		" JOIN pg_class AS c ON c.oid = i.indexrelid"
 		" JOIN pg_class AS t ON t.oid = i.indrelid"
 		" JOIN pg_am AS a ON a.oid = c.relam AND a.amname = 'btree'"

@@ -97,11 +97,14 @@ uaef_report_problem(const UaefReport *report, const char *code,
 
 	if (report->shared != NULL)
 	{
+		MemoryContext old_context = MemoryContextSwitchTo(report->context);
 		MinimalTuple tuple = uaef_form_minimal_tuple(report->desc, values,
 													 nulls);
 
+		/* What it allocates stays with it. */
 		sts_puttuple(report->shared, NULL, tuple);
 		pfree(tuple);
+		MemoryContextSwitchTo(old_context);
 	}
 	else if (report->store != NULL)
 		tuplestore_putvalues(report->store, report->desc, values, nulls);

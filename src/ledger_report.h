@@ -48,6 +48,7 @@ typedef struct UaefReport
 	Tuplestorestate *store;
 	TupleDesc	desc;
 	SharedTuplestoreAccessor *shared;
+	MemoryContext context;		/* of shared */
 	UaefTally  *tally;			/* may be NULL */
 } UaefReport;
 

@@ -322,7 +322,7 @@ check_whole(VerifyScan *scan, const UaefVerifyOptions *options,
 	check_trusted(scan->report, &list, options);
 	scan->plan = make_plan(scan, &list, &retired);
 	share_out(scan, from_block, options->jobs);
-	if (scan->plan->first_leaf > 0)
+	if (from_block > 1)
 	{
 		add_old_leaves(scan, &list, from_block);
 		scan->plan = make_plan(scan, &list, &retired);
@@ -383,8 +383,10 @@ uaef_verdict_text(const UaefVerifyOptions *options, const UaefVerdict *verdict,
 						 (long long) tally->errors);
 	else if (verdict->checkpoint_size > 0)
 	{
-		appendStringInfo(&text, "consistent with the checkpoint of %lld events signed by",
-						 (long long) verdict->checkpoint_size);
+		appendStringInfo(&text, "consistent with the checkpoint of %lld events%s",
+						 (long long) verdict->checkpoint_size,
+						 verdict->nsigners > 0 ? " signed by" :
+						 ", whose signatures were not verified: no keys were given");
 		for (int i = 0; i < verdict->nsigners; i++)
 			appendStringInfo(&text, "%s %s", i > 0 ? "," : "",
 							 verdict->signers[i]);

@@ -198,7 +198,11 @@ run_chunks(VerifyScan *scan, bool protect)
 static void
 put_shared_record(VerifyScan *scan, Record *record)
 {
+	MemoryContext old_context = MemoryContextSwitchTo(scan->report->context);
+
+	/* What it allocates stays with it. */
 	sts_puttuple(scan->put_arg, NULL, (MinimalTuple) record);
+	MemoryContextSwitchTo(old_context);
 }
 
 /*
@@ -210,7 +214,11 @@ attach_and_run(VerifyScan *scan, VerifyPlan *plan, Shared *shared,
 			   SharedTuplestoreAccessor *records)
 {
 	VerifyScan	own;
-	UaefReport	report = {.desc = uaef_report_desc(),.shared = problems};
+	UaefReport	report = {
+		.desc = uaef_report_desc(),
+		.shared = problems,
+		.context = CurrentMemoryContext
+	};
 
 	uaef_verify_scan_begin(&own, plan, &report, GetActiveSnapshot());
 	own.put_record = put_shared_record;
