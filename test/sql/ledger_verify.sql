@@ -286,11 +286,12 @@ CALL ver_seal();
 SELECT uaef.record_event('ver_last') IS NOT NULL AS recorded;
 CALL ver_seal();
 CREATE TABLE ver_victim AS
-SELECT event_ids[1 + 300 - first_leaf] AS event_id FROM uaef.ledger_block WHERE first_leaf <= 300 AND tree_size > 300;
+SELECT event_id, (uaef.inclusion_proof(event_id)->>'leaf_index')::bigint AS leaf FROM uaef.ledger_event
+WHERE stream = '00000000-0000-8000-8000-00000000ee10' AND stream_seq = 100;
 SELECT count(*) >= 2 AS tiles FROM uaef.ledger_tile;
 SELECT * FROM uaef.verify_ledger();
 CREATE VIEW ver_tile_problems AS
-SELECT code, leaf_index / 256 AS tile, leaf_index % 256 AS leaf, stream IS NOT NULL AS event, detail
+SELECT code, leaf_index / 256 AS tile, leaf_index % 256 AS leaf, leaf_index = (SELECT leaf FROM ver_victim) AS victim, stream IS NOT NULL AS event, detail
 FROM uaef.verify_ledger() WHERE code <> 'GUARD_TAMPERED' AND code <> 'UNSEALED_OVERDUE'
 ORDER BY code, leaf_index, detail;
 
@@ -324,9 +325,9 @@ ROLLBACK TO s;
 
 -- an event that is forged with its hash: the leaf of its tile says so
 UPDATE uaef.ledger_event SET actor_id = 'mallory' WHERE event_id = (SELECT event_id FROM ver_victim);
-SELECT code, leaf, event, detail FROM ver_tile_problems WHERE leaf IS NOT NULL OR code = 'EVENT_HASH_MISMATCH';
+SELECT code, victim, event, detail FROM ver_tile_problems WHERE leaf IS NOT NULL OR code = 'EVENT_HASH_MISMATCH';
 UPDATE uaef.ledger_event SET event_hash = uaef.hash_event(event_id) WHERE event_id = (SELECT event_id FROM ver_victim);
-SELECT code, tile, leaf, event, detail FROM ver_tile_problems;
+SELECT code, victim, event, detail FROM ver_tile_problems;
 -- two processes find the same as one
 SELECT count(*) AS differences FROM (
 	(SELECT v::text FROM uaef.verify_ledger() v EXCEPT ALL SELECT v::text FROM uaef.verify_ledger(jobs => 2) v)
@@ -335,7 +336,7 @@ SELECT count(*) AS differences FROM (
 ROLLBACK TO s;
 -- gone: it was this leaf
 DELETE FROM uaef.ledger_event WHERE event_id = (SELECT event_id FROM ver_victim);
-SELECT code, tile, leaf, event, detail FROM ver_tile_problems WHERE code = 'LEAF_MISSING';
+SELECT code, victim, event, detail FROM ver_tile_problems WHERE code = 'LEAF_MISSING';
 SELECT count(*) AS differences FROM (
 	(SELECT v::text FROM uaef.verify_ledger() v EXCEPT ALL SELECT v::text FROM uaef.verify_ledger(jobs => 3) v)
 	UNION ALL
