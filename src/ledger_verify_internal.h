@@ -334,7 +334,8 @@ typedef struct BlockList
 	BlockRef   *refs;			/* by number */
 	int64		n;
 	IdSet	   *ids;
-	UaefBlock	last;			/* the last sound one; no is 0 if there is none */
+	UaefBlock	last;			/* the last sound one; no is 0 if there is
+								 * none */
 } BlockList;
 
 /* What a block's row says, sound or not; ids only if asked for. */

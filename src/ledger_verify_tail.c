@@ -40,8 +40,6 @@ typedef struct Numbers
 typedef struct Sample
 {
 	int64		leaf;
-	uint8		root[UAEF_HASH_LEN];	/* of the tree of size */
-	int64		size;
 } Sample;
 
 static int	compare_numbers(const void *a, const void *b);
@@ -51,6 +49,7 @@ static void gather(VerifyScan *scan, Numbers *numbers);
 static void look_at_row(VerifyScan *scan, HeapTuple tuple);
 static void look_at_run(VerifyScan *scan, Numbers *numbers);
 static void look_at_numbers(VerifyScan *scan);
+static int64 event_of_leaf(VerifyScan *scan, int64 leaf);
 static void look_at_sample(VerifyScan *scan);
 static void check_old_event(VerifyScan *scan, const Sample *sample,
 							int64 event_id, const uint8 *leaf);
@@ -262,29 +261,58 @@ check_old_event(VerifyScan *scan, const Sample *sample, int64 event_id,
 	SPI_freetuptable(SPI_tuptable);
 }
 
+/*
+ * The event of a leaf; NO_EVENT when it is retired, or no block says.
+ */
+static int64
+event_of_leaf(VerifyScan *scan, int64 leaf)
+{
+	VerifyPlan *plan = scan->plan;
+	LeafRange  *retired = PLAN_RETIRED(plan);
+	int64		block = uaef_verify_block_of_leaf(plan, leaf);
+	BlockRef   *ref = &PLAN_BLOCKS(plan)[block];
+	BlockRow	row;
+
+	for (int64 i = 0; i < plan->nretired; i++)
+		if (leaf >= retired[i].first && leaf < retired[i].end)
+			return NO_EVENT;
+	if (block < 0 || leaf < ref->first_leaf ||
+		!uaef_verify_read_block(&scan->blocks, &ref->tid, true, &row) ||
+		leaf - ref->first_leaf >= row.nids)
+		return NO_EVENT;
+	return row.block.event_ids[leaf - ref->first_leaf];
+}
+
+/*
+ * One old leaf: its tile gives the root that is known of it, and its event is
+ * what it says.  That the roots of tiles give those of the blocks, is checked
+ * for all of them.
+ */
 static void
 look_at_sample(VerifyScan *scan)
 {
 	Sample	   *sample = scan->arg;
 	MemoryContext old_context = MemoryContextSwitchTo(scan->row_context);
-	UaefProof	proof;
+	int64		tile = sample->leaf / UAEF_TILE_WIDTH;
+	const uint8 *hashes = uaef_verify_tile_hashes(scan, tile);
 	UaefPlace	place = {.leaf_no = sample->leaf + 1};
-	uint8		leaf[UAEF_HASH_LEN];
-	int64		event_id;
-	LeafRange  *retired = PLAN_RETIRED(scan->plan);
+	uint8		root[UAEF_HASH_LEN];
+	int64		event_id = event_of_leaf(scan, sample->leaf);
 
-	uaef_tree_leaf(sample->leaf, leaf);
-	uaef_tree_inclusion(sample->leaf, sample->size, &proof);
-	if (!uaef_merkle_verify_inclusion(&proof, sample->leaf, sample->size, leaf,
-									  sample->root))
+	if (hashes == NULL)
 		uaef_report_problem(scan->report, "TILE_MISMATCH", &place,
-							"the tiles do not lead from the leaf to the root of the tree");
-	uaef_tree_event_ids(sample->leaf, 1, &event_id);
-	for (int64 i = 0; i < scan->plan->nretired; i++)
-		if (sample->leaf >= retired[i].first && sample->leaf < retired[i].end)
-			event_id = NO_EVENT;
-	if (event_id != NO_EVENT)
-		check_old_event(scan, sample, event_id, leaf);
+							"the tile of the leaf is not there, or has not 256 nodes");
+	else
+	{
+		uaef_merkle_perfect(hashes, UAEF_TILE_WIDTH, root);
+		if (memcmp(root, PLAN_TILES(scan->plan)[tile].stored,
+				   UAEF_HASH_LEN) != 0)
+			uaef_report_problem(scan->report, "TILE_MISMATCH", &place,
+								"the nodes of the leaf's tile do not give its root");
+		if (event_id != NO_EVENT)
+			check_old_event(scan, sample, event_id,
+							hashes + sample->leaf % UAEF_TILE_WIDTH * UAEF_HASH_LEN);
+	}
 	MemoryContextSwitchTo(old_context);
 	MemoryContextReset(scan->row_context);
 }
@@ -294,15 +322,9 @@ uaef_verify_sample(VerifyScan *scan, int n)
 {
 	VerifyPlan *plan = scan->plan;
 	Sample		sample = {0};
-	const BlockRef *last = NULL;
 
-	for (int64 i = 0; i < plan->nblocks; i++)
-		if (PLAN_BLOCKS(plan)[i].sound)
-			last = &PLAN_BLOCKS(plan)[i];
-	if (last == NULL || plan->first_leaf == 0)
+	if (plan->first_leaf == 0)
 		return 0;
-	sample.size = plan->tree_size;
-	memcpy(sample.root, last->root, UAEF_HASH_LEN);
 	scan->arg = &sample;
 	for (int i = 0; i < n; i++)
 	{

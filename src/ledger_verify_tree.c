@@ -420,7 +420,7 @@ check_tile_chunk(VerifyScan *scan)
 	int64		n = (scan->end_tile - first) * UAEF_TILE_WIDTH;
 	int64	   *ids = palloc(n * sizeof(int64));
 	uint8		(*nodes)[UAEF_HASH_LEN] =
-		palloc((2 * UAEF_TILE_WIDTH - 1) * UAEF_HASH_LEN);
+	palloc((2 * UAEF_TILE_WIDTH - 1) * UAEF_HASH_LEN);
 
 	uaef_verify_ids_of_leaves(scan, first * UAEF_TILE_WIDTH, n, ids);
 	while (scan->at_tile < scan->end_tile)
