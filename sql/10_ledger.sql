@@ -264,32 +264,6 @@ LANGUAGE C STABLE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp;
 COMMENT ON FUNCTION uaef.consistency_proof(bigint, bigint) IS
 	'RFC 6962 proof that the tree of one size is the beginning of the tree of another (default: of all sealed events): old_root, new_root, proof; hashes in hex';
 
-CREATE FUNCTION uaef.verify_ledger(from_block bigint DEFAULT 1,
-	trusted_hash uaef.hash256 DEFAULT NULL)
-	RETURNS TABLE (severity text, code text, stream uuid, stream_seq bigint,
-				   event_id bigint, block_no bigint, detail text)
-AS 'MODULE_PATHNAME', 'uaef_verify_ledger_sql'
-LANGUAGE C VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
-	SET jit = off;
-COMMENT ON FUNCTION uaef.verify_ledger(bigint, uaef.hash256) IS
-	'problems of the ledger, none if it is consistent with itself (which is not proof that nobody rewrote it: compare a block_hash that was kept elsewhere); from a block on if one is given, following the block with the trusted hash';
-
-CREATE FUNCTION uaef.verify_block(block_no bigint)
-	RETURNS TABLE (severity text, code text, stream uuid, stream_seq bigint,
-				   event_id bigint, block_no bigint, detail text)
-AS 'MODULE_PATHNAME', 'uaef_verify_block_sql'
-LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp;
-COMMENT ON FUNCTION uaef.verify_block(bigint) IS
-	'problems of a block and its events, none if it is consistent with itself and the block before';
-
-CREATE FUNCTION uaef.verify_event(event_id bigint)
-	RETURNS TABLE (severity text, code text, stream uuid, stream_seq bigint,
-				   event_id bigint, block_no bigint, detail text)
-AS 'MODULE_PATHNAME', 'uaef_verify_event_sql'
-LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp;
-COMMENT ON FUNCTION uaef.verify_event(bigint) IS
-	'problems of an event, none if it is consistent with itself and the event before it in its stream';
-
 REVOKE ALL ON TABLE uaef.ledger, uaef.ledger_event, uaef.ledger_block,
 	uaef.ledger_tile, uaef.ledger_unsealed FROM PUBLIC;
 REVOKE ALL ON SEQUENCE uaef.ledger_event_id FROM PUBLIC;
@@ -302,10 +276,7 @@ REVOKE ALL ON FUNCTION
 	uaef.seal_ledger(),
 	uaef.hash_event(bigint),
 	uaef.inclusion_proof(bigint, bigint),
-	uaef.consistency_proof(bigint, bigint),
-	uaef.verify_ledger(bigint, uaef.hash256),
-	uaef.verify_block(bigint),
-	uaef.verify_event(bigint)
+	uaef.consistency_proof(bigint, bigint)
 	FROM PUBLIC;
 
 SELECT pg_catalog.pg_extension_config_dump('uaef.ledger', '');

@@ -124,6 +124,7 @@ static const AccessObject functions[] = {
 	{"verify_archive", AUDITOR},
 	{"tile_files", AUDITOR},
 	{"tlog_proof", AUDITOR},
+	{"ledger_verdict", AUDITOR},
 	{"verify_block", AUDITOR},
 	{"verify_event", AUDITOR},
 	{"verify_ledger", AUDITOR},

@@ -7,9 +7,11 @@
  */
 #include "postgres.h"
 
+#include "catalog/pg_type_d.h"
 #include "commands/trigger.h"
 #include "fmgr.h"
 #include "mb/pg_wchar.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/rel.h"
 #include "utils/timestamp.h"
@@ -25,6 +27,11 @@
 static char *optional_text(FunctionCallInfo fcinfo, int argno);
 static int	interval_ms(const Interval *interval);
 static UaefReport begin_report(FunctionCallInfo fcinfo);
+static char **text_array(FunctionCallInfo fcinfo, int argno, int *n);
+static int	bounded(FunctionCallInfo fcinfo, int argno, const char *name,
+					int missing, int low, int high);
+static void verify_options(FunctionCallInfo fcinfo,
+						   UaefVerifyOptions *options);
 
 /*
  * A text argument as a C string, or NULL.
@@ -210,7 +217,7 @@ static UaefReport
 begin_report(FunctionCallInfo fcinfo)
 {
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
-	UaefReport	report;
+	UaefReport	report = {0};
 
 	uaef_begin_set(fcinfo);
 	report.store = result->setResult;
@@ -219,21 +226,127 @@ begin_report(FunctionCallInfo fcinfo)
 }
 
 /*
- * uaef.verify_ledger(from_block bigint, trusted_hash hash256) returns setof
+ * The texts of an array argument; *n becomes their number.
+ */
+static char **
+text_array(FunctionCallInfo fcinfo, int argno, int *n)
+{
+	Datum	   *values;
+	bool	   *nulls;
+	char	  **texts;
+
+	*n = 0;
+	if (PG_ARGISNULL(argno))
+		return NULL;
+	deconstruct_array(PG_GETARG_ARRAYTYPE_P(argno), TEXTOID, -1, false,
+					  TYPALIGN_INT, &values, &nulls, n);
+	texts = palloc((*n + 1) * sizeof(char *));
+	for (int i = 0; i < *n; i++)
+	{
+		if (nulls[i])
+			ereport(ERROR,
+					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+					 errmsg("checkpoints and keys must not be null")));
+		texts[i] = TextDatumGetCString(values[i]);
+	}
+	return texts;
+}
+
+/*
+ * A number within bounds, or what stands for null.
+ */
+static int
+bounded(FunctionCallInfo fcinfo, int argno, const char *name, int missing,
+		int low, int high)
+{
+	int			value = PG_ARGISNULL(argno) ? missing : PG_GETARG_INT32(argno);
+
+	if (value < low || value > high)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("%s must be from %d to %d", name, low, high)));
+	return value;
+}
+
+/*
+ * The arguments that verify_ledger() and ledger_verdict() have.
+ */
+static void
+verify_options(FunctionCallInfo fcinfo, UaefVerifyOptions *options)
+{
+	memset(options, 0, sizeof(UaefVerifyOptions));
+	options->from_block = PG_ARGISNULL(0) ? 1 : PG_GETARG_INT64(0);
+	if (!PG_ARGISNULL(1))
+		options->trusted_hash = uaef_datum_hash(PG_GETARG_DATUM(1));
+	options->checkpoints = text_array(fcinfo, 2, &options->ncheckpoints);
+	options->keys = text_array(fcinfo, 3, &options->nkeys);
+	options->quorum = bounded(fcinfo, 4, "quorum", 0, 0, 1000);
+	options->jobs = bounded(fcinfo, 5, "jobs", 1, 1, 1024);
+	options->sample = bounded(fcinfo, 6, "sample", 0, 0, INT_MAX);
+	options->indexes = !PG_ARGISNULL(7) && PG_GETARG_BOOL(7);
+}
+
+/*
+ * uaef.verify_ledger(from_block bigint, trusted_hash hash256,
+ *	 checkpoints text[], keys text[], quorum integer, jobs integer,
+ *	 sample integer, indexes boolean) returns setof
  *	 (severity text, code text, stream uuid, stream_seq bigint,
- *	  event_id bigint, block_no bigint, detail text)
+ *	  event_id bigint, leaf_index bigint, block_no bigint, ctid tid,
+ *	  expected text, actual text, detail text)
  */
 PG_FUNCTION_INFO_V1(uaef_verify_ledger_sql);
 Datum
 uaef_verify_ledger_sql(PG_FUNCTION_ARGS)
 {
 	UaefReport	report = begin_report(fcinfo);
-	const uint8 *trusted = NULL;
+	UaefVerifyOptions options;
+	UaefVerdict verdict;
 
-	if (!PG_ARGISNULL(1))
-		trusted = uaef_datum_hash(PG_GETARG_DATUM(1));
-	uaef_verify_ledger(&report, PG_ARGISNULL(0) ? 1 : PG_GETARG_INT64(0),
-					   trusted);
+	verify_options(fcinfo, &options);
+	uaef_verify_ledger(&report, &options, &verdict);
+	return (Datum) 0;
+}
+
+/*
+ * uaef.ledger_verdict(the same) returns (verdict text, consistent boolean,
+ *	 errors bigint, warnings bigint, infos bigint, events bigint,
+ *	 sealed bigint, blocks bigint, root hash256, checkpoint_size bigint,
+ *	 checkpoint_keys text[])
+ */
+PG_FUNCTION_INFO_V1(uaef_ledger_verdict);
+Datum
+uaef_ledger_verdict(PG_FUNCTION_ARGS)
+{
+	UaefTally	tally = {0};
+	UaefReport	report = {.tally = &tally};
+	UaefVerifyOptions options;
+	UaefVerdict verdict;
+	Datum		values[11];
+	bool		nulls[11] = {false};
+	Datum		signers[lengthof(verdict.signers)];
+
+	uaef_begin_set(fcinfo);
+	report.desc = uaef_report_desc();
+	verify_options(fcinfo, &options);
+	uaef_verify_ledger(&report, &options, &verdict);
+	values[0] = CStringGetTextDatum(uaef_verdict_text(&options, &verdict,
+													  &tally));
+	values[1] = BoolGetDatum(tally.errors == 0);
+	values[2] = Int64GetDatum(tally.errors);
+	values[3] = Int64GetDatum(tally.warnings);
+	values[4] = Int64GetDatum(tally.infos);
+	values[5] = Int64GetDatum(verdict.events);
+	values[6] = Int64GetDatum(verdict.sealed);
+	values[7] = Int64GetDatum(verdict.blocks);
+	values[8] = uaef_hash_datum(verdict.root);
+	values[9] = Int64GetDatum(verdict.checkpoint_size);
+	nulls[9] = nulls[10] = (verdict.checkpoint_size == 0);
+	for (int i = 0; i < verdict.nsigners; i++)
+		signers[i] = CStringGetTextDatum(verdict.signers[i]);
+	values[10] = PointerGetDatum(construct_array(signers, verdict.nsigners,
+												 TEXTOID, -1, false,
+												 TYPALIGN_INT));
+	uaef_put_row(fcinfo, values, nulls);
 	return (Datum) 0;
 }
 

@@ -8,6 +8,7 @@
 #ifndef UAEF_COMPAT_H
 #define UAEF_COMPAT_H
 
+#include "access/htup_details.h"
 #include "access/xlog.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_database.h"
@@ -90,6 +91,15 @@
 #else
 #define uaef_owns_table(relation, role) \
 	pg_class_ownercheck(relation, role)
+#endif
+
+/* A minimal tuple may have bytes of others before it since 18. */
+#if PG_VERSION_NUM >= 180000
+#define uaef_form_minimal_tuple(desc, values, nulls) \
+	heap_form_minimal_tuple(desc, values, nulls, 0)
+#else
+#define uaef_form_minimal_tuple(desc, values, nulls) \
+	heap_form_minimal_tuple(desc, values, nulls)
 #endif
 
 /* The mark of a database whose DROP DATABASE was cut off (minor releases). */

@@ -57,6 +57,9 @@ int			uaef_max_tasks = 10000;
 int			uaef_seal_interval_ms = 100;
 int			uaef_seal_max_events = 4096;
 
+/* After what time an event that is not sealed is worth a word, in seconds. */
+int			uaef_seal_overdue_s = 600;
+
 /* Whether the launcher keeps a worker in each database. */
 bool		uaef_start_workers = true;
 
@@ -165,6 +168,9 @@ uaef_guc_init(void)
 	define_int("uaef.seal_max_events",
 			   "Largest number of events in one block.",
 			   NULL, &uaef_seal_max_events, 1, 1000000, PGC_SIGHUP, 0);
+	define_int("uaef.seal_overdue",
+			   "Time after which verify_ledger() reports an event that is not sealed.",
+			   NULL, &uaef_seal_overdue_s, 0, INT_MAX, PGC_USERSET, GUC_UNIT_S);
 	DefineCustomBoolVariable("uaef.start_workers",
 							 "Keeps a worker in every database that has the extension.",
 							 NULL, &uaef_start_workers, true, PGC_SIGHUP, 0,

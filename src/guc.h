@@ -30,6 +30,7 @@ extern int	uaef_max_payload_kb;
 extern int	uaef_max_tasks;
 extern int	uaef_seal_interval_ms;
 extern int	uaef_seal_max_events;
+extern int	uaef_seal_overdue_s;
 extern bool uaef_start_workers;
 
 /* uaef.test_now, parsed; 0 when the wall clock rules. */

@@ -15,6 +15,7 @@
 static void check_triggers(const UaefReport *report);
 static void check_additions(const UaefReport *report);
 static void check_indexes(const UaefReport *report);
+static void compare_index(VerifyScan *scan);
 
 /*
  * The triggers that keep the tables append-only are as they were made: in
@@ -34,7 +35,9 @@ check_triggers(const UaefReport *report)
 		" ('ledger_guard', 'ledger', 58, 'uaef_ledger_guard'),"
 		" ('ledger_chain', 'ledger_event', 7, 'uaef_ledger_chain'),"
 		" ('ledger_guard', 'ledger_event', 58, 'uaef_ledger_guard'),"
-		" ('ledger_guard', 'ledger_block', 58, 'uaef_ledger_guard'))"
+		" ('ledger_guard', 'ledger_block', 58, 'uaef_ledger_guard'),"
+		" ('ledger_guard', 'ledger_tile', 58, 'uaef_ledger_guard'),"
+		" ('ledger_guard', 'ledger_checkpoint', 58, 'uaef_ledger_guard'))"
 		" AS w (trigger, tab, type, source)"
 		" LEFT JOIN pg_trigger AS t ON t.tgname = w.trigger"
 		" AND t.tgrelid = ('uaef.' || w.tab)::regclass"
@@ -68,7 +71,9 @@ check_additions(const UaefReport *report)
 		" FROM pg_trigger AS t WHERE t.tgrelid = c.oid"
 		" AND (c.relname, t.tgname) NOT IN (('ledger', 'ledger_identity'),"
 		" ('ledger', 'ledger_guard'), ('ledger_event', 'ledger_chain'),"
-		" ('ledger_event', 'ledger_guard'), ('ledger_block', 'ledger_guard'))"
+		" ('ledger_event', 'ledger_guard'), ('ledger_block', 'ledger_guard'),"
+		" ('ledger_tile', 'ledger_guard'),"
+		" ('ledger_checkpoint', 'ledger_guard'))"
 		" UNION ALL SELECT 'has row level security'"
 		" WHERE c.relrowsecurity OR c.relforcerowsecurity"
 		" UNION ALL SELECT 'is not permanent' WHERE c.relpersistence <> 'p'"
@@ -76,7 +81,8 @@ check_additions(const UaefReport *report)
 		" WHERE c.oid IN (i.inhrelid, i.inhparent)) AS f (what)"
 		" WHERE c.oid IN ('uaef.ledger'::regclass,"
 		" 'uaef.ledger_event'::regclass,"
-		" 'uaef.ledger_block'::regclass) ORDER BY c.relname, f.what",
+		" 'uaef.ledger_block'::regclass, 'uaef.ledger_tile'::regclass,"
+		" 'uaef.ledger_checkpoint'::regclass) ORDER BY c.relname, f.what",
 		0
 	};
 	static UaefQuery rules = {
@@ -86,7 +92,8 @@ check_additions(const UaefReport *report)
 		" FROM pg_rewrite AS r JOIN pg_class AS c ON c.oid = r.ev_class"
 		" WHERE c.oid IN ('uaef.ledger'::regclass,"
 		" 'uaef.ledger_event'::regclass,"
-		" 'uaef.ledger_block'::regclass) ORDER BY c.relname, r.rulename",
+		" 'uaef.ledger_block'::regclass, 'uaef.ledger_tile'::regclass,"
+		" 'uaef.ledger_checkpoint'::regclass) ORDER BY c.relname, r.rulename",
 		0
 	};
 
@@ -110,7 +117,9 @@ check_indexes(const UaefReport *report)
 		" FROM (VALUES ('ledger_event_pkey', 'ledger_event', '2 3', true),"
 		" ('ledger_event_event_id', 'ledger_event', '1', true),"
 		" ('ledger_event_tx', 'ledger_event', '4', false),"
-		" ('ledger_block_pkey', 'ledger_block', '1', true))"
+		" ('ledger_block_pkey', 'ledger_block', '1', true),"
+		" ('ledger_block_first_leaf', 'ledger_block', '2', true),"
+		" ('ledger_tile_pkey', 'ledger_tile', '1 2', true))"
 		" AS w (name, tab, keys, is_unique) LEFT JOIN pg_index AS i"
 		" ON i.indexrelid = pg_catalog.to_regclass('uaef.' || w.name)"
 		" WHERE (i.indrelid = ('uaef.' || w.tab)::regclass"
@@ -122,6 +131,67 @@ check_indexes(const UaefReport *report)
 
 	uaef_report_rows(report, "GUARD_TAMPERED",
 					 uaef_spi_run(&query, NULL, NULL));
+}
+
+/*
+ * Compare an index with its table, entry by entry.
+ */
+static void
+compare_index(VerifyScan *scan)
+{
+	UaefQuery  *query = scan->arg;
+
+	(void) uaef_spi_run(query, NULL, NULL);
+}
+
+void
+uaef_check_index_contents(VerifyScan *scan)
+{
+	static UaefQuery schema = {
+		"SELECT pg_catalog.quote_ident(n.nspname) FROM pg_extension AS e"
+		" JOIN pg_namespace AS n ON n.oid = e.extnamespace"
+		" WHERE e.extname = 'amcheck'",
+		0
+	};
+	static UaefQuery indexes = {
+		"SELECT i.indexrelid::integer, c.relname::text FROM pg_index AS i"
+		" JOIN pg_class AS c ON c.oid = i.indexrelid"
+		" JOIN pg_class AS t ON t.oid = i.indrelid"
+		" JOIN pg_am AS a ON a.oid = c.relam AND a.amname = 'btree'"
+		" WHERE t.relnamespace = 'uaef'::regnamespace"
+		" AND t.relname LIKE 'ledger\\_%' AND t.relkind = 'r'"
+		" AND i.indisvalid ORDER BY c.relname",
+		0
+	};
+	char	   *where;
+	uint64		rows;
+	SPITupleTable *found;
+
+	if (uaef_spi_run(&schema, NULL, NULL) == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("extension \"amcheck\" is not installed"),
+				 errhint("CREATE EXTENSION amcheck, or call the function without indexes.")));
+	where = uaef_spi_text(0, 1);
+	rows = uaef_spi_run(&indexes, NULL, NULL);
+	found = SPI_tuptable;
+	for (uint64 i = 0; i < rows; i++)
+	{
+		UaefQuery	query = {0};
+		UaefPlace	place = {0};
+		const char *problem;
+		char	   *name;
+
+		SPI_tuptable = found;
+		name = uaef_spi_text(i, 2);
+		query.sql = psprintf("SELECT %s.bt_index_check(%u::oid::regclass, true)",
+							 where, (Oid) uaef_spi_int32(i, 1));
+		scan->arg = &query;
+		problem = uaef_verify_protected(scan, compare_index);
+		if (problem != NULL)
+			uaef_report_problem(scan->report, "INDEX_DIVERGES", &place,
+								psprintf("index \"%s\": %s", name, problem));
+	}
 }
 
 void

@@ -197,7 +197,7 @@ UPDATE uaef.ledger_event SET event_hash = set_byte(event_hash, 7, get_byte(event
 ALTER TABLE uaef.ledger_event ENABLE ALWAYS TRIGGER ledger_guard;
 \echo '   It was event ':victim'.  verify_ledger() says:'
 \echo
-SELECT * FROM uaef.verify_ledger() LIMIT 5;
+SELECT code, stream_seq, event_id, block_no, detail FROM uaef.verify_ledger() LIMIT 5;
 SELECT set_config('demo.victim', :'victim', false) \g /dev/null
 DO $$
 BEGIN

@@ -31,6 +31,7 @@ LANGUAGE sql AS $$
 		(SELECT n FROM ver_event e WHERE e.event_id = v.event_id), detail
 	FROM uaef.verify_ledger() v
 	WHERE code <> 'GUARD_TAMPERED' AND code <> 'UNSEALED_OVERDUE'
+	ORDER BY code, stream, stream_seq, event_id, block_no, detail
 $$;
 
 CALL ver_seal();
@@ -276,6 +277,121 @@ ALTER TABLE uaef.ledger_event DROP CONSTRAINT ledger_event_pkey;
 ALTER TABLE uaef.ledger_block SET UNLOGGED;
 SELECT code, detail FROM uaef.verify_ledger();
 ROLLBACK;
+
+-- Tiles.  Enough events for two of them.
+INSERT INTO uaef.ledger_event (stream, event_type, payload)
+SELECT ('00000000-0000-8000-8000-00000000ee1' || n % 3)::uuid, 'ver_tile', jsonb_build_object('n', n)
+FROM generate_series(1, 600) n;
+CALL ver_seal();
+SELECT uaef.record_event('ver_last') IS NOT NULL AS recorded;
+CALL ver_seal();
+CREATE TABLE ver_victim AS
+SELECT event_id, (uaef.inclusion_proof(event_id)->>'leaf_index')::bigint AS leaf FROM uaef.ledger_event
+WHERE stream = '00000000-0000-8000-8000-00000000ee10' AND stream_seq = 100;
+SELECT count(*) >= 2 AS tiles FROM uaef.ledger_tile;
+SELECT * FROM uaef.verify_ledger();
+CREATE VIEW ver_tile_problems AS
+SELECT code, leaf_index / 256 AS tile, leaf_index % 256 AS leaf, leaf_index = (SELECT leaf FROM ver_victim) AS victim, stream IS NOT NULL AS event, detail
+FROM uaef.verify_ledger() WHERE code <> 'GUARD_TAMPERED' AND code <> 'UNSEALED_OVERDUE'
+ORDER BY code, leaf_index, detail;
+
+BEGIN;
+ALTER TABLE uaef.ledger_event DISABLE TRIGGER ALL;
+ALTER TABLE uaef.ledger_tile DISABLE TRIGGER ALL;
+
+-- the guard of tiles is watched too
+SELECT code, detail FROM uaef.verify_ledger() ORDER BY detail;
+
+-- a leaf, a root, both so that they fit each other
+SAVEPOINT s;
+UPDATE uaef.ledger_tile SET hashes = set_byte(hashes, 7 * 32, get_byte(hashes, 7 * 32) # 1) WHERE level = 0 AND tile_no = 1;
+SELECT * FROM ver_tile_problems;
+ROLLBACK TO s;
+UPDATE uaef.ledger_tile SET root = set_byte(root::bytea, 0, get_byte(root::bytea, 0) # 1)::uaef.hash256 WHERE level = 0 AND tile_no = 1;
+SELECT * FROM ver_tile_problems;
+ROLLBACK TO s;
+
+-- one that is missing, one too many, one that is too short
+DELETE FROM uaef.ledger_tile WHERE level = 0 AND tile_no = 0;
+SELECT * FROM ver_tile_problems;
+ROLLBACK TO s;
+INSERT INTO uaef.ledger_tile SELECT 0, 1000, root, hashes FROM uaef.ledger_tile WHERE level = 0 AND tile_no = 0;
+INSERT INTO uaef.ledger_tile SELECT 1, 0, root, hashes FROM uaef.ledger_tile WHERE level = 0 AND tile_no = 0;
+SELECT * FROM ver_tile_problems;
+ROLLBACK TO s;
+UPDATE uaef.ledger_tile SET hashes = substr(hashes, 1, 100) WHERE level = 0 AND tile_no = 0;
+SELECT * FROM ver_tile_problems;
+ROLLBACK TO s;
+
+-- an event that is forged with its hash: the leaf of its tile says so
+UPDATE uaef.ledger_event SET actor_id = 'mallory' WHERE event_id = (SELECT event_id FROM ver_victim);
+SELECT code, victim, event, detail FROM ver_tile_problems WHERE leaf IS NOT NULL OR code = 'EVENT_HASH_MISMATCH';
+UPDATE uaef.ledger_event SET event_hash = uaef.hash_event(event_id) WHERE event_id = (SELECT event_id FROM ver_victim);
+SELECT code, victim, event, detail FROM ver_tile_problems;
+-- two processes find the same as one
+SELECT count(*) AS differences FROM (
+	(SELECT v::text FROM uaef.verify_ledger() v EXCEPT ALL SELECT v::text FROM uaef.verify_ledger(jobs => 2) v)
+	UNION ALL
+	(SELECT v::text FROM uaef.verify_ledger(jobs => 2) v EXCEPT ALL SELECT v::text FROM uaef.verify_ledger() v)) d;
+ROLLBACK TO s;
+-- gone: it was this leaf
+DELETE FROM uaef.ledger_event WHERE event_id = (SELECT event_id FROM ver_victim);
+SELECT code, victim, event, detail FROM ver_tile_problems WHERE code = 'LEAF_MISSING';
+SELECT count(*) AS differences FROM (
+	(SELECT v::text FROM uaef.verify_ledger() v EXCEPT ALL SELECT v::text FROM uaef.verify_ledger(jobs => 3) v)
+	UNION ALL
+	(SELECT v::text FROM uaef.verify_ledger(jobs => 3) v EXCEPT ALL SELECT v::text FROM uaef.verify_ledger() v)) d;
+ROLLBACK TO s;
+
+-- looking at what is new only, the chance to find an old forgery is that of the sample
+UPDATE uaef.ledger_event SET payload = '"forged"' WHERE event_id = ANY (
+	(SELECT event_ids FROM uaef.ledger_block ORDER BY block_no LIMIT 1)::bigint[]);
+SELECT max(block_no) AS last FROM uaef.ledger_block \gset
+SELECT count(*) FROM uaef.verify_ledger(:last, sample => 0) WHERE code = 'PAYLOAD_MISMATCH';
+SELECT count(*) > 0 AS found FROM uaef.verify_ledger(:last, sample => 20000) WHERE code = 'PAYLOAD_MISMATCH';
+ROLLBACK;
+SELECT * FROM uaef.verify_ledger(:last);
+DROP VIEW ver_tile_problems;
+DROP TABLE ver_victim;
+
+-- what it proves, in words
+SELECT verdict, consistent, errors FROM uaef.ledger_verdict();
+SELECT regexp_replace(verdict, '\d+', 'N', 'g') AS verdict, consistent FROM uaef.ledger_block b,
+	uaef.ledger_verdict(b.block_no + 1, b.block_hash, sample => 0) WHERE b.block_no = :last - 1;
+
+-- Checkpoints that were kept elsewhere: a log's key and a witness's
+SELECT vkey FROM (VALUES ('not a key')) k (vkey), uaef.verify_ledger(keys => ARRAY[vkey]);
+\echo :LAST_ERROR_SQLSTATE
+SELECT code, detail FROM uaef.verify_ledger(checkpoints => ARRAY['rubbish']);
+CREATE FUNCTION ver_note(size bigint, root uaef.hash256) RETURNS text LANGUAGE sql AS $$
+	SELECT E'example.com/ledger\n' || size || E'\n' || encode(root::bytea, 'base64') || E'\n\n— example.com/ledger AAAAAAAA\n'
+$$;
+SELECT v.code, v.detail FROM uaef.ledger_block b, uaef.verify_ledger(checkpoints => ARRAY[ver_note(tree_size, tree_root)]) v
+WHERE b.block_no = :last;
+SELECT v.code, regexp_replace(v.detail, '\d+', 'N', 'g') AS detail FROM uaef.ledger_block b,
+	uaef.verify_ledger(checkpoints => ARRAY[ver_note(tree_size + 5, tree_root)]) v WHERE b.block_no = :last;
+SELECT v.code, regexp_replace(v.detail, '\d+', 'N', 'g') AS detail FROM uaef.ledger_block b,
+	uaef.verify_ledger(checkpoints => ARRAY[ver_note(tree_size, repeat('ab', 32)::uaef.hash256)]) v WHERE b.block_no = :last;
+-- the middle of a block has a root too
+SELECT v.code FROM uaef.verify_ledger(checkpoints => ARRAY[ver_note(300,
+	(uaef.consistency_proof(300, 300)->>'new_root')::uaef.hash256)]) v;
+SELECT v.code, regexp_replace(v.detail, 'of \d+ events', 'of N events') AS detail FROM uaef.ledger_block b, uaef.verify_ledger(checkpoints => ARRAY[ver_note(tree_size, tree_root)],
+	quorum => 2) v WHERE b.block_no = :last;
+SELECT v.code, regexp_replace(v.detail, 'of \d+ events', 'of N events') AS detail FROM uaef.ledger_block b, uaef.verify_ledger(checkpoints => ARRAY[ver_note(tree_size, tree_root)],
+	keys => ARRAY['PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW']) v WHERE b.block_no = :last;
+DROP FUNCTION ver_note(bigint, uaef.hash256);
+
+-- arguments
+SELECT uaef.verify_ledger(jobs => 0);
+SELECT uaef.verify_ledger(quorum => -1);
+SELECT uaef.verify_ledger(sample => -1);
+SELECT uaef.verify_ledger(checkpoints => ARRAY[NULL]);
+
+-- indexes against tables
+SELECT uaef.verify_ledger(indexes => true);
+CREATE EXTENSION amcheck;
+SELECT * FROM uaef.verify_ledger(indexes => true);
+DROP EXTENSION amcheck;
 
 -- after all that
 SELECT * FROM uaef.verify_ledger();

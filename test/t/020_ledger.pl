@@ -111,6 +111,7 @@ is(sql('copy', 'SELECT ledger_id FROM uaef.ledger'),
 	'the same ledger');
 is(sql('copy', $problems), '', 'no problems in the copy');
 is(sql('copy', "SELECT uaef.record_event('copied') > 0"), 't', 'it goes on');
+sql('copy', "SELECT uaef.declare_incarnation('a copy')");
 is(sql('copy', 'SELECT uaef.seal_ledger()'), '7', 'and is sealed');
 is( sql('copy',
 		"SELECT count(*) FROM uaef.ledger_unsealed WHERE event_type <> 'ledger_sealed'"

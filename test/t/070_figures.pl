@@ -1,4 +1,4 @@
-# The figures of test/bench/figures and ledger come out, with all their parts.  Their size
+# The figures of test/bench/figures, ledger and verify come out, with all their parts.  Their size
 # says nothing here: the runs are far too short, and other tests run beside.
 use strict;
 use warnings;
@@ -28,4 +28,14 @@ for my $name (qw(durable_record_ratio durable_insert_ratio cpu_record_ratio
 	like($figure{$name}{goal}, qr/^[<>]=? \d/, "$name has a goal");
 }
 is($figure{$_}{value}, 0, "$_: none") for qw(ledger_problems unsealed);
+
+$output = `'$^X' '$FindBin::Bin/../bench/verify' --small --json`;
+is($?, 0, 'the benchmark of verification runs');
+%figure = map { $_->{name} => $_ } @{ decode_json($output) };
+for my $name (qw(one_per_s two_ratio tail_s))
+{
+	like($figure{$name}{value}, qr/^[\d.e-]+$/, "$name is a number");
+	like($figure{$name}{goal}, qr/^[<>]=? \d/, "$name has a goal");
+}
+is($figure{problems}{value}, 0, 'no problems');
 done_testing();
