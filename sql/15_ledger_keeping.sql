@@ -167,7 +167,8 @@ COMMENT ON FUNCTION uaef.retire_events(timestamptz, text, boolean, bigint) IS
 
 CREATE FUNCTION uaef.verify_archive(archive regclass)
 	RETURNS TABLE (severity text, code text, stream uuid, stream_seq bigint,
-				   event_id bigint, block_no bigint, detail text)
+				   event_id bigint, leaf_index bigint, block_no bigint,
+				   ctid tid, expected text, actual text, detail text)
 AS 'MODULE_PATHNAME', 'uaef_verify_archive_sql'
 LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp;
 COMMENT ON FUNCTION uaef.verify_archive(regclass) IS

@@ -131,7 +131,7 @@ Datum
 uaef_verify_archive_sql(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
-	UaefReport	report;
+	UaefReport	report = {0};
 
 	uaef_begin_set(fcinfo);
 	report.store = result->setResult;

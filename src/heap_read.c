@@ -15,6 +15,7 @@
 #include "access/table.h"
 #include "access/tupmacs.h"
 #include "catalog/namespace.h"
+#include "miscadmin.h"
 #include "storage/bufpage.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
@@ -51,7 +52,10 @@ uaef_heap_open(UaefHeap *heap, const char *table, Snapshot snapshot)
 
 	heap->rel = table_open(get_relname_relid(table, schema), AccessShareLock);
 	heap->snapshot = snapshot;
-	heap->strategy = GetAccessStrategy(BAS_BULKREAD);
+
+	/* As the server's own scans: what fits into the cache goes there. */
+	heap->strategy = RelationGetNumberOfBlocks(heap->rel) > NBuffers / 4 ?
+		GetAccessStrategy(BAS_BULKREAD) : NULL;
 	desc = RelationGetDescr(heap->rel);
 	heap->ncolumns = desc->natts;
 	heap->columns = palloc(desc->natts * sizeof(UaefColumn));
@@ -69,7 +73,8 @@ void
 uaef_heap_close(UaefHeap *heap)
 {
 	table_close(heap->rel, AccessShareLock);
-	FreeAccessStrategy(heap->strategy);
+	if (heap->strategy != NULL)
+		FreeAccessStrategy(heap->strategy);
 	pfree(heap->columns);
 }
 
