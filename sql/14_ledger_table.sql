@@ -133,7 +133,8 @@ COMMENT ON FUNCTION uaef.row_history(regclass, jsonb) IS
 --
 CREATE FUNCTION uaef.verify_table("table" regclass)
 RETURNS TABLE (severity text, code text, stream uuid, stream_seq bigint,
-	event_id bigint, block_no bigint, detail text)
+	event_id bigint, leaf_index bigint, block_no bigint, ctid tid,
+	expected text, actual text, detail text)
 AS 'MODULE_PATHNAME', 'uaef_verify_table_sql'
 LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp SET jit = off;

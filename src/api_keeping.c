@@ -130,12 +130,9 @@ PG_FUNCTION_INFO_V1(uaef_verify_archive_sql);
 Datum
 uaef_verify_archive_sql(PG_FUNCTION_ARGS)
 {
-	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
-	UaefReport	report = {0};
+	UaefReport	report;
 
-	uaef_begin_set(fcinfo);
-	report.store = result->setResult;
-	report.desc = result->setDesc;
+	uaef_report_begin(fcinfo, &report);
 	uaef_archive_verify(&report, PG_GETARG_OID(0));
 	return (Datum) 0;
 }

@@ -26,7 +26,6 @@
 
 static char *optional_text(FunctionCallInfo fcinfo, int argno);
 static int	interval_ms(const Interval *interval);
-static UaefReport begin_report(FunctionCallInfo fcinfo);
 static char **text_array(FunctionCallInfo fcinfo, int argno, int *n);
 static int	bounded(FunctionCallInfo fcinfo, int argno, const char *name,
 					int missing, int low, int high);
@@ -211,21 +210,6 @@ uaef_hash_event(PG_FUNCTION_ARGS)
 }
 
 /*
- * Make the result of a function that returns problems.
- */
-static UaefReport
-begin_report(FunctionCallInfo fcinfo)
-{
-	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
-	UaefReport	report = {0};
-
-	uaef_begin_set(fcinfo);
-	report.store = result->setResult;
-	report.desc = result->setDesc;
-	return report;
-}
-
-/*
  * The texts of an array argument; *n becomes their number.
  */
 static char **
@@ -298,10 +282,11 @@ PG_FUNCTION_INFO_V1(uaef_verify_ledger_sql);
 Datum
 uaef_verify_ledger_sql(PG_FUNCTION_ARGS)
 {
-	UaefReport	report = begin_report(fcinfo);
+	UaefReport	report;
 	UaefVerifyOptions options;
 	UaefVerdict verdict;
 
+	uaef_report_begin(fcinfo, &report);
 	verify_options(fcinfo, &options);
 	uaef_verify_ledger(&report, &options, &verdict);
 	return (Datum) 0;
@@ -357,8 +342,9 @@ PG_FUNCTION_INFO_V1(uaef_verify_block_sql);
 Datum
 uaef_verify_block_sql(PG_FUNCTION_ARGS)
 {
-	UaefReport	report = begin_report(fcinfo);
+	UaefReport	report;
 
+	uaef_report_begin(fcinfo, &report);
 	uaef_verify_block(&report, PG_GETARG_INT64(0));
 	return (Datum) 0;
 }
@@ -370,8 +356,9 @@ PG_FUNCTION_INFO_V1(uaef_verify_event_sql);
 Datum
 uaef_verify_event_sql(PG_FUNCTION_ARGS)
 {
-	UaefReport	report = begin_report(fcinfo);
+	UaefReport	report;
 
+	uaef_report_begin(fcinfo, &report);
 	uaef_verify_event(&report, PG_GETARG_INT64(0));
 	return (Datum) 0;
 }

@@ -132,20 +132,15 @@ uaef_row_history_sql(PG_FUNCTION_ARGS)
 }
 
 /*
- * uaef.verify_table("table" regclass) returns setof (severity text,
- *	 code text, stream uuid, stream_seq bigint, event_id bigint,
- *	 block_no bigint, detail text)
+ * uaef.verify_table("table" regclass) returns setof problems
  */
 PG_FUNCTION_INFO_V1(uaef_verify_table_sql);
 Datum
 uaef_verify_table_sql(PG_FUNCTION_ARGS)
 {
-	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
 	UaefReport	report;
 
-	uaef_begin_set(fcinfo);
-	report.store = result->setResult;
-	report.desc = result->setDesc;
+	uaef_report_begin(fcinfo, &report);
 	uaef_verify_table(&report, PG_GETARG_OID(0));
 	return (Datum) 0;
 }

@@ -165,9 +165,15 @@ uaef_block_event_ids(Snapshot snapshot, int64 **ids, UaefBlock *last)
 	}
 	systable_endscan(scan);
 	table_close(rel, AccessShareLock);
-	qsort(*ids, n, sizeof(int64), compare_ids);
+	uaef_block_sort_ids(*ids, n);
 
 	return n;
+}
+
+void
+uaef_block_sort_ids(int64 *ids, int64 n)
+{
+	qsort(ids, n, sizeof(int64), compare_ids);
 }
 
 static int

@@ -86,7 +86,8 @@ extern void uaef_block_last(Snapshot snapshot, UaefBlock *block);
 extern int64 uaef_block_event_ids(Snapshot snapshot, int64 **ids,
 								  UaefBlock *last);
 
-/* Where a sorted array has an id, or NULL. */
+/* Sort ids; where a sorted array has one, or NULL. */
+extern void uaef_block_sort_ids(int64 *ids, int64 n);
 extern const int64 *uaef_block_find(const int64 *ids, int64 n,
 									int64 event_id);
 

@@ -12,6 +12,25 @@
 #include "ledger_guard.h"
 #include "spi_util.h"
 
+/*
+ * What makes our tables append-only: name of the trigger, table, pg_trigger's
+ * tgtype, C function.
+ */
+#define OUR_TRIGGERS \
+	"('ledger_identity', 'ledger', 7, 'uaef_ledger_identity'), " \
+	"('ledger_chain', 'ledger_event', 7, 'uaef_ledger_chain'), " \
+	"('ledger_guard', 'ledger', 58, 'uaef_ledger_guard'), " \
+	"('ledger_guard', 'ledger_event', 58, 'uaef_ledger_guard'), " \
+	"('ledger_guard', 'ledger_block', 58, 'uaef_ledger_guard'), " \
+	"('ledger_guard', 'ledger_tile', 58, 'uaef_ledger_guard'), " \
+	"('ledger_guard', 'ledger_checkpoint', 58, 'uaef_ledger_guard'), " \
+	"('ledger_guard', 'ledger_cosignature', 58, 'uaef_ledger_guard'), " \
+	"('ledger_guard', 'ledger_redaction', 58, 'uaef_ledger_guard'), " \
+	"('ledger_guard', 'ledger_retirement', 58, 'uaef_ledger_guard'), " \
+	"('ledger_guard', 'ledger_retired_head', 58, 'uaef_ledger_guard'), " \
+	"('ledger_guard', 'ledger_incarnation', 58, 'uaef_ledger_guard'), " \
+	"('ledger_guard', 'ledger_signer', 58, 'uaef_ledger_guard')"
+
 static void check_triggers(const UaefReport *report);
 static void check_additions(const UaefReport *report);
 static void check_indexes(const UaefReport *report);
@@ -30,19 +49,7 @@ check_triggers(const UaefReport *report)
 		" w.trigger, w.tab, CASE WHEN t.oid IS NULL THEN 'is missing'"
 		" WHEN t.tgenabled <> 'A' THEN 'is not enabled always'"
 		" ELSE 'is not as it was made' END)"
-		" FROM (VALUES"
-		" ('ledger_identity', 'ledger', 7, 'uaef_ledger_identity'),"
-		" ('ledger_guard', 'ledger', 58, 'uaef_ledger_guard'),"
-		" ('ledger_chain', 'ledger_event', 7, 'uaef_ledger_chain'),"
-		" ('ledger_guard', 'ledger_event', 58, 'uaef_ledger_guard'),"
-		" ('ledger_guard', 'ledger_block', 58, 'uaef_ledger_guard'),"
-		" ('ledger_guard', 'ledger_tile', 58, 'uaef_ledger_guard'),"
-		" ('ledger_guard', 'ledger_checkpoint', 58, 'uaef_ledger_guard'),"
-		" ('ledger_guard', 'ledger_redaction', 58, 'uaef_ledger_guard'),"
-		" ('ledger_guard', 'ledger_retirement', 58, 'uaef_ledger_guard'),"
-		" ('ledger_guard', 'ledger_retired_head', 58, 'uaef_ledger_guard'),"
-		" ('ledger_guard', 'ledger_incarnation', 58, 'uaef_ledger_guard'),"
-		" ('ledger_guard', 'ledger_signer', 58, 'uaef_ledger_guard'))"
+		" FROM (VALUES " OUR_TRIGGERS ")"
 		" AS w (trigger, tab, type, source)"
 		" LEFT JOIN pg_trigger AS t ON t.tgname = w.trigger"
 		" AND t.tgrelid = ('uaef.' || w.tab)::regclass"
@@ -69,25 +76,20 @@ static void
 check_additions(const UaefReport *report)
 {
 	static UaefQuery additions = {
-		"SELECT NULL::uuid, NULL::bigint, NULL::bigint, NULL::bigint,"
+		"WITH w AS (SELECT ('uaef.' || tab)::regclass AS relation, trigger"
+		" FROM (VALUES " OUR_TRIGGERS ") AS v (trigger, tab, type, source))"
+		" SELECT NULL::uuid, NULL::bigint, NULL::bigint, NULL::bigint,"
 		" pg_catalog.format('table \"%s\" %s', c.relname, f.what)"
 		" FROM pg_class AS c CROSS JOIN LATERAL ("
 		" SELECT 'has a trigger \"' || t.tgname || '\" that is not ours'"
-		" FROM pg_trigger AS t WHERE t.tgrelid = c.oid"
-		" AND (c.relname, t.tgname) NOT IN (('ledger', 'ledger_identity'),"
-		" ('ledger', 'ledger_guard'), ('ledger_event', 'ledger_chain'),"
-		" ('ledger_event', 'ledger_guard'), ('ledger_block', 'ledger_guard'),"
-		" ('ledger_tile', 'ledger_guard'),"
-		" ('ledger_checkpoint', 'ledger_guard'))"
+		" FROM pg_trigger AS t WHERE t.tgrelid = c.oid AND NOT EXISTS"
+		" (SELECT FROM w WHERE relation = t.tgrelid AND trigger = t.tgname)"
 		" UNION ALL SELECT 'has row level security'"
 		" WHERE c.relrowsecurity OR c.relforcerowsecurity"
 		" UNION ALL SELECT 'is not permanent' WHERE c.relpersistence <> 'p'"
 		" UNION ALL SELECT 'has an inheritance relation' FROM pg_inherits AS i"
 		" WHERE c.oid IN (i.inhrelid, i.inhparent)) AS f (what)"
-		" WHERE c.oid IN ('uaef.ledger'::regclass,"
-		" 'uaef.ledger_event'::regclass,"
-		" 'uaef.ledger_block'::regclass, 'uaef.ledger_tile'::regclass,"
-		" 'uaef.ledger_checkpoint'::regclass) ORDER BY c.relname, f.what",
+		" WHERE c.oid IN (SELECT relation FROM w) ORDER BY c.relname, f.what",
 		0
 	};
 	static UaefQuery rules = {
@@ -95,10 +97,9 @@ check_additions(const UaefReport *report)
 		" pg_catalog.format('table \"%s\" has a rule \"%s\"', c.relname,"
 		" r.rulename)"
 		" FROM pg_rewrite AS r JOIN pg_class AS c ON c.oid = r.ev_class"
-		" WHERE c.oid IN ('uaef.ledger'::regclass,"
-		" 'uaef.ledger_event'::regclass,"
-		" 'uaef.ledger_block'::regclass, 'uaef.ledger_tile'::regclass,"
-		" 'uaef.ledger_checkpoint'::regclass) ORDER BY c.relname, r.rulename",
+		" WHERE c.oid IN (SELECT ('uaef.' || tab)::regclass"
+		" FROM (VALUES " OUR_TRIGGERS ") AS v (trigger, tab, type, source))"
+		" ORDER BY c.relname, r.rulename",
 		0
 	};
 

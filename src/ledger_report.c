@@ -9,10 +9,12 @@
 
 #include "catalog/pg_type_d.h"
 #include "executor/tuptable.h"
+#include "nodes/execnodes.h"
 #include "utils/builtins.h"
 
 #include "compat.h"
 #include "ledger_report.h"
+#include "set_result.h"
 #include "spi_util.h"
 
 static const char *severity_of(const char *code);
@@ -20,6 +22,17 @@ static void count_problem(const UaefReport *report, const char *severity);
 static void put_text(Datum *values, bool *nulls, int column, const char *text);
 static void put_number(Datum *values, bool *nulls, int column, int64 number,
 					   bool isnull);
+
+void
+uaef_report_begin(FunctionCallInfo fcinfo, UaefReport *report)
+{
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+
+	memset(report, 0, sizeof(UaefReport));
+	uaef_begin_set(fcinfo);
+	report->store = result->setResult;
+	report->desc = result->setDesc;
+}
 
 /*
  * How bad the problems of a code usually are; what is in no list is an error.

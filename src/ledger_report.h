@@ -9,6 +9,7 @@
 #define UAEF_LEDGER_REPORT_H
 
 #include "access/tupdesc.h"
+#include "fmgr.h"
 #include "storage/itemptr.h"
 #include "utils/sharedtuplestore.h"
 #include "utils/tuplestore.h"
@@ -65,6 +66,9 @@ typedef struct UaefPlace
 	const char *actual;
 	const char *severity;		/* if not the usual one of the code */
 } UaefPlace;
+
+/* Make the result of a SQL function that returns problems. */
+extern void uaef_report_begin(FunctionCallInfo fcinfo, UaefReport *report);
 
 /* Add a row. */
 extern void uaef_report_problem(const UaefReport *report, const char *code,

@@ -36,6 +36,7 @@
 #include "ledger.h"
 #include "ledger_guard.h"
 #include "ledger_incarnation.h"
+#include "ledger_table_verify.h"
 #include "ledger_verify.h"
 #include "ledger_verify_anchor.h"
 #include "ledger_verify_internal.h"
@@ -358,6 +359,7 @@ uaef_verify_ledger(const UaefReport *report, const UaefVerifyOptions *options,
 
 	memset(verdict, 0, sizeof(UaefVerdict));
 	uaef_check_guards(report);
+	uaef_check_table_guards(report);
 	uaef_verify_scan_begin(&scan, NULL, report, GetActiveSnapshot());
 	check_whole(&scan, options, verdict);
 	if (options->indexes)

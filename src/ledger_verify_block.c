@@ -44,6 +44,7 @@ static void look_at_blocks(VerifyScan *scan);
 static void look_at_block(VerifyScan *scan, BlockWalk *walk);
 static void fill_ref(BlockRef *ref, const BlockRow *row, int64 first_leaf,
 					 bool with_ids);
+static void put_in_order(BlockRow *row);
 static void check_ids(const UaefReport *report, BlockWalk *walk,
 					  const BlockRow *row, int64 first_leaf);
 
@@ -114,6 +115,21 @@ read_ids(Datum value, UaefBlock *block)
 	return ARR_DIMS(array)[0];
 }
 
+static void
+put_in_order(BlockRow *row)
+{
+	int64	   *ids = row->block.event_ids;
+	int64		i = 1;
+
+	while (i < row->nids && ids[i] >= ids[i - 1])
+		i++;
+	if (i >= row->nids)
+		return;
+	row->misplaced = i;
+	row->misplaced_id = ids[i];
+	uaef_block_sort_ids(ids, row->nids);
+}
+
 bool
 uaef_verify_read_block(UaefHeap *heap, ItemPointer tid, bool with_ids,
 					   BlockRow *row)
@@ -140,7 +156,10 @@ uaef_verify_read_block(UaefHeap *heap, ItemPointer tid, bool with_ids,
 						   (const uint8 *) VARDATA_ANY(frontier),
 						   VARSIZE_ANY_EXHDR(frontier));
 	if (with_ids)
+	{
 		row->nids = read_ids(VALUE(UAEF_BLOCK_EVENT_IDS), block);
+		put_in_order(row);
+	}
 	row->sound = row->has_frontier && block->snapshot != NULL &&
 		block->leaf_count > 0 &&
 		block->tree_size == block->first_leaf + block->leaf_count &&
@@ -236,13 +255,17 @@ check_ids(const UaefReport *report, BlockWalk *walk, const BlockRow *row,
 	const UaefBlock *block = &row->block;
 	UaefPlace	place = {.block_no = block->no};
 
+	if (row->misplaced > 0)
+	{
+		place.event_id = row->misplaced_id;
+		place.leaf_no = first_leaf + row->misplaced + 1;
+		uaef_report_problem(report, "ORDER_CHANGED", &place,
+							"the block's events are not in the order of event_id");
+	}
 	for (int64 i = 0; i < row->nids; i++)
 	{
 		place.event_id = block->event_ids[i];
 		place.leaf_no = first_leaf + i + 1;
-		if (i > 0 && block->event_ids[i] < block->event_ids[i - 1])
-			uaef_report_problem(report, "ORDER_CHANGED", &place,
-								"the block's events are not in the order of event_id");
 		if (walk->retired->n > 0 &&
 			uaef_retired_has(walk->retired, first_leaf + i))
 			continue;

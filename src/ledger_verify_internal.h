@@ -345,6 +345,9 @@ typedef struct BlockRow
 	UaefBlock	block;
 	bool		sound;
 	int64		nids;			/* in event_ids, whatever leaf_count says */
+	int64		misplaced;		/* leaf of the block that is below the one
+								 * before; 0: the ids rise */
+	int64		misplaced_id;
 	bool		has_frontier;
 } BlockRow;
 
@@ -352,7 +355,11 @@ extern void uaef_verify_list_blocks(VerifyScan *scan, int64 from_block,
 									const UaefRetired *retired,
 									BlockList *list);
 
-/* False when there is no such row any more, or it is damaged. */
+/*
+ * False when there is no such row any more, or it is damaged.  Ids that do not
+ * rise are put in order: that they did not is one fault of the block, not one
+ * of each event.
+ */
 extern bool uaef_verify_read_block(UaefHeap *heap, ItemPointer tid,
 								   bool with_ids, BlockRow *row);
 
