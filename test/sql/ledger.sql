@@ -196,6 +196,27 @@ SELECT count(*) FROM uaef.audit_trail;
 RESET ROLE;
 
 SELECT uaef.cancel_workflow(:'execution');
+
+-- indexes that the library cannot write, columns that it does not know
+BEGIN;
+CREATE INDEX led_by ON uaef.ledger_event ((payload->>'by'));
+SELECT uaef.record_event('led_indexed');
+ROLLBACK;
+BEGIN;
+CREATE INDEX led_some ON uaef.ledger_event (recorded_at) WHERE kind = 1;
+SELECT uaef.record_event('led_indexed');
+ROLLBACK;
+BEGIN;
+CREATE INDEX led_payload ON uaef.ledger_event USING gin (payload);
+SELECT uaef.record_event('led_indexed', '{"led": "found"}') > 0 AS recorded;
+SET LOCAL enable_seqscan = off;
+SELECT event_type FROM uaef.ledger_event WHERE payload @> '{"led": "found"}';
+ROLLBACK;
+BEGIN;
+ALTER TABLE uaef.ledger_event ADD COLUMN led_more text;
+SELECT uaef.record_event('led_wide');
+ROLLBACK;
+
 DROP VIEW led_chain;
 DROP OWNED BY led_user, led_other;
 DROP ROLE led_user, led_other;
