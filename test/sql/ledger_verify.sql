@@ -101,7 +101,7 @@ ROLLBACK TO s;
 UPDATE uaef.ledger_event SET payload = NULL WHERE event_id = (SELECT event_id FROM ver_event WHERE n = 5);
 SELECT * FROM ver_problems();
 ROLLBACK TO s;
-UPDATE uaef.ledger_event SET salt = set_byte(salt, 31, get_byte(salt, 31) # 1) WHERE event_id = (SELECT event_id FROM ver_event WHERE n = 5);
+UPDATE uaef.ledger_event SET salt = set_byte(salt::bytea, 31, get_byte(salt::bytea, 31) # 1) WHERE event_id = (SELECT event_id FROM ver_event WHERE n = 5);
 SELECT * FROM ver_problems();
 ROLLBACK TO s;
 
@@ -126,12 +126,12 @@ END
 $$;
 
 -- the hash itself: the root of its block follows
-UPDATE uaef.ledger_event SET event_hash = set_byte(event_hash, 0, get_byte(event_hash, 0) # 1) WHERE event_id = (SELECT event_id FROM ver_event WHERE n = 5);
+UPDATE uaef.ledger_event SET event_hash = set_byte(event_hash::bytea, 0, get_byte(event_hash::bytea, 0) # 1) WHERE event_id = (SELECT event_id FROM ver_event WHERE n = 5);
 SELECT * FROM ver_problems();
 ROLLBACK TO s;
 
 -- the link
-UPDATE uaef.ledger_event SET prev_hash = set_byte(prev_hash, 0, get_byte(prev_hash, 0) # 1) WHERE event_id = (SELECT event_id FROM ver_event WHERE n = 5);
+UPDATE uaef.ledger_event SET prev_hash = set_byte(prev_hash::bytea, 0, get_byte(prev_hash::bytea, 0) # 1) WHERE event_id = (SELECT event_id FROM ver_event WHERE n = 5);
 SELECT * FROM ver_problems();
 ROLLBACK TO s;
 
@@ -185,7 +185,7 @@ ROLLBACK TO s;
 UPDATE uaef.ledger_block SET sealed_at = sealed_at + interval '1 microsecond' WHERE block_no = :next - 1;
 SELECT code, detail FROM ver_problems();
 ROLLBACK TO s;
-UPDATE uaef.ledger_block SET tree_root = set_byte(tree_root, 0, get_byte(tree_root, 0) # 1) WHERE block_no = :next - 1;
+UPDATE uaef.ledger_block SET tree_root = set_byte(tree_root::bytea, 0, get_byte(tree_root::bytea, 0) # 1) WHERE block_no = :next - 1;
 SELECT code, detail FROM ver_problems();
 ROLLBACK TO s;
 UPDATE uaef.ledger_block SET frontier = '' WHERE block_no = :next - 1;
@@ -307,7 +307,7 @@ SAVEPOINT s;
 UPDATE uaef.ledger_tile SET hashes = set_byte(hashes, 7 * 32, get_byte(hashes, 7 * 32) # 1) WHERE level = 0 AND tile_no = 1;
 SELECT * FROM ver_tile_problems;
 ROLLBACK TO s;
-UPDATE uaef.ledger_tile SET root = set_byte(root::bytea, 0, get_byte(root::bytea, 0) # 1)::uaef.hash256 WHERE level = 0 AND tile_no = 1;
+UPDATE uaef.ledger_tile SET root = set_byte(root::bytea, 0, get_byte(root::bytea, 0) # 1) WHERE level = 0 AND tile_no = 1;
 SELECT * FROM ver_tile_problems;
 ROLLBACK TO s;
 
