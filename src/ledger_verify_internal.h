@@ -204,6 +204,7 @@ typedef struct News
  * ----------
  */
 typedef struct VerifyScan VerifyScan;
+typedef struct Growing Growing;
 
 /* A row of a table that is walked. */
 typedef void (*VerifyRow) (VerifyScan *scan, ItemPointer tid, Datum *values,
@@ -223,6 +224,7 @@ struct VerifyScan
 
 	/* The pieces that are still growing. */
 	HTAB	   *pieces;
+	Growing    *growing;		/* the last one that was looked at, or NULL */
 	int64		max_pieces;
 	void		(*put_record) (VerifyScan *scan, Record *record);
 	void	   *put_arg;
