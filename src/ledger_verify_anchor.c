@@ -317,7 +317,7 @@ check_stored(VerifyScan *scan, const Keys *keys)
 		0
 	};
 	Keys		none = {.key = keys->key};
-	uint64		rows = uaef_spi_run(&query, NULL, NULL);
+	uint64		rows = uaef_spi_read(&query, NULL);
 	SPITupleTable *stored = SPI_tuptable;
 
 	for (uint64 i = 0; i < rows; i++)

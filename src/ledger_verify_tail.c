@@ -237,7 +237,7 @@ check_old_event(VerifyScan *scan, const Sample *sample, int64 event_id,
 	bool		nulls[UAEF_EVENT_COLUMNS];
 	uint8		computed[UAEF_HASH_LEN];
 
-	if (uaef_spi_run(&query, args, NULL) == 0)
+	if (uaef_spi_read(&query, args) == 0)
 	{
 		uaef_report_problem(scan->report, "LEAF_MISSING", &place,
 							"the event was sealed, but is gone");
@@ -247,9 +247,9 @@ check_old_event(VerifyScan *scan, const Sample *sample, int64 event_id,
 		values[i] = uaef_spi_value(0, i + 1, &nulls[i]);
 	place = uaef_verify_place(values, nulls, NULL);
 	place.leaf_no = sample->leaf + 1;
-	uaef_verify_event_alone(scan->report, &scan->plan->ledger_id, &place,
-							values, nulls, computed);
-	if (memcmp(computed, leaf, UAEF_HASH_LEN) != 0 &&
+	if (uaef_verify_event_alone(scan->report, &scan->plan->ledger_id, &place,
+								values, nulls, computed) &&
+		memcmp(computed, leaf, UAEF_HASH_LEN) != 0 &&
 		memcmp(uaef_datum_hash(values[UAEF_EVENT_HASH - 1]), leaf,
 			   UAEF_HASH_LEN) != 0)
 	{
