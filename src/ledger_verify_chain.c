@@ -247,7 +247,8 @@ read_before(const Piece *piece, Link *before)
 	static UaefQuery query = {
 		"SELECT event_hash::pg_catalog.bytea, recorded_at, event_id"
 		" FROM uaef.ledger_event WHERE stream = $1 AND stream_seq = $2"
-		" LIMIT 1",
+		" AND event_hash IS NOT NULL AND recorded_at IS NOT NULL"
+		" AND event_id IS NOT NULL LIMIT 1",
 		2, {UUIDOID, INT8OID}
 	};
 	Datum		args[] = {
@@ -258,7 +259,7 @@ read_before(const Piece *piece, Link *before)
 	const uint8 *hash;
 
 	memset(before, 0, sizeof(Link));
-	if (piece->first_seq <= 1 || uaef_spi_run(&query, args, NULL) == 0)
+	if (piece->first_seq <= 1 || uaef_spi_read(&query, args) == 0)
 		return false;
 	hash = uaef_fixed_bytes(uaef_spi_value(0, 1, &isnull), UAEF_HASH_LEN);
 	memcpy(before->stored, hash, UAEF_HASH_LEN);
