@@ -344,7 +344,7 @@ uaef_retired_read(UaefRetired *retired)
 	};
 	SPITupleTable *kept = SPI_tuptable;
 
-	retired->n = (int) uaef_spi_run(&query, NULL, NULL);
+	retired->n = (int) uaef_spi_read(&query, NULL);
 	retired->first = palloc_extended((retired->n + 1) * sizeof(int64),
 									 MCXT_ALLOC_HUGE);
 	retired->end = palloc_extended((retired->n + 1) * sizeof(int64),
@@ -437,7 +437,7 @@ uaef_check_retirements(const UaefReport *report)
 		" WHERE r.restored_by IS NULL ORDER BY r.event_id",
 		0
 	};
-	uint64		rows = uaef_spi_run(&query, NULL, NULL);
+	uint64		rows = uaef_spi_read(&query, NULL);
 
 	for (uint64 row = 0; row < rows; row++)
 	{

@@ -249,7 +249,7 @@ report_time(VerifyScan *scan, const char *severity, const Anchor *anchor,
 		Float8GetDatum((double) anchor->time + seconds),
 		BoolGetDatum(after)
 	};
-	uint64		rows = uaef_spi_run(&query, args, NULL);
+	uint64		rows = uaef_spi_read(&query, args);
 
 	for (uint64 i = 0; i < rows; i++)
 	{
@@ -311,7 +311,8 @@ take_signers(const Anchor *anchor, UaefVerdict *verdict)
 }
 
 /*
- * What this database keeps of its own checkpoints.
+ * What this database keeps of its own checkpoints, as the check's snapshot sees
+ * it: a later one may sign what was sealed meanwhile.
  */
 static void
 check_stored(VerifyScan *scan, const Keys *keys)
@@ -322,7 +323,7 @@ check_stored(VerifyScan *scan, const Keys *keys)
 		0
 	};
 	Keys		none = {.key = keys->key};
-	uint64		rows = uaef_spi_run(&query, NULL, NULL);
+	uint64		rows = uaef_spi_read(&query, NULL);
 	SPITupleTable *stored = SPI_tuptable;
 
 	for (uint64 i = 0; i < rows; i++)

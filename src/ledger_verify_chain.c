@@ -252,7 +252,7 @@ read_before(const Piece *piece, Link *before)
 	const uint8 *hash;
 
 	memset(before, 0, sizeof(Link));
-	if (piece->first_seq <= 1 || uaef_spi_run(&query, args, NULL) == 0)
+	if (piece->first_seq <= 1 || uaef_spi_read(&query, args) == 0)
 		return false;
 	hash = uaef_fixed_bytes(uaef_spi_value(0, 1, &isnull), UAEF_HASH_LEN);
 	memcpy(before->stored, hash, UAEF_HASH_LEN);

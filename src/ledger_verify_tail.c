@@ -81,7 +81,7 @@ add_unsealed(Numbers *numbers)
 	static UaefQuery query = {
 		"SELECT event_id FROM uaef.ledger_unsealed", 0
 	};
-	uint64		rows = uaef_spi_run(&query, NULL, NULL);
+	uint64		rows = uaef_spi_read(&query, NULL);
 
 	for (uint64 i = 0; i < rows; i++)
 		add_number(numbers, uaef_spi_int64(i, 1));
@@ -237,7 +237,7 @@ check_old_event(VerifyScan *scan, const Sample *sample, int64 event_id,
 	bool		nulls[UAEF_EVENT_COLUMNS];
 	uint8		computed[UAEF_HASH_LEN];
 
-	if (uaef_spi_run(&query, args, NULL) == 0)
+	if (uaef_spi_read(&query, args) == 0)
 	{
 		uaef_report_problem(scan->report, "LEAF_MISSING", &place,
 							"the event was sealed, but is gone");
