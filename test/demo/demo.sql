@@ -218,7 +218,7 @@ SELECT uaef.export_ledger() \g (format=unaligned tuples_only=on) ledger.jsonl
 SELECT event_id AS victim FROM uaef.ledger_event
 WHERE stream = execution_of(1002) AND event_type = 'task_completed' ORDER BY stream_seq LIMIT 1 \gset
 ALTER TABLE uaef.ledger_event DISABLE TRIGGER ledger_guard;
-UPDATE uaef.ledger_event SET event_hash = set_byte(event_hash, 7, get_byte(event_hash, 7) # 1) WHERE event_id = :victim;
+UPDATE uaef.ledger_event SET event_hash = set_byte(event_hash::bytea, 7, get_byte(event_hash::bytea, 7) # 1) WHERE event_id = :victim;
 ALTER TABLE uaef.ledger_event ENABLE ALWAYS TRIGGER ledger_guard;
 \echo '   It was event ':victim'.  verify_ledger() says:'
 \echo
