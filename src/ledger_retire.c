@@ -438,7 +438,7 @@ uaef_check_retirements(const UaefReport *report)
 		" WHERE r.restored_by IS NULL ORDER BY r.event_id",
 		0
 	};
-	uint64		rows = uaef_spi_run(&query, NULL, NULL);
+	uint64		rows = uaef_spi_read(&query, NULL);
 
 	for (uint64 row = 0; row < rows; row++)
 	{

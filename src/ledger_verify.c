@@ -409,8 +409,9 @@ uaef_verdict_text(const UaefVerifyOptions *options, const UaefVerdict *verdict,
 
 	initStringInfo(&text);
 	if (tally->errors > 0)
-		appendStringInfo(&text, "%lld errors: the ledger is damaged, or not the one that the checkpoints are of",
-						 (long long) tally->errors);
+		appendStringInfo(&text, "%lld error%s: the ledger is damaged, or not the one that the checkpoints are of",
+						 (long long) tally->errors,
+						 tally->errors == 1 ? "" : "s");
 	else if (verdict->checkpoint_size > 0)
 	{
 		appendStringInfo(&text, "consistent with the checkpoint of %lld events%s",

@@ -189,8 +189,13 @@ read_anchor(const UaefReport *report, const Keys *keys, const char *text,
 {
 	UaefPlace	place = {0};
 	const char *utf8 = pg_server_to_any(text, strlen(text), PG_UTF8);
-	const char *problem = uaef_note_parse(utf8, strlen(utf8), &anchor->note);
+	size_t		len = strlen(utf8);
+	const char *problem;
 
+	/* psql writes a newline after each value: no empty line ends a note. */
+	while (len > 1 && utf8[len - 1] == '\n' && utf8[len - 2] == '\n')
+		len--;
+	problem = uaef_note_parse(utf8, len, &anchor->note);
 	if (problem == NULL)
 		problem = uaef_checkpoint_parse(anchor->note.text,
 										&anchor->checkpoint);
@@ -458,7 +463,8 @@ check_stored(VerifyScan *scan, const Keys *keys, const Stored *stored,
 }
 
 /*
- * What this database keeps of its own checkpoints.
+ * What this database keeps of its own checkpoints, as the check's snapshot sees
+ * it: a later one may sign what was sealed meanwhile.
  */
 static void
 check_all_stored(VerifyScan *scan, const Keys *keys)

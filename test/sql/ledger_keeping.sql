@@ -156,6 +156,7 @@ SELECT severity, code, count FROM problem;
 SELECT DISTINCT code FROM uaef.verify_ledger((SELECT max(block_no) FROM uaef.ledger_block));
 
 -- an archive speaks for itself
+SELECT uaef.verify_archive(NULL);
 SELECT count(*) FROM uaef.verify_archive('uaef_archive.retirement_1');
 GRANT USAGE ON SCHEMA uaef_archive TO keep_auditor;
 SET ROLE keep_auditor;

@@ -69,6 +69,9 @@ SELECT v.* FROM uaef.ledger_block b, uaef.verify_block(b.block_no) v;
 SELECT v.* FROM ver_event e, uaef.verify_event(e.event_id) v;
 SELECT uaef.verify_event(-1);
 SELECT uaef.verify_block(-1);
+-- a check of nothing is not one that found nothing
+SELECT uaef.verify_event(NULL);
+SELECT uaef.verify_block(NULL);
 
 -- one block's hash, kept elsewhere, is all that a later check needs
 SELECT b.block_no + 1 AS next, b.block_hash AS trusted FROM uaef.ledger_block b ORDER BY block_no DESC LIMIT 1 \gset
