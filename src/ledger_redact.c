@@ -27,9 +27,12 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
+#include "utils/snapmgr.h"
 
 #include "errcodes.h"
 #include "event_hash.h"
+#include "heap_read.h"
+#include "jsonb_check.h"
 #include "ledger.h"
 #include "ledger_keeping.h"
 #include "ledger_redact.h"
@@ -55,8 +58,8 @@ static void require_redactable(int64 event_id, const Datum *values,
 static int64 record_redaction(UaefKeeping *keeping, const Datum *values);
 static int64 redact(UaefKeeping *keeping, int64 event_id);
 static int64 redact_found(UaefKeeping *keeping, UaefQuery *find, Datum *args);
-static bool tells_redaction(HeapTuple tuple, TupleDesc desc, int64 event_id,
-							const uint8 *payload_hash);
+static bool tells_redaction(const UaefHeap *heap, HeapTuple tuple,
+							int64 event_id, const uint8 *payload_hash);
 
 /*
  * The row of an event; raises when there is none.
@@ -285,20 +288,23 @@ uaef_redact_before(TimestampTz before, const char *reason, int64 max_events)
  */
 
 /*
- * Whether an event is the engine's and tells of this redaction.
+ * Whether an event, whose row may be damaged, is the engine's and tells of this
+ * redaction.
  */
 static bool
-tells_redaction(HeapTuple tuple, TupleDesc desc, int64 event_id,
+tells_redaction(const UaefHeap *heap, HeapTuple tuple, int64 event_id,
 				const uint8 *payload_hash)
 {
-	Datum		values[UAEF_EVENT_COLUMNS];
-	bool		nulls[UAEF_EVENT_COLUMNS];
+	Datum		values[MaxHeapAttributeNumber];
+	bool		nulls[MaxHeapAttributeNumber];
 	Jsonb	   *payload;
 	JsonbValue	told;
 	char	   *hash;
 
-	heap_deform_tuple(tuple, desc, values, nulls);
-	if (ISNULL(UAEF_EVENT_PAYLOAD) ||
+	if (uaef_heap_deform(heap, tuple, values, nulls) != NULL ||
+		ISNULL(UAEF_EVENT_PAYLOAD) || ISNULL(UAEF_EVENT_KIND) ||
+		ISNULL(UAEF_EVENT_TYPE) ||
+		!uaef_jsonb_sound(DatumGetJsonbP(VALUE(UAEF_EVENT_PAYLOAD))) ||
 		DatumGetInt16(VALUE(UAEF_EVENT_KIND)) != UAEF_KIND_ENGINE ||
 		strcmp(TextDatumGetCString(VALUE(UAEF_EVENT_TYPE)),
 			   UAEF_REDACTED_EVENT) != 0)
@@ -318,25 +324,24 @@ uaef_redaction_told(int64 event_id, const uint8 *payload_hash)
 	Oid			schema = get_namespace_oid("uaef", false);
 	Relation	redactions = table_open(get_relname_relid("ledger_redaction", schema),
 										AccessShareLock);
-	Relation	events = table_open(get_relname_relid("ledger_event", schema),
-									AccessShareLock);
+	UaefHeap	events;
 	HeapTuple	redaction = uaef_find_by_int64(redactions, "ledger_redaction_pkey",
 											   REDACTION_EVENT_ID, event_id);
 	HeapTuple	event = NULL;
 	bool		isnull;
 	bool		told;
 
+	uaef_heap_open(&events, "ledger_event", GetActiveSnapshot());
 	if (HeapTupleIsValid(redaction))
-		event = uaef_find_by_int64(events, "ledger_event_event_id",
+		event = uaef_find_by_int64(events.rel, "ledger_event_event_id",
 								   UAEF_EVENT_ID,
 								   DatumGetInt64(heap_getattr(redaction,
 															  REDACTION_BY,
 															  RelationGetDescr(redactions),
 															  &isnull)));
 	told = HeapTupleIsValid(event) &&
-		tells_redaction(event, RelationGetDescr(events), event_id,
-						payload_hash);
-	table_close(events, AccessShareLock);
+		tells_redaction(&events, event, event_id, payload_hash);
+	uaef_heap_close(&events);
 	table_close(redactions, AccessShareLock);
 
 	return told;

@@ -42,6 +42,8 @@
 #include "compat.h"
 #include "ed25519.h"
 #include "errcodes.h"
+#include "heap_read.h"
+#include "jsonb_check.h"
 #include "ledger.h"
 #include "ledger_keeping.h"
 #include "ledger_signature.h"
@@ -313,24 +315,27 @@ static bool
 tells_key(int64 event_id, const char *type, const char *name,
 		  const char *public_key)
 {
-	Oid			schema = get_namespace_oid("uaef", false);
-	Relation	rel = table_open(get_relname_relid("ledger_event", schema),
-								 AccessShareLock);
-	HeapTuple	tuple = uaef_find_by_int64(rel, "ledger_event_event_id",
-										   UAEF_EVENT_ID, event_id);
-	Datum		values[UAEF_EVENT_COLUMNS];
-	bool		nulls[UAEF_EVENT_COLUMNS];
+	UaefHeap	heap;
+	HeapTuple	tuple;
+	Datum		values[MaxHeapAttributeNumber];
+	bool		nulls[MaxHeapAttributeNumber];
 	bool		told = false;
 
-	if (HeapTupleIsValid(tuple))
+	/* The row may be damaged. */
+	uaef_heap_open(&heap, "ledger_event", GetActiveSnapshot());
+	tuple = uaef_find_by_int64(heap.rel, "ledger_event_event_id",
+							   UAEF_EVENT_ID, event_id);
+	if (HeapTupleIsValid(tuple) &&
+		uaef_heap_deform(&heap, tuple, values, nulls) == NULL &&
+		!ISNULL(UAEF_EVENT_KIND) && !ISNULL(UAEF_EVENT_TYPE) &&
+		!ISNULL(UAEF_EVENT_PAYLOAD) &&
+		uaef_jsonb_sound(DatumGetJsonbP(VALUE(UAEF_EVENT_PAYLOAD))))
 	{
 		Jsonb	   *payload;
 		char	   *signer;
 		char	   *key;
 
-		heap_deform_tuple(tuple, RelationGetDescr(rel), values, nulls);
-		payload = ISNULL(UAEF_EVENT_PAYLOAD) ? uaef_json_empty() :
-			DatumGetJsonbP(VALUE(UAEF_EVENT_PAYLOAD));
+		payload = DatumGetJsonbP(VALUE(UAEF_EVENT_PAYLOAD));
 		signer = uaef_json_get_text(payload, "signer");
 		key = uaef_json_get_text(payload, "public_key");
 		told = DatumGetInt16(VALUE(UAEF_EVENT_KIND)) == UAEF_KIND_ENGINE &&
@@ -338,7 +343,7 @@ tells_key(int64 event_id, const char *type, const char *name,
 			signer != NULL && strcmp(signer, name) == 0 &&
 			key != NULL && strcmp(key, public_key) == 0;
 	}
-	table_close(rel, AccessShareLock);
+	uaef_heap_close(&heap);
 	return told;
 }
 

@@ -23,7 +23,7 @@
 #include "ledger_signature.h"
 #include "ledger_verify_internal.h"
 
-static void check_payload(const UaefReport *report, const UaefPlace *place,
+static bool check_payload(const UaefReport *report, const UaefPlace *place,
 						  const Datum *values, const bool *nulls);
 static bool is_complete(const bool *nulls);
 static bool has_type(const Datum *values, const char *type);
@@ -63,7 +63,10 @@ uaef_verify_place(const Datum *values, const bool *nulls, ItemPointer tid)
 	return place;
 }
 
-static void
+/*
+ * False when the payload cannot be read.
+ */
+static bool
 check_payload(const UaefReport *report, const UaefPlace *place,
 			  const Datum *values, const bool *nulls)
 {
@@ -74,21 +77,22 @@ check_payload(const UaefReport *report, const UaefPlace *place,
 
 	if (ISNULL(UAEF_EVENT_PAYLOAD) && ISNULL(UAEF_EVENT_SALT) &&
 		ISNULL(UAEF_EVENT_PAYLOAD_HASH))
-		return;
+		return true;
 	if (ISNULL(UAEF_EVENT_PAYLOAD) && ISNULL(UAEF_EVENT_SALT) &&
 		uaef_redaction_told(place->event_id,
 							uaef_datum_hash(VALUE(UAEF_EVENT_PAYLOAD_HASH))))
 	{
 		uaef_report_problem(report, "REDACTED", place,
 							"the payload was erased, as an event tells");
-		return;
+		return true;
 	}
 	if (ISNULL(UAEF_EVENT_PAYLOAD) || ISNULL(UAEF_EVENT_SALT) ||
 		ISNULL(UAEF_EVENT_PAYLOAD_HASH))
 	{
 		uaef_report_problem(report, "PAYLOAD_MISMATCH", place,
 							"payload, salt or payload_hash is missing");
-		return;
+		return ISNULL(UAEF_EVENT_PAYLOAD) ||
+			uaef_jsonb_sound(DatumGetJsonbP(VALUE(UAEF_EVENT_PAYLOAD)));
 	}
 
 	payload = DatumGetJsonbP(VALUE(UAEF_EVENT_PAYLOAD));
@@ -96,16 +100,17 @@ check_payload(const UaefReport *report, const UaefPlace *place,
 	{
 		uaef_report_problem(report, "PAYLOAD_MISMATCH", place,
 							"the payload is no jsonb value");
-		return;
+		return false;
 	}
 	stored = uaef_datum_hash(VALUE(UAEF_EVENT_PAYLOAD_HASH));
 	uaef_payload_hash(payload, uaef_datum_hash(VALUE(UAEF_EVENT_SALT)), hash);
 	if (memcmp(stored, hash, UAEF_HASH_LEN) == 0)
-		return;
+		return true;
 	where.expected = uaef_hex(stored, UAEF_HASH_LEN);
 	where.actual = uaef_hex(hash, UAEF_HASH_LEN);
 	uaef_report_problem(report, "PAYLOAD_MISMATCH", &where,
 						"the payload is not what payload_hash commits to");
+	return true;
 }
 
 bool
@@ -124,8 +129,8 @@ uaef_verify_event_alone(const UaefReport *report, const pg_uuid_t *ledger_id,
 		return false;
 	}
 	stored = uaef_datum_hash(VALUE(UAEF_EVENT_HASH));
-	check_payload(report, place, values, nulls);
-	if (!ISNULL(UAEF_EVENT_SIGNER) && !uaef_signature_check(values, nulls))
+	if (check_payload(report, place, values, nulls) &&
+		!ISNULL(UAEF_EVENT_SIGNER) && !uaef_signature_check(values, nulls))
 		uaef_report_problem(report, "SIG_BAD", place,
 							"the signature is not that of its signer");
 	if (uaef_event_hash(ledger_id, values, nulls, computed) &&

@@ -246,6 +246,18 @@ SELECT uaef.grant_access('keep_worker', 'worker');
 SET ROLE keep_worker;
 SELECT uaef.record_event('claimed', '{}', signer => 'PeterNeumann', signature => decode(repeat('00', 64), 'hex'));
 RESET ROLE;
+-- signed bytes that are no payload: an array of too many, a number that ends before its header
+BEGIN;
+CREATE CAST (bytea AS jsonb) WITHOUT FUNCTION;
+ALTER TABLE uaef.ledger_event DISABLE TRIGGER ALL;
+SELECT uaef.record_event('claimed', '{"x": 1}') AS claimed \gset
+UPDATE uaef.ledger_event SET signer = 'PeterNeumann', signature = decode(repeat('00', 64), 'hex'),
+	payload = '\xffffff4f'::bytea::jsonb WHERE event_id = :claimed;
+SELECT code, detail FROM uaef.verify_event(:claimed);
+SELECT code, detail FROM uaef.verify_ledger() WHERE event_id = :claimed;
+UPDATE uaef.ledger_event SET payload = '\x010000500600009018000000ff7f'::bytea::jsonb WHERE event_id = :claimed;
+SELECT code, detail FROM uaef.verify_event(:claimed);
+ROLLBACK;
 SELECT uaef.revoke_signer('nobody', 'unknown');
 SELECT uaef.revoke_signer('PeterNeumann', NULL);
 SELECT uaef.revoke_signer('PeterNeumann', 'lost') IS NOT NULL AS revoked;

@@ -35,10 +35,11 @@ is(verify('jobs => 2'), '', 'undamaged, two processes');
 my $file = $node->data_dir . '/' . $node->safe_psql('postgres', q{SELECT pg_relation_filepath('uaef.ledger_event')});
 my $pages = $node->safe_psql('postgres', q{SELECT pg_relation_size('uaef.ledger_event') / 8192});
 
-# Change bytes of the file while the server is down; returns what was there.
+# Change bytes of the file, or of another, while the server is down; returns what
+# was there.
 sub poke
 {
-	my ($at, $bytes) = @_;
+	my ($at, $bytes, $file) = (@_, $file);
 	$node->stop;
 	open my $fh, '+<:raw', $file or die "$file: $!";
 	seek $fh, $at, 0;
@@ -96,6 +97,67 @@ poke($block * 8192 + $type, "\xff");
 like(verify(''), qr/^HEAP_DAMAGED \($block,\d+\)/m, 'a value that is longer than its row');
 poke($block * 8192 + $type, "\x0f");
 is(verify(''), '', 'put back');
+
+# What is at the beginning of a table's file, or of an index.
+sub head_of
+{
+	my ($relation) = @_;
+	my $path = $node->data_dir . '/' . $node->safe_psql('postgres', "SELECT pg_relation_filepath('$relation')");
+	open my $fh, '<:raw', $path or die "$path: $!";
+	read $fh, my $bytes, 8192;
+	close $fh;
+	return ($path, $bytes);
+}
+
+# The tables of blocks, tiles and checkpoints, and what is out of line.
+for my $table (qw(uaef.ledger_block uaef.ledger_tile uaef.ledger_checkpoint))
+{
+	$node->safe_psql('postgres', <<'SQL') if $table =~ /checkpoint/;
+INSERT INTO uaef.ledger_checkpoint SELECT 'damage', tree_size, tree_root,
+	E'damage\n' || tree_size || E'\n' || encode(tree_root::bytea, 'base64') || E'\n\n\u2014 damage AAAAAAAA\n', now()
+FROM uaef.ledger_block
+SQL
+	my ($path) = head_of($table);
+	my $old = poke(12, "\xff\xff\xff\xff\xff\xff", $path);
+	my $found = verify('');
+	like($found, qr/^HEAP_DAMAGED/m, "$table: a page header that makes no sense");
+	is(verify('jobs => 2'), $found, 'two processes find the same');
+	poke(12, $old, $path);
+	is(verify(''), '', 'put back');
+}
+my ($toast) = head_of($node->safe_psql('postgres', "SELECT reltoastrelid::regclass FROM pg_class WHERE oid = 'uaef.ledger_tile'::regclass"));
+my $old_toast = poke(12, "\xff\xff\xff\xff\xff\xff", $toast);
+like(verify(''), qr/^TILE_MISMATCH/m, 'tiles whose hashes cannot be read');
+is(verify('jobs => 2'), verify(''), 'two processes find the same');
+poke(12, $old_toast, $toast);
+
+# An index that is not what its table is: the first event's number in it.
+$node->safe_psql('postgres', 'CREATE EXTENSION amcheck');
+is(verify('indexes => true'), '', 'the indexes are what their tables are');
+my $index = $node->data_dir . '/' . $node->safe_psql('postgres', q{SELECT pg_relation_filepath('uaef.ledger_event_event_id')});
+open $fh, '<:raw', $index or die;
+seek $fh, 8192, 0;
+read $fh, $page, 8192;
+close $fh;
+my $entry = rindex($page, pack 'q<', 5);
+cmp_ok($entry, '>', 0, 'an entry of the index is where it is looked for');
+poke(8192 + $entry, pack('q<', 4), $index);
+is(verify('', 'code'), '', 'an entry of another number: the table is sound');
+is(verify('indexes => true', 'DISTINCT code'), 'INDEX_DIVERGES', 'the index is not');
+like(verify('indexes => true', 'detail'), qr/index "ledger_event_event_id": /, 'which is named');
+poke(8192 + $entry, pack('q<', 5), $index);
+
+# Events that are not sealed yet, on a page that cannot be read.
+$node->safe_psql('postgres', q{SELECT count(uaef.record_event('unsealed', to_jsonb(repeat(n::text, 900)))) FROM generate_series(1, 40) n});
+my $last = $node->safe_psql('postgres', q{SELECT pg_relation_size('uaef.ledger_event') / 8192 - 1});
+$old = poke($last * 8192 + 12, "\xff\xff\xff\xff\xff\xff");
+for my $arguments ('', 'jobs => 2', '2, sample => 0')
+{
+	like(verify($arguments), qr/^HEAP_DAMAGED/m, "the last page cannot be read: verify_ledger($arguments)");
+}
+poke($last * 8192 + 12, $old);
+$node->safe_psql('postgres', 'SELECT uaef.seal_ledger()');
+is(verify(''), '', 'all put back');
 
 # Cancelled, with helpers.
 $node->safe_psql('postgres', q{
