@@ -68,6 +68,7 @@ static void store(const UaefLedgerTable *table, Jsonb *definition);
 static bool replaces_trigger(Node *command);
 static DdlScope scope_of(const EventTriggerData *trigger);
 static bool changes_types(const EventTriggerData *trigger);
+static bool changed_types_are_used(void);
 static void note_changed_types(void);
 static void follow_names(UaefLedgerTable *table);
 static char **follow(const UaefLedgerTable *table, char **names, int *n);
@@ -438,6 +439,28 @@ changes_types(const EventTriggerData *trigger)
 }
 
 /*
+ * Whether any column or type is made of the types that a command changed, or
+ * of their arrays.  Of most tables none is, and that is told fast.
+ */
+static bool
+changed_types_are_used(void)
+{
+	static UaefQuery query = {
+		"SELECT FROM pg_event_trigger_ddl_commands() AS c"
+		" JOIN pg_type AS t ON t.oid = CASE c.classid"
+		"  WHEN 'pg_type'::regclass THEN c.objid WHEN 'pg_class'::regclass THEN"
+		"  (SELECT r.reltype FROM pg_class AS r WHERE r.oid = c.objid) END"
+		" JOIN pg_depend AS d ON d.refclassid = 'pg_type'::regclass"
+		"  AND d.refobjid IN (t.oid, t.typarray)"
+		" WHERE d.classid = 'pg_type'::regclass AND d.objid <> t.typarray"
+		"  OR d.classid = 'pg_class'::regclass AND d.objsubid <> 0 LIMIT 1",
+		0
+	};
+
+	return uaef_spi_run(&query, NULL, NULL) > 0;
+}
+
+/*
  * Ledgered tables with columns that are made of the types that a command
  * changed have other values now, as if they had been rewritten; but it has not
  * locked them.
@@ -469,7 +492,8 @@ note_changed_types(void)
 		0
 	};
 	UaefCaller	caller = uaef_spi_begin();
-	uint64		n = uaef_spi_run(&query, NULL, NULL);
+	uint64		n = changed_types_are_used() ?
+		uaef_spi_run(&query, NULL, NULL) : 0;
 
 	for (uint64 i = 0; i < n; i++)
 	{
@@ -724,7 +748,8 @@ sync_table(UaefLedgerTable *table, const DdlScope *scope, Oid role)
  * Find the ledgered tables that a drop concerns: by the table, its columns,
  * constraints and triggers; by a partition, which is named only in what was
  * noted; and by an index that went on its own, of which nothing tells the
- * table, those whose key has none.  Temporary tables are dropped often.
+ * table, those whose key has none.  Temporary tables are dropped often.  The
+ * server expects many objects, and would make a large hash table for a UNION.
  */
 static uint64
 find_dropped(void)
@@ -738,7 +763,7 @@ find_dropped(void)
 		" up AS (SELECT CASE WHEN object_type IN ('table', 'table column')"
 		"   THEN objid ELSE to_regclass(format('%I.%I', a[1], a[2]))::oid END"
 		"   AS relation FROM d WHERE object_type <> 'index'"
-		"  UNION SELECT i.inhparent FROM up JOIN pg_inherits AS i"
+		"  UNION ALL SELECT i.inhparent FROM up JOIN pg_inherits AS i"
 		"   ON i.inhrelid = up.relation),"
 		" found AS (SELECT t.* FROM up JOIN uaef.ledger_table AS t"
 		"  ON t.relation = up.relation"
@@ -788,9 +813,9 @@ find_concerned(const DdlScope *scope)
 		"  FROM pg_event_trigger_ddl_commands() AS d JOIN pg_trigger AS g"
 		"  ON g.oid = d.objid WHERE d.classid = 'pg_trigger'::regclass"
 		"  UNION ALL SELECT unnest($1)),"
-		" down AS (SELECT objid FROM named UNION SELECT i.inhrelid"
+		" down AS (SELECT objid FROM named UNION ALL SELECT i.inhrelid"
 		"  FROM down JOIN pg_inherits AS i ON i.inhparent = down.objid),"
-		" up AS (SELECT objid FROM named UNION SELECT i.inhparent"
+		" up AS (SELECT objid FROM named UNION ALL SELECT i.inhparent"
 		"  FROM up JOIN pg_inherits AS i ON i.inhrelid = up.objid)"
 		" SELECT t.table_id, false FROM uaef.ledger_table AS t"
 		" WHERE t.relation IN (SELECT objid FROM down"
