@@ -46,7 +46,9 @@ AS 'MODULE_PATHNAME', 'uaef_hash256_to_bytea'
 LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION uaef.bytea(uaef.hash256) IS 'hash256 as 32 bytes';
 
-CREATE CAST (uaef.hash256 AS bytea) WITH FUNCTION uaef.bytea(uaef.hash256) AS IMPLICIT;
+-- Not implicit: where uaef is not in search_path, hash = '<digits>' would take the
+-- operator of bytea, and these digits as other bytes: false, without a word.
+CREATE CAST (uaef.hash256 AS bytea) WITH FUNCTION uaef.bytea(uaef.hash256) AS ASSIGNMENT;
 CREATE CAST (bytea AS uaef.hash256) WITH FUNCTION uaef.hash256(bytea) AS ASSIGNMENT;
 
 CREATE FUNCTION uaef.hash256_cmp(uaef.hash256, uaef.hash256) RETURNS integer

@@ -31,7 +31,7 @@ COMMENT ON FUNCTION uaef.tile_files(bigint) IS
 CREATE FUNCTION uaef.export_tiles(directory text,
 	OUT files bigint, OUT bytes bigint, OUT tree_size bigint)
 AS 'MODULE_PATHNAME', 'uaef_export_tiles'
-LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp;
+LANGUAGE C VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp;
 COMMENT ON FUNCTION uaef.export_tiles(text) IS
 	'write those files into a directory of the server, or bring it up to date; needs pg_write_server_files; returns what was written';
 

@@ -138,7 +138,7 @@ RETURNS TABLE (severity text, code text, stream uuid, stream_seq bigint,
 	event_id bigint, leaf_index bigint, block_no bigint, ctid tid,
 	expected text, actual text, detail text)
 AS 'MODULE_PATHNAME', 'uaef_verify_table_sql'
-LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE
+LANGUAGE C VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp SET jit = off;
 COMMENT ON FUNCTION uaef.verify_table(regclass) IS
 	'problems of a ledgered table, none if its rows are what the ledger says and its triggers are as they were made';

@@ -170,7 +170,7 @@ CREATE FUNCTION uaef.verify_archive(archive regclass)
 				   event_id bigint, leaf_index bigint, block_no bigint,
 				   ctid tid, expected text, actual text, detail text)
 AS 'MODULE_PATHNAME', 'uaef_verify_archive_sql'
-LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp;
+LANGUAGE C VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp;
 COMMENT ON FUNCTION uaef.verify_archive(regclass) IS
 	'problems of a table of retired events, none if its rows are the leaves of the tree that were retired, all of them';
 

@@ -36,7 +36,7 @@ CREATE FUNCTION uaef.verify_block(block_no bigint)
 				   event_id bigint, leaf_index bigint, block_no bigint,
 				   ctid tid, expected text, actual text, detail text)
 AS 'MODULE_PATHNAME', 'uaef_verify_block_sql'
-LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp;
+LANGUAGE C VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp;
 COMMENT ON FUNCTION uaef.verify_block(bigint) IS
 	'problems of a block and its events, none if it is consistent with itself and the block before';
 
@@ -45,7 +45,7 @@ CREATE FUNCTION uaef.verify_event(event_id bigint)
 				   event_id bigint, leaf_index bigint, block_no bigint,
 				   ctid tid, expected text, actual text, detail text)
 AS 'MODULE_PATHNAME', 'uaef_verify_event_sql'
-LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp;
+LANGUAGE C VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp;
 COMMENT ON FUNCTION uaef.verify_event(bigint) IS
 	'problems of an event, none if it is consistent with itself and the event before it in its stream';
 

@@ -115,6 +115,10 @@ uaef_export_tiles(PG_FUNCTION_ARGS)
 
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
+	if (PG_ARGISNULL(0))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("directory must not be null")));
 	uaef_export_folder(text_to_cstring(PG_GETARG_TEXT_PP(0)), &folder);
 	values[0] = Int64GetDatum(folder.files);
 	values[1] = Int64GetDatum(folder.bytes);

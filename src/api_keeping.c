@@ -132,6 +132,7 @@ uaef_verify_archive_sql(PG_FUNCTION_ARGS)
 {
 	UaefReport	report;
 
+	require_argument(fcinfo, 0, "archive");
 	uaef_report_begin(fcinfo, &report);
 	uaef_archive_verify(&report, PG_GETARG_OID(0));
 	return (Datum) 0;

@@ -27,6 +27,7 @@
 static char *optional_text(FunctionCallInfo fcinfo, int argno);
 static int	interval_ms(const Interval *interval);
 static char **text_array(FunctionCallInfo fcinfo, int argno, int *n);
+static int64 number_to_verify(FunctionCallInfo fcinfo, const char *name);
 static int	bounded(FunctionCallInfo fcinfo, int argno, const char *name,
 					int missing, int low, int high);
 static void verify_options(FunctionCallInfo fcinfo,
@@ -336,16 +337,30 @@ uaef_ledger_verdict(PG_FUNCTION_ARGS)
 }
 
 /*
+ * A check of nothing must not look like one that found nothing.
+ */
+static int64
+number_to_verify(FunctionCallInfo fcinfo, const char *name)
+{
+	if (PG_ARGISNULL(0))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("%s must not be null", name)));
+	return PG_GETARG_INT64(0);
+}
+
+/*
  * uaef.verify_block(block_no bigint) returns the same
  */
 PG_FUNCTION_INFO_V1(uaef_verify_block_sql);
 Datum
 uaef_verify_block_sql(PG_FUNCTION_ARGS)
 {
+	int64		block_no = number_to_verify(fcinfo, "block_no");
 	UaefReport	report;
 
 	uaef_report_begin(fcinfo, &report);
-	uaef_verify_block(&report, PG_GETARG_INT64(0));
+	uaef_verify_block(&report, block_no);
 	return (Datum) 0;
 }
 
@@ -356,9 +371,10 @@ PG_FUNCTION_INFO_V1(uaef_verify_event_sql);
 Datum
 uaef_verify_event_sql(PG_FUNCTION_ARGS)
 {
+	int64		event_id = number_to_verify(fcinfo, "event_id");
 	UaefReport	report;
 
 	uaef_report_begin(fcinfo, &report);
-	uaef_verify_event(&report, PG_GETARG_INT64(0));
+	uaef_verify_event(&report, event_id);
 	return (Datum) 0;
 }

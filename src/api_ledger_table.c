@@ -140,6 +140,10 @@ uaef_verify_table_sql(PG_FUNCTION_ARGS)
 {
 	UaefReport	report;
 
+	if (PG_ARGISNULL(0))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("table must not be null")));
 	uaef_report_begin(fcinfo, &report);
 	uaef_verify_table(&report, PG_GETARG_OID(0));
 	return (Datum) 0;

@@ -772,10 +772,11 @@ HeapTuple
 uaef_ledger_chain_row(Relation rel, HeapTuple tuple)
 {
 	TupleDesc	desc = RelationGetDescr(rel);
-	Datum	   *values = palloc(desc->natts * sizeof(Datum));
-	bool	   *nulls = palloc(desc->natts * sizeof(bool));
+	Datum		values[UAEF_EVENT_COLUMNS];
+	bool		nulls[UAEF_EVENT_COLUMNS];
 	StreamHead *head;
 
+	uaef_require_columns(desc, "ledger_event", UAEF_EVENT_COLUMNS);
 	heap_deform_tuple(tuple, desc, values, nulls);
 	if (!ISNULL(UAEF_EVENT_HASH))
 	{
@@ -812,6 +813,8 @@ uaef_ledger_replace_identity(Relation rel, HeapTuple identity)
 	bool		isnull;
 	Datum		id = heap_getattr(identity, 1, RelationGetDescr(rel), &isnull);
 
+	uaef_require_columns(RelationGetDescr(events), "ledger_event",
+						 UAEF_EVENT_COLUMNS);
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
 	{
 		Datum		values[UAEF_EVENT_COLUMNS];
@@ -850,6 +853,8 @@ uaef_ledger_append(UaefEvent *events, int n)
 	if (n == 0)
 		return 0;
 	uaef_table_open_oid(&table, ledger_info()->event_table);
+	uaef_require_columns(RelationGetDescr(table.rel), "ledger_event",
+						 UAEF_EVENT_COLUMNS);
 	for (int i = 0; i < n; i++)
 	{
 		event_row(&events[i], values, nulls);

@@ -50,6 +50,7 @@ void
 uaef_anchor_file_require(Oid role, const char *path)
 {
 	char		data[PATH_MAX];
+	struct stat file;
 
 	if (!has_privs_of_role(role, ROLE_PG_WRITE_SERVER_FILES))
 		ereport(ERROR,
@@ -66,6 +67,10 @@ uaef_anchor_file_require(Oid role, const char *path)
 				(errcode(ERRCODE_INVALID_NAME),
 				 errmsg("\"%s\" is in the data directory", path),
 				 errdetail("Whoever changes the ledger there would change its anchor as well.")));
+	if (lstat(path, &file) == 0 && !S_ISREG(file.st_mode))
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("\"%s\" is not a regular file", path)));
 }
 
 /*

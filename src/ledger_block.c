@@ -26,6 +26,7 @@
 #include "errcodes.h"
 #include "ledger.h"
 #include "ledger_block.h"
+#include "row_write.h"
 
 static bool read_event_ids(Datum value, UaefBlock *block);
 static bool read_frontier(Datum value, UaefBlock *block);
@@ -75,7 +76,7 @@ uaef_block_read(HeapTuple tuple, TupleDesc desc, UaefBlock *block)
 	Datum		values[UAEF_BLOCK_COLUMNS];
 	bool		nulls[UAEF_BLOCK_COLUMNS];
 
-	Assert(desc->natts == UAEF_BLOCK_COLUMNS);
+	uaef_require_columns(desc, "ledger_block", UAEF_BLOCK_COLUMNS);
 	memset(block, 0, sizeof(UaefBlock));
 	heap_deform_tuple(tuple, desc, values, nulls);
 	if (!nulls[UAEF_BLOCK_NO - 1])

@@ -14,11 +14,9 @@
  */
 #include "postgres.h"
 
-#include "catalog/namespace.h"
 #include "catalog/pg_type_d.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
-#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/portal.h"
 
@@ -29,66 +27,50 @@
 /* Rows that are held at once; one may have a payload of megabytes. */
 #define FETCH_ROWS 64
 
-/*
- * The kinds of rows, in their order, and the tables that must be there for
- * them.  $1 is the first event, or null; $2 the origin, $3 the size of the
- * tree and $4 its root.
- */
-typedef struct RowKind
-{
-	const char *table;
-	const char *sql;
-} RowKind;
-
 #define OF_RETIRED_LEAVES \
 	"EXISTS (SELECT FROM uaef.ledger_retirement AS r" \
 	" WHERE r.restored_by IS NULL AND r.leaves OPERATOR(pg_catalog.&&)" \
 	" pg_catalog.int8range(t.tile_no * 256, t.tile_no * 256 + 256))"
 
-static const RowKind row_kinds[] = {
-	{"ledger",
-		"SELECT 'ledger' AS row, 1 AS format, l.ledger_id, $2 AS origin,"
-	" $3 AS tree_size, $4 AS root, $1 AS from_event FROM uaef.ledger AS l"},
-	{"ledger_event",
-		"SELECT 'event' AS row, " UAEF_SQL_EVENT " FROM uaef.ledger_event AS e"
-	" WHERE $1 IS NULL OR e.event_id >= $1 ORDER BY e.event_id"},
-	{"ledger_block",
-		"SELECT 'block' AS row, " UAEF_SQL_BLOCK ", b.event_ids,"
-		" b.first_event_id, b.last_event_id, pg_catalog.chr(92) || 'x'"
-		" || pg_catalog.encode(b.frontier, 'hex') AS frontier"
-		" FROM uaef.ledger_block AS b"
-	" WHERE $1 IS NULL OR b.last_event_id >= $1 ORDER BY b.block_no"},
-	{"ledger_retirement",
-		"SELECT 'tile' AS row, t.level, t.tile_no,"
-		" pg_catalog.encode(t.hashes, 'hex') AS hashes"
-		" FROM uaef.ledger_tile AS t WHERE t.level = 0 AND $1 IS NULL"
-	" AND " OF_RETIRED_LEAVES " ORDER BY t.tile_no"},
-	{"ledger_checkpoint",
-		"SELECT 'checkpoint' AS row, c.origin, c.tree_size, c.note"
-		" FROM uaef.ledger_checkpoint AS c WHERE c.tree_size <= $3"
-	" ORDER BY c.tree_size, c.origin"},
-	{"ledger_cosignature",
-		"SELECT 'cosignature' AS row, c.origin, c.tree_size, c.witness, c.line"
-		" FROM uaef.ledger_cosignature AS c WHERE c.tree_size <= $3"
-	" ORDER BY c.tree_size, c.origin, c.witness"},
-	{"ledger_redaction",
-		"SELECT 'redaction' AS row, r.* FROM uaef.ledger_redaction AS r"
-	" WHERE $1 IS NULL OR r.event_id >= $1 ORDER BY r.event_id"},
-	{"ledger_retirement",
-		"SELECT 'retirement' AS row, r.event_id, r.leaves, r.events,"
-		" r.tree_size, r.restored_by FROM uaef.ledger_retirement AS r"
-	" ORDER BY r.event_id"},
-	{"ledger_retired_head",
-		"SELECT 'retired_head' AS row, r.stream, r.retirement, r.stream_seq,"
-		" r.event_id, " UAEF_SQL_UTC("r.recorded_at") " AS recorded_at,"
-		" r.leaf_index, r.event_hash FROM uaef.ledger_retired_head AS r"
-	" ORDER BY r.stream, r.retirement"}
+/*
+ * The kinds of rows, in their order.  $1 is the first event, or null; $2 the
+ * origin, $3 the size of the tree and $4 its root.
+ */
+static const char *const row_kinds[] = {
+	"SELECT 'ledger' AS row, 1 AS format, l.ledger_id, $2 AS origin,"
+	" $3 AS tree_size, $4 AS root, $1 AS from_event FROM uaef.ledger AS l",
+	"SELECT 'event' AS row, " UAEF_SQL_EVENT " FROM uaef.ledger_event AS e"
+	" WHERE $1 IS NULL OR e.event_id >= $1 ORDER BY e.event_id",
+	"SELECT 'block' AS row, " UAEF_SQL_BLOCK ", b.event_ids,"
+	" b.first_event_id, b.last_event_id, pg_catalog.chr(92) || 'x'"
+	" || pg_catalog.encode(b.frontier, 'hex') AS frontier"
+	" FROM uaef.ledger_block AS b"
+	" WHERE $1 IS NULL OR b.last_event_id >= $1 ORDER BY b.block_no",
+	"SELECT 'tile' AS row, t.level, t.tile_no,"
+	" pg_catalog.encode(t.hashes, 'hex') AS hashes"
+	" FROM uaef.ledger_tile AS t WHERE t.level = 0 AND $1 IS NULL"
+	" AND " OF_RETIRED_LEAVES " ORDER BY t.tile_no",
+	"SELECT 'checkpoint' AS row, c.origin, c.tree_size, c.note"
+	" FROM uaef.ledger_checkpoint AS c WHERE c.tree_size <= $3"
+	" ORDER BY c.tree_size, c.origin",
+	"SELECT 'cosignature' AS row, c.origin, c.tree_size, c.witness, c.line"
+	" FROM uaef.ledger_cosignature AS c WHERE c.tree_size <= $3"
+	" ORDER BY c.tree_size, c.origin, c.witness",
+	"SELECT 'redaction' AS row, r.* FROM uaef.ledger_redaction AS r"
+	" WHERE $1 IS NULL OR r.event_id >= $1 ORDER BY r.event_id",
+	"SELECT 'retirement' AS row, r.event_id, r.leaves, r.events,"
+	" r.tree_size, r.restored_by FROM uaef.ledger_retirement AS r"
+	" ORDER BY r.event_id",
+	"SELECT 'retired_head' AS row, r.stream, r.retirement, r.stream_seq,"
+	" r.event_id, " UAEF_SQL_UTC("r.recorded_at") " AS recorded_at,"
+	" r.leaf_index, r.event_hash FROM uaef.ledger_retired_head AS r"
+	" ORDER BY r.stream, r.retirement"
 };
 
 struct UaefExport
 {
 	MemoryContext context;		/* of the lines */
-	char	   *cursors[lengthof(row_kinds)];	/* NULL: no such table */
+	char	   *cursors[lengthof(row_kinds)];
 	int			kind;			/* that is being read */
 	char	   *lines[FETCH_ROWS];
 	int			n;				/* how many there are */
@@ -107,6 +89,7 @@ open_cursors(UaefExport *export, const int64 *from_event)
 	char		nulls[] = {from_event == NULL ? 'n' : ' ', ' ', ' ', ' ', '\0'};
 	Datum		args[4];
 
+	uaef_published_tell_missing(size);
 	uaef_tree_root(size, root);
 	args[0] = Int64GetDatum(from_event == NULL ? 0 : *from_event);
 	args[1] = CStringGetTextDatum(uaef_published_origin());
@@ -116,14 +99,11 @@ open_cursors(UaefExport *export, const int64 *from_event)
 	for (int i = 0; i < lengthof(row_kinds); i++)
 	{
 		char	   *sql = psprintf("SELECT pg_catalog.row_to_json(x)::pg_catalog.text"
-								   " FROM (%s) AS x", row_kinds[i].sql);
-		Portal		cursor;
+								   " FROM (%s) AS x", row_kinds[i]);
+		Portal		cursor = SPI_cursor_open_with_args(NULL, sql, 4, types,
+													   args, nulls, true,
+													   CURSOR_OPT_FAST_PLAN);
 
-		if (!OidIsValid(get_relname_relid(row_kinds[i].table,
-										  get_namespace_oid("uaef", false))))
-			continue;
-		cursor = SPI_cursor_open_with_args(NULL, sql, 4, types, args, nulls,
-										   true, CURSOR_OPT_FAST_PLAN);
 		export->cursors[i] = MemoryContextStrdup(export->context, cursor->name);
 	}
 }
@@ -143,7 +123,8 @@ uaef_export_begin(const int64 *from_event)
 }
 
 /*
- * Get some more lines; false when there are none.
+ * Get some more lines; false when there are none.  A cursor may be gone before
+ * its end, with the subtransaction that it was opened in.
  */
 static bool
 fetch(UaefExport *export)
@@ -154,14 +135,14 @@ fetch(UaefExport *export)
 	export->next = 0;
 	while (export->n == 0 && export->kind < lengthof(row_kinds))
 	{
-		const char *name = export->cursors[export->kind];
-		Portal		cursor = name == NULL ? NULL : SPI_cursor_find(name);
+		Portal		cursor = SPI_cursor_find(export->cursors[export->kind]);
 
 		if (cursor == NULL)
-		{
-			export->kind++;
-			continue;
-		}
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_CURSOR_STATE),
+					 errmsg("the export cannot go on"),
+					 errdetail("What it began with was rolled back, or closed."),
+					 errhint("Export again.")));
 		SPI_cursor_fetch(cursor, true, FETCH_ROWS);
 		for (uint64 row = 0; row < SPI_processed; row++)
 		{
@@ -173,7 +154,10 @@ fetch(UaefExport *export)
 		}
 		SPI_freetuptable(SPI_tuptable);
 		if (export->n == 0)
+		{
 			SPI_cursor_close(cursor);
+			export->kind++;
+		}
 	}
 	uaef_spi_end(caller);
 

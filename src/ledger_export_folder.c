@@ -13,7 +13,7 @@
  * that has anything in it, follow no symbolic link in it, and do not put an
  * older or another history in the place of the checkpoint that it has.
  *
- * Locking: a lock of the system on that file, which ends with the process.
+ * Locking: a lock of the system on the folder, which ends with the process.
  * Memory: one file at a time.
  *
  *-------------------------------------------------------------------------
@@ -26,15 +26,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "catalog/namespace.h"
 #include "catalog/pg_authid.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "storage/fd.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
-#include "utils/lsyscache.h"
 #include "utils/memutils.h"
+#include "utils/snapmgr.h"
 
 #include "errcodes.h"
 #include "ledger.h"
@@ -61,9 +60,10 @@ static void require_right(void);
 static char *resolve(const char *directory);
 static void require_outside(const char *path);
 static bool is_empty(const char *path);
-static int	own_folder(const char *path);
+static int	lock_folder(const char *path);
+static void own_folder(const char *path);
 static char *read_small_file(const char *path, int max_len);
-static void check_checkpoint(const char *path);
+static void check_checkpoint(const char *path, int64 tree_size);
 static void read_redacted(Writer *writer);
 static bool is_redacted(const Writer *writer, int64 no);
 static int	compare_numbers(const void *a, const void *b);
@@ -191,24 +191,49 @@ read_small_file(const char *path, int max_len)
 }
 
 /*
- * Make the folder ours if nobody's, and lock it; returns the descriptor that
- * has the lock.
+ * Make the folder if it is not there, and lock it; returns the descriptor that
+ * has the lock.  Whoever else may rename what is in it could lead us to write
+ * elsewhere, so it must be the server's own.
  */
 static int
-own_folder(const char *path)
+lock_folder(const char *path)
 {
-	char	   *file = psprintf("%s/%s", path, OWNER_FILE);
-	Datum		id = UUIDPGetDatum(uaef_ledger_id());
-	char	   *ours = psprintf("%s\n", DatumGetCString(DirectFunctionCall1(uuid_out,
-																			id)));
-	char	   *theirs;
+	struct stat st;
 	int			fd;
 
 	if (MakePGDirectory(path) < 0 && errno != EEXIST)
 		ereport(ERROR,
 				(errcode_for_file_access(),
 				 errmsg("could not create directory \"%s\": %m", path)));
-	theirs = read_small_file(file, 64);
+	fd = OpenTransientFile(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+	if (fd < 0 || fstat(fd, &st) != 0)
+		ereport(ERROR,
+				(errcode_for_file_access(),
+				 errmsg("could not open directory \"%s\": %m", path)));
+	if (st.st_uid != geteuid() || (st.st_mode & S_IWOTH) != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("directory \"%s\" is not the server's own", path),
+				 errdetail("It must belong to the user that the server runs as, and not be open to all for writing.")));
+	if (flock(fd, LOCK_EX | LOCK_NB) != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_IN_USE),
+				 errmsg("another export writes into directory \"%s\"", path)));
+	return fd;
+}
+
+/*
+ * Make the locked folder ours if nobody's.
+ */
+static void
+own_folder(const char *path)
+{
+	char	   *file = psprintf("%s/%s", path, OWNER_FILE);
+	Datum		id = UUIDPGetDatum(uaef_ledger_id());
+	char	   *ours = psprintf("%s\n", DatumGetCString(DirectFunctionCall1(uuid_out,
+																			id)));
+	char	   *theirs = read_small_file(file, 64);
+
 	if (theirs == NULL)
 	{
 		if (!is_empty(path))
@@ -223,48 +248,49 @@ own_folder(const char *path)
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("directory \"%s\" has another ledger in it", path),
 				 errdetail("File \"%s\" does not name this ledger.", file)));
-
-	fd = OpenTransientFile(file, O_RDONLY | O_NOFOLLOW | PG_BINARY);
-	if (fd < 0)
-		ereport(ERROR,
-				(errcode_for_file_access(),
-				 errmsg("could not open file \"%s\": %m", file)));
-	if (flock(fd, LOCK_EX | LOCK_NB) != 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_IN_USE),
-				 errmsg("another export writes into directory \"%s\"", path)));
-	return fd;
 }
 
 /*
  * Raise unless the checkpoint that the folder has is of an earlier state of
- * this ledger.  A torn or foreign one says nothing.
+ * this ledger, as it is now: our snapshot may be older than the last export.
+ * Nor must it be of more than what we are about to write.  A torn or foreign
+ * one says nothing.
  */
 static void
-check_checkpoint(const char *path)
+check_checkpoint(const char *path, int64 tree_size)
 {
 	char	   *bytes = read_small_file(psprintf("%s/checkpoint", path),
 										UAEF_NOTE_MAX_LEN);
 	UaefNote	note;
 	UaefCheckpoint checkpoint;
 	uint8		root[UAEF_HASH_LEN];
+	int64		now;
 
 	if (bytes == NULL ||
 		uaef_note_parse(bytes, strlen(bytes), &note) != NULL ||
 		uaef_checkpoint_parse(note.text, &checkpoint) != NULL)
 		return;
-	if (checkpoint.size <= uaef_tree_size())
+	PushActiveSnapshot(GetLatestSnapshot());
+	now = uaef_tree_size();
+	if (checkpoint.size <= now)
 		uaef_tree_root(checkpoint.size, root);
-	if (checkpoint.size > uaef_tree_size() ||
+	PopActiveSnapshot();
+	if (checkpoint.size > now ||
 		memcmp(root, checkpoint.root, UAEF_HASH_LEN) != 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_UAEF_LEDGER_MISMATCH),
 				 errmsg("directory \"%s\" has a checkpoint that this ledger does not continue",
 						path),
 				 errdetail("It is of %lld events; this ledger has %lld, or others.",
-						   (long long) checkpoint.size,
-						   (long long) uaef_tree_size()),
+						   (long long) checkpoint.size, (long long) now),
 				 errhint("Keep it: it is evidence. Was the database restored from a backup?")));
+	if (checkpoint.size > tree_size)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("directory \"%s\" has a newer export", path),
+				 errdetail("It is of %lld events; this transaction exports %lld.",
+						   (long long) checkpoint.size, (long long) tree_size),
+				 errhint("Export in a new transaction, under the same uaef.ledger_origin.")));
 }
 
 /* ----------
@@ -292,11 +318,8 @@ read_redacted(Writer *writer)
 	};
 	MemoryContext context = CurrentMemoryContext;
 	UaefCaller	caller = uaef_spi_begin();
-	uint64		rows = 0;
+	uint64		rows = uaef_spi_read(&query, NULL);
 
-	if (OidIsValid(get_relname_relid("ledger_redaction",
-									 get_namespace_oid("uaef", false))))
-		rows = uaef_spi_read(&query, NULL);
 	writer->redacted = MemoryContextAllocHuge(context,
 											  (rows + 1) * sizeof(int64));
 	for (uint64 i = 0; i < rows; i++)
@@ -385,9 +408,9 @@ enter_directory(Writer *writer, const char *path)
 		fsync_fname(writer->last, true);
 	strlcpy(writer->last, directory, sizeof(writer->last));
 
-	for (char *p = directory + strlen(writer->root) + 1; *p != '\0';)
+	for (char *p = directory + strlen(writer->root); *p == '/';)
 	{
-		char	   *end = p + strcspn(p, "/");
+		char	   *end = p + 1 + strcspn(p + 1, "/");
 		char		after = *end;
 		struct stat st;
 
@@ -405,7 +428,7 @@ enter_directory(Writer *writer, const char *path)
 					 errmsg("\"%s\" is not a directory", directory),
 					 errdetail("Symbolic links are not followed.")));
 		*end = after;
-		p = after == '\0' ? end : end + 1;
+		p = end;
 	}
 }
 
@@ -478,14 +501,15 @@ uaef_export_folder(const char *directory, UaefFolder *folder)
 	require_right();
 	writer.root = resolve(directory);
 	require_outside(writer.root);
-	lock = own_folder(writer.root);
-	check_checkpoint(writer.root);
-	read_redacted(&writer);
-
+	lock = lock_folder(writer.root);
+	own_folder(writer.root);
 	memset(folder, 0, sizeof(UaefFolder));
 	initStringInfo(&content);
 	files = uaef_files_begin(0);
 	folder->tree_size = uaef_files_tree_size(files);
+	check_checkpoint(writer.root, folder->tree_size);
+	read_redacted(&writer);
+
 	context = AllocSetContextCreate(caller, "uaef export of a file",
 									ALLOCSET_DEFAULT_SIZES);
 	MemoryContextSwitchTo(context);

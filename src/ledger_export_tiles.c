@@ -20,13 +20,11 @@
  */
 #include "postgres.h"
 
-#include "catalog/namespace.h"
 #include "catalog/pg_type_d.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/json.h"
-#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 
 #include "canonical.h"
@@ -134,14 +132,10 @@ retired_until(int64 tree_size)
 		0
 	};
 	UaefCaller	caller = uaef_spi_begin();
-	int64		until = 0;
+	int64		until;
 
-	if (OidIsValid(get_relname_relid("ledger_retirement",
-									 get_namespace_oid("uaef", false))))
-	{
-		(void) uaef_spi_read(&query, NULL);
-		until = uaef_spi_int64(0, 1);
-	}
+	(void) uaef_spi_read(&query, NULL);
+	until = uaef_spi_int64(0, 1);
 	uaef_spi_end(caller);
 
 	return Min(TYPEALIGN64(UAEF_TILE_WIDTH, until), tree_size);
@@ -161,6 +155,7 @@ uaef_files_begin(int64 from_size)
 	files->is_signed = uaef_published_newest(&files->newest);
 	files->tree_size = files->is_signed ?
 		files->newest.tree_size : uaef_tree_size();
+	uaef_published_tell_missing(files->tree_size);
 	files->tree = uaef_tree_open(files->tree_size);
 	files->nblocks = last_block(files->tree_size);
 	files->first_entry = retired_until(files->tree_size);

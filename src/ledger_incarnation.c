@@ -142,7 +142,7 @@ uaef_check_incarnations(const UaefReport *report)
 		" FROM uaef.ledger_block GROUP BY incarnation, timeline ORDER BY 1",
 		0
 	};
-	uint64		rows = uaef_spi_run(&query, NULL, NULL);
+	uint64		rows = uaef_spi_read(&query, NULL);
 	SPITupleTable *found = SPI_tuptable;
 
 	for (uint64 row = 0; row < rows; row++)

@@ -10,13 +10,12 @@
  */
 #include "postgres.h"
 
-#include "catalog/namespace.h"
 #include "catalog/pg_type_d.h"
 #include "mb/pg_wchar.h"
 #include "utils/builtins.h"
-#include "utils/lsyscache.h"
 
 #include "errcodes.h"
+#include "ledger.h"
 #include "ledger_checkpoint.h"
 #include "ledger_published.h"
 #include "spi_util.h"
@@ -52,9 +51,6 @@ add_cosignatures(UaefPublished *published, Datum origin)
 	bool		isnull;
 	Datum		lines;
 
-	if (!OidIsValid(get_relname_relid("ledger_cosignature",
-									  get_namespace_oid("uaef", false))))
-		return;
 	(void) uaef_spi_read(&query, args);
 	lines = uaef_spi_value(0, 1, &isnull);
 	if (!isnull)
@@ -116,6 +112,37 @@ uaef_published_after(int64 size, int64 at_most, UaefPublished *published)
 	};
 
 	return read_one(&query, args, published);
+}
+
+void
+uaef_published_tell_missing(int64 tree_size)
+{
+	static UaefQuery query = {
+		"SELECT count(*) FROM uaef.ledger_unsealed"
+		" WHERE event_type NOT IN (" UAEF_ECHOES ")",
+		0
+	};
+	UaefCaller	caller = uaef_spi_begin();
+	int64		sealed = uaef_tree_size();
+	int64		unsealed;
+
+	(void) uaef_spi_read(&query, NULL);
+	unsealed = uaef_spi_int64(0, 1);
+	uaef_spi_end(caller);
+
+	if (unsealed > 0)
+		ereport(NOTICE,
+				(errmsg_plural("%lld event is not sealed yet",
+							   "%lld events are not sealed yet",
+							   unsealed, (long long) unsealed),
+				 errdetail("What is in no block is proved by nothing that is exported."),
+				 errhint("Call uaef.seal_ledger() in a transaction of its own, then export again.")));
+	if (sealed > tree_size)
+		ereport(NOTICE,
+				(errmsg("the export ends at the newest signed checkpoint, of %lld events",
+						(long long) tree_size),
+				 errdetail("%lld events are sealed.", (long long) sealed),
+				 errhint("uaef.ledger_checkpoint() signs one of all of them.")));
 }
 
 void

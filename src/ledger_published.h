@@ -29,6 +29,9 @@ extern bool uaef_published_newest(UaefPublished *published);
 extern bool uaef_published_after(int64 size, int64 at_most,
 								 UaefPublished *published);
 
+/* Say by NOTICE what an export of the tree of a size does not prove. */
+extern void uaef_published_tell_missing(int64 tree_size);
+
 /* Raise UA102 unless a checkpoint's root is that of the tree of its size. */
 extern void uaef_published_check(const UaefPublished *published,
 								 UaefTree *tree);

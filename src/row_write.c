@@ -16,6 +16,43 @@
 
 #include "row_write.h"
 
+static void require_plain_indexes(const UaefTable *table);
+
+void
+uaef_require_columns(TupleDesc desc, const char *table, int columns)
+{
+	if (desc->natts != columns)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("table \"uaef.%s\" has %d columns, not %d", table,
+						desc->natts, columns),
+				 errdetail("Columns were added, or the library is of another version than the extension."),
+				 errhint("ALTER EXTENSION uaef UPDATE may be missing.")));
+}
+
+/*
+ * Somebody may have added an index that takes an executor to write; without
+ * one the server would crash, or put the wrong rows in.
+ */
+static void
+require_plain_indexes(const UaefTable *table)
+{
+	for (int i = 0; i < table->indexes->ri_NumIndices; i++)
+	{
+		const IndexInfo *index = table->indexes->ri_IndexRelationInfo[i];
+
+		if (index->ii_Expressions != NIL || index->ii_Predicate != NIL ||
+			index->ii_ExclusionOps != NULL)
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg("cannot write to table \"uaef.%s\" with index \"%s\"",
+							RelationGetRelationName(table->rel),
+							RelationGetRelationName(table->indexes->ri_IndexRelationDescs[i])),
+					 errdetail("Its indexes must be on columns, without a condition or an exclusion constraint."),
+					 errhint("Drop the index, and make it on a materialized view.")));
+	}
+}
+
 void
 uaef_table_open(UaefTable *table, const char *name)
 {
@@ -32,6 +69,7 @@ uaef_table_open_oid(UaefTable *table, Oid relation)
 {
 	table->rel = table_open(relation, RowExclusiveLock);
 	table->indexes = CatalogOpenIndexes(table->rel);
+	require_plain_indexes(table);
 }
 
 void

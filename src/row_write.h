@@ -12,6 +12,7 @@
 #ifndef UAEF_ROW_WRITE_H
 #define UAEF_ROW_WRITE_H
 
+#include "access/tupdesc.h"
 #include "catalog/indexing.h"
 #include "storage/itemptr.h"
 #include "utils/relcache.h"
@@ -23,12 +24,16 @@ typedef struct UaefTable
 } UaefTable;
 
 /*
- * Open a table of ours for writing.  It must have no CHECK, no generated
- * column, no partial index and no index on an expression; its triggers and
- * rules are not heeded.
+ * Open a table of ours for writing.  It must have no CHECK and no generated
+ * column; its triggers and rules are not heeded.  Raises 0A000 for a partial
+ * index or one on an expression.
  */
 extern void uaef_table_open(UaefTable *table, const char *name);
 extern void uaef_table_open_oid(UaefTable *table, Oid relation);
+
+/* Raise 55000 unless a table of ours has as many columns as the library knows. */
+extern void uaef_require_columns(TupleDesc desc, const char *table,
+								 int columns);
 
 /* Insert a row of all columns; *tid is where it is. */
 extern void uaef_table_insert(UaefTable *table, Datum *values, bool *nulls,

@@ -169,7 +169,7 @@ read_notes(Ledger *ledger)
 	{
 		Buffer		file = {0};
 
-		if (!read_file(options->checkpoints[i], &file))
+		if (!read_note_file(options->checkpoints[i], &file))
 			fatal("could not read checkpoint \"%s\": %s",
 				  options->checkpoints[i], strerror(errno));
 		ledger_add_note(ledger, options->checkpoints[i], true, file.data,
@@ -234,8 +234,11 @@ print_summary(const Ledger *ledger, const char *result, const char *verdict)
 			buffer_print(&line, "rows of unknown kinds were not looked at: %lld\n",
 						 (long long) ledger->unknown_rows);
 		if (report->warnings > 0 || report->infos > 0)
-			buffer_print(&line, "%lld warnings, %lld infos\n",
-						 (long long) report->warnings, (long long) report->infos);
+			buffer_print(&line, "%lld warning%s, %lld info%s\n",
+						 (long long) report->warnings,
+						 report->warnings == 1 ? "" : "s",
+						 (long long) report->infos,
+						 report->infos == 1 ? "" : "s");
 		buffer_print(&line, "%s\n", verdict);
 	}
 	fwrite(line.data, 1, line.len, stdout);

@@ -239,7 +239,7 @@ proofs_check(Ledger *ledger, Buffer *summary)
 	{
 		Buffer		file = {0};
 
-		if (!read_file(options->proofs[i], &file))
+		if (!read_note_file(options->proofs[i], &file))
 			fatal("could not read proof \"%s\": %s", options->proofs[i],
 				  strerror(errno));
 		met &= check_proof(ledger, options->proofs[i], file.data, file.len,

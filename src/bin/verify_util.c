@@ -122,6 +122,17 @@ read_file(const char *path, Buffer *buffer)
 	return good;
 }
 
+bool
+read_note_file(const char *path, Buffer *buffer)
+{
+	if (!read_file(path, buffer))
+		return false;
+	while (buffer->len > 1 && buffer->data[buffer->len - 1] == '\n' &&
+		   buffer->data[buffer->len - 2] == '\n')
+		buffer->len--;
+	return true;
+}
+
 Slice
 make_slice(const char *data, size_t len)
 {

@@ -62,6 +62,12 @@ extern void buffer_free(Buffer *buffer);
 /* Append a file's bytes; false when it cannot be read, errno says why. */
 extern bool read_file(const char *path, Buffer *buffer);
 
+/*
+ * The same of a note, or what ends in one.  psql writes a newline after each
+ * value, also after a note, which has its own: no empty line ends a note.
+ */
+extern bool read_note_file(const char *path, Buffer *buffer);
+
 /* Big-endian numbers; here, so that the compiler sees their length. */
 static inline uint64_t
 get_number(const void *bytes, int len)

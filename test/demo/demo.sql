@@ -1,5 +1,6 @@
 -- The demo: a shop's orders, run by the database.  For psql, by test/demo/run.
--- Variables: port and carrier_log, of the HTTP server that plays the carrier.
+-- Variables: port and carrier_log, of the HTTP server that plays the carrier;
+-- dir, a directory to write to.
 
 \set QUIET on
 \pset footer off
@@ -188,12 +189,36 @@ BEGIN
 	ASSERT NOT EXISTS (SELECT FROM uaef.verify_ledger()), 'the ledger verifies';
 END $$;
 
-\echo '== 8. A superuser forges one byte'
+\echo '== 8. What an auditor takes away: a signed checkpoint, a proof, an export'
+\echo
+SELECT 'uaef/' || ledger_id AS origin, :'dir' || '/ledger.key' AS key FROM uaef.ledger \gset
+\cd :dir
+\setenv ORIGIN :origin
+\! (echo log $(uaef-signer keygen "$ORIGIN" ledger.key); echo quorum none) > policy
+SET uaef.ledger_key_file = :'key';
+SELECT uaef.ledger_checkpoint() \g (format=unaligned tuples_only=on) kept-note
+SELECT uaef.tlog_proof(event_id) FROM uaef.ledger_event
+WHERE stream = execution_of(1002) AND event_type = 'approval_granted' \g (format=unaligned tuples_only=on) granted.tlog-proof
+SELECT uaef.export_ledger() \g (format=unaligned tuples_only=on) ledger.jsonl
+\! sed 's/^/      /' kept-note
+\echo '   With the public key alone, on a machine without a server, uaef-verify says:'
+\echo
+\! uaef-verify --policy policy --proof granted.tlog-proof | sed 's/^/      /'
+\! uaef-verify --policy policy --checkpoint kept-note ledger.jsonl | sed 's/^/      /'
+\set verdict `uaef-verify --policy policy --checkpoint kept-note --proof granted.tlog-proof ledger.jsonl > /dev/null && echo on || echo off`
+\if :verdict
+\else
+	\echo 'the export does not verify'
+	\quit 1
+\endif
+\echo
+
+\echo '== 9. A superuser forges one byte'
 \echo
 SELECT event_id AS victim FROM uaef.ledger_event
 WHERE stream = execution_of(1002) AND event_type = 'task_completed' ORDER BY stream_seq LIMIT 1 \gset
 ALTER TABLE uaef.ledger_event DISABLE TRIGGER ledger_guard;
-UPDATE uaef.ledger_event SET event_hash = set_byte(event_hash, 7, get_byte(event_hash, 7) # 1) WHERE event_id = :victim;
+UPDATE uaef.ledger_event SET event_hash = set_byte(event_hash::bytea, 7, get_byte(event_hash::bytea, 7) # 1) WHERE event_id = :victim;
 ALTER TABLE uaef.ledger_event ENABLE ALWAYS TRIGGER ledger_guard;
 \echo '   It was event ':victim'.  verify_ledger() says:'
 \echo

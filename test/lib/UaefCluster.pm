@@ -325,7 +325,7 @@ sub flip_a_byte
 BEGIN;
 ALTER TABLE uaef.ledger_event DISABLE TRIGGER ledger_guard;
 UPDATE uaef.ledger_event
-   SET event_hash = set_byte(event_hash, 7, get_byte(event_hash, 7) # 1)
+   SET event_hash = set_byte(event_hash::bytea, 7, get_byte(event_hash::bytea, 7) # 1)
  WHERE event_id = $event_id;
 ALTER TABLE uaef.ledger_event ENABLE ALWAYS TRIGGER ledger_guard;
 COMMIT;

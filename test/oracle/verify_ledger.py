@@ -1333,11 +1333,19 @@ def check_receipt(ledger, policy, data):
     return met
 
 
+def read_note_file(path):
+    """A note, or what ends in one; psql writes a newline more than it has."""
+    data = open(path, "rb").read()
+    while data.endswith(b"\n\n"):
+        data = data[:-1]
+    return data
+
+
 def run(options):
     found = Findings(options.json)
     ledger = Ledger(found.add)
     policy = Policy(options.policy) if options.policy else None
-    outside = [(True, open(path, "rb").read()) for path in options.checkpoint]
+    outside = [(True, read_note_file(path)) for path in options.checkpoint]
     met = True
     if options.export != "-" and os.path.isdir(options.export):
         read_folder(ledger, options.export)
@@ -1349,7 +1357,7 @@ def run(options):
         read_lines(ledger, data)
         check_lines(ledger)
     for path in options.proof:
-        met &= check_proof(ledger, policy, open(path, "rb").read())
+        met &= check_proof(ledger, policy, read_note_file(path))
     for path in options.receipt:
         met &= check_receipt(ledger, policy, open(path, "rb").read())
     if ledger.id:

@@ -34,6 +34,7 @@ SELECT uaef.create_anchor('a', 'timestamp', 'place', '{"ca": "-----BEGIN CERTIFI
 -- files
 SELECT uaef.create_anchor('a', 'file', 'notes');
 SELECT uaef.create_anchor('a', 'file', '/tmp/');
+SELECT uaef.create_anchor('a', 'file', '/tmp');
 SELECT uaef.create_anchor('a', 'file', '/no/such/folder/notes');
 DO $$
 BEGIN

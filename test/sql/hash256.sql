@@ -13,7 +13,7 @@ SELECT (repeat('00', 31) || '0g')::hash256;
 SELECT repeat('ab', 32)::hash256::bytea;
 SELECT decode(repeat('ab', 32), 'hex')::hash256;
 SELECT '\x00'::bytea::hash256;
-SELECT length(sha256(repeat('ab', 32)::hash256));
+SELECT length(sha256(repeat('ab', 32)::hash256::bytea));
 
 -- order, indexes, joins
 CREATE TABLE h (n integer, hash hash256);
@@ -32,6 +32,13 @@ SET enable_seqscan = off;
 SELECT n FROM h WHERE hash = sha256('7')::hash256;
 SELECT array_agg(n ORDER BY hash) = (SELECT array_agg(n ORDER BY hash::bytea) FROM h) AS ordered FROM h;
 INSERT INTO h SELECT 0, hash FROM h WHERE n = 1;
+
+-- where the operators are not in search_path, nothing else takes their place
+SET search_path = public;
+SELECT count(*) FROM h WHERE hash = 'ab';
+SELECT hash OPERATOR(uaef.=) hash::text::uaef.hash256 AS equal, hash OPERATOR(uaef.=) repeat('00', 32)::uaef.hash256 AS zero,
+	hash::text = encode(hash::bytea, 'hex') AS text FROM h WHERE n = 1;
+SET search_path = public, uaef;
 
 -- as clients see it
 CREATE TABLE h_copy (LIKE h);

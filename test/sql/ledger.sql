@@ -11,8 +11,8 @@ GRANT EXECUTE ON FUNCTION uaef.record_event(text, jsonb, uuid, text, text, bigin
 -- the links of a stream, without what differs from run to run
 CREATE VIEW led_chain AS
 SELECT stream_seq, event_type, payload,
-	event_hash = uaef.hash_event(event_id) AS hashed,
-	coalesce(prev_hash = lag(event_hash) OVER w, stream_seq = 1) AS linked,
+	event_hash OPERATOR(uaef.=) uaef.hash_event(event_id) AS hashed,
+	coalesce(prev_hash OPERATOR(uaef.=) lag(event_hash) OVER w, stream_seq = 1) AS linked,
 	coalesce(event_id > lag(event_id) OVER w, true) AS numbered,
 	coalesce(recorded_at >= lag(recorded_at) OVER w, true) AS timed,
 	tx = pg_current_xact_id() AS own_tx, stream
@@ -52,7 +52,7 @@ SELECT uaef.record_event('led_claim', actor_type => NULL, actor_id => 'somebody'
 INSERT INTO uaef.ledger_event (kind, event_type, actor_type, actor_id) VALUES (1, 'led_claim', 'user', 'somebody')
 RETURNING event_id AS direct \gset
 SELECT kind, actor_type, CASE actor_id WHEN current_user THEN 'caller' ELSE length(actor_id)::text END AS actor,
-	event_hash = uaef.hash_event(event_id) AS hashed
+	event_hash OPERATOR(uaef.=) uaef.hash_event(event_id) AS hashed
 FROM uaef.ledger_event WHERE event_id IN (:agent, :worker, :nobody, :direct) ORDER BY event_id;
 COMMIT;
 INSERT INTO uaef.ledger_event (event_type, actor_type) VALUES ('led_claim', 'system');
@@ -72,7 +72,7 @@ RESET uaef.max_payload_size;
 
 -- no payload, no commitment
 SELECT uaef.record_event('led_bare', NULL) AS bare \gset
-SELECT payload, salt, payload_hash, event_hash = uaef.hash_event(event_id) AS hashed
+SELECT payload, salt, payload_hash, event_hash OPERATOR(uaef.=) uaef.hash_event(event_id) AS hashed
 FROM uaef.ledger_event WHERE event_id = :bare;
 
 -- rows are chained however they come; what they claim to be is ignored
@@ -196,6 +196,27 @@ SELECT count(*) FROM uaef.audit_trail;
 RESET ROLE;
 
 SELECT uaef.cancel_workflow(:'execution');
+
+-- indexes that the library cannot write, columns that it does not know
+BEGIN;
+CREATE INDEX led_by ON uaef.ledger_event ((payload->>'by'));
+SELECT uaef.record_event('led_indexed');
+ROLLBACK;
+BEGIN;
+CREATE INDEX led_some ON uaef.ledger_event (recorded_at) WHERE kind = 1;
+SELECT uaef.record_event('led_indexed');
+ROLLBACK;
+BEGIN;
+CREATE INDEX led_payload ON uaef.ledger_event USING gin (payload);
+SELECT uaef.record_event('led_indexed', '{"led": "found"}') > 0 AS recorded;
+SET LOCAL enable_seqscan = off;
+SELECT event_type FROM uaef.ledger_event WHERE payload @> '{"led": "found"}';
+ROLLBACK;
+BEGIN;
+ALTER TABLE uaef.ledger_event ADD COLUMN led_more text;
+SELECT uaef.record_event('led_wide');
+ROLLBACK;
+
 DROP VIEW led_chain;
 DROP OWNED BY led_user, led_other;
 DROP ROLE led_user, led_other;

@@ -27,7 +27,7 @@ $$;
 -- nothing
 SELECT uaef.tlog_proof(NULL);
 SELECT uaef.receipt(NULL);
-SELECT uaef.export_tiles(NULL) IS NULL AS nothing;
+SELECT uaef.export_tiles(NULL);
 
 -- what is not there
 SELECT uaef.tlog_proof(-1);
@@ -76,3 +76,12 @@ WHERE kind IN ('event', 'block');
 SELECT min(n) FILTER (WHERE path LIKE 'tile/0/%') = 1 AS tiles_first,
 	max(n) FILTER (WHERE path = 'uaef/ledger.json') = max(n) FILTER (WHERE path <> 'checkpoint') AS description_last
 FROM uaef.tile_files() WITH ORDINALITY AS f (path, content, n);
+
+-- an export whose beginning is rolled back does not end as if it were whole
+BEGIN;
+DECLARE lines CURSOR FOR SELECT uaef.export_ledger() IS NOT NULL AS line;
+SAVEPOINT s;
+FETCH lines;
+ROLLBACK TO s;
+FETCH ALL FROM lines;
+ROLLBACK;

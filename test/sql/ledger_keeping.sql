@@ -38,7 +38,7 @@ SELECT payload_hash, event_hash FROM uaef.ledger_event WHERE event_id = event('s
 SELECT uaef.inclusion_proof(event('seen', 1)) AS proof \gset
 SELECT uaef.redact_event(event('seen', 1), 'she asked') IS NOT NULL AS redacted;
 SELECT payload, salt, payload_hash::text = :'payload_hash' AS payload_hash, event_hash::text = :'event_hash' AS event_hash,
-	uaef.hash_event(event_id) = event_hash AS hashed, uaef.inclusion_proof(event_id, 100) IS NOT NULL AS proved
+	uaef.hash_event(event_id) OPERATOR(uaef.=) event_hash AS hashed, uaef.inclusion_proof(event_id, 100) IS NOT NULL AS proved
 FROM uaef.ledger_event WHERE event_id = event('seen', 1);
 SELECT uaef.inclusion_proof(event('seen', 1)) = :'proof' AS same_proof;
 SELECT kind, event_type, actor_type, actor_id = current_user AS who, payload - 'event_id' - 'payload_hash' AS payload,
@@ -156,6 +156,7 @@ SELECT severity, code, count FROM problem;
 SELECT DISTINCT code FROM uaef.verify_ledger((SELECT max(block_no) FROM uaef.ledger_block));
 
 -- an archive speaks for itself
+SELECT uaef.verify_archive(NULL);
 SELECT count(*) FROM uaef.verify_archive('uaef_archive.retirement_1');
 GRANT USAGE ON SCHEMA uaef_archive TO keep_auditor;
 SET ROLE keep_auditor;

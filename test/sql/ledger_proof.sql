@@ -27,8 +27,8 @@ SELECT min(event_id) AS event, max(event_id) AS last FROM uaef.ledger_event WHER
 WITH proof AS (
 	SELECT uaef.inclusion_proof(:event) AS p
 )
-SELECT (p->>'event_id')::bigint = :event AS event, (p->>'leaf_hash')::uaef.hash256 = e.event_hash AS leaf,
-	(p->>'root')::uaef.hash256 = b.tree_root AS root, (p->>'tree_size')::bigint = b.tree_size AS size,
+SELECT (p->>'event_id')::bigint = :event AS event, (p->>'leaf_hash')::uaef.hash256 OPERATOR(uaef.=) e.event_hash AS leaf,
+	(p->>'root')::uaef.hash256 OPERATOR(uaef.=) b.tree_root AS root, (p->>'tree_size')::bigint = b.tree_size AS size,
 	jsonb_array_length(p->'proof') BETWEEN 1 AND 64 AS proof, array(SELECT jsonb_object_keys(p)) AS keys
 FROM proof, uaef.ledger_event e, (SELECT * FROM uaef.ledger_block ORDER BY block_no DESC LIMIT 1) b
 WHERE e.event_id = :event;
@@ -38,7 +38,7 @@ SELECT (p->>'leaf_index')::bigint + 1 = (p->>'tree_size')::bigint AS last_leaf
 FROM uaef.inclusion_proof(:event, (uaef.inclusion_proof(:event)->>'leaf_index')::bigint + 1) p;
 
 -- of each tree, the empty and the whole one too, the newest is the continuation
-SELECT bool_and((p->>'new_root')::uaef.hash256 = b.tree_root) AS root, min((p->>'old_size')::bigint) AS least,
+SELECT bool_and((p->>'new_root')::uaef.hash256 OPERATOR(uaef.=) b.tree_root) AS root, min((p->>'old_size')::bigint) AS least,
 	max(jsonb_array_length(p->'proof')) < 64 AS length,
 	min(p->>'old_root') FILTER (WHERE p->>'old_size' = '0') AS root_of_nothing
 FROM (SELECT * FROM uaef.ledger_block ORDER BY block_no DESC LIMIT 1) b,

@@ -23,6 +23,7 @@ UPDATE lt SET id = 30 WHERE id = 3;
 SELECT event_type, payload FROM lt_event ORDER BY event_id;
 SELECT operation, old, new, role = current_user AS mine, application_name, stream_seq FROM uaef.row_history('lt', '1');
 SELECT operation, old, new FROM uaef.row_history('lt', '{"id": "3"}');
+SELECT uaef.verify_table(NULL);
 SELECT * FROM uaef.verify_table('lt');
 
 -- a key that comes back follows its own past; upserts and COPY

@@ -218,6 +218,29 @@ $signed = sql('big', 'SELECT max(tree_size) FROM uaef.ledger_checkpoint');
 is(sql('big', "SELECT tree_size FROM uaef.export_tiles('$killed')"), $signed, 'then it is finished');
 is(ask_oracle(encode_json({ folder => $killed })), "1 checked, 0 problems\n", 'and holds');
 
+# A transaction that began before others exported more does not call it
+# evidence, and puts nothing older in its place.
+my $connection = $node->connstr('big');
+my $meanwhile = join ' ', map { qq(-c "$_") } "SELECT uaef.record_event('meanwhile')", 'SELECT uaef.seal_ledger()',
+	'SELECT uaef.ledger_checkpoint()', "SELECT uaef.export_tiles('$killed')";
+like(error_of('big', <<"SQL"), qr/55000: .*has a newer export/, 'nothing older is put in the place of a newer export');
+BEGIN ISOLATION LEVEL REPEATABLE READ;
+SELECT count(*) FROM uaef.ledger_block;
+\\! psql -XqAt -d "$connection" $meanwhile
+SELECT uaef.export_tiles('$killed');
+SQL
+mkdir "$dir/open";
+chmod 0777, "$dir/open";
+refused("$dir/open", qr/55000: .*is not the server's own/, 'not into a directory that all may write to');
+
+# What is not proved is told.
+sql('big', "SELECT uaef.record_event('waits')");
+like(error_of('big', 'SELECT count(*) FROM uaef.export_ledger()'), qr/NOTICE: +00000: 1 event is not sealed yet/, 'that an event is not sealed');
+sql('big', 'SELECT uaef.seal_ledger()');
+my $told = error_of('big', 'SELECT count(*) FROM uaef.tile_files()');
+unlike($told, qr/not sealed/, 'not that of a seal');
+like($told, qr/NOTICE: +00000: the export ends at the newest signed checkpoint/, 'that the newest are not signed');
+
 # Where it does not write.
 sub refused { my ($path, $pattern, $name) = @_; return like(error_of('big', "SELECT uaef.export_tiles('$path')"), $pattern, $name); }
 refused('relative/path', qr/42602: .*not an absolute path/, 'not to a relative path');
@@ -256,7 +279,6 @@ sub tamper
 		  . ' ALTER TABLE uaef.ledger_event ENABLE ALWAYS TRIGGER ledger_guard; COMMIT');
 	return;
 }
-sql('big', 'CREATE TABLE IF NOT EXISTS uaef.ledger_redaction (event_id bigint, redacted_by bigint)');
 sql('big', "SELECT uaef.export_tiles('$folder')");
 like(slurp_file("$folder/uaef/payload/000"), qr/\A(\{.*\n){100}/, 'payloads are there');
 sql('big', 'INSERT INTO uaef.ledger_redaction VALUES (5, 6)');
