@@ -57,6 +57,7 @@ static List *rewritten = NIL;
 static bool at_work = false;
 
 static void at_xact_end(XactEvent event, void *arg);
+static void remember_rewrite(Oid relation);
 static void note_rewrite(void);
 static void run_ddl(const char *sql);
 static void make_trigger(const UaefLedgerTable *table, Oid relation,
@@ -64,8 +65,11 @@ static void make_trigger(const UaefLedgerTable *table, Oid relation,
 						 const char *function);
 static void make_triggers(const UaefLedgerTable *table);
 static void store(const UaefLedgerTable *table, Jsonb *definition);
+static bool replaces_trigger(Node *command);
 static DdlScope scope_of(const EventTriggerData *trigger);
-static bool drop_concerns_tables(void);
+static bool changes_types(const EventTriggerData *trigger);
+static bool changed_types_are_used(void);
+static void note_changed_types(void);
 static void follow_names(UaefLedgerTable *table);
 static char **follow(const UaefLedgerTable *table, char **names, int *n);
 static bool take_rewrite(Oid relation);
@@ -78,6 +82,7 @@ static void record_new_partitions(const UaefLedgerTable *table,
 static void sync_table(UaefLedgerTable *table, const DdlScope *scope,
 					   Oid role);
 static void record_dropped(const UaefLedgerTable *table, Oid role);
+static uint64 find_dropped(void);
 static uint64 find_concerned(const DdlScope *scope);
 static void sync_all(const DdlScope *scope);
 
@@ -283,30 +288,35 @@ at_xact_end(XactEvent event, void *arg)
 	}
 }
 
-/*
- * A table is about to be rewritten: remember it if values change.
- */
 static void
-note_rewrite(void)
+remember_rewrite(Oid relation)
 {
 	static bool registered = false;
-
-	LOCAL_FCINFO(fcinfo, 0);
 	MemoryContext caller;
-	int32		reason;
-	Oid			relation;
 
-	InitFunctionCallInfoData(*fcinfo, NULL, 0, InvalidOid, NULL, NULL);
-	reason = DatumGetInt32(pg_event_trigger_table_rewrite_reason(fcinfo));
-	relation = DatumGetObjectId(pg_event_trigger_table_rewrite_oid(fcinfo));
-	if ((reason & VALUES_REWRITTEN) == 0)
-		return;
 	if (!registered)
 		RegisterXactCallback(at_xact_end, NULL);
 	registered = true;
 	caller = MemoryContextSwitchTo(TopTransactionContext);
 	rewritten = list_append_unique_oid(rewritten, relation);
 	MemoryContextSwitchTo(caller);
+}
+
+/*
+ * A table is about to be rewritten: remember it if values change.
+ */
+static void
+note_rewrite(void)
+{
+	LOCAL_FCINFO(fcinfo, 0);
+	int32		reason;
+	Oid			relation;
+
+	InitFunctionCallInfoData(*fcinfo, NULL, 0, InvalidOid, NULL, NULL);
+	reason = DatumGetInt32(pg_event_trigger_table_rewrite_reason(fcinfo));
+	relation = DatumGetObjectId(pg_event_trigger_table_rewrite_oid(fcinfo));
+	if ((reason & VALUES_REWRITTEN) != 0)
+		remember_rewrite(relation);
 }
 
 /*
@@ -332,6 +342,26 @@ take_rewrite(Oid relation)
 }
 
 /*
+ * Whether a command, or a part of CREATE SCHEMA, replaces a trigger.
+ */
+static bool
+replaces_trigger(Node *command)
+{
+	ListCell   *cell;
+
+	if (IsA(command, CreateTrigStmt))
+		return ((CreateTrigStmt *) command)->replace;
+	if (!IsA(command, CreateSchemaStmt))
+		return false;
+	foreach(cell, ((CreateSchemaStmt *) command)->schemaElts)
+	{
+		if (replaces_trigger(lfirst(cell)))
+			return true;
+	}
+	return false;
+}
+
+/*
  * What must be looked at beside the definitions.  A restore makes tables, then
  * keys, then our triggers: to look at them before all are there would find
  * them missing, so only what can take them away is heeded.
@@ -341,13 +371,13 @@ scope_of(const EventTriggerData *trigger)
 {
 	DdlScope	scope = {0};
 
-	scope.named = trigger->tag == CMDTAG_ALTER_TABLE ||
-		trigger->tag == CMDTAG_CREATE_TABLE;
+	scope.named = trigger->tag != CMDTAG_ALTER_SCHEMA &&
+		trigger->tag != CMDTAG_ALTER_TYPE &&
+		trigger->tag != CMDTAG_ALTER_DOMAIN;
 	if (strcmp(trigger->event, "sql_drop") == 0)
 		scope.drop = scope.triggers = scope.key = true;
 	else if (IsA(trigger->parsetree, RenameStmt) ||
-			 (IsA(trigger->parsetree, CreateTrigStmt) &&
-			  ((CreateTrigStmt *) trigger->parsetree)->replace))
+			 replaces_trigger(trigger->parsetree))
 		scope.triggers = true;
 	else if (IsA(trigger->parsetree, AlterTableStmt))
 	{
@@ -381,19 +411,98 @@ scope_of(const EventTriggerData *trigger)
 }
 
 /*
- * Temporary tables are dropped often.
+ * Whether a command may change how values of a type are written: labels of an
+ * enum, or columns of a composite type or of a table, whose rows are a type.
  */
 static bool
-drop_concerns_tables(void)
+changes_types(const EventTriggerData *trigger)
+{
+	Node	   *command = trigger->parsetree;
+	ListCell   *cell;
+
+	if (IsA(command, AlterEnumStmt))
+		return ((AlterEnumStmt *) command)->oldVal != NULL;
+	if (IsA(command, RenameStmt))
+		return ((RenameStmt *) command)->renameType == OBJECT_ATTRIBUTE ||
+			((RenameStmt *) command)->renameType == OBJECT_COLUMN;
+	if (!IsA(command, AlterTableStmt))
+		return false;
+	foreach(cell, ((AlterTableStmt *) command)->cmds)
+	{
+		AlterTableType subtype = ((AlterTableCmd *) lfirst(cell))->subtype;
+
+		if (subtype == AT_AddColumn || subtype == AT_DropColumn ||
+			subtype == AT_AlterColumnType)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Whether any column or type is made of the types that a command changed, or
+ * of their arrays.  Of most tables none is, and that is told fast.
+ */
+static bool
+changed_types_are_used(void)
 {
 	static UaefQuery query = {
-		"SELECT FROM pg_event_trigger_dropped_objects() AS d"
-		" WHERE NOT d.is_temporary AND d.object_type IN ('table',"
-		" 'table column', 'table constraint', 'index', 'trigger') LIMIT 1",
+		"SELECT FROM pg_event_trigger_ddl_commands() AS c"
+		" JOIN pg_type AS t ON t.oid = CASE c.classid"
+		"  WHEN 'pg_type'::regclass THEN c.objid WHEN 'pg_class'::regclass THEN"
+		"  (SELECT r.reltype FROM pg_class AS r WHERE r.oid = c.objid) END"
+		" JOIN pg_depend AS d ON d.refclassid = 'pg_type'::regclass"
+		"  AND d.refobjid IN (t.oid, t.typarray)"
+		" WHERE d.classid = 'pg_type'::regclass AND d.objid <> t.typarray"
+		"  OR d.classid = 'pg_class'::regclass AND d.objsubid <> 0 LIMIT 1",
 		0
 	};
 
 	return uaef_spi_run(&query, NULL, NULL) > 0;
+}
+
+/*
+ * Ledgered tables with columns that are made of the types that a command
+ * changed have other values now, as if they had been rewritten; but it has not
+ * locked them.
+ */
+static void
+note_changed_types(void)
+{
+	static UaefQuery query = {
+		"WITH RECURSIVE changed AS MATERIALIZED (SELECT CASE classid"
+		"  WHEN 'pg_type'::regclass THEN objid ELSE"
+		"  (SELECT c.reltype FROM pg_class AS c WHERE c.oid = objid) END AS type"
+		"  FROM pg_event_trigger_ddl_commands()"
+		"  WHERE classid IN ('pg_type'::regclass, 'pg_class'::regclass)),"
+		" uses (type, relation) AS (SELECT type, 0::oid FROM changed"
+		"  WHERE type <> 0 UNION SELECT CASE d.classid"
+		"   WHEN 'pg_type'::regclass THEN d.objid ELSE c.reltype END,"
+		"   coalesce(c.oid, 0)"
+		"  FROM uses JOIN pg_depend AS d ON d.refobjid = uses.type"
+		"   AND d.refclassid = 'pg_type'::regclass"
+		"   AND (d.classid = 'pg_type'::regclass"
+		"    OR d.classid = 'pg_class'::regclass AND d.objsubid <> 0)"
+		"  LEFT JOIN pg_class AS c ON d.classid = 'pg_class'::regclass"
+		"   AND c.oid = d.objid)"
+		" SELECT relation FROM uses WHERE relation <> 0 AND EXISTS (SELECT"
+		"  FROM uaef.ledger_table AS t WHERE t.relation = uses.relation"
+		"  OR t.relation = pg_partition_root(uses.relation)"
+		"  OR t.relation IN (SELECT relid"
+		"   FROM pg_partition_ancestors(uses.relation))) ORDER BY 1",
+		0
+	};
+	UaefCaller	caller = uaef_spi_begin();
+	uint64		n = changed_types_are_used() ?
+		uaef_spi_run(&query, NULL, NULL) : 0;
+
+	for (uint64 i = 0; i < n; i++)
+	{
+		Oid			relation = uaef_spi_oid(i, 1);
+
+		LockRelationOid(relation, ShareRowExclusiveLock);
+		remember_rewrite(relation);
+	}
+	uaef_spi_end(caller);
 }
 
 void
@@ -412,9 +521,11 @@ uaef_table_heed_ddl(EventTriggerData *trigger)
 		((CreateStmt *) trigger->parsetree)->partbound == NULL)
 		return;
 	if (IsA(trigger->parsetree, CreateTrigStmt) &&
-		!((CreateTrigStmt *) trigger->parsetree)->replace)
+		!replaces_trigger(trigger->parsetree))
 		return;
 	scope = scope_of(trigger);
+	if (!scope.drop && changes_types(trigger))
+		note_changed_types();
 	sync_all(&scope);
 }
 
@@ -634,6 +745,55 @@ sync_table(UaefLedgerTable *table, const DdlScope *scope, Oid role)
 }
 
 /*
+ * Find the ledgered tables that a drop concerns: by the table, its columns,
+ * constraints and triggers; by a partition, which is named only in what was
+ * noted; and by an index that went on its own, of which nothing tells the
+ * table, those whose key has none.  Temporary tables are dropped often.  The
+ * server expects many objects, and would make a large hash table for a UNION.
+ */
+static uint64
+find_dropped(void)
+{
+	static UaefQuery query = {
+		"WITH RECURSIVE d AS MATERIALIZED (SELECT objid, object_type,"
+		"  object_identity, address_names AS a, original OR normal AS alone"
+		"  FROM pg_event_trigger_dropped_objects()"
+		"  WHERE NOT is_temporary AND object_type IN ('table',"
+		"   'table column', 'table constraint', 'index', 'trigger')),"
+		" up AS (SELECT CASE WHEN object_type IN ('table', 'table column')"
+		"   THEN objid ELSE to_regclass(format('%I.%I', a[1], a[2]))::oid END"
+		"   AS relation FROM d WHERE object_type <> 'index'"
+		"  UNION ALL SELECT i.inhparent FROM up JOIN pg_inherits AS i"
+		"   ON i.inhrelid = up.relation),"
+		" found AS (SELECT t.* FROM up JOIN uaef.ledger_table AS t"
+		"  ON t.relation = up.relation"
+		" UNION ALL SELECT t.* FROM uaef.ledger_table AS t"
+		"  WHERE t.relation IS NOT NULL AND EXISTS (SELECT FROM d"
+		"   WHERE object_type = 'table')"
+		"  AND t.definition->'partitions' <> '[]' AND EXISTS (SELECT"
+		"   FROM jsonb_to_recordset(t.definition->'partitions')"
+		"    AS p (relation bigint, name text) JOIN d"
+		"   ON d.objid = p.relation::oid OR d.object_identity = p.name"
+		"   WHERE d.object_type = 'table')"
+		" UNION ALL SELECT t.* FROM uaef.ledger_table AS t"
+		"  WHERE t.relation IS NOT NULL AND t.key IS NOT NULL AND EXISTS"
+		"   (SELECT FROM d WHERE object_type = 'index' AND alone)"
+		"  AND NOT EXISTS (SELECT FROM pg_index AS i"
+		"   WHERE i.indrelid = t.relation AND i.indisunique"
+		"   AND i.indpred IS NULL AND i.indnkeyatts = cardinality(t.key)"
+		"   AND NOT EXISTS (SELECT FROM pg_attribute AS a"
+		"    WHERE a.attrelid = i.indrelid"
+		"    AND a.attnum = ANY ((i.indkey::smallint[])[0:i.indnkeyatts - 1])"
+		"    AND a.attname <> ALL (t.key))))"
+		" SELECT DISTINCT f.table_id, NOT EXISTS (SELECT FROM pg_class AS c"
+		"  WHERE c.oid = f.relation) FROM found AS f ORDER BY 1",
+		0
+	};
+
+	return uaef_spi_run(&query, NULL, NULL);
+}
+
+/*
  * Find the ledgered tables to look at: all, or those that the command named,
  * with what they pass on to and take part in.  Returns their number.
  */
@@ -647,22 +807,31 @@ find_concerned(const DdlScope *scope)
 		0
 	};
 	static UaefQuery named = {
-		"WITH RECURSIVE named AS MATERIALIZED (SELECT objid"
-		"  FROM pg_event_trigger_ddl_commands()"
-		"  WHERE classid = 'pg_class'::regclass),"
-		" down AS (SELECT objid FROM named UNION SELECT i.inhrelid"
+		"WITH RECURSIVE named AS MATERIALIZED (SELECT d.objid"
+		"  FROM pg_event_trigger_ddl_commands() AS d"
+		"  WHERE d.classid = 'pg_class'::regclass UNION ALL SELECT g.tgrelid"
+		"  FROM pg_event_trigger_ddl_commands() AS d JOIN pg_trigger AS g"
+		"  ON g.oid = d.objid WHERE d.classid = 'pg_trigger'::regclass"
+		"  UNION ALL SELECT unnest($1)),"
+		" down AS (SELECT objid FROM named UNION ALL SELECT i.inhrelid"
 		"  FROM down JOIN pg_inherits AS i ON i.inhparent = down.objid),"
-		" up AS (SELECT objid FROM named UNION SELECT i.inhparent"
+		" up AS (SELECT objid FROM named UNION ALL SELECT i.inhparent"
 		"  FROM up JOIN pg_inherits AS i ON i.inhrelid = up.objid)"
 		" SELECT t.table_id, false FROM uaef.ledger_table AS t"
 		" WHERE t.relation IN (SELECT objid FROM down"
 		"  UNION ALL SELECT objid FROM up) ORDER BY 1",
-		0
+		1, {OIDARRAYOID}
 	};
+	Datum	   *values = palloc(Max(list_length(rewritten), 1) * sizeof(Datum));
+	Datum		args[1];
 
 	if (scope->drop)
-		return drop_concerns_tables() ? uaef_spi_run(&all, NULL, NULL) : 0;
-	return uaef_spi_run(scope->named ? &named : &all, NULL, NULL);
+		return find_dropped();
+	for (int i = 0; i < list_length(rewritten); i++)
+		values[i] = ObjectIdGetDatum(list_nth_oid(rewritten, i));
+	args[0] = uaef_array(values, NULL, list_length(rewritten), OIDOID);
+	return scope->named ? uaef_spi_run(&named, args, NULL) :
+		uaef_spi_run(&all, NULL, NULL);
 }
 
 /*

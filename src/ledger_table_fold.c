@@ -74,6 +74,8 @@ step_kind(const char *what, StepKind *kind)
 /*
  * Each change of an event is a step, in the order in which they are recorded.
  * After a rewrite all rows are recorded again, so it takes away what was known.
+ * An event whose payload was erased may have said anything; so may those before
+ * the first, if that is not the attaching, because they were retired.
  */
 void
 uaef_table_history(const UaefLedgerTable *table, UaefTableHistory *history)
@@ -82,15 +84,18 @@ uaef_table_history(const UaefLedgerTable *table, UaefTableHistory *history)
 		"SELECT e.event_id, c.change, coalesce(c.\"column\", c.partition),"
 		" c.\"to\", c.value, e.event_type = 'table_attached'"
 		"  AND (e.payload->>'existing')::boolean OR e.event_type <>"
-		"  'table_attached' AND c.change = 'reset' AND c.partition IS NULL"
+		"  'table_attached' AND c.change = 'reset' AND c.partition IS NULL,"
+		" e.event_type = 'table_attached', e.payload IS NULL"
 		" FROM uaef.ledger_event AS e CROSS JOIN LATERAL ("
 		"  SELECT x.ordinality AS place, x.c->>'change' AS change,"
 		"   x.c->>'column' AS column, x.c->>'partition' AS partition,"
 		"   x.c->>'to' AS to, x.c->'value' AS value FROM jsonb_array_elements("
 		"   coalesce(e.payload->'changes', '[]')) WITH ORDINALITY AS x (c)"
-		"  UNION ALL SELECT 1000000, 'reset', NULL, e.payload->>'partition',"
+		"  UNION ALL SELECT 1000000, CASE WHEN e.payload IS NULL THEN 'erased'"
+		"   ELSE 'reset' END, NULL, e.payload->>'partition',"
 		"   NULL, NULL WHERE e.event_type IN ('table_attached',"
-		"   'table_truncated') OR (e.payload->>'rewrite')::boolean) AS c"
+		"   'table_truncated') OR (e.payload->>'rewrite')::boolean"
+		"   OR e.payload IS NULL) AS c"
 		" WHERE e.stream = $1 ORDER BY e.stream_seq, c.place",
 		1, {UUIDOID}
 	};
@@ -103,6 +108,8 @@ uaef_table_history(const UaefLedgerTable *table, UaefTableHistory *history)
 	history->steps = palloc0(Max(rows, 1) * sizeof(TableStep));
 	history->n = 0;
 	history->complete = false;
+	history->first_event = rows == 0 ? 0 : uaef_spi_int64(0, 1);
+	history->known_from = rows == 0 ? PG_INT64_MAX : 0;
 	for (uint64 row = 0; row < rows; row++)
 	{
 		TableStep  *step = &history->steps[history->n];
@@ -110,6 +117,8 @@ uaef_table_history(const UaefLedgerTable *table, UaefTableHistory *history)
 		Datum		complete = uaef_spi_value(row, 6, &isnull);
 
 		history->complete |= !isnull && DatumGetBool(complete);
+		if ((row == 0 && !uaef_spi_bool(row, 7)) || uaef_spi_bool(row, 8))
+			history->known_from = uaef_spi_int64(row, 1);
 		if (!step_kind(uaef_spi_text(row, 2), &step->kind))
 			continue;
 		step->event_id = uaef_spi_int64(row, 1);
@@ -185,6 +194,7 @@ take_step(UaefRowState *state, const TableStep *step)
 void
 uaef_row_begin(UaefRowState *state)
 {
+	state->event_id = 0;
 	state->alive = false;
 	state->known = true;
 	state->full = false;
@@ -219,6 +229,7 @@ uaef_row_apply(UaefRowState *state, const UaefTableHistory *history,
 	bool		partial;
 
 	uaef_row_skip(state, history, change->event_id);
+	state->event_id = change->event_id;
 	if (change->payload == NULL)
 	{
 		state->known = false;
@@ -229,6 +240,7 @@ uaef_row_apply(UaefRowState *state, const UaefTableHistory *history,
 		member(change->payload, "new_key") != NULL)
 	{
 		uaef_row_begin(state);
+		state->event_id = change->event_id;
 		return;
 	}
 	new = member(change->payload, "new");
@@ -237,6 +249,8 @@ uaef_row_apply(UaefRowState *state, const UaefTableHistory *history,
 	partial = update && member(change->payload, "old_key") == NULL;
 	if (!partial)
 		state->known = true;
+	if (change->event_id < history->known_from)
+		state->known = false;
 	state->full = !partial || state->full;
 	if (partial && state->image != NULL)
 		new = DatumGetJsonbP(DirectFunctionCall2(jsonb_concat,
@@ -250,6 +264,10 @@ uaef_row_apply(UaefRowState *state, const UaefTableHistory *history,
 void
 uaef_row_end(UaefRowState *state, const UaefTableHistory *history)
 {
+	int64		event_id = state->event_id;
+
 	while (state->next_step < history->n)
 		take_step(state, &history->steps[state->next_step++]);
+	if (event_id < history->known_from)
+		state->known = false;
 }

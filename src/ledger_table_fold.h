@@ -18,12 +18,15 @@ typedef struct UaefTableHistory
 	struct TableStep *steps;
 	int			n;
 	bool		complete;		/* each row has been recorded once */
+	int64		first_event;	/* of the table that is there; 0: none */
+	int64		known_from;		/* event before which some may be gone */
 } UaefTableHistory;
 
 /* A row as its events leave it. */
 typedef struct UaefRowState
 {
 	int			next_step;		/* of the table's history */
+	int64		event_id;		/* the last that was applied */
 	bool		alive;
 	bool		known;			/* no event of it was erased */
 	bool		full;			/* image has every column */

@@ -155,6 +155,34 @@ is($subscriber->safe_psql('postgres', "SELECT count(*) FROM sent, uaef.row_histo
 is($subscriber->safe_psql('postgres', $problems), '', 'no problems on the subscriber');
 $subscriber->stop;
 
+# What events said that are retired: a TRUNCATE, a column with a default, rows
+# without a key.  Nothing is missing or too many for it; a forged row still is.
+sql('postgres', 'CREATE DATABASE retired');
+sql('retired', <<'SQL');
+CREATE EXTENSION uaef CASCADE;
+CREATE TABLE keyed (id int PRIMARY KEY, v int);
+CREATE TABLE heap (a int);
+SELECT uaef.attach_ledger('keyed'), uaef.attach_ledger('heap');
+INSERT INTO keyed VALUES (1, 1), (2, 2);
+INSERT INTO heap VALUES (1), (2);
+ALTER TABLE keyed ADD w int DEFAULT 7;
+TRUNCATE keyed;
+INSERT INTO keyed VALUES (3, 3);
+ALTER TABLE keyed ADD x int DEFAULT 8;
+DELETE FROM heap WHERE a = 2;
+INSERT INTO heap SELECT generate_series(1, 300);
+SELECT uaef.seal_ledger();
+INSERT INTO uaef.ledger_checkpoint SELECT 'test', tree_size, tree_root, '', now()
+FROM uaef.ledger_block ORDER BY block_no DESC LIMIT 1;
+SQL
+cmp_ok(sql('retired', "SELECT uaef.retire_events(now() + interval '1 hour', 'old')"), '>', 200, 'events are retired');
+is(sql('retired', "SELECT * FROM uaef.verify_table('keyed')"), '', 'rows are judged by what is left');
+is(sql('retired', "SELECT severity, code FROM uaef.verify_table('heap')"), 'info|REDACTED', 'rows without a key are not judged');
+is( sql('retired', "INSERT INTO keyed VALUES (4, 4); DELETE FROM keyed WHERE id = 4; "
+		  . "ALTER TABLE keyed DISABLE TRIGGER uaef_ledger_row; INSERT INTO keyed VALUES (4, 4);"
+		  . " ALTER TABLE keyed ENABLE ALWAYS TRIGGER uaef_ledger_row; SELECT severity, code FROM uaef.verify_table('keyed')"),
+	'error|ROW_EXTRA', 'a row after its deletion is');
+
 # The extension goes only with the triggers, and then the tables are free.
 isnt($node->psql('postgres', 'DROP EXTENSION uaef'), 0, 'the extension is held by ledgered tables');
 sql('postgres', 'DROP EXTENSION uaef CASCADE');
