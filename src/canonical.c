@@ -426,6 +426,8 @@ append_double(StringInfo out, const Decimal *decimal)
 		appendStringInfo(out, "%.*s.%s", point, decimal->digits,
 						 decimal->digits + point);
 	else
-		appendStringInfo(out, "%s%.*s", decimal->digits, point - n,
-						 "00000000000000000000");
+	{
+		appendBinaryStringInfo(out, decimal->digits, n);
+		appendBinaryStringInfo(out, "00000000000000000000", point - n);
+	}
 }

@@ -16,6 +16,7 @@
 #include "jsonb_check.h"
 
 static bool container_sound(const JsonbContainer *container, size_t len);
+static bool numeric_sound(const char *number, uint32 size);
 static bool child_sound(const char *base, uint32 from, uint32 to, JEntry entry);
 
 bool
@@ -67,6 +68,22 @@ container_sound(const JsonbContainer *container, size_t len)
 }
 
 /*
+ * A number has a header of one word, or of two if its highest bit is not set.
+ */
+static bool
+numeric_sound(const char *number, uint32 size)
+{
+	uint16		header;
+
+	if (size < VARHDRSZ + sizeof(header) || !VARATT_IS_4B_U(number) ||
+		VARSIZE_4B(number) != size)
+		return false;
+	memcpy(&header, number + VARHDRSZ, sizeof(header));
+	return (header & 0x8000) != 0 ||
+		size >= VARHDRSZ + 2 * sizeof(header);
+}
+
+/*
  * A child from one offset to another, which begins with its padding.
  */
 static bool
@@ -83,7 +100,5 @@ child_sound(const char *base, uint32 from, uint32 to, JEntry entry)
 	if (JBE_ISCONTAINER(entry))
 		return container_sound((const JsonbContainer *) (base + start),
 							   to - start);
-	return JBE_ISNUMERIC(entry) && VARATT_IS_4B_U(base + start) &&
-		VARSIZE_4B(base + start) == to - start &&
-		to - start >= VARHDRSZ + sizeof(uint16);
+	return JBE_ISNUMERIC(entry) && numeric_sound(base + start, to - start);
 }

@@ -344,7 +344,7 @@ uaef_retired_read(UaefRetired *retired)
 	};
 	SPITupleTable *kept = SPI_tuptable;
 
-	retired->n = (int) uaef_spi_run(&query, NULL, NULL);
+	retired->n = (int) uaef_spi_read(&query, NULL);
 	retired->first = palloc_extended((retired->n + 1) * sizeof(int64),
 									 MCXT_ALLOC_HUGE);
 	retired->end = palloc_extended((retired->n + 1) * sizeof(int64),
@@ -397,7 +397,8 @@ uaef_retired_head(const pg_uuid_t *stream, const UaefRetired *retired,
 
 	ScanKeyInit(&key, HEAD_STREAM, BTEqualStrategyNumber, F_UUID_EQ,
 				UUIDPGetDatum(stream));
-	scan = systable_beginscan_ordered(rel, index, SnapshotSelf, 1, &key);
+	scan = systable_beginscan_ordered(rel, index, GetActiveSnapshot(), 1,
+									  &key);
 	tuple = systable_getnext_ordered(scan, BackwardScanDirection);
 	found = HeapTupleIsValid(tuple);
 	if (found)

@@ -31,7 +31,10 @@ typedef struct UaefRetired
 	int64	   *end;			/* the leaf after the last */
 } UaefRetired;
 
-/* Within SPI, as the owner, whose last result stays; palloc'd. */
+/*
+ * What the active snapshot sees, as the events do that are looked at.  Within
+ * SPI, as the owner, whose last result stays; palloc'd.
+ */
 extern void uaef_retired_read(UaefRetired *retired);
 extern bool uaef_retired_has(const UaefRetired *retired, int64 leaf);
 
@@ -48,7 +51,7 @@ typedef struct UaefRetiredHead
 /*
  * What the first event of a stream follows that does not begin at its first;
  * false when none of it is retired, or what the table says of it is not what
- * the tree has.  Uses no SPI; sees what is committed now, and our own.
+ * the tree has.  Uses no SPI.
  */
 extern bool uaef_retired_head(const pg_uuid_t *stream,
 							  const UaefRetired *retired,

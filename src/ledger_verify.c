@@ -59,7 +59,11 @@ static void add_old_leaves(VerifyScan *scan, BlockList *list, int64 from_block);
 static void check_trusted(const UaefReport *report, const BlockList *list,
 						  const UaefVerifyOptions *options);
 static void keep_record(VerifyScan *scan, Record *record);
-static void check_unsealed(const UaefReport *report);
+static void check_unsealed(VerifyScan *scan);
+static void check_retirements(VerifyScan *scan);
+static void check_incarnations(VerifyScan *scan);
+static void check_part(VerifyScan *scan, const char *what,
+					   void (*part) (VerifyScan *scan));
 static void check_whole(VerifyScan *scan, const UaefVerifyOptions *options,
 						UaefVerdict *verdict);
 
@@ -288,7 +292,7 @@ keep_record(VerifyScan *scan, Record *record)
  * Events that have waited for a block for too long.
  */
 static void
-check_unsealed(const UaefReport *report)
+check_unsealed(VerifyScan *scan)
 {
 	static UaefQuery overdue = {
 		"SELECT stream, stream_seq, event_id, NULL::bigint,"
@@ -302,8 +306,34 @@ check_unsealed(const UaefReport *report)
 	};
 	Datum		args[] = {Float8GetDatum(uaef_seal_overdue_s)};
 
-	uaef_report_rows(report, "UNSEALED_OVERDUE",
+	uaef_report_rows(scan->report, "UNSEALED_OVERDUE",
 					 uaef_spi_run(&overdue, args, NULL));
+}
+
+static void
+check_retirements(VerifyScan *scan)
+{
+	uaef_check_retirements(scan->report);
+}
+
+static void
+check_incarnations(VerifyScan *scan)
+{
+	uaef_check_incarnations(scan->report);
+}
+
+/*
+ * What is read by SQL raises when a row is damaged.
+ */
+static void
+check_part(VerifyScan *scan, const char *what, void (*part) (VerifyScan *scan))
+{
+	const char *problem = uaef_verify_protected(scan, part);
+	UaefPlace	place = {0};
+
+	if (problem != NULL)
+		uaef_report_problem(scan->report, "HEAP_DAMAGED", &place,
+							psprintf("%s cannot be read: %s", what, problem));
 }
 
 static void
@@ -364,10 +394,10 @@ uaef_verify_ledger(const UaefReport *report, const UaefVerifyOptions *options,
 	check_whole(&scan, options, verdict);
 	if (options->indexes)
 		uaef_check_index_contents(&scan);
+	check_part(&scan, "what was retired", check_retirements);
+	check_part(&scan, "the incarnations", check_incarnations);
+	check_part(&scan, "the events that are not sealed", check_unsealed);
 	uaef_verify_scan_end(&scan);
-	uaef_check_retirements(report);
-	uaef_check_incarnations(report);
-	check_unsealed(report);
 	uaef_spi_end(caller);
 }
 

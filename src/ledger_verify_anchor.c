@@ -7,15 +7,17 @@
  * names, is what the ledger must agree with.  One that is stored here is no
  * evidence against those who can write here; that it disagrees is.
  *
- * A cosignature has a time: the events that the checkpoint covers were there
- * then, and those that it does not cover were not.
+ * A cosignature, and a time stamp, has a time: the events that the checkpoint
+ * covers were there then, and those that it does not cover were not.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
 #include "catalog/pg_type_d.h"
+#include "executor/spi.h"
 #include "mb/pg_wchar.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
@@ -28,6 +30,9 @@
 /* How far clocks may be apart, and a transaction may last, in seconds. */
 #define CLOCK_TOLERANCE		300
 #define COMMIT_TOLERANCE	3600
+
+/* A signed time may be any number; none later than this is told apart. */
+#define MAX_TIME	UINT64CONST(200000000000)
 
 /* The keys that the caller names. */
 typedef struct Keys
@@ -44,23 +49,46 @@ typedef struct Anchor
 	UaefNote	note;
 	UaefCheckpoint checkpoint;
 	uint8		root[UAEF_HASH_LEN];	/* that the tree has at its size */
-	uint64		time;			/* of the first cosignature; 0: none */
+	uint64		time;			/* Unix seconds at which it was there; 0: not
+								 * known */
+	bool		stored;			/* in this database */
 } Anchor;
+
+/* The rows of stored checkpoints. */
+typedef struct Stored
+{
+	uint64		n;
+	SPITupleTable *rows;
+} Stored;
+
+/* A time that the events of a block are compared with. */
+typedef struct Times
+{
+	const char *severity;
+	const char *detail;
+	double		at;				/* Unix seconds */
+	int64		block;			/* its index */
+} Times;
 
 static void read_keys(const UaefVerifyOptions *options, Keys *keys);
 static bool read_anchor(const UaefReport *report, const Keys *keys,
 						const char *text, Anchor *anchor);
+static bool knows_log(const Keys *keys, const Anchor *anchor);
+static bool signed_by_log(const Keys *keys, const Anchor *anchor);
+static void take_times(Anchor *anchor);
 static bool check_signatures(const UaefReport *report, const Keys *keys,
 							 Anchor *anchor);
 static void read_root(VerifyScan *scan);
 static bool find_root(VerifyScan *scan, Anchor *anchor);
 static bool compare_root(VerifyScan *scan, Anchor *anchor);
 static void check_times(VerifyScan *scan, const Anchor *anchor);
-static void report_time(VerifyScan *scan, const char *severity,
-						const Anchor *anchor, int64 leaf, int64 seconds,
-						const char *detail);
+static void look_at_times(VerifyScan *scan);
+static void check_time(VerifyScan *scan, Times *times, int64 leaf);
 static void take_signers(const Anchor *anchor, UaefVerdict *verdict);
-static void check_stored(VerifyScan *scan, const Keys *keys);
+static void read_stored(VerifyScan *scan);
+static void check_stored(VerifyScan *scan, const Keys *keys,
+						 const Stored *stored, uint64 i);
+static void check_all_stored(VerifyScan *scan, const Keys *keys);
 
 static void
 read_keys(const UaefVerifyOptions *options, Keys *keys)
@@ -82,27 +110,36 @@ read_keys(const UaefVerifyOptions *options, Keys *keys)
 }
 
 /*
- * Whether those that must have signed have: a key of the log, whose name is
- * the origin, and as many witnesses as the quorum says.
+ * Whether a key of the log, whose name is the origin, is given, and whether one
+ * has signed.
  */
 static bool
-check_signatures(const UaefReport *report, const Keys *keys, Anchor *anchor)
+knows_log(const Keys *keys, const Anchor *anchor)
 {
-	UaefPlace	place = {.leaf_no = anchor->checkpoint.size};
-	bool		by_log = false;
-	int			witnesses = 0;
-
 	for (int i = 0; i < keys->n; i++)
-	{
-		const UaefNoteKey *key = &keys->key[i];
+		if (keys->key[i].kind != UAEF_KEY_COSIGNATURE &&
+			strcmp(keys->key[i].name, anchor->checkpoint.origin) == 0)
+			return true;
+	return false;
+}
 
-		if (!uaef_note_has(&anchor->note, key))
-			continue;
-		if (key->kind == UAEF_KEY_COSIGNATURE)
-			witnesses++;
-		else if (strcmp(key->name, anchor->checkpoint.origin) == 0)
-			by_log = true;
-	}
+static bool
+signed_by_log(const Keys *keys, const Anchor *anchor)
+{
+	for (int i = 0; i < keys->n; i++)
+		if (keys->key[i].kind != UAEF_KEY_COSIGNATURE &&
+			strcmp(keys->key[i].name, anchor->checkpoint.origin) == 0 &&
+			uaef_note_has(&anchor->note, &keys->key[i]))
+			return true;
+	return false;
+}
+
+/*
+ * The time of the first cosignature that was verified.
+ */
+static void
+take_times(Anchor *anchor)
+{
 	for (int i = 0; i < anchor->note.nsignatures; i++)
 	{
 		const UaefNoteSignature *signature = &anchor->note.signatures[i];
@@ -112,6 +149,24 @@ check_signatures(const UaefReport *report, const Keys *keys, Anchor *anchor)
 			(anchor->time == 0 || signature->time < anchor->time))
 			anchor->time = signature->time;
 	}
+}
+
+/*
+ * Whether those that must have signed have: a key of the log, and as many
+ * witnesses as the quorum says.
+ */
+static bool
+check_signatures(const UaefReport *report, const Keys *keys, Anchor *anchor)
+{
+	UaefPlace	place = {.leaf_no = anchor->checkpoint.size};
+	bool		by_log = signed_by_log(keys, anchor);
+	int			witnesses = 0;
+
+	for (int i = 0; i < keys->n; i++)
+		if (keys->key[i].kind == UAEF_KEY_COSIGNATURE &&
+			uaef_note_has(&anchor->note, &keys->key[i]))
+			witnesses++;
+	take_times(anchor);
 	if (keys->n > 0 && !by_log)
 		uaef_report_problem(report, "SIG_BAD", &place,
 							psprintf("%s of \"%s\" is signed by none of the keys given whose name is that",
@@ -225,27 +280,30 @@ compare_root(VerifyScan *scan, Anchor *anchor)
  * after a time (severity error) or before it.
  */
 static void
-report_time(VerifyScan *scan, const char *severity, const Anchor *anchor,
-			int64 leaf, int64 seconds, const char *detail)
+look_at_times(VerifyScan *scan)
 {
 	static UaefQuery query = {
-		"SELECT e.stream, e.stream_seq, e.event_id, b.block_no"
-		" FROM uaef.ledger_block AS b JOIN uaef.ledger_event AS e"
-		" ON e.event_id = ANY (b.event_ids)"
-		" WHERE b.first_leaf <= $1 AND b.tree_size > $1 AND CASE WHEN $3"
-		" THEN e.recorded_at > pg_catalog.to_timestamp($2)"
-		" ELSE e.recorded_at < pg_catalog.to_timestamp($2) END"
-		" ORDER BY e.event_id LIMIT 100",
-		3, {INT8OID, FLOAT8OID, BOOLOID}
+		"SELECT stream, stream_seq, event_id FROM uaef.ledger_event"
+		" WHERE event_id = ANY ($1) AND CASE WHEN $3"
+		" THEN recorded_at > pg_catalog.to_timestamp($2)"
+		" ELSE recorded_at < pg_catalog.to_timestamp($2) END"
+		" ORDER BY event_id LIMIT 100",
+		3, {INT8ARRAYOID, FLOAT8OID, BOOLOID}
 	};
-	bool		after = strcmp(severity, "error") == 0;
-	Datum		args[] = {
-		Int64GetDatum(leaf),
-		Float8GetDatum((double) anchor->time + seconds),
-		BoolGetDatum(after)
-	};
-	uint64		rows = uaef_spi_run(&query, args, NULL);
+	const Times *times = scan->arg;
+	BlockRef   *ref = &PLAN_BLOCKS(scan->plan)[times->block];
+	bool		after = strcmp(times->severity, "error") == 0;
+	BlockRow	row;
+	Datum		args[3];
+	uint64		rows;
 
+	if (!uaef_verify_read_block(&scan->blocks, &ref->tid, true, &row) ||
+		row.nids == 0)
+		return;
+	args[0] = PointerGetDatum(row.block.event_array);
+	args[1] = Float8GetDatum(times->at);
+	args[2] = BoolGetDatum(after);
+	rows = uaef_spi_read(&query, args);
 	for (uint64 i = 0; i < rows; i++)
 	{
 		pg_uuid_t	stream = uaef_spi_uuid(i, 1);
@@ -253,14 +311,32 @@ report_time(VerifyScan *scan, const char *severity, const Anchor *anchor,
 			.stream = &stream,
 			.stream_seq = uaef_spi_int64(i, 2),
 			.event_id = uaef_spi_int64(i, 3),
-			.block_no = uaef_spi_int64(i, 4),
-			.severity = severity
+			.block_no = ref->no,
+			.severity = times->severity
 		};
 
 		uaef_report_problem(scan->report, "TIME_OUTSIDE_ANCHOR", &place,
-							detail);
+							times->detail);
 	}
 	SPI_freetuptable(SPI_tuptable);
+}
+
+/*
+ * An event or block that cannot be read has been reported by those who look at
+ * what it says.
+ */
+static void
+check_time(VerifyScan *scan, Times *times, int64 leaf)
+{
+	MemoryContext old_context = MemoryContextSwitchTo(scan->row_context);
+
+	times->block = uaef_verify_block_of_leaf(scan->plan, leaf);
+	scan->arg = times;
+	if (times->block >= 0)
+		(void) uaef_verify_protected(scan, look_at_times);
+	scan->arg = NULL;
+	MemoryContextSwitchTo(old_context);
+	MemoryContextReset(scan->row_context);
 }
 
 /*
@@ -271,16 +347,27 @@ static void
 check_times(VerifyScan *scan, const Anchor *anchor)
 {
 	int64		size = anchor->checkpoint.size;
+	double		time = (double) Min(anchor->time, MAX_TIME);
+	Times		after = {
+		.severity = "error",
+		.at = time + CLOCK_TOLERANCE,
+		.detail = psprintf("the event says that it was recorded after %s that has it was cosigned or time-stamped",
+						   anchor->what)
+	};
+	Times		before = {
+		.severity = "warning",
+		.at = time - COMMIT_TOLERANCE,
+		.detail = "the event says that it was recorded long before a checkpoint that does not have it"
+	};
 
 	if (anchor->time == 0)
 		return;
 	if (size > 0)
-		report_time(scan, "error", anchor, size - 1, CLOCK_TOLERANCE,
-					"the event says that it was recorded after it was cosigned");
-	if (size < scan->plan->tree_size)
-		report_time(scan, "warning", anchor, size,
-					-(int64) COMMIT_TOLERANCE,
-					"the event says that it was recorded long before a checkpoint that does not have it");
+		check_time(scan, &after, size - 1);
+
+	/* One of ours may have waited for long until it was cosigned. */
+	if (size < scan->plan->tree_size && !anchor->stored)
+		check_time(scan, &before, size);
 }
 
 /* ----------
@@ -305,41 +392,97 @@ take_signers(const Anchor *anchor, UaefVerdict *verdict)
 	}
 }
 
+static void
+read_stored(VerifyScan *scan)
+{
+	static UaefQuery query = {
+		"SELECT c.note || coalesce((SELECT pg_catalog.string_agg(s.line"
+		" || E'\\n', '') FROM uaef.ledger_cosignature AS s"
+		" WHERE s.origin = c.origin AND s.tree_size = c.tree_size), ''),"
+		" c.tree_size, c.root::pg_catalog.bytea,"
+		" extract(epoch FROM least("
+		"(SELECT pg_catalog.min(s.at) FROM uaef.ledger_cosignature AS s"
+		" WHERE s.origin = c.origin AND s.tree_size = c.tree_size"
+		" AND pg_catalog.isfinite(s.at)),"
+		" (SELECT pg_catalog.min(n.stamped_at) FROM uaef.ledger_anchoring AS n"
+		" WHERE n.origin = c.origin AND n.tree_size = c.tree_size"
+		" AND pg_catalog.isfinite(n.stamped_at))))::pg_catalog.int8"
+		" FROM uaef.ledger_checkpoint AS c ORDER BY c.origin, c.tree_size",
+		0
+	};
+	Stored	   *stored = scan->arg;
+
+	stored->n = uaef_spi_read(&query, NULL);
+	stored->rows = SPI_tuptable;
+}
+
+/*
+ * A stored checkpoint, with the cosignatures and times that are stored with
+ * it.  That it is signed by none of the keys given is no error: keys are
+ * changed.
+ */
+static void
+check_stored(VerifyScan *scan, const Keys *keys, const Stored *stored,
+			 uint64 i)
+{
+	Anchor		anchor = {.what = "a stored checkpoint",.stored = true};
+	UaefPlace	place = {.severity = "warning"};
+	Datum		root;
+	Datum		time;
+	bool		isnull;
+	bool		untimed;
+	int64		size;
+
+	SPI_tuptable = stored->rows;
+	size = uaef_spi_int64(i, 2);
+	root = uaef_spi_value(i, 3, &isnull);
+	time = uaef_spi_value(i, 4, &untimed);
+	if (!read_anchor(scan->report, keys, uaef_spi_text(i, 1), &anchor))
+		return;
+	place.leaf_no = anchor.checkpoint.size;
+	take_times(&anchor);
+	if (!untimed && (anchor.time == 0 ||
+					 DatumGetInt64(time) < (int64) anchor.time))
+		anchor.time = Max(DatumGetInt64(time), 1);
+	if (knows_log(keys, &anchor) && !signed_by_log(keys, &anchor))
+		uaef_report_problem(scan->report, "SIG_BAD", &place,
+							"a stored checkpoint is signed by none of the keys given whose name is its origin");
+	place.severity = NULL;
+	if (anchor.checkpoint.size != size ||
+		memcmp(uaef_fixed_bytes(root, UAEF_HASH_LEN), anchor.checkpoint.root,
+			   UAEF_HASH_LEN) != 0)
+		uaef_report_problem(scan->report, "ANCHOR_DIVERGED", &place,
+							"the row of a stored checkpoint is not what its note says");
+	if (compare_root(scan, &anchor))
+		check_times(scan, &anchor);
+}
+
 /*
  * What this database keeps of its own checkpoints.
  */
 static void
-check_stored(VerifyScan *scan, const Keys *keys)
+check_all_stored(VerifyScan *scan, const Keys *keys)
 {
-	static UaefQuery query = {
-		"SELECT note, tree_size, root::pg_catalog.bytea"
-		" FROM uaef.ledger_checkpoint ORDER BY origin, tree_size",
-		0
-	};
-	Keys		none = {.key = keys->key};
-	uint64		rows = uaef_spi_run(&query, NULL, NULL);
-	SPITupleTable *stored = SPI_tuptable;
+	Stored		stored = {0};
+	UaefPlace	place = {0};
+	const char *problem;
 
-	for (uint64 i = 0; i < rows; i++)
+	scan->arg = &stored;
+	problem = uaef_verify_protected(scan, read_stored);
+	scan->arg = NULL;
+	if (problem != NULL)
 	{
-		Anchor		anchor = {.what = "a stored checkpoint"};
-		UaefPlace	place = {0};
-		bool		isnull;
-		const uint8 *root;
-
-		SPI_tuptable = stored;
-		if (!read_anchor(scan->report, &none, uaef_spi_text(i, 1), &anchor))
-			continue;
-		SPI_tuptable = stored;
-		root = uaef_fixed_bytes(uaef_spi_value(i, 3, &isnull), UAEF_HASH_LEN);
-		place.leaf_no = anchor.checkpoint.size;
-		if (anchor.checkpoint.size != uaef_spi_int64(i, 2) ||
-			memcmp(root, anchor.checkpoint.root, UAEF_HASH_LEN) != 0)
-			uaef_report_problem(scan->report, "ANCHOR_DIVERGED", &place,
-								"the row of a stored checkpoint is not what its note says");
-		(void) compare_root(scan, &anchor);
+		uaef_report_problem(scan->report, "HEAP_DAMAGED", &place,
+							psprintf("the stored checkpoints cannot be read: %s",
+									 problem));
+		return;
 	}
-	SPI_freetuptable(stored);
+	for (uint64 i = 0; i < stored.n; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		check_stored(scan, keys, &stored, i);
+	}
+	SPI_freetuptable(stored.rows);
 }
 
 void
@@ -365,5 +508,5 @@ uaef_verify_anchors(VerifyScan *scan, const UaefVerifyOptions *options,
 		if (anchor.checkpoint.size >= verdict->checkpoint_size)
 			take_signers(&anchor, verdict);
 	}
-	check_stored(scan, &keys);
+	check_all_stored(scan, &keys);
 }

@@ -27,11 +27,11 @@
 #include "spi_util.h"
 
 /* A stream and its piece that still grows. */
-typedef struct Growing
+struct Growing
 {
 	pg_uuid_t	stream;			/* hash key */
 	Piece		piece;
-} Growing;
+};
 
 /* Columns of what is sorted. */
 enum
@@ -143,7 +143,12 @@ uaef_verify_chain_add(VerifyScan *scan, const Piece *event)
 		uaef_verify_chain_begin(scan, scan->max_pieces * 2 *
 								(int64) sizeof(Growing));
 	}
-	growing = hash_search(scan->pieces, &event->stream, HASH_ENTER, &found);
+	growing = scan->growing;
+	found = growing != NULL &&
+		memcmp(&growing->stream, &event->stream, UUID_LEN) == 0;
+	if (!found)
+		growing = hash_search(scan->pieces, &event->stream, HASH_ENTER, &found);
+	scan->growing = growing;
 	if (event->first_seq == 1)
 		uaef_verify_link(scan->report, &scan->plan->ledger_id, NULL, event);
 	if (found && event->first_seq == growing->piece.last.seq + 1)
@@ -178,6 +183,7 @@ uaef_verify_chain_flush(VerifyScan *scan)
 		scan->put_record(scan, &growing->piece.record);
 	hash_destroy(scan->pieces);
 	scan->pieces = NULL;
+	scan->growing = NULL;
 }
 
 /* ----------
@@ -241,7 +247,8 @@ read_before(const Piece *piece, Link *before)
 	static UaefQuery query = {
 		"SELECT event_hash::pg_catalog.bytea, recorded_at, event_id"
 		" FROM uaef.ledger_event WHERE stream = $1 AND stream_seq = $2"
-		" LIMIT 1",
+		" AND event_hash IS NOT NULL AND recorded_at IS NOT NULL"
+		" AND event_id IS NOT NULL LIMIT 1",
 		2, {UUIDOID, INT8OID}
 	};
 	Datum		args[] = {
@@ -252,7 +259,7 @@ read_before(const Piece *piece, Link *before)
 	const uint8 *hash;
 
 	memset(before, 0, sizeof(Link));
-	if (piece->first_seq <= 1 || uaef_spi_run(&query, args, NULL) == 0)
+	if (piece->first_seq <= 1 || uaef_spi_read(&query, args) == 0)
 		return false;
 	hash = uaef_fixed_bytes(uaef_spi_value(0, 1, &isnull), UAEF_HASH_LEN);
 	memcpy(before->stored, hash, UAEF_HASH_LEN);

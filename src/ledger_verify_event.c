@@ -108,28 +108,34 @@ check_payload(const UaefReport *report, const UaefPlace *place,
 						"the payload is not what payload_hash commits to");
 }
 
-void
+bool
 uaef_verify_event_alone(const UaefReport *report, const pg_uuid_t *ledger_id,
 						const UaefPlace *place, const Datum *values,
 						const bool *nulls, uint8 *computed)
 {
-	const uint8 *stored = uaef_datum_hash(VALUE(UAEF_EVENT_HASH));
+	const uint8 *stored;
 	UaefPlace	where = *place;
 
+	memset(computed, 0, UAEF_HASH_LEN);
+	if (!is_complete(nulls))
+	{
+		uaef_report_problem(report, "EVENT_HASH_MISMATCH", place,
+							"the event lacks what every event has");
+		return false;
+	}
+	stored = uaef_datum_hash(VALUE(UAEF_EVENT_HASH));
 	check_payload(report, place, values, nulls);
 	if (!ISNULL(UAEF_EVENT_SIGNER) && !uaef_signature_check(values, nulls))
 		uaef_report_problem(report, "SIG_BAD", place,
 							"the signature is not that of its signer");
-	memset(computed, 0, UAEF_HASH_LEN);
 	if (uaef_event_hash(ledger_id, values, nulls, computed) &&
-		!ISNULL(UAEF_EVENT_HASH) &&
 		memcmp(stored, computed, UAEF_HASH_LEN) == 0)
-		return;
-	if (!ISNULL(UAEF_EVENT_HASH))
-		where.expected = uaef_hex(stored, UAEF_HASH_LEN);
+		return true;
+	where.expected = uaef_hex(stored, UAEF_HASH_LEN);
 	where.actual = uaef_hex(computed, UAEF_HASH_LEN);
 	uaef_report_problem(report, "EVENT_HASH_MISMATCH", &where,
 						"the event is not what event_hash says");
+	return true;
 }
 
 /*
@@ -278,14 +284,9 @@ uaef_verify_event_row(VerifyScan *scan, ItemPointer tid, Datum *values,
 	bool		future;
 
 	scan->events_seen++;
-	if (!is_complete(nulls))
-	{
-		uaef_report_problem(scan->report, "EVENT_HASH_MISMATCH", &place,
-							"the event lacks what every event has");
+	if (!uaef_verify_event_alone(scan->report, &scan->plan->ledger_id, &place,
+								 values, nulls, computed))
 		return;
-	}
-	uaef_verify_event_alone(scan->report, &scan->plan->ledger_id, &place,
-							values, nulls, computed);
 	tx = DatumGetUInt64(VALUE(UAEF_EVENT_TX));
 	future = check_future(scan, &place, tx);
 	if (!future && !uaef_verify_sealed(scan, place.event_id))
@@ -407,7 +408,11 @@ uaef_verify_walk(VerifyScan *scan, UaefHeap *heap, const char *table,
 			continue;
 		report_damage(scan, scan->block, scan->at, problem);
 		if (scan->at == InvalidOffsetNumber)
+		{
 			scan->block++;
+			scan->done = InvalidOffsetNumber;
+			memset(scan->skip, 0, sizeof(scan->skip));
+		}
 		else
 			scan->skip[scan->at] = true;
 		scan->at = InvalidOffsetNumber;

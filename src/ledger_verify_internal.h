@@ -204,6 +204,7 @@ typedef struct News
  * ----------
  */
 typedef struct VerifyScan VerifyScan;
+typedef struct Growing Growing;
 
 /* A row of a table that is walked. */
 typedef void (*VerifyRow) (VerifyScan *scan, ItemPointer tid, Datum *values,
@@ -223,6 +224,7 @@ struct VerifyScan
 
 	/* The pieces that are still growing. */
 	HTAB	   *pieces;
+	Growing    *growing;		/* the last one that was looked at, or NULL */
 	int64		max_pieces;
 	void		(*put_record) (VerifyScan *scan, Record *record);
 	void	   *put_arg;
@@ -265,8 +267,11 @@ extern void uaef_verify_walk(VerifyScan *scan, UaefHeap *heap,
 extern void uaef_verify_event_row(VerifyScan *scan, ItemPointer tid,
 								  Datum *values, bool *nulls);
 
-/* What can be said of an event by itself; computed becomes its hash. */
-extern void uaef_verify_event_alone(const UaefReport *report,
+/*
+ * What can be said of an event by itself; computed becomes its hash.  False
+ * when it lacks a column that every event has, so that there is no more to say.
+ */
+extern bool uaef_verify_event_alone(const UaefReport *report,
 									const pg_uuid_t *ledger_id,
 									const UaefPlace *place,
 									const Datum *values, const bool *nulls,

@@ -380,7 +380,7 @@ compare_leaf(Lookup *lookup, HeapTuple tuple)
 	place = uaef_verify_place(values, nulls, &tuple->t_self);
 	place.leaf_no = lookup->leaf + 1;
 	place.block_no = PLAN_BLOCKS(scan->plan)[lookup->block].no;
-	uaef_verify_event_alone(&silent, &scan->plan->ledger_id, &place, values,
+	(void) uaef_verify_event_alone(&silent, &scan->plan->ledger_id, &place, values,
 							nulls, computed);
 	if (memcmp(computed, leaf, UAEF_HASH_LEN) == 0 ||
 		memcmp(uaef_datum_hash(values[UAEF_EVENT_HASH - 1]), leaf,

@@ -9,8 +9,10 @@
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "catalog/pg_type_d.h"
 #include "utils/builtins.h"
+#include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
 #include "ledger.h"
@@ -38,10 +40,11 @@ static int	load_events(const int64 *event_ids, int n);
 static Datum id_array(const int64 *event_ids, int n);
 static bool loaded_event(int row, Datum *values, bool *nulls);
 static void retired_before(const pg_uuid_t *stream, Link *previous);
-static void check_loaded(const UaefReport *report, int row);
+static bool check_loaded(const UaefReport *report, int row);
 static void check_root(const UaefReport *report, const UaefBlock *block,
 					   const UaefFrontier *frontier);
 static void load_one_event(int64 event_id);
+static void begin_reading(void);
 
 /*
  * False when the block is not there or its row makes no sense; block->no is 0
@@ -62,7 +65,7 @@ load_block(int64 block_no, UaefBlock *block)
 	bool		sound = false;
 
 	memset(block, 0, sizeof(UaefBlock));
-	if (uaef_spi_run(&query, args, NULL) > 0)
+	if (uaef_spi_read(&query, args) > 0)
 		sound = uaef_block_read(SPI_tuptable->vals[0], SPI_tuptable->tupdesc,
 								block);
 	SPI_freetuptable(SPI_tuptable);
@@ -128,9 +131,11 @@ check_chunk(const UaefReport *report, const UaefBlock *block, int64 first,
 
 		if (loaded_event(row, values, nulls))
 		{
-			check_loaded(report, row);
-			uaef_frontier_append(frontier,
-								 uaef_datum_hash(values[UAEF_EVENT_HASH - 1]));
+			if (check_loaded(report, row))
+				uaef_frontier_append(frontier,
+									 uaef_datum_hash(values[UAEF_EVENT_HASH - 1]));
+			else
+				complete = false;
 		}
 		else if (uaef_retired_has(&retired, leaf_index))
 		{
@@ -166,13 +171,15 @@ load_events(const int64 *event_ids, int n)
 		" WHERE event_id = i.event_id LIMIT 1) AS e ON true"
 		" LEFT JOIN LATERAL (SELECT event_hash, recorded_at, event_id"
 		" FROM uaef.ledger_event WHERE stream = e.stream"
-		" AND stream_seq = e.stream_seq - 1 LIMIT 1) AS p ON true"
+		" AND stream_seq = e.stream_seq - 1 AND event_hash IS NOT NULL"
+		" AND recorded_at IS NOT NULL AND event_id IS NOT NULL"
+		" LIMIT 1) AS p ON true"
 		" ORDER BY i.n",
 		1, {INT8ARRAYOID}
 	};
 	Datum		args[] = {id_array(event_ids, n)};
 
-	return (int) uaef_spi_run(&query, args, NULL);
+	return (int) uaef_spi_read(&query, args);
 }
 
 static Datum
@@ -225,9 +232,10 @@ retired_before(const pg_uuid_t *stream, Link *previous)
 }
 
 /*
- * All that can be said of a loaded event.
+ * All that can be said of a loaded event; false when it lacks what every event
+ * has.
  */
-static void
+static bool
 check_loaded(const UaefReport *report, int row)
 {
 	const pg_uuid_t *ledger_id = uaef_ledger_id();
@@ -242,8 +250,9 @@ check_loaded(const UaefReport *report, int row)
 
 	(void) loaded_event(row, values, nulls);
 	place = uaef_verify_place(values, nulls, NULL);
-	uaef_verify_event_alone(report, ledger_id, &place, values, nulls,
-							computed);
+	if (!uaef_verify_event_alone(report, ledger_id, &place, values, nulls,
+								 computed))
+		return false;
 	event.stream = *place.stream;
 	event.first_seq = place.stream_seq;
 	event.first_event_id = place.event_id;
@@ -269,6 +278,7 @@ check_loaded(const UaefReport *report, int row)
 		uaef_report_problem(report, "SEQ_GAP", &place,
 							psprintf("event %lld of the stream is missing",
 									 (long long) place.stream_seq - 1));
+	return true;
 }
 
 static void
@@ -288,6 +298,17 @@ check_root(const UaefReport *report, const UaefBlock *block,
 							"the block's frontier does not give its tree_root");
 }
 
+/*
+ * One snapshot for all that is read, of what was written until now: events may
+ * be retired meanwhile.
+ */
+static void
+begin_reading(void)
+{
+	CommandCounterIncrement();
+	PushActiveSnapshot(GetTransactionSnapshot());
+}
+
 void
 uaef_verify_block(const UaefReport *report, int64 block_no)
 {
@@ -295,8 +316,10 @@ uaef_verify_block(const UaefReport *report, int64 block_no)
 	UaefBlock	before;
 	UaefBlock	block;
 	UaefPlace	place = {.block_no = block_no};
-	bool		sound = load_block(block_no, &block);
+	bool		sound;
 
+	begin_reading();
+	sound = load_block(block_no, &block);
 	if (!sound && block.no == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_NO_DATA_FOUND),
@@ -312,6 +335,7 @@ uaef_verify_block(const UaefReport *report, int64 block_no)
 		uaef_verify_header(report, &before, &block);
 		check_leaves(report, &before, &block);
 	}
+	PopActiveSnapshot();
 	uaef_spi_end(caller);
 }
 
@@ -336,8 +360,10 @@ uaef_verify_event(const UaefReport *report, int64 event_id)
 {
 	UaefCaller	caller = uaef_spi_begin();
 
+	begin_reading();
 	load_one_event(event_id);
-	check_loaded(report, 0);
+	(void) check_loaded(report, 0);
+	PopActiveSnapshot();
 	uaef_spi_end(caller);
 }
 
@@ -348,11 +374,13 @@ uaef_verify_hash_event(int64 event_id, uint8 *hash)
 	Datum		values[UAEF_EVENT_COLUMNS];
 	bool		nulls[UAEF_EVENT_COLUMNS];
 
+	begin_reading();
 	load_one_event(event_id);
 	if (!loaded_event(0, values, nulls) ||
 		!uaef_event_hash(uaef_ledger_id(), values, nulls, hash))
 		ereport(ERROR,
 				(errcode(ERRCODE_DATA_CORRUPTED),
 				 errmsg("event %lld is incomplete", (long long) event_id)));
+	PopActiveSnapshot();
 	uaef_spi_end(caller);
 }

@@ -51,6 +51,7 @@ typedef struct Help
 	int64		chain_memory;
 } Help;
 
+static bool is_damage(int sqlerrcode);
 static void run_chunk(VerifyScan *scan, int64 chunk, bool protect);
 static void run_chunks(VerifyScan *scan, bool protect);
 static void put_shared_record(VerifyScan *scan, Record *record);
@@ -98,6 +99,24 @@ uaef_verify_scan_end(VerifyScan *scan)
  * ----------
  */
 
+/*
+ * Whether an error tells of the data, and not of the session: cancelled, in the
+ * way of a standby's recovery or of another session, out of memory or disk.
+ */
+static bool
+is_damage(int sqlerrcode)
+{
+	switch (ERRCODE_TO_CATEGORY(sqlerrcode))
+	{
+		case ERRCODE_OPERATOR_INTERVENTION:
+		case ERRCODE_INSUFFICIENT_RESOURCES:
+		case ERRCODE_TRANSACTION_ROLLBACK:
+			return false;
+		default:
+			return sqlerrcode != ERRCODE_LOCK_NOT_AVAILABLE;
+	}
+}
+
 const char *
 uaef_verify_protected(VerifyScan *scan, void (*step) (VerifyScan *scan))
 {
@@ -118,10 +137,7 @@ uaef_verify_protected(VerifyScan *scan, void (*step) (VerifyScan *scan))
 
 		MemoryContextSwitchTo(scan->context);
 		error = CopyErrorData();
-		if (ERRCODE_TO_CATEGORY(error->sqlerrcode) ==
-			ERRCODE_OPERATOR_INTERVENTION ||
-			ERRCODE_TO_CATEGORY(error->sqlerrcode) ==
-			ERRCODE_INSUFFICIENT_RESOURCES)
+		if (!is_damage(error->sqlerrcode))
 			PG_RE_THROW();
 		FlushErrorState();
 		RollbackAndReleaseCurrentSubTransaction();

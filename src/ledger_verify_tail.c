@@ -44,7 +44,7 @@ typedef struct Sample
 
 static int	compare_numbers(const void *a, const void *b);
 static void add_number(Numbers *numbers, int64 event_id);
-static void add_unsealed(Numbers *numbers);
+static void add_unsealed(VerifyScan *scan);
 static void gather(VerifyScan *scan, Numbers *numbers);
 static void look_at_row(VerifyScan *scan, HeapTuple tuple);
 static void look_at_run(VerifyScan *scan, Numbers *numbers);
@@ -76,11 +76,12 @@ add_number(Numbers *numbers, int64 event_id)
 }
 
 static void
-add_unsealed(Numbers *numbers)
+add_unsealed(VerifyScan *scan)
 {
 	static UaefQuery query = {
 		"SELECT event_id FROM uaef.ledger_unsealed", 0
 	};
+	Numbers    *numbers = scan->arg;
 	uint64		rows = uaef_spi_run(&query, NULL, NULL);
 
 	for (uint64 i = 0; i < rows; i++)
@@ -92,6 +93,8 @@ static void
 gather(VerifyScan *scan, Numbers *numbers)
 {
 	VerifyPlan *plan = scan->plan;
+	const char *problem;
+	UaefPlace	place = {0};
 
 	numbers->allocated = 1024;
 	numbers->ids = MemoryContextAlloc(scan->context, 1024 * sizeof(int64));
@@ -104,7 +107,12 @@ gather(VerifyScan *scan, Numbers *numbers)
 				add_number(numbers, (page->no << ID_PAGE_BITS) + word * 64 +
 						   pg_rightmost_one_pos64(left));
 	}
-	add_unsealed(numbers);
+	scan->arg = numbers;
+	problem = uaef_verify_protected(scan, add_unsealed);
+	if (problem != NULL)
+		uaef_report_problem(scan->report, "HEAP_DAMAGED", &place,
+							psprintf("the events that are not sealed cannot be read: %s",
+									 problem));
 	if (numbers->n > 0)
 		qsort(numbers->ids, numbers->n, sizeof(int64), compare_numbers);
 }
@@ -237,7 +245,7 @@ check_old_event(VerifyScan *scan, const Sample *sample, int64 event_id,
 	bool		nulls[UAEF_EVENT_COLUMNS];
 	uint8		computed[UAEF_HASH_LEN];
 
-	if (uaef_spi_run(&query, args, NULL) == 0)
+	if (uaef_spi_read(&query, args) == 0)
 	{
 		uaef_report_problem(scan->report, "LEAF_MISSING", &place,
 							"the event was sealed, but is gone");
@@ -247,9 +255,9 @@ check_old_event(VerifyScan *scan, const Sample *sample, int64 event_id,
 		values[i] = uaef_spi_value(0, i + 1, &nulls[i]);
 	place = uaef_verify_place(values, nulls, NULL);
 	place.leaf_no = sample->leaf + 1;
-	uaef_verify_event_alone(scan->report, &scan->plan->ledger_id, &place,
-							values, nulls, computed);
-	if (memcmp(computed, leaf, UAEF_HASH_LEN) != 0 &&
+	if (uaef_verify_event_alone(scan->report, &scan->plan->ledger_id, &place,
+								values, nulls, computed) &&
+		memcmp(computed, leaf, UAEF_HASH_LEN) != 0 &&
 		memcmp(uaef_datum_hash(values[UAEF_EVENT_HASH - 1]), leaf,
 			   UAEF_HASH_LEN) != 0)
 	{

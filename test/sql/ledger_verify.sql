@@ -379,7 +379,47 @@ SELECT v.code, regexp_replace(v.detail, 'of \d+ events', 'of N events') AS detai
 	quorum => 2) v WHERE b.block_no = :last;
 SELECT v.code, regexp_replace(v.detail, 'of \d+ events', 'of N events') AS detail FROM uaef.ledger_block b, uaef.verify_ledger(checkpoints => ARRAY[ver_note(tree_size, tree_root)],
 	keys => ARRAY['PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW']) v WHERE b.block_no = :last;
+
+-- Times: of a checkpoint that was cosigned, or time-stamped, before its events say they were recorded
+BEGIN;
+INSERT INTO uaef.ledger_checkpoint SELECT 'example.com/ledger', tree_size, tree_root, ver_note(tree_size, tree_root), now()
+FROM uaef.ledger_block WHERE block_no <= 2;
+CREATE VIEW ver_times AS SELECT v.severity, v.code, v.detail, v.block_no, count(*) > 0 AS some, min(v.event_id) IS NOT NULL AS event
+	FROM uaef.verify_ledger() v GROUP BY 1, 2, 3, 4;
+SELECT * FROM ver_times;
+INSERT INTO uaef.ledger_cosignature SELECT 'example.com/ledger', tree_size, 'w+00000000', '— w AAAAAAAA', sealed_at
+FROM uaef.ledger_block WHERE block_no <= 2;
+SELECT * FROM ver_times;
+SAVEPOINT s;
+INSERT INTO uaef.ledger_cosignature SELECT 'example.com/ledger', tree_size, 'v+00000000', '— v AAAAAAAA', sealed_at - interval '1 day'
+FROM uaef.ledger_block WHERE block_no = 1;
+SELECT * FROM ver_times;
+ROLLBACK TO s;
+INSERT INTO uaef.ledger_anchoring (anchor, origin, tree_size, status, requested_at, anchored_at, stamped_at)
+SELECT 'tsa', 'example.com/ledger', tree_size, 'anchored', now(), now(), sealed_at - interval '1 day'
+FROM uaef.ledger_block WHERE block_no = 2;
+SELECT * FROM ver_times;
+ROLLBACK TO s;
+-- times that are none
+INSERT INTO uaef.ledger_cosignature SELECT 'example.com/ledger', tree_size, at || '+00000000', '— v AAAAAAAA', at::timestamptz
+FROM uaef.ledger_block, unnest(ARRAY['infinity', '-infinity', '200000-01-01']) AS at WHERE block_no = 1;
+SELECT * FROM ver_times;
+INSERT INTO uaef.ledger_cosignature SELECT 'example.com/ledger', tree_size, 'old+00000000', '— v AAAAAAAA', '4000-01-01 BC'
+FROM uaef.ledger_block WHERE block_no = 1;
+SELECT * FROM ver_times;
+ROLLBACK;
 DROP FUNCTION ver_note(bigint, uaef.hash256);
+
+-- an event without what all have
+BEGIN;
+ALTER TABLE uaef.ledger_event DISABLE TRIGGER ALL;
+ALTER TABLE uaef.ledger_event ALTER event_hash DROP NOT NULL, ALTER prev_hash DROP NOT NULL, ALTER recorded_at DROP NOT NULL;
+SELECT event_ids[2] AS victim FROM uaef.ledger_block WHERE block_no = 1 \gset
+UPDATE uaef.ledger_event SET event_hash = NULL, prev_hash = NULL, recorded_at = NULL WHERE event_id = :victim;
+SELECT code, detail FROM uaef.verify_event(:victim);
+SELECT code, event_id = :victim AS victim, detail FROM uaef.verify_block(1);
+SELECT DISTINCT code, detail FROM uaef.verify_ledger(:last, sample => 20000) WHERE code <> 'GUARD_TAMPERED';
+ROLLBACK;
 
 -- arguments
 SELECT uaef.verify_ledger(jobs => 0);
