@@ -198,7 +198,7 @@ uaef_seal_and_wait(PG_FUNCTION_ARGS)
 }
 
 /*
- * uaef.hash_event(event_id bigint) returns bytea
+ * uaef.hash_event(event_id bigint) returns hash256
  */
 PG_FUNCTION_INFO_V1(uaef_hash_event);
 Datum

@@ -67,6 +67,8 @@ static void check_checkpoint(const char *path, int64 tree_size);
 static void read_redacted(Writer *writer);
 static bool is_redacted(const Writer *writer, int64 no);
 static int	compare_numbers(const void *a, const void *b);
+static void remove_partial(const char *path);
+static void flush_directory(const char *path);
 static void flush_parent(const char *path);
 static void enter_directory(Writer *writer, const char *path);
 static void write_file(const char *path, const char *data, size_t len);
@@ -379,6 +381,16 @@ is_done(const Writer *writer, const char *path, const UaefFile *file,
  */
 
 /*
+ * What cannot be flushed fails this export, not the server, as it would by
+ * fsync_fname().
+ */
+static void
+flush_directory(const char *path)
+{
+	(void) fsync_fname_ext(path, true, false, ERROR);
+}
+
+/*
  * Let a new name in a directory last.
  */
 static void
@@ -388,7 +400,7 @@ flush_parent(const char *path)
 
 	strlcpy(directory, path, sizeof(directory));
 	get_parent_directory(directory);
-	fsync_fname(directory, true);
+	flush_directory(directory);
 }
 
 /*
@@ -405,7 +417,7 @@ enter_directory(Writer *writer, const char *path)
 	if (strcmp(directory, writer->last) == 0)
 		return;
 	if (writer->last[0] != '\0')
-		fsync_fname(writer->last, true);
+		flush_directory(writer->last);
 	strlcpy(writer->last, directory, sizeof(writer->last));
 
 	for (char *p = directory + strlen(writer->root); *p == '/';)
@@ -474,12 +486,52 @@ put_file(Writer *writer, const char *path, const char *data, size_t len)
 	writer->folder->bytes += len;
 }
 
+/*
+ * Remove what a file had when its bundle was smaller: N.p/W, for N or for N.p
+ * with another W.
+ */
+static void
+remove_partial(const char *path)
+{
+	char		directory[MAXPGPATH];
+	struct stat st;
+	DIR		   *dir;
+	struct dirent *entry;
+
+	strlcpy(directory, path, sizeof(directory));
+	get_parent_directory(directory);
+	if (strcmp(directory + strlen(directory) - 2, ".p") != 0)
+		snprintf(directory, sizeof(directory), "%s.p", path);
+	if (lstat(directory, &st) != 0 || !S_ISDIR(st.st_mode))
+		return;
+
+	dir = AllocateDir(directory);
+	while ((entry = ReadDir(dir, directory)) != NULL)
+	{
+		char	   *old = psprintf("%s/%s", directory, entry->d_name);
+
+		if (strcmp(old, path) != 0 && strcmp(entry->d_name, ".") != 0 &&
+			strcmp(entry->d_name, "..") != 0 && unlink(old) != 0)
+			ereport(ERROR,
+					(errcode_for_file_access(),
+					 errmsg("could not remove file \"%s\": %m", old)));
+		pfree(old);
+	}
+	FreeDir(dir);
+	flush_directory(directory);
+}
+
+/*
+ * A payload that was redacted must not stay in a file of fewer events either.
+ */
 static void
 export_file(Writer *writer, UaefFiles *files, const UaefFile *file,
 			StringInfo content)
 {
 	char	   *path = psprintf("%s/%s", writer->root, file->path);
 
+	if (file->kind == UAEF_FILE_PAYLOAD && is_redacted(writer, file->no))
+		remove_partial(path);
 	if (is_done(writer, path, file, NULL) ||
 		!uaef_files_read(files, content) ||
 		is_done(writer, path, file, content))
@@ -521,6 +573,6 @@ uaef_export_folder(const char *directory, UaefFolder *folder)
 	MemoryContextSwitchTo(caller);
 	MemoryContextDelete(context);
 	if (writer.last[0] != '\0')
-		fsync_fname(writer.last, true);
+		flush_directory(writer.last);
 	CloseTransientFile(lock);
 }

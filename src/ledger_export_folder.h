@@ -19,9 +19,10 @@ typedef struct UaefFolder
 /*
  * Bring a folder up to date; it is made if only its last part is missing.
  * Raises 42501 unless the caller may write files of the server, 42602 for a
- * path that is not absolute, 55000 for a folder of other things or in the
- * server's own, 55006 when another export writes into it, UA102 when what it
- * has is no earlier state of this ledger.
+ * path that is not absolute, 55000 for a folder of other things, in the data
+ * directory, not the server's own or with a newer export, 55006 when another
+ * export writes into it, UA102 when what it has is no earlier state of this
+ * ledger.
  */
 extern void uaef_export_folder(const char *directory, UaefFolder *folder);
 

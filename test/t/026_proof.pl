@@ -283,7 +283,10 @@ sql('big', "SELECT uaef.export_tiles('$folder')");
 like(slurp_file("$folder/uaef/payload/000"), qr/\A(\{.*\n){100}/, 'payloads are there');
 sql('big', 'INSERT INTO uaef.ledger_redaction VALUES (5, 6)');
 tamper('UPDATE uaef.ledger_event SET payload = NULL, salt = NULL WHERE event_id = 5');
+mkdir "$folder/uaef/payload/000.p";
+append_to_file("$folder/uaef/payload/000.p/100", 'what it said');
 is(sql('big', "SELECT files FROM uaef.export_tiles('$folder')"), '1', 'one file is replaced');
+ok(!-e "$folder/uaef/payload/000.p/100", 'the one of fewer events is gone');
 like(slurp_file("$folder/uaef/payload/000"), qr/\A(\{.*\n){4}null\n\{/, 'and has the payload no more');
 is(ask_oracle(encode_json({ folder => $folder })), "1 checked, 0 problems\n", 'the folder holds');
 
