@@ -118,7 +118,6 @@ is( sql('copy',
 	),
 	'0',
 	'all of it');
-sql('copy', "SELECT uaef.declare_incarnation('a copy') > 0");
 sql('copy', "SELECT uaef.record_event('copied_again')");
 is(sql('copy', 'SELECT uaef.seal_ledger()'), '8', 'again');
 is(sql('copy', $problems), '', 'no problems');

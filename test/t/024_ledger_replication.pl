@@ -55,9 +55,10 @@ is(sql('subscriber', $problems), '', 'the copy verifies');
 is(sql('subscriber', "SELECT tgenabled FROM pg_trigger WHERE tgname = 'ledger_chain'"), 'A',
 	'what is replicated is checked');
 
-# The subscriber becomes the primary.
+# The subscriber becomes the primary, and says so.
 sql('subscriber', 'DROP SUBSCRIPTION s');
 sql('subscriber', "SELECT setval('uaef.ledger_event_id', (SELECT max(event_id) FROM uaef.ledger_event))");
+sql('subscriber', "SELECT uaef.declare_incarnation('the publisher is gone')");
 sql('subscriber', "SELECT uaef.record_event('after')");
 sql('subscriber', 'SELECT uaef.seal_ledger()');
 is(sql('subscriber', "SELECT count(*) FROM uaef.ledger_unsealed WHERE event_type <> 'ledger_sealed'"), '0', 'it seals what was left');
