@@ -46,7 +46,7 @@
 #define MIN_PAGES_PER_CHUNK 64
 
 /* How many chunks of pages each process shall find. */
-#define CHUNKS_PER_JOB 8
+#define CHUNKS_PER_JOB 32
 
 static int64 read_next_event_id(void);
 static VerifyPlan *make_plan(VerifyScan *scan, const BlockList *list,
