@@ -87,6 +87,8 @@ CREATE INDEX ledger_anchoring_anchored
 	ON uaef.ledger_anchoring (tree_size) WHERE status = 'anchored';
 CREATE INDEX ledger_anchoring_last
 	ON uaef.ledger_anchoring (anchor, tree_size) WHERE status = 'anchored';
+CREATE INDEX ledger_anchoring_failed
+	ON uaef.ledger_anchoring (anchor, tree_size) WHERE status = 'failed';
 
 CREATE TABLE uaef.ledger_cosignature (
 	origin			text NOT NULL,

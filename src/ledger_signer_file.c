@@ -43,7 +43,6 @@
 /* The last note of our origin, and all others. */
 typedef struct State
 {
-	bool		exists;
 	char	   *note;			/* NULL: none */
 	UaefCheckpoint checkpoint;
 	StringInfoData others;
@@ -204,7 +203,6 @@ load_state(const char *path, const UaefNoteKey *key, const char *origin,
 
 	memset(state, 0, sizeof(*state));
 	initStringInfo(&state->others);
-	state->exists = at != NULL;
 	for (int no = 1; at != NULL && *at != '\0'; no++)
 	{
 		const char *problem = read_note(at, key, origin, state, &at);
@@ -220,7 +218,8 @@ load_state(const char *path, const UaefNoteKey *key, const char *origin,
 }
 
 /*
- * The whole file; NULL when there is none.
+ * The whole file; NULL when there is none.  An empty one is never written: it
+ * was cut, and to take it for the first one would forget all that was signed.
  */
 static char *
 read_state(const char *path)
@@ -248,6 +247,13 @@ read_state(const char *path)
 				(errcode_for_file_access(),
 				 errmsg("could not read file \"%s\": %m", path)));
 	CloseTransientFile(fd);
+	if (len == 0 || strlen(text) != len)
+		ereport(ERROR,
+				(errcode(ERRCODE_UAEF_SIGNER),
+				 errmsg("the state of the signer, \"%s\", is damaged", path),
+				 len == 0 ? errdetail("It is empty.")
+				 : errdetail("It has a zero byte."),
+				 errhint("Restore it, or make it of the last note that the key has signed: see docs/checkpoints.md.")));
 	return text;
 }
 

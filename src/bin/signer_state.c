@@ -53,10 +53,11 @@ state_load(State *state, const char *path, const Key *key)
 	text = read_file(state, &len);
 	if (text == NULL)
 		return errno == ENOENT && state->error[0] == '\0' ? 1 : -1;
-	if (strlen(text) != len)
+	if (len == 0 || strlen(text) != len)
 	{
 		snprintf(state->error, sizeof(state->error),
-				 "state \"%s\" has a zero byte", path);
+				 "state \"%.200s\" %s", path,
+				 len == 0 ? "is empty" : "has a zero byte");
 		result = -1;
 	}
 	else
@@ -248,7 +249,7 @@ write_file(State *state, const char *path, int skip, const char *note)
 			fputs(state->last[i].note, file);
 	}
 	fputs(note, file);
-	bad = fflush(file) != 0 || fsync(fd) != 0;
+	bad = fflush(file) != 0 || ferror(file) || fsync(fd) != 0;
 	if (bad)
 		failed(state, "write", path);
 	if (fclose(file) != 0 && !bad)

@@ -170,6 +170,9 @@ sub with_state
 }
 with_state(substr($state, 0, 60), qr/is damaged at note 1/, 'a state that was cut');
 with_state($state =~ s/\n\d+\n/\n2\n/r, qr/is damaged at note 1.*\n.*did not make it/, 'a state that was edited');
+with_state('', qr/state of the signer.* is damaged\n.*empty/, 'a state that is empty');
+with_state("\0" x 300, qr/state of the signer.* is damaged\n.*zero byte/, 'a state of zero bytes');
+with_state("$state\0$state", qr/state of the signer.* is damaged\n.*zero byte/, 'a state with a zero byte');
 with_state("$state$state", qr/is damaged at note 2.*\n.*another note/, 'a state with two notes of one origin');
 with_state(undef, qr/the state of the signer, ".*", is gone/, 'no state, but checkpoints');
 append_to_file("$key.state", $state);
