@@ -301,7 +301,8 @@ sql(q(INSERT INTO uaef.ledger_anchoring (anchor, origin, tree_size, status, requ
 		SELECT 't', 'before', n, 'failed', now(), 'x' FROM generate_series(1, 500) n;
 	WITH past AS (INSERT INTO uaef.delivery OVERRIDING SYSTEM VALUE
 		SELECT (jsonb_populate_record(d, jsonb_build_object('delivery_id', -n, 'idempotency_key', n))).*
-		FROM (SELECT * FROM uaef.delivery WHERE anchor = 't' AND status = 'succeeded' LIMIT 1) d, generate_series(1, 500) n
+		FROM uaef.delivery d, generate_series(1, 500) n
+		WHERE d.delivery_id = (SELECT max(delivery_id) FROM uaef.delivery WHERE anchor = 't' AND status = 'succeeded')
 		RETURNING delivery_id)
 	INSERT INTO uaef.delivery_attempt (delivery_id, attempt, worker_pid, started_at) SELECT delivery_id, 1, 0, now() FROM past));
 sql("SELECT uaef.resume_anchor('t')");

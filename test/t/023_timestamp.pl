@@ -19,8 +19,8 @@ chomp(my $include = `$pg_config --includedir-server`);
 append_to_file("$dir/reader.c", <<'C');
 #include "postgres.h"
 #include "fmgr.h"
+#include "utils/timestamp.h"
 #include "utils/builtins.h"
-#include "event_hash.h"
 #include "ledger_timestamp.h"
 
 PG_MODULE_MAGIC;
@@ -47,10 +47,10 @@ stamp_read(PG_FUNCTION_ARGS)
 
 	if (problem != NULL)
 		PG_RETURN_TEXT_P(cstring_to_text(psprintf("refused: %s", problem)));
-	PG_RETURN_TEXT_P(cstring_to_text(timestamptz_to_str(stamp.at)));
+	PG_RETURN_TEXT_P(cstring_to_text(pstrdup(timestamptz_to_str(stamp.at))));
 }
 C
-plan skip_all => 'no compiler'
+plan skip_all => "no compiler"
   if system("cc -shared -fPIC -I'$include' -I'$source' -o '$dir/reader.so' '$dir/reader.c' '$source/ledger_timestamp.c' -lcrypto") != 0;
 
 my $node = new_node('main', "timezone = 'UTC'\n");
