@@ -1,5 +1,6 @@
-# Answers of a time-stamp authority with something changed: a good one is
-# taken, and no change makes another one of it.
+# Answers of a time-stamp authority with something changed: what nobody has
+# signed (the status, copies of certificates that are not needed) may differ,
+# but no change makes another time stamp of a good one.
 
 use strict;
 use warnings;
@@ -14,10 +15,11 @@ my $dir = PostgreSQL::Test::Utils::tempdir;
 my $source = "$ENV{TESTDIR}/src";
 chomp(my $include = `$pg_config --includedir-server`);
 
-# The reader as a function of SQL: what it says is wrong, or the time and the
-# token.
+# The reader as a function of SQL: what it says is wrong, or the time, and all
+# that the authority states in the token.
 append_to_file("$dir/reader.c", <<'C');
 #include "postgres.h"
+#include <openssl/ts.h>
 #include "fmgr.h"
 #include "utils/timestamp.h"
 #include "utils/builtins.h"
@@ -28,6 +30,24 @@ PG_FUNCTION_INFO_V1(stamp_request);
 PG_FUNCTION_INFO_V1(stamp_read);
 
 static UaefStampRequest request = {{1, 2, 3}, 4711};
+
+static char *
+statement(bytea *token)
+{
+	const unsigned char *at = (unsigned char *) VARDATA_ANY(token);
+	PKCS7	   *read = d2i_PKCS7(NULL, &at, VARSIZE_ANY_EXHDR(token));
+	TS_TST_INFO *info = PKCS7_to_TS_TST_INFO(read);
+	unsigned char *der = NULL;
+	int			len = i2d_TS_TST_INFO(info, &der);
+	char	   *hex = palloc0(2 * len + 1);
+
+	for (int i = 0; i < len; i++)
+		sprintf(hex + 2 * i, "%02x", der[i]);
+	OPENSSL_free(der);
+	TS_TST_INFO_free(info);
+	PKCS7_free(read);
+	return hex;
+}
 
 Datum
 stamp_request(PG_FUNCTION_ARGS)
@@ -47,7 +67,8 @@ stamp_read(PG_FUNCTION_ARGS)
 
 	if (problem != NULL)
 		PG_RETURN_TEXT_P(cstring_to_text(psprintf("refused: %s", problem)));
-	PG_RETURN_TEXT_P(cstring_to_text(pstrdup(timestamptz_to_str(stamp.at))));
+	PG_RETURN_TEXT_P(cstring_to_text(psprintf("%s %s", timestamptz_to_str(stamp.at),
+											  statement(stamp.token))));
 }
 C
 plan skip_all => "no compiler"
@@ -65,12 +86,12 @@ my $folder = $tsa->folder;
 append_to_file("$folder/q", pack 'H*', sql("SELECT encode(stamp_request(), 'hex')"));
 system_or_bail('openssl', 'ts', '-reply', '-config', "$folder/sha256.conf", '-queryfile', "$folder/q", '-out', "$folder/r");
 sql("INSERT INTO good VALUES (pg_read_binary_file('$folder/r'), pg_read_file('$folder/ca.pem'))");
-like(sql('SELECT stamp_read(answer, ca) FROM good'), qr/^\d{4}-/, 'a good answer');
+like(sql('SELECT stamp_read(answer, ca) FROM good'), qr/^\d{4}-.* [0-9a-f]{100}/, 'a good answer');
 
 # What is changed, as queries of (name, answer).
 my %changes = (
 	'one byte' => "SELECT i || ' # ' || m, set_byte(answer, i, get_byte(answer, i) # m)
-		FROM generate_series(0, length(answer) - 1) i, unnest(ARRAY[1, 4, 128, 255]) m",
+		FROM generate_series(0, length(answer) - 1) i, unnest(ARRAY[1, 128, 255]) m",
 	'a cut end' => "SELECT i::text, substr(answer, 1, i) FROM generate_series(0, length(answer) - 1) i",
 	'a cut beginning' => "SELECT i::text, substr(answer, i) FROM generate_series(2, 200) i",
 	'a byte less' => "SELECT i::text, substr(answer, 1, i) || substr(answer, i + 2) FROM generate_series(0, length(answer) - 1) i",
@@ -79,7 +100,6 @@ for my $change (sort keys %changes)
 {
 	my $table = "SELECT c.name, stamp_read(c.answer, ca) AS said, stamp_read(good.answer, ca) AS good
 		FROM good, LATERAL ($changes{$change}) AS c (name, answer)";
-	diag sql("SELECT '$change', count(*), count(*) FILTER (WHERE said NOT LIKE 'refused%'), string_agg(name, ',') FILTER (WHERE said NOT LIKE 'refused%') FROM ($table) t");
 	is(sql("SELECT string_agg(name || ': ' || said, E'\\n') FROM ($table) t WHERE said NOT LIKE 'refused: %' AND said <> good"),
 		'', "$change: never another stamp");
 }

@@ -144,6 +144,16 @@ refuses(file('empty', '', 0600), qr/is no usable key.*\n.*does not open with PRI
 refuses(file('cut', substr($peter, 0, 60), 0600), qr/is no usable key.*\n.*is not base64|bytes instead of/, 'a key that was cut');
 refuses(file('other', $peter =~ s/Peter/Petra/r, 0600), qr/is no usable key.*\n.*its hash is not/, 'a key of another name');
 refuses(file('long', 'PRIVATE+KEY+' . 'x' x 5000, 0600), qr/is no usable key/, 'a long file');
+my $data = $node->data_dir;
+append_to_file("$data/key", "$peter\n");
+chmod 0600, "$data/key";
+refuses("$data/key", qr/is no usable key.*\n.*data directory/, 'a key in the data directory');
+symlink $data, "$dir/link" or die;
+refuses("$dir/link/key", qr/is no usable key.*\n.*data directory/, 'or in it by a link');
+ok(!-e "$data/key.state", 'and it has signed nothing');
+unlink "$data/key", "$dir/link";
+system_or_bail('mkfifo', '-m', '600', "$dir/pipe");
+refuses("$dir/pipe", qr/is no usable key.*\n.*it is not a file/, 'a pipe');
 if ($> != 0)
 {
 	refuses(file('closed', $peter, 0000), qr/could not open key file.*Permission denied/, 'a key that we may not read');
