@@ -40,7 +40,10 @@ COMMENT ON COLUMN uaef.ledger_anchor.contradicted_at IS
 COMMENT ON COLUMN uaef.ledger_anchor.error IS 'what went wrong last, until it goes well';
 COMMENT ON COLUMN uaef.ledger_anchor.created_by IS
 	'role whose egress rules, and rights on files, hold for it';
-SELECT pg_catalog.pg_extension_config_dump('uaef.ledger_anchor', '');
+-- Files are not written with the rights of whoever has the number of a role that
+-- is gone; the others need no rights but egress.
+SELECT pg_catalog.pg_extension_config_dump('uaef.ledger_anchor',
+	'WHERE kind <> ''file'' OR created_by IN (SELECT oid FROM pg_catalog.pg_roles)');
 
 CREATE TABLE uaef.ledger_anchoring (
 	anchor			text NOT NULL,

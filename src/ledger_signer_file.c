@@ -369,10 +369,13 @@ save_state(const char *path, const State *state, const char *note)
 	char	   *new_path = psprintf("%s.new", path);
 	char	   *text = psprintf("%s%s", state->others.data, note);
 	size_t		len = strlen(text);
-	int			fd = OpenTransientFilePerm(new_path,
-										   O_WRONLY | O_CREAT | O_TRUNC |
-										   PG_BINARY, S_IRUSR | S_IWUSR);
+	int			fd = -1;
 
+	/* What a crash has left, or a link to another file, is not written to. */
+	if (unlink(new_path) == 0 || errno == ENOENT)
+		fd = OpenTransientFilePerm(new_path,
+								   O_WRONLY | O_CREAT | O_EXCL | PG_BINARY,
+								   S_IRUSR | S_IWUSR);
 	if (fd < 0)
 		ereport(ERROR,
 				(errcode_for_file_access(),

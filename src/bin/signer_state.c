@@ -237,10 +237,15 @@ state_save(State *state, const Checkpoint *checkpoint, const char *note)
 static int
 write_file(State *state, const char *path, int skip, const char *note)
 {
-	int			fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-	FILE	   *file = fd < 0 ? NULL : fdopen(fd, "w");
+	FILE	   *file = NULL;
+	int			fd = -1;
 	int			bad;
 
+	/* What a crash has left, or a link to another file, is not written to. */
+	if (unlink(path) == 0 || errno == ENOENT)
+		fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (fd >= 0)
+		file = fdopen(fd, "w");
 	if (file == NULL)
 		return failed(state, "create", path);
 	for (int i = 0; i < state->n; i++)

@@ -382,6 +382,9 @@ is(signed_by($a, $b, $c), join(' ', sort $origin, map { "$_.example/w" } qw(a b 
 
 # A dump takes anchors, receipts and cosignatures with it.
 my $dump = PostgreSQL::Test::Utils::tempdir . '/dump';
+sql(q(CREATE ROLE leaving; GRANT pg_write_server_files TO leaving; SELECT uaef.grant_access('leaving', 'admin')));
+sql("SET ROLE leaving; SELECT uaef.create_anchor('orphan', 'file', '$notes.2')");
+sql('DROP OWNED BY leaving; DROP ROLE leaving');
 $node->append_conf('postgresql.conf', 'uaef.start_workers = off');
 $node->reload;
 $node->command_ok([ 'pg_dump', '-f', $dump, $node->connstr('postgres') ], 'dump');
@@ -389,8 +392,10 @@ sql('CREATE DATABASE copy');
 $node->command_ok([ 'psql', '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-f', $dump, '-d', $node->connstr('copy') ], 'restore');
 my $evidence = 'SELECT (SELECT md5(string_agg(c::text, $$ $$ ORDER BY c::text)) FROM uaef.ledger_cosignature c),
 	(SELECT md5(string_agg(r::text, $$ $$ ORDER BY r::text)) FROM uaef.ledger_anchoring r),
-	(SELECT md5(string_agg(a::text, $$ $$ ORDER BY a::text)) FROM uaef.ledger_anchor a)';
+	(SELECT md5(string_agg(a::text, $$ $$ ORDER BY a::text)) FROM uaef.ledger_anchor a WHERE anchor <> $$orphan$$)';
 is($node->safe_psql('copy', $evidence), sql($evidence), 'the copy has the same');
+is($node->safe_psql('copy', q(SELECT count(*) FROM uaef.ledger_anchor WHERE anchor = 'orphan')), '0',
+	'but no right to write files as a role that is gone');
 is($node->safe_psql('copy', 'SELECT uaef.anchored_checkpoint()'),
 	sql('SELECT uaef.anchored_checkpoint()'), 'and the same checkpoint is anchored');
 is(sql('SELECT count(*) FROM uaef.verify_ledger()'), '0', 'and the ledger is sound');

@@ -84,7 +84,10 @@ like($err, qr/nothing has been sealed/, 'nothing is sealed yet');
 ok(!-e "$key.state", 'and nothing is signed');
 
 grow();
+append_to_file("$dir/precious", 'kept');
+symlink "$dir/precious", "$key.state.new" or die;
 my $first = sql('SELECT uaef.ledger_checkpoint()');
+is(slurp_file("$dir/precious"), 'kept', 'the state is not written through a link');
 like($first, qr{^\Q$origin\E\n1\n[^\n]{44}\n\n— \Q$origin\E [^\n]+$}, 'a signed checkpoint');
 is(oracle($first, $vkey), "$origin\n", 'the other verifier agrees');
 like(oracle($first =~ s/\n1\n/\n2\n/r, $vkey), qr/bad signature/, 'and sees an edit');
