@@ -94,6 +94,9 @@ CREATE INDEX delivery_sending ON uaef.delivery (delivery_id)
 	WHERE status = 'sending';
 CREATE INDEX delivery_unfinished_task ON uaef.delivery (task_id)
 	WHERE status IN ('pending', 'sending', 'retry');
+-- An anchor keeps its newest ones only.
+CREATE INDEX delivery_of_anchor ON uaef.delivery (anchor, delivery_id)
+	WHERE anchor IS NOT NULL;
 
 -- Committed before the first byte of the attempt leaves.
 CREATE TABLE uaef.delivery_attempt (

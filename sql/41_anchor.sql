@@ -40,7 +40,10 @@ COMMENT ON COLUMN uaef.ledger_anchor.contradicted_at IS
 COMMENT ON COLUMN uaef.ledger_anchor.error IS 'what went wrong last, until it goes well';
 COMMENT ON COLUMN uaef.ledger_anchor.created_by IS
 	'role whose egress rules, and rights on files, hold for it';
-SELECT pg_catalog.pg_extension_config_dump('uaef.ledger_anchor', '');
+-- Files are not written with the rights of whoever has the number of a role that
+-- is gone; the others need no rights but egress.
+SELECT pg_catalog.pg_extension_config_dump('uaef.ledger_anchor',
+	'WHERE kind <> ''file'' OR created_by IN (SELECT oid FROM pg_catalog.pg_roles)');
 
 CREATE TABLE uaef.ledger_anchoring (
 	anchor			text NOT NULL,
@@ -87,6 +90,8 @@ CREATE INDEX ledger_anchoring_anchored
 	ON uaef.ledger_anchoring (tree_size) WHERE status = 'anchored';
 CREATE INDEX ledger_anchoring_last
 	ON uaef.ledger_anchoring (anchor, tree_size) WHERE status = 'anchored';
+CREATE INDEX ledger_anchoring_failed
+	ON uaef.ledger_anchoring (anchor, tree_size) WHERE status = 'failed';
 
 CREATE TABLE uaef.ledger_cosignature (
 	origin			text NOT NULL,

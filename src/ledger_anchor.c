@@ -316,19 +316,19 @@ static void
 read_conflict(UaefAnchor *anchor, UaefAnchoring *anchoring,
 			  const UaefAnchorAnswer *answer, Finding *finding)
 {
-	UaefAnchoring newest;
+	int64		newest;
 	int64		size;
 
 	finding->error = uaef_witness_read_size(answer->body, answer->body_len,
 											&size);
 	if (finding->error != NULL)
 		return;
-	(void) uaef_anchor_newest(&newest);
-	if (size > newest.tree_size || size > uaef_tree_size())
+	newest = uaef_anchor_newest_size(anchoring->origin);
+	if (size > newest || size > uaef_tree_size())
 		finding->contradicted = true;
 	if (finding->contradicted)
 		finding->error = psprintf("the witness has a checkpoint of size " INT64_FORMAT ", and the newest of this ledger has size " INT64_FORMAT ": events are missing here, or another server signs with its key",
-								  size, newest.tree_size);
+								  size, newest);
 	else if (size == anchoring->old_size && size == anchoring->tree_size)
 	{
 		finding->contradicted = true;
@@ -470,14 +470,19 @@ uaef_anchor_answer(const char *name, int64 delivery_id,
 				   const UaefAnchorAnswer *answer)
 {
 	UaefCaller	caller = uaef_spi_begin();
-	UaefAnchorConfig config;
+	UaefAnchorConfig config = {0};
 	Finding		finding = {0};
 	UaefAnchoring anchoring;
 	UaefAnchor	anchor;
 
 	if (uaef_anchor_waiting(name, delivery_id, &anchor, &anchoring))
 	{
-		uaef_anchor_config_parse(anchor.kind, anchor.config, &config);
+		/*
+		 * A failure can be recorded whatever is wrong with the config: else
+		 * an answer that it makes unreadable would be tried for ever.
+		 */
+		if (answer->expected)
+			uaef_anchor_config_parse(anchor.kind, anchor.config, &config);
 		if (anchor.kind == UAEF_ANCHOR_WITNESS)
 			read_witness(&anchor, &anchoring, &config.witness, answer,
 						 &finding);

@@ -24,6 +24,9 @@
 /* The longest wait after failures, unless the interval is longer. */
 #define MAX_WAIT_MS ((int64) 10 * 60 * 1000)
 
+/* So many finished deliveries, and failed anchorings, an anchor keeps. */
+#define KEPT 100
+
 /* Neither paused, nor waiting for an answer, nor up to date. */
 #define IS_BEHIND \
 	" NOT a.paused" \
@@ -41,6 +44,12 @@
 static UaefQuery select_newest = {
 	"SELECT origin, tree_size, note FROM uaef.ledger_checkpoint"
 	" WHERE origin = $1 ORDER BY tree_size DESC LIMIT 1",
+	1, {TEXTOID}
+};
+
+static UaefQuery select_newest_size = {
+	"SELECT coalesce(max(tree_size), 0) FROM uaef.ledger_checkpoint"
+	" WHERE origin = $1",
 	1, {TEXTOID}
 };
 
@@ -112,6 +121,24 @@ static UaefQuery set_failed = {
 	BOOLOID, INT8OID}
 };
 
+/*
+ * Receipts are kept for good; of what only tells how it went, the newest are.
+ */
+static UaefQuery delete_old = {
+	"WITH old AS (DELETE FROM uaef.delivery d WHERE d.anchor = $1"
+	"  AND d.status NOT IN ('pending', 'sending', 'retry')"
+	"  AND d.delivery_id < (SELECT n.delivery_id FROM uaef.delivery n"
+	"   WHERE n.anchor = $1 ORDER BY n.delivery_id DESC OFFSET $2 LIMIT 1)"
+	"  RETURNING d.delivery_id),"
+	" attempts AS (DELETE FROM uaef.delivery_attempt a USING old"
+	"  WHERE a.delivery_id = old.delivery_id)"
+	" DELETE FROM uaef.ledger_anchoring f WHERE f.anchor = $1"
+	" AND f.status = 'failed' AND f.tree_size < (SELECT n.tree_size"
+	"  FROM uaef.ledger_anchoring n WHERE n.anchor = $1"
+	"  AND n.status = 'failed' ORDER BY n.tree_size DESC OFFSET $2 LIMIT 1)",
+	2, {TEXTOID, INT4OID}
+};
+
 static UaefQuery select_anchored = {
 	"SELECT origin, tree_size FROM uaef.ledger_anchoring"
 	" WHERE status = 'anchored' ORDER BY tree_size DESC LIMIT 1",
@@ -127,6 +154,7 @@ static UaefQuery select_cosigned = {
 
 static void read_anchor(uint64 row, UaefAnchor *anchor);
 static TimestampTz next_interval(int64 interval_ms, int failures);
+static void forget_old(const UaefAnchor *anchor);
 
 bool
 uaef_anchor_newest(UaefAnchoring *newest)
@@ -140,6 +168,15 @@ uaef_anchor_newest(UaefAnchoring *newest)
 	newest->tree_size = uaef_spi_int64(0, 2);
 	newest->note = uaef_spi_text(0, 3);
 	return true;
+}
+
+int64
+uaef_anchor_newest_size(const char *origin)
+{
+	Datum		args[1] = {CStringGetTextDatum(origin)};
+
+	(void) uaef_spi_run(&select_newest_size, args, NULL);
+	return uaef_spi_int64(0, 1);
 }
 
 static void
@@ -218,10 +255,21 @@ next_interval(int64 interval_ms, int failures)
 {
 	int64		interval = interval_ms * 1000;
 	int64		most = Max(interval, MAX_WAIT_MS * 1000);
-	int64		wait = failures > 1
-		? Min(interval << Min(failures - 1, 20), most) - interval : 0;
+	int			doublings = Max(Min(failures - 1, 20), 0);
+	int64		wait = (interval > most >> doublings ? most
+						: interval << doublings) - interval;
 
 	return ((uaef_clock_now() + wait) / interval + 1) * interval;
+}
+
+static void
+forget_old(const UaefAnchor *anchor)
+{
+	Datum		args[2];
+
+	args[0] = CStringGetTextDatum(anchor->name);
+	args[1] = Int32GetDatum(KEPT - 1);
+	(void) uaef_spi_run(&delete_old, args, NULL);
 }
 
 void
@@ -244,6 +292,7 @@ uaef_anchoring_request(const UaefAnchor *anchor,
 	next[0] = args[0];
 	next[1] = TimestampTzGetDatum(next_interval(anchor->interval_ms, 0));
 	(void) uaef_spi_run(&set_next, next, NULL);
+	forget_old(anchor);
 }
 
 void
@@ -281,6 +330,7 @@ uaef_anchoring_failed(const UaefAnchor *anchor,
 	args[6] = BoolGetDatum(contradicted);
 	args[7] = Int64GetDatum(anchor->witness_size);
 	(void) uaef_spi_run(&set_failed, args, NULL);
+	forget_old(anchor);
 }
 
 bool

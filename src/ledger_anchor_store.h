@@ -42,6 +42,9 @@ typedef struct UaefAnchoring
 /* The newest signed checkpoint; false when there is none. */
 extern bool uaef_anchor_newest(UaefAnchoring *newest);
 
+/* Size of the newest signed checkpoint of an origin; 0: there is none. */
+extern int64 uaef_anchor_newest_size(const char *origin);
+
 /*
  * The anchors that are to be sent this checkpoint now, locked; those that
  * others have locked are left out.

@@ -17,11 +17,13 @@
  */
 #include "postgres.h"
 
+#include <limits.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "lib/stringinfo.h"
+#include "miscadmin.h"
 #include "storage/fd.h"
 #include "utils/timestamp.h"
 
@@ -43,13 +45,13 @@
 /* The last note of our origin, and all others. */
 typedef struct State
 {
-	bool		exists;
 	char	   *note;			/* NULL: none */
 	UaefCheckpoint checkpoint;
 	StringInfoData others;
 } State;
 
 static int	open_key(const char *path, UaefNoteSigner *signer);
+static bool is_in_data_directory(const char *path);
 static void parse_key(const char *path, int fd, UaefNoteSigner *signer);
 static void lock_key(const char *path, int fd);
 static char *sign(const char *path, const UaefNoteSigner *signer,
@@ -102,13 +104,29 @@ bad_key(const char *path, const char *problem, const char *hint)
 }
 
 /*
- * Open and read the key; the descriptor is closed at an error.
+ * There a base backup would carry the key away, and a restore would take the
+ * state back with the ledger that it guards.
+ */
+static bool
+is_in_data_directory(const char *path)
+{
+	char		data[PATH_MAX];
+	char		key[PATH_MAX];
+
+	return realpath(DataDir, data) == NULL || realpath(path, key) == NULL ||
+		path_is_prefix_of_path(data, key);
+}
+
+/*
+ * Open and read the key, without waiting for the writer of a pipe; the
+ * descriptor is closed at an error.
  */
 static int
 open_key(const char *path, UaefNoteSigner *signer)
 {
 	struct stat status;
-	int			fd = OpenTransientFile(path, O_RDONLY | PG_BINARY);
+	int			fd = OpenTransientFile(path, O_RDONLY | O_NONBLOCK |
+									   PG_BINARY);
 
 	if (fd < 0 || fstat(fd, &status) != 0)
 		ereport(ERROR,
@@ -121,6 +139,9 @@ open_key(const char *path, UaefNoteSigner *signer)
 	if ((status.st_mode & (S_IRWXG | S_IRWXO)) != 0)
 		bad_key(path, "others than its owner may use it",
 				"Run chmod 0600 on it; make a new key if somebody may have read it.");
+	if (is_in_data_directory(path))
+		bad_key(path, "it is in the data directory, and so in every base backup",
+				"Move it, and its state, to a directory outside; make a new key if a backup may have it.");
 	parse_key(path, fd, signer);
 	return fd;
 }
@@ -204,7 +225,6 @@ load_state(const char *path, const UaefNoteKey *key, const char *origin,
 
 	memset(state, 0, sizeof(*state));
 	initStringInfo(&state->others);
-	state->exists = at != NULL;
 	for (int no = 1; at != NULL && *at != '\0'; no++)
 	{
 		const char *problem = read_note(at, key, origin, state, &at);
@@ -220,7 +240,8 @@ load_state(const char *path, const UaefNoteKey *key, const char *origin,
 }
 
 /*
- * The whole file; NULL when there is none.
+ * The whole file; NULL when there is none.  An empty one is never written: it
+ * was cut, and to take it for the first one would forget all that was signed.
  */
 static char *
 read_state(const char *path)
@@ -248,6 +269,13 @@ read_state(const char *path)
 				(errcode_for_file_access(),
 				 errmsg("could not read file \"%s\": %m", path)));
 	CloseTransientFile(fd);
+	if (len == 0 || strlen(text) != len)
+		ereport(ERROR,
+				(errcode(ERRCODE_UAEF_SIGNER),
+				 errmsg("the state of the signer, \"%s\", is damaged", path),
+				 len == 0 ? errdetail("It is empty.")
+				 : errdetail("It has a zero byte."),
+				 errhint("Restore it, or make it of the last note that the key has signed: see docs/checkpoints.md.")));
 	return text;
 }
 
@@ -341,10 +369,13 @@ save_state(const char *path, const State *state, const char *note)
 	char	   *new_path = psprintf("%s.new", path);
 	char	   *text = psprintf("%s%s", state->others.data, note);
 	size_t		len = strlen(text);
-	int			fd = OpenTransientFilePerm(new_path,
-										   O_WRONLY | O_CREAT | O_TRUNC |
-										   PG_BINARY, S_IRUSR | S_IWUSR);
+	int			fd = -1;
 
+	/* What a crash has left, or a link to another file, is not written to. */
+	if (unlink(new_path) == 0 || errno == ENOENT)
+		fd = OpenTransientFilePerm(new_path,
+								   O_WRONLY | O_CREAT | O_EXCL | PG_BINARY,
+								   S_IRUSR | S_IWUSR);
 	if (fd < 0)
 		ereport(ERROR,
 				(errcode_for_file_access(),

@@ -39,6 +39,7 @@ static char *openssl_problem(const char *otherwise);
 static void require(bool done, const char *what);
 static TS_REQ *build_request(const UaefStampRequest *request);
 static bytea *write_request(Held *held, const UaefStampRequest *request);
+static int	no_password(char *password, int size, int writing, void *data);
 static char *load_ca(Held *held, const char *ca);
 static char *read_answer(Held *held, const UaefStampRequest *request,
 						 const char *answer, size_t len, const char *ca,
@@ -166,6 +167,15 @@ uaef_stamp_request(const UaefStampRequest *request)
 }
 
 /*
+ * Certificates have none; OpenSSL would ask the terminal of the server for it.
+ */
+static int
+no_password(char *password, int size, int writing, void *data)
+{
+	return -1;
+}
+
+/*
  * Read the certificates into held->store; returns what is wrong with them.
  */
 static char *
@@ -177,7 +187,7 @@ load_ca(Held *held, const char *ca)
 	held->store = X509_STORE_new();
 	held->bio = BIO_new_mem_buf(ca, -1);
 	require(held->store != NULL && held->bio != NULL, "read certificates");
-	while ((certificate = PEM_read_bio_X509(held->bio, NULL, NULL,
+	while ((certificate = PEM_read_bio_X509(held->bio, NULL, no_password,
 											NULL)) != NULL)
 	{
 		bool		added = X509_STORE_add_cert(held->store, certificate);

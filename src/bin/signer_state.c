@@ -53,10 +53,11 @@ state_load(State *state, const char *path, const Key *key)
 	text = read_file(state, &len);
 	if (text == NULL)
 		return errno == ENOENT && state->error[0] == '\0' ? 1 : -1;
-	if (strlen(text) != len)
+	if (len == 0 || strlen(text) != len)
 	{
 		snprintf(state->error, sizeof(state->error),
-				 "state \"%s\" has a zero byte", path);
+				 "state \"%.200s\" %s", path,
+				 len == 0 ? "is empty" : "has a zero byte");
 		result = -1;
 	}
 	else
@@ -236,10 +237,15 @@ state_save(State *state, const Checkpoint *checkpoint, const char *note)
 static int
 write_file(State *state, const char *path, int skip, const char *note)
 {
-	int			fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-	FILE	   *file = fd < 0 ? NULL : fdopen(fd, "w");
+	FILE	   *file = NULL;
+	int			fd = -1;
 	int			bad;
 
+	/* What a crash has left, or a link to another file, is not written to. */
+	if (unlink(path) == 0 || errno == ENOENT)
+		fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (fd >= 0)
+		file = fdopen(fd, "w");
 	if (file == NULL)
 		return failed(state, "create", path);
 	for (int i = 0; i < state->n; i++)
@@ -248,7 +254,7 @@ write_file(State *state, const char *path, int skip, const char *note)
 			fputs(state->last[i].note, file);
 	}
 	fputs(note, file);
-	bad = fflush(file) != 0 || fsync(fd) != 0;
+	bad = fflush(file) != 0 || ferror(file) || fsync(fd) != 0;
 	if (bad)
 		failed(state, "write", path);
 	if (fclose(file) != 0 && !bad)

@@ -286,6 +286,41 @@ wait_until("(SELECT failures > 0 FROM uaef.anchor_status WHERE anchor = 'bad')")
 like(column('bad', 'error'), qr/status 418: status 418 \(http_418\)/, 'a webhook that refuses');
 sql("SELECT uaef.drop_anchor('bad')");
 
+# What tells how it went does not grow without bound; what was given is kept.
+$size = checkpoint();
+wait_for_size('t', $size);
+sql("SELECT uaef.pause_anchor('t')");
+my $counts = q(SELECT (SELECT count(*) FROM uaef.delivery WHERE anchor = 't'),
+	(SELECT count(*) FROM uaef.delivery_attempt a JOIN uaef.delivery d USING (delivery_id) WHERE d.anchor = 't'),
+	(SELECT count(*) FROM uaef.delivery_attempt a WHERE NOT EXISTS
+		(SELECT FROM uaef.delivery d WHERE d.delivery_id = a.delivery_id)),
+	(SELECT count(*) FROM uaef.ledger_anchoring WHERE anchor = 't' AND status = 'failed'));
+my $receipts = "SELECT count(receipt) FROM uaef.ledger_anchoring WHERE anchor = 't' AND tree_size <= $size";
+my $kept = sql($receipts);
+sql(q(INSERT INTO uaef.ledger_anchoring (anchor, origin, tree_size, status, requested_at, error)
+		SELECT 't', 'before', n, 'failed', now(), 'x' FROM generate_series(1, 500) n;
+	WITH past AS (INSERT INTO uaef.delivery OVERRIDING SYSTEM VALUE
+		SELECT (jsonb_populate_record(d, jsonb_build_object('delivery_id', -n, 'idempotency_key', n))).*
+		FROM uaef.delivery d, generate_series(1, 500) n
+		WHERE d.delivery_id = (SELECT max(delivery_id) FROM uaef.delivery WHERE anchor = 't' AND status = 'succeeded')
+		RETURNING delivery_id)
+	INSERT INTO uaef.delivery_attempt (delivery_id, attempt, worker_pid, started_at) SELECT delivery_id, 1, 0, now() FROM past));
+sql("SELECT uaef.resume_anchor('t')");
+$size = checkpoint();
+wait_for_size('t', $size);
+is(sql($counts), '100|100|0|100', 'finished deliveries and old failures are forgotten');
+is(sql($receipts), $kept, 'receipts are not');
+
+# A config that cannot be read any more is a failure of its anchor, not of the
+# worker.
+sql("SELECT uaef.pause_anchor('t'); UPDATE uaef.ledger_anchor SET config = config - 'ca' WHERE anchor = 't'");
+$size = checkpoint();
+sql("SELECT uaef.resume_anchor('t')");
+wait_until("(SELECT failures > 0 FROM uaef.anchor_status WHERE anchor = 't')");
+like(column('t', 'error'), qr/"ca"/, 'a config that is broken');
+sql(qq(UPDATE uaef.ledger_anchor SET config = config || '{"ca": "$ca"}' WHERE anchor = 't'));
+wait_for_size('t', $size);
+
 # A file holds every note, and is only appended to.
 my $notes = PostgreSQL::Test::Utils::tempdir . '/notes';
 sql("SELECT uaef.create_anchor('file', 'file', '$notes', '{\"interval\":\"100ms\"}')");
@@ -300,6 +335,16 @@ mkdir $notes;
 checkpoint();
 wait_until("(SELECT failures > 0 FROM uaef.anchor_status WHERE anchor = 'file')");
 like(column('file', 'error'), qr/could not open file .*directory/, 'a file that is none');
+
+# After very many failures of a long interval the next try is ahead, not behind.
+my $yearly = PostgreSQL::Test::Utils::tempdir . '/yearly';
+mkdir $yearly;
+sql("SELECT uaef.create_anchor('yearly', 'file', '$yearly', '{\"interval\":\"365 days\"}')");
+wait_until("(SELECT failures = 1 FROM uaef.anchor_status WHERE anchor = 'yearly')");
+sql("UPDATE uaef.ledger_anchor SET failures = 30 WHERE anchor = 'yearly'; SELECT uaef.resume_anchor('yearly')");
+wait_until("(SELECT failures > 30 FROM uaef.anchor_status WHERE anchor = 'yearly')");
+is(column('yearly', 'next_at BETWEEN now() AND now() + interval \'731 days\''), 't', 'a year, 31 times');
+sql("SELECT uaef.drop_anchor('yearly')");
 rmdir $notes;
 wait_for_size('file', sql('SELECT max(tree_size) FROM uaef.ledger_checkpoint'));
 
@@ -337,6 +382,9 @@ is(signed_by($a, $b, $c), join(' ', sort $origin, map { "$_.example/w" } qw(a b 
 
 # A dump takes anchors, receipts and cosignatures with it.
 my $dump = PostgreSQL::Test::Utils::tempdir . '/dump';
+sql(q(CREATE ROLE leaving; GRANT pg_write_server_files TO leaving; SELECT uaef.grant_access('leaving', 'admin')));
+sql("SET ROLE leaving; SELECT uaef.create_anchor('orphan', 'file', '$notes.2')");
+sql('DROP OWNED BY leaving; DROP ROLE leaving');
 $node->append_conf('postgresql.conf', 'uaef.start_workers = off');
 $node->reload;
 $node->command_ok([ 'pg_dump', '-f', $dump, $node->connstr('postgres') ], 'dump');
@@ -344,8 +392,10 @@ sql('CREATE DATABASE copy');
 $node->command_ok([ 'psql', '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-f', $dump, '-d', $node->connstr('copy') ], 'restore');
 my $evidence = 'SELECT (SELECT md5(string_agg(c::text, $$ $$ ORDER BY c::text)) FROM uaef.ledger_cosignature c),
 	(SELECT md5(string_agg(r::text, $$ $$ ORDER BY r::text)) FROM uaef.ledger_anchoring r),
-	(SELECT md5(string_agg(a::text, $$ $$ ORDER BY a::text)) FROM uaef.ledger_anchor a)';
+	(SELECT md5(string_agg(a::text, $$ $$ ORDER BY a::text)) FROM uaef.ledger_anchor a WHERE anchor <> $$orphan$$)';
 is($node->safe_psql('copy', $evidence), sql($evidence), 'the copy has the same');
+is($node->safe_psql('copy', q(SELECT count(*) FROM uaef.ledger_anchor WHERE anchor = 'orphan')), '0',
+	'but no right to write files as a role that is gone');
 is($node->safe_psql('copy', 'SELECT uaef.anchored_checkpoint()'),
 	sql('SELECT uaef.anchored_checkpoint()'), 'and the same checkpoint is anchored');
 is(sql('SELECT count(*) FROM uaef.verify_ledger()'), '0', 'and the ledger is sound');

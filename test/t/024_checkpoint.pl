@@ -84,7 +84,10 @@ like($err, qr/nothing has been sealed/, 'nothing is sealed yet');
 ok(!-e "$key.state", 'and nothing is signed');
 
 grow();
+append_to_file("$dir/precious", 'kept');
+symlink "$dir/precious", "$key.state.new" or die;
 my $first = sql('SELECT uaef.ledger_checkpoint()');
+is(slurp_file("$dir/precious"), 'kept', 'the state is not written through a link');
 like($first, qr{^\Q$origin\E\n1\n[^\n]{44}\n\n— \Q$origin\E [^\n]+$}, 'a signed checkpoint');
 is(oracle($first, $vkey), "$origin\n", 'the other verifier agrees');
 like(oracle($first =~ s/\n1\n/\n2\n/r, $vkey), qr/bad signature/, 'and sees an edit');
@@ -144,6 +147,16 @@ refuses(file('empty', '', 0600), qr/is no usable key.*\n.*does not open with PRI
 refuses(file('cut', substr($peter, 0, 60), 0600), qr/is no usable key.*\n.*is not base64|bytes instead of/, 'a key that was cut');
 refuses(file('other', $peter =~ s/Peter/Petra/r, 0600), qr/is no usable key.*\n.*its hash is not/, 'a key of another name');
 refuses(file('long', 'PRIVATE+KEY+' . 'x' x 5000, 0600), qr/is no usable key/, 'a long file');
+my $data = $node->data_dir;
+append_to_file("$data/key", "$peter\n");
+chmod 0600, "$data/key";
+refuses("$data/key", qr/is no usable key.*\n.*data directory/, 'a key in the data directory');
+symlink $data, "$dir/link" or die;
+refuses("$dir/link/key", qr/is no usable key.*\n.*data directory/, 'or in it by a link');
+ok(!-e "$data/key.state", 'and it has signed nothing');
+unlink "$data/key", "$dir/link";
+system_or_bail('mkfifo', '-m', '600', "$dir/pipe");
+refuses("$dir/pipe", qr/is no usable key.*\n.*it is not a file/, 'a pipe');
 if ($> != 0)
 {
 	refuses(file('closed', $peter, 0000), qr/could not open key file.*Permission denied/, 'a key that we may not read');
@@ -170,6 +183,9 @@ sub with_state
 }
 with_state(substr($state, 0, 60), qr/is damaged at note 1/, 'a state that was cut');
 with_state($state =~ s/\n\d+\n/\n2\n/r, qr/is damaged at note 1.*\n.*did not make it/, 'a state that was edited');
+with_state('', qr/state of the signer.* is damaged\n.*empty/, 'a state that is empty');
+with_state("\0" x 300, qr/state of the signer.* is damaged\n.*zero byte/, 'a state of zero bytes');
+with_state("$state\0$state", qr/state of the signer.* is damaged\n.*zero byte/, 'a state with a zero byte');
 with_state("$state$state", qr/is damaged at note 2.*\n.*another note/, 'a state with two notes of one origin');
 with_state(undef, qr/the state of the signer, ".*", is gone/, 'no state, but checkpoints');
 append_to_file("$key.state", $state);

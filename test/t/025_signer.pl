@@ -103,6 +103,10 @@ is(output_of([ 'uaef-signer', 'vkey', "$dir/peter" ]),
 
 command_fails_like([ 'uaef-signer', 'serve', '--socket', $socket, '--key', $key, '--state', $state ],
 	qr/there is no state/, 'no state is made by accident');
+append_to_file($state, '');
+command_fails_like([ 'timeout', '10', 'uaef-signer', 'serve', '--socket', $socket, '--key', $key, '--state', $state, '--init' ],
+	qr/state ".*" is empty/, 'an empty state is a lost one');
+unlink $state;
 ok(start_signer('--init'), 'the signer serves');
 is((stat $socket)[2] & 07777, 0600, 'its socket is its own');
 command_fails_like([ 'uaef-signer', 'serve', '--socket', "$dir/s2", '--key', $key, '--state', $state, '--init' ],
