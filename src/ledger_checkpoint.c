@@ -357,6 +357,13 @@ sign(const Head *head)
 	char	   *line = uaef_signer_sign(&request, &key);
 	char	   *note = uaef_note_format(request.text, line);
 
+	if (strcmp(key.name, head->origin) != 0)
+		ereport(WARNING,
+				(errmsg("the key that signs is not the ledger's: its name is not the origin"),
+				 errdetail("The key is \"%s\", the origin \"%s\"; verifiers take no such signature.",
+						   to_server(key.name), to_server(head->origin)),
+				 errhint("Make a key with \"uaef-signer keygen '%s' FILE\".",
+						 to_server(head->origin))));
 	store(head, note, &key);
 	return note;
 }

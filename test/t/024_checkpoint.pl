@@ -205,7 +205,8 @@ sql('SELECT uaef.ledger_checkpoint()');
 is(sql("SELECT count(*) FROM uaef.ledger_event WHERE event_type = 'ledger_key_changed'"), '1', 'once');
 
 # One key for two ledgers: each has its own history.
-sql("SET uaef.ledger_origin = 'example.com/another'; SELECT uaef.ledger_checkpoint()");
+($out, $err) = ask("SET uaef.ledger_origin = 'example.com/another'; SELECT uaef.ledger_checkpoint()");
+like($err, qr{WARNING: .*is not the ledger's.*keygen 'example\.com/another' FILE}s, 'a key of another name signs under a warning');
 grow();
 sql('SELECT uaef.ledger_checkpoint()');
 sql("SET uaef.ledger_origin = 'example.com/another'; SELECT uaef.ledger_checkpoint()");
