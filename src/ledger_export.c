@@ -32,7 +32,7 @@
 /*
  * The kinds of rows, in their order, and the tables that must be there for
  * them.  $1 is the first event, or null; $2 the origin, $3 the size of the
- * tree and $4 its root.
+ * tree, $4 its root and $5 the incarnation.
  */
 typedef struct RowKind
 {
@@ -48,7 +48,17 @@ typedef struct RowKind
 static const RowKind row_kinds[] = {
 	{"ledger",
 		"SELECT 'ledger' AS row, 1 AS format, l.ledger_id, $2 AS origin,"
-	" $3 AS tree_size, $4 AS root, $1 AS from_event FROM uaef.ledger AS l"},
+		" $3 AS tree_size, $4 AS root, $1 AS from_event, $5 AS incarnation"
+	" FROM uaef.ledger AS l"},
+	{"ledger_retirement",
+	UAEF_SQL_RETIREMENTS},
+	{"ledger_retired_head",
+	UAEF_SQL_RETIRED_HEADS},
+	{"ledger_retirement",
+		"SELECT 'tile' AS row, t.level, t.tile_no,"
+		" pg_catalog.encode(t.hashes, 'hex') AS hashes"
+		" FROM uaef.ledger_tile AS t WHERE t.level = 0 AND $1 IS NULL"
+	" AND " OF_RETIRED_LEAVES " ORDER BY t.tile_no"},
 	{"ledger_event",
 		"SELECT 'event' AS row, " UAEF_SQL_EVENT " FROM uaef.ledger_event AS e"
 	" WHERE $1 IS NULL OR e.event_id >= $1 ORDER BY e.event_id"},
@@ -58,11 +68,6 @@ static const RowKind row_kinds[] = {
 		" || pg_catalog.encode(b.frontier, 'hex') AS frontier"
 		" FROM uaef.ledger_block AS b"
 	" WHERE $1 IS NULL OR b.last_event_id >= $1 ORDER BY b.block_no"},
-	{"ledger_retirement",
-		"SELECT 'tile' AS row, t.level, t.tile_no,"
-		" pg_catalog.encode(t.hashes, 'hex') AS hashes"
-		" FROM uaef.ledger_tile AS t WHERE t.level = 0 AND $1 IS NULL"
-	" AND " OF_RETIRED_LEAVES " ORDER BY t.tile_no"},
 	{"ledger_checkpoint",
 		"SELECT 'checkpoint' AS row, c.origin, c.tree_size, c.note"
 		" FROM uaef.ledger_checkpoint AS c WHERE c.tree_size <= $3"
@@ -73,16 +78,7 @@ static const RowKind row_kinds[] = {
 	" ORDER BY c.tree_size, c.origin, c.witness"},
 	{"ledger_redaction",
 		"SELECT 'redaction' AS row, r.* FROM uaef.ledger_redaction AS r"
-	" WHERE $1 IS NULL OR r.event_id >= $1 ORDER BY r.event_id"},
-	{"ledger_retirement",
-		"SELECT 'retirement' AS row, r.event_id, r.leaves, r.events,"
-		" r.tree_size, r.restored_by FROM uaef.ledger_retirement AS r"
-	" ORDER BY r.event_id"},
-	{"ledger_retired_head",
-		"SELECT 'retired_head' AS row, r.stream, r.retirement, r.stream_seq,"
-		" r.event_id, " UAEF_SQL_UTC("r.recorded_at") " AS recorded_at,"
-		" r.leaf_index, r.event_hash FROM uaef.ledger_retired_head AS r"
-	" ORDER BY r.stream, r.retirement"}
+	" WHERE $1 IS NULL OR r.event_id >= $1 ORDER BY r.event_id"}
 };
 
 struct UaefExport
@@ -101,17 +97,18 @@ static bool fetch(UaefExport *export);
 static void
 open_cursors(UaefExport *export, const int64 *from_event)
 {
-	Oid			types[] = {INT8OID, TEXTOID, INT8OID, TEXTOID};
+	Oid			types[] = {INT8OID, TEXTOID, INT8OID, TEXTOID, TEXTOID};
 	int64		size = uaef_tree_size();
 	uint8		root[UAEF_HASH_LEN];
-	char		nulls[] = {from_event == NULL ? 'n' : ' ', ' ', ' ', ' ', '\0'};
-	Datum		args[4];
+	char		nulls[] = {from_event == NULL ? 'n' : ' ', ' ', ' ', ' ', ' ', '\0'};
+	Datum		args[5];
 
 	uaef_tree_root(size, root);
 	args[0] = Int64GetDatum(from_event == NULL ? 0 : *from_event);
 	args[1] = CStringGetTextDatum(uaef_published_origin());
 	args[2] = Int64GetDatum(size);
 	args[3] = CStringGetTextDatum(uaef_hex(root, UAEF_HASH_LEN));
+	args[4] = CStringGetTextDatum(uaef_block_incarnation());
 
 	for (int i = 0; i < lengthof(row_kinds); i++)
 	{
@@ -122,7 +119,7 @@ open_cursors(UaefExport *export, const int64 *from_event)
 		if (!OidIsValid(get_relname_relid(row_kinds[i].table,
 										  get_namespace_oid("uaef", false))))
 			continue;
-		cursor = SPI_cursor_open_with_args(NULL, sql, 4, types, args, nulls,
+		cursor = SPI_cursor_open_with_args(NULL, sql, 5, types, args, nulls,
 										   true, CURSOR_OPT_FAST_PLAN);
 		export->cursors[i] = MemoryContextStrdup(export->context, cursor->name);
 	}
