@@ -205,6 +205,7 @@ begin_block(Tiles *tiles)
 		tiles->block.first_leaf > tiles->block_start)
 		tiles->block_start = tiles->block.first_leaf;
 	block_begin(ledger, &tiles->block);
+	tiles->id_before = 0;
 	tiles->block_there = true;
 }
 
@@ -609,7 +610,8 @@ read_notes(Tiles *tiles)
 			*list_add(&names) = strdup(entry->d_name);
 	if (dir != NULL)
 		closedir(dir);
-	qsort(names.item, names.count, sizeof(char *), compare_names);
+	if (names.count > 1)
+		qsort(names.item, names.count, sizeof(char *), compare_names);
 	for (size_t i = 0; i < names.count; i++)
 	{
 		file.len = 0;

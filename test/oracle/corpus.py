@@ -305,10 +305,15 @@ class Made:
                 walk(low, split)
                 walk(split, high)
         walk(0, len(hashes))
+        def block_of(leaf):
+            return next(b for b in self.blocks if leaf < b["tree_size"])
+        blocks = {b["block_no"]: {k: x for k, x in b.items() if k not in (
+            "row", "event_ids", "first_event_id", "last_event_id", "frontier")} for b in map(block_of, sorted(mine))}
         return dict(row="receipt", format=1, ledger_id=str(self.id), origin=self.origin,
                     execution_id=events[0]["stream"], tree_size=len(hashes), root=v.root(hashes).hex(),
-                    events=[dict(e, leaf_index=places[e["event_id"]], block_no=1) for e in events],
-                    proof=proof, blocks=[], checkpoint=self.note(len(hashes), v.root(hashes)).decode())
+                    events=[dict(e, leaf_index=places[e["event_id"]],
+                                 block_no=block_of(places[e["event_id"]])["block_no"]) for e in events],
+                    proof=proof, blocks=list(blocks.values()), checkpoint=self.note(len(hashes), v.root(hashes)).decode())
 
 
 def payload_hash(row):
@@ -795,8 +800,8 @@ def sound_ledgers(bench, large):
         bases.append(made)
     bases.append(Made(rnd, 400, 6, retire=True))
     sizes = [(0, 0), (1, 1), (2, 1), (3, 2), (255, 1), (256, 2), (257, 3), (600, 300), (1000, 5)]
-    for events, blocks in sizes + ([(70000, 40)] if large else []):
-        made = Made(rnd, events, blocks, sign=blocks > 0)
+    for events, blocks in sizes + ([(110000, 40)] if large else []):
+        made = Made(rnd, events, blocks, sign=blocks > 0, retire=events >= 600)
         check_sound(bench, made, "%d events" % events)
     for one in bases:
         check_sound(bench, one, "a base")

@@ -17,7 +17,9 @@ the second verifier: slow, whole ledgers in memory, and not made from the first.
 import argparse
 import base64
 import binascii
+import bisect
 import hashlib
+import itertools
 import json
 import os
 import re
@@ -564,7 +566,7 @@ class Ledger:
         self.told_retired, self.told_restored = {}, set()      # what events say
         self.declared, self.keys, self.revoked, self.signed = set(), [], [], []
         self.retirements, self.retired_heads = [], []           # what rows say
-        self.retired = []               # ranges of leaves, told by events
+        self.retired, self.last_ends = [], None     # ranges of leaves, told by events
         self.tiles, self.kept, self.left_out = {}, {}, []
         self.late = False               # the export does not begin where the ledger does
         self.leaves = None              # hashes in the order of the tree
@@ -674,7 +676,11 @@ class Ledger:
             self.find("RETIRED" if good else "LEAF_MISSING", event_id=event_id)
 
     def was_retired(self, leaf):
-        return any(low <= leaf < high for low, high in self.retired)
+        if self.last_ends is None:
+            self.retired.sort()
+            self.last_ends = list(itertools.accumulate((high for _, high in self.retired), max))
+        i = bisect.bisect_right(self.retired, (leaf, MOST + 1))
+        return i > 0 and leaf < self.last_ends[i - 1]
 
     def retired_row(self, kind, row):
         """Read a row of what was retired; False if it is not one."""
@@ -1486,6 +1492,23 @@ def check_proof(ledger, policy, data):
     return met
 
 
+def check_receipt_blocks(ledger, rows, stated, size, expected):
+    """ValueError unless each event is in the block that it names, and the blocks are what they say."""
+    if not isinstance(rows, list):
+        raise ValueError("no blocks")
+    blocks, before = {}, None
+    for row in rows:
+        b = Block(row if isinstance(row, dict) else {}, True)
+        if block_hash(ledger.id, b) != b.hash or b.tree_size != b.first_leaf + b.leaf_count or \
+                before and b.no <= before.no or b.tree_size == size and b.tree_root != expected or \
+                before and b.no == before.no + 1 and (b.prev, b.first_leaf) != (before.hash, before.tree_size):
+            raise ValueError("a bad block")
+        blocks[b.no] = before = b
+    for index, no in stated:
+        if no not in blocks or not blocks[no].first_leaf <= index < blocks[no].tree_size:
+            raise ValueError("an event of another block")
+
+
 def check_receipt(ledger, policy, data):
     """The receipt of an execution; returns whether the policy is met."""
     mine = Ledger(ledger.find)
@@ -1508,7 +1531,7 @@ def check_receipt(ledger, policy, data):
             if string(h).startswith("\\x"):
                 raise ValueError("a bad hash")
             proof.append(hash_(h))
-        leaves = {}
+        leaves, stated = {}, []
         for seq, row in enumerate(r["events"], 1):
             if not isinstance(row, dict):
                 row = {}
@@ -1521,8 +1544,10 @@ def check_receipt(ledger, policy, data):
                 raise ValueError("a bad leaf")
             mine.events.append(e)
             leaves[index] = e.computed
+            stated.append((index, number(row.get("block_no"))))
         if len(leaves) < len(mine.events):
             raise ValueError("two events of one leaf")
+        check_receipt_blocks(mine, r.get("blocks"), stated, size, expected)
 
         def climb(low, high):
             if not any(low <= i < high for i in leaves):
