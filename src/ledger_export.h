@@ -27,6 +27,17 @@
 	" b.timeline, b.foreign_event_id, " \
 	UAEF_SQL_UTC("b.sealed_at") " AS sealed_at"
 
+/* What was retired. */
+#define UAEF_SQL_RETIREMENTS \
+	"SELECT 'retirement' AS row, r.event_id, r.leaves, r.events," \
+	" r.tree_size, r.restored_by FROM uaef.ledger_retirement AS r" \
+	" ORDER BY r.event_id"
+#define UAEF_SQL_RETIRED_HEADS \
+	"SELECT 'retired_head' AS row, r.stream, r.retirement, r.stream_seq," \
+	" r.event_id, " UAEF_SQL_UTC("r.recorded_at") " AS recorded_at," \
+	" r.leaf_index, r.event_hash FROM uaef.ledger_retired_head AS r" \
+	" ORDER BY r.stream, r.retirement"
+
 /* An export that is under way; in the context that was current at its begin. */
 typedef struct UaefExport UaefExport;
 

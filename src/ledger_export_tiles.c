@@ -41,6 +41,7 @@ typedef enum Part
 	PART_BUNDLES,				/* of entries, each with its payloads */
 	PART_BLOCKS,
 	PART_CHECKPOINTS,
+	PART_RETIRED,
 	PART_LEDGER,
 	PART_CHECKPOINT,
 	PART_END
@@ -64,6 +65,7 @@ struct UaefFiles
 	int64		tree_size;
 	int64		nblocks;
 	int64		first_entry;	/* bundles up to here may be missing */
+	bool		has_retired;	/* something was, once */
 	bool		is_signed;
 	UaefPublished newest;
 	Part		part;
@@ -75,7 +77,7 @@ struct UaefFiles
 };
 
 static int64 last_block(int64 tree_size);
-static int64 retired_until(int64 tree_size);
+static int64 retired_until(int64 tree_size, bool *any);
 static int	width(int64 count, int64 no);
 static void describe(UaefFile *file, const char *directory, int64 no, int n);
 static int64 first_number(const UaefFiles *files, int level);
@@ -91,6 +93,9 @@ static void append_utf8(StringInfo content, const char *text);
 static void read_entries(const Bundle *bundle, StringInfo content);
 static void read_payloads(const Bundle *bundle, StringInfo content);
 static void read_blocks(int64 no, int n, StringInfo content);
+static void append_lines(UaefQuery *query, Datum *args,
+						 StringInfo content);
+static void read_retired(int64 tree_size, StringInfo content);
 static void read_ledger(UaefFiles *files, StringInfo content);
 
 /* ----------
@@ -121,21 +126,34 @@ last_block(int64 tree_size)
 }
 
 /*
- * The leaf after the last one that is retired; 0 when none is.
+ * The leaf after the last one that is retired; 0 when none is.  *any tells
+ * whether any ever was.
  */
 static int64
-retired_until(int64 tree_size)
+retired_until(int64 tree_size, bool *any)
 {
 	static UaefQuery query = {
-		"SELECT coalesce(pg_catalog.max(pg_catalog.upper(leaves)), 0)"
-		" FROM uaef.ledger_retirement WHERE restored_by IS NULL",
+		"SELECT coalesce(pg_catalog.max(pg_catalog.upper(leaves))"
+		" FILTER (WHERE restored_by IS NULL), 0), pg_catalog.count(*)"
+		" FROM uaef.ledger_retirement",
 		0
 	};
 	UaefCaller	caller = uaef_spi_begin();
 	int64		until;
 
+<<<<<<< HEAD
 	(void) uaef_spi_read(&query, NULL);
 	until = uaef_spi_int64(0, 1);
+=======
+	*any = false;
+	if (OidIsValid(get_relname_relid("ledger_retirement",
+									 get_namespace_oid("uaef", false))))
+	{
+		(void) uaef_spi_read(&query, NULL);
+		until = uaef_spi_int64(0, 1);
+		*any = uaef_spi_int64(0, 2) > 0;
+	}
+>>>>>>> offline2
 	uaef_spi_end(caller);
 
 	return Min(TYPEALIGN64(UAEF_TILE_WIDTH, until), tree_size);
@@ -158,7 +176,8 @@ uaef_files_begin(int64 from_size)
 	uaef_published_tell_missing(files->tree_size);
 	files->tree = uaef_tree_open(files->tree_size);
 	files->nblocks = last_block(files->tree_size);
-	files->first_entry = retired_until(files->tree_size);
+	files->first_entry = retired_until(files->tree_size,
+									   &files->has_retired);
 	files->bundle.no = -1;
 	files->bundle.entry = palloc0(UAEF_TILE_WIDTH * sizeof(StringInfoData));
 	files->bundle.payload = palloc0(UAEF_TILE_WIDTH * sizeof(StringInfoData));
@@ -345,6 +364,15 @@ uaef_files_next(UaefFiles *files, UaefFile *file)
 	{
 		if (next_checkpoint(files, file))
 			return true;
+		start_part(files, PART_RETIRED);
+		if (files->has_retired)
+		{
+			strlcpy(file->path, "uaef/retired.jsonl", sizeof(file->path));
+			return true;
+		}
+	}
+	if (files->part == PART_RETIRED)
+	{
 		start_part(files, PART_LEDGER);
 		strlcpy(file->path, "uaef/ledger.json", sizeof(file->path));
 		return true;
@@ -456,6 +484,23 @@ read_payloads(const Bundle *bundle, StringInfo content)
 							   bundle->payload[i].len);
 }
 
+/*
+ * The rows of a query, a line each.
+ */
+static void
+append_lines(UaefQuery *query, Datum *args, StringInfo content)
+{
+	UaefCaller	caller = uaef_spi_begin();
+	uint64		rows = uaef_spi_read(query, args);
+
+	for (uint64 i = 0; i < rows; i++)
+	{
+		append_utf8(content, uaef_spi_text(i, 1));
+		appendStringInfoChar(content, '\n');
+	}
+	uaef_spi_end(caller);
+}
+
 static void
 read_blocks(int64 no, int n, StringInfo content)
 {
@@ -469,15 +514,45 @@ read_blocks(int64 no, int n, StringInfo content)
 		Int64GetDatum(no * UAEF_TILE_WIDTH),
 		Int64GetDatum(no * UAEF_TILE_WIDTH + n)
 	};
-	UaefCaller	caller = uaef_spi_begin();
-	uint64		rows = uaef_spi_read(&query, args);
 
-	for (uint64 i = 0; i < rows; i++)
-	{
-		append_utf8(content, uaef_spi_text(i, 1));
-		appendStringInfoChar(content, '\n');
-	}
-	uaef_spi_end(caller);
+	append_lines(&query, args, content);
+}
+
+/*
+ * What was retired, and the events that are left of the bundles with it.
+ */
+static void
+read_retired(int64 tree_size, StringInfo content)
+{
+	static UaefQuery retirements = {
+		"SELECT pg_catalog.row_to_json(x)::pg_catalog.text FROM ("
+		UAEF_SQL_RETIREMENTS ") AS x",
+		0
+	};
+	static UaefQuery heads = {
+		"SELECT pg_catalog.row_to_json(x)::pg_catalog.text FROM ("
+		UAEF_SQL_RETIRED_HEADS ") AS x",
+		0
+	};
+	static UaefQuery events = {
+		"SELECT pg_catalog.row_to_json(x)::pg_catalog.text FROM ("
+		"SELECT 'event' AS row, " UAEF_SQL_EVENT ", l.leaf AS leaf_index"
+		" FROM uaef.ledger_block AS b CROSS JOIN LATERAL (SELECT u.event_id,"
+		" b.first_leaf + u.n - 1 AS leaf FROM pg_catalog.unnest(b.event_ids)"
+		" WITH ORDINALITY AS u (event_id, n)) AS l"
+		" JOIN uaef.ledger_event AS e ON e.event_id = l.event_id"
+		" WHERE b.first_leaf < $1 AND l.leaf < $1"
+		" AND EXISTS (SELECT FROM uaef.ledger_retirement AS r"
+		" WHERE r.restored_by IS NULL AND r.leaves OPERATOR(pg_catalog.&&)"
+		" pg_catalog.int8range(l.leaf / 256 * 256, l.leaf / 256 * 256 + 256))"
+		" ORDER BY l.leaf) AS x",
+		1, {INT8OID}
+	};
+	Datum		args[] = {Int64GetDatum(tree_size)};
+
+	append_lines(&retirements, NULL, content);
+	append_lines(&heads, NULL, content);
+	append_lines(&events, args, content);
 }
 
 static void
@@ -533,6 +608,9 @@ uaef_files_read(UaefFiles *files, StringInfo content)
 			return true;
 		case PART_CHECKPOINTS:
 			append_utf8(content, files->checkpoint.note);
+			return true;
+		case PART_RETIRED:
+			read_retired(files->tree_size, content);
 			return true;
 		case PART_LEDGER:
 			read_ledger(files, content);

@@ -355,3 +355,35 @@ block_hash(const Block *block, const uint8_t *ledger, uint8_t *hash)
 	add_number(&sha, 8, (uint64_t) block->foreign_event_id);
 	sha256_end(&sha, hash);
 }
+
+bool
+member_number(const Json *json, const JsonNode *object, const char *key,
+			  int64_t *number)
+{
+	const JsonNode *node = json_member(json, object, key);
+
+	return node != NULL && node->type == JSON_NUMBER &&
+		decimal_decode(node->text.data, node->text.len, number);
+}
+
+bool
+member_hash(const Json *json, const JsonNode *object, const char *key,
+			uint8_t *hash)
+{
+	Slice		text;
+
+	return member_text(json, object, key, &text) &&
+		hex_decode(text.data, text.len, hash, HASH_LEN);
+}
+
+bool
+member_text(const Json *json, const JsonNode *object, const char *key,
+			Slice *text)
+{
+	const JsonNode *node = json_member(json, object, key);
+
+	if (node == NULL || node->type != JSON_STRING)
+		return false;
+	*text = node->text;
+	return true;
+}

@@ -60,6 +60,16 @@ extern bool row_has(const Json *json, const char *column);
 extern bool row_bytes(const Json *json, const char *column, Buffer *bytes);
 
 /*
+ * Members of an object that is no row; strict about their types.
+ */
+extern bool member_number(const Json *json, const JsonNode *object,
+						  const char *key, int64_t *number);
+extern bool member_hash(const Json *json, const JsonNode *object,
+						const char *key, uint8_t *hash);
+extern bool member_text(const Json *json, const JsonNode *object,
+						const char *key, Slice *text);
+
+/*
  * Read a block; returns NULL or the column that is bad; then block->no is
  * right or 0, and there is nothing to free.  brief: what can be computed from
  * the leaves need not be there.

@@ -80,6 +80,8 @@ check_payload(Reading *reading, Slice line)
 	{
 		if (stored.data != NULL)
 			payload_gone(reading->found, &reading->event, true);
+		else
+			event_signed(reading->found, &reading->event, NULL, 0);
 		return;
 	}
 	if (!json_read(&scratch->json, line.data, line.len) ||
@@ -96,9 +98,13 @@ check_payload(Reading *reading, Slice line)
 	else if (!payload_fits(reading, salt, text, stored))
 		report_finding(report, "PAYLOAD_MISMATCH", &reading->place,
 					   "the payload is not what payload_hash commits to");
-	else if (reading->event.kind == KIND_ENGINE)
-		event_says(reading->ledger, reading->found, &reading->event,
-				   &scratch->inner, scratch->inner.nodes);
+	else
+	{
+		event_signed(reading->found, &reading->event, text.data, text.len);
+		if (reading->event.kind == KIND_ENGINE)
+			event_says(reading->ledger, reading->found, &reading->event,
+					   &scratch->inner, scratch->inner.nodes);
+	}
 }
 
 /*
@@ -199,8 +205,9 @@ read_entries(Reading *reading, const char *folder, bool with_payloads)
 	size_t		at = 0;
 	size_t		payload_at = 0;
 
-	if (width == 0)
-		scratch->entries.len = 0;
+	bundle->left_out = width == 0;
+	if (bundle->left_out)
+		return 0;
 	if (with_payloads &&
 		tile_read(folder, "uaef/payload", bundle->number, bundle->width,
 				  &scratch->payloads) == 0)
@@ -236,9 +243,49 @@ read_entries(Reading *reading, const char *folder, bool with_payloads)
 	return reading->index;
 }
 
+/*
+ * The events that are left of a bundle without entries.
+ */
+static void
+take_kept(const KeptList *kept, Bundle *bundle, Found *found)
+{
+	int64_t		start = bundle->number * TILE_WIDTH;
+	size_t		low = 0;
+	size_t		high = kept->count;
+
+	while (low < high)
+	{
+		size_t		middle = low + (high - low) / 2;
+
+		if (kept->item[middle].leaf < start)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	for (; low < kept->count && kept->item[low].leaf < start + bundle->width; low++)
+	{
+		int			index = (int) (kept->item[low].leaf - start);
+		EventRow   *row = &bundle->row[index];
+		Place		place = {.leaf_plus_one = kept->item[low].leaf + 1};
+
+		if (row->decoded)
+			continue;
+		*row = kept->item[low].row;
+		if (!bundle->complete ||
+			memcmp(row->stored, bundle->tile.node[index], HASH_LEN) == 0)
+			continue;
+		place.stream = row->stream;
+		place.stream_seq = row->stream_seq;
+		place.event_id = row->event_id;
+		report_finding(&found->report, "EVENT_HASH_MISMATCH", &place,
+					   "the event is not what its tile says");
+		memcpy(row->stored, bundle->tile.node[index], HASH_LEN);
+	}
+}
+
 void
 bundle_read(const Ledger *ledger, const char *folder, bool with_payloads,
-			Bundle *bundle, Found *found, BundleScratch *scratch)
+			const KeptList *kept, Bundle *bundle, Found *found, BundleScratch *scratch)
 {
 	Reading		reading = {.ledger = ledger,.bundle = bundle,.found = found,
 	.scratch = scratch};
@@ -252,7 +299,9 @@ bundle_read(const Ledger *ledger, const char *folder, bool with_payloads,
 	}
 	read_tile(folder, bundle, found, scratch);
 	entries = read_entries(&reading, folder, with_payloads);
-	if (entries < bundle->width)
+	if (bundle->left_out)
+		take_kept(kept, bundle, found);
+	else if (entries < bundle->width)
 	{
 		Place		place = {.leaf_plus_one =
 			bundle->number * TILE_WIDTH + entries + 1};

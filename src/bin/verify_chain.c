@@ -281,6 +281,15 @@ chains_add(Chains *chains, const EventRow *row, Report *report)
 }
 
 void
+chains_start(Chains *chains, const EventRow *row)
+{
+	Head	   *head = find_head(chains, row->stream);
+
+	if (head->seq == 0)
+		set_head(chains, head, row);
+}
+
+void
 chains_end(Chains *chains, Report *report)
 {
 	take_waiting(chains, true, report);

@@ -34,6 +34,11 @@ extern Chains *chains_make(const uint8_t *ledger, bool late);
 
 extern void chains_add(Chains *chains, const EventRow *row, Report *report);
 
+/*
+ * A stream of which nothing has been taken begins behind this event.
+ */
+extern void chains_start(Chains *chains, const EventRow *row);
+
 /* Look at the events that still wait. */
 extern void chains_end(Chains *chains, Report *report);
 

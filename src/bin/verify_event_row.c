@@ -93,8 +93,10 @@ read_head(const Json *json, const Ledger *ledger, Event *event)
 
 /*
  * Whether the payload is what payload_hash commits to, or is not there.
+ * Returns whether it is known; scratch has its canonical text then, nothing if
+ * the event has none.
  */
-static void
+static bool
 check_payload(const Json *json, const Event *event, const Place *place,
 			  Buffer *scratch, Found *found)
 {
@@ -105,20 +107,20 @@ check_payload(const Json *json, const Event *event, const Place *place,
 	uint8_t		salt[HASH_LEN];
 	uint8_t		hash[HASH_LEN];
 
+	scratch->len = 0;
 	if (stored.data == NULL && !has_payload && !has_salt)
-		return;
+		return true;
 	if (stored.data != NULL && !has_payload && !has_salt)
 	{
 		payload_gone(found, event, place->stream != NULL);
-		return;
+		return false;
 	}
 	if (stored.data == NULL || !has_salt)
 	{
 		report_finding(&found->report, "PAYLOAD_MISMATCH", place,
 					   "payload, salt or payload_hash is missing");
-		return;
+		return false;
 	}
-	scratch->len = 0;
 	if (!has_payload)
 		buffer_add(scratch, "null", 4);
 	if (row_hash(json, "salt", salt) &&
@@ -126,10 +128,11 @@ check_payload(const Json *json, const Event *event, const Place *place,
 	{
 		payload_hash(salt, scratch->data, scratch->len, hash);
 		if (memcmp(hash, stored.data, HASH_LEN) == 0)
-			return;
+			return true;
 	}
 	report_finding(&found->report, "PAYLOAD_MISMATCH", place,
 				   "the payload is not what payload_hash commits to");
+	return false;
 }
 
 bool
@@ -159,7 +162,8 @@ event_row_read(const Ledger *ledger, const Json *json, int64_t line,
 	place.stream_seq = event.stream_seq;
 	place.event_id = event.event_id;
 
-	check_payload(json, &event, &place, scratch, found);
+	if (check_payload(json, &event, &place, scratch, found) && wrong == NULL)
+		event_signed(found, &event, scratch->data, scratch->len);
 	memcpy(row->computed, row->stored, HASH_LEN);
 	if (wrong == NULL)
 	{

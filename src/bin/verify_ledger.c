@@ -14,22 +14,15 @@
 #include "verify_ledger.h"
 
 void
-list_room(void **items, size_t count, size_t *size, size_t width)
-{
-	if (count < *size)
-		return;
-	*size = Max(16, *size + *size / 2);
-	*items = more_memory(*items, *size * width);
-}
-
-void
 ledger_begin(Ledger *ledger, const uint8_t *id, bool late)
 {
 	static const uint8_t no_stream[UUID_LEN] = {0};
 
 	memcpy(ledger->id, id, UUID_LEN);
 	ledger->id_known = true;
+	ledger->late = late;
 	derived_stream(id, "seal", 0, ledger->seal_stream);
+	derived_stream(id, "keep", 0, ledger->keep_stream);
 	ledger->chains = chains_make(id, late);
 	genesis_hash(id, no_stream, ledger->before.hash);
 	ledger->before_known = !late;
@@ -46,10 +39,9 @@ ledger_take(Ledger *ledger, Found *found)
 		*list_add(&all->news) = found->news.item[i];
 	for (size_t i = 0; i < found->gone.count; i++)
 		*list_add(&all->gone) = found->gone.item[i];
-	for (size_t i = 0; i < found->redacted.count; i++)
-		*list_add(&all->redacted) = found->redacted.item[i];
 	all->without_payload += found->without_payload;
-	found->news.count = found->gone.count = found->redacted.count = 0;
+	keeping_move(&all->keeping, &found->keeping);
+	found->news.count = found->gone.count = 0;
 	found->without_payload = 0;
 }
 
@@ -72,26 +64,6 @@ ledger_add_note(Ledger *ledger, const char *name, bool outside,
  * ----------
  */
 
-static bool
-member_hash(const Json *json, const JsonNode *object, const char *key,
-			uint8_t *hash)
-{
-	const JsonNode *node = json_member(json, object, key);
-
-	return node != NULL && node->type == JSON_STRING &&
-		hex_decode(node->text.data, node->text.len, hash, HASH_LEN);
-}
-
-static bool
-member_number(const Json *json, const JsonNode *object, const char *key,
-			  int64_t *number)
-{
-	const JsonNode *node = json_member(json, object, key);
-
-	return node != NULL && node->type == JSON_NUMBER &&
-		decimal_decode(node->text.data, node->text.len, number);
-}
-
 void
 event_says(const Ledger *ledger, Found *found, const Event *event,
 		   const Json *json, const JsonNode *payload)
@@ -113,13 +85,16 @@ event_says(const Ledger *ledger, Found *found, const Event *event,
 			memset(news.tree_root, 0, HASH_LEN);
 		*list_add(&found->news) = news;
 	}
-	else if (slice_is(type, "event_redacted"))
-	{
-		int64_t		event_id;
+	else if (memcmp(event->stream, ledger->keep_stream, UUID_LEN) == 0)
+		keeping_says(&found->keeping, event, json, payload);
+}
 
-		if (member_number(json, payload, "event_id", &event_id))
-			*list_add(&found->redacted) = event_id;
-	}
+void
+event_signed(Found *found, const Event *event, const char *text, size_t len)
+{
+	if (event->field[TAG_SIGNER].data != NULL ||
+		event->field[TAG_SIGNATURE].data != NULL)
+		keeping_signed(&found->keeping, event, text, len);
 }
 
 void
@@ -131,6 +106,7 @@ payload_gone(Found *found, const Event *event, bool placed)
 	gone->placed = placed;
 	gone->stream_seq = event->stream_seq;
 	gone->event_id = event->event_id;
+	memcpy(gone->payload_hash, event->field[TAG_PAYLOAD_HASH].data, HASH_LEN);
 }
 
 /* ----------
@@ -277,6 +253,28 @@ check_frontier(Ledger *ledger, const Block *block)
 				   "the block's frontier does not give its tree_root");
 }
 
+/*
+ * Remember where a ledger was when a block was sealed, if it was not there
+ * before.  Neighbours are looked at first.
+ */
+static void
+note_lineage(Ledger *ledger, const Block *block)
+{
+	Lineage    *lineage;
+
+	for (size_t i = ledger->lineages.count; i > 0; i--)
+	{
+		lineage = &ledger->lineages.item[i - 1];
+		if (lineage->timeline == block->timeline &&
+			strcmp(lineage->incarnation, block->incarnation) == 0)
+			return;
+	}
+	lineage = list_add(&ledger->lineages);
+	lineage->incarnation = strdup(block->incarnation);
+	lineage->timeline = block->timeline;
+	lineage->block_no = block->no;
+}
+
 void
 block_done(Ledger *ledger, Block *block, const uint8_t *root, bool known)
 {
@@ -294,6 +292,7 @@ block_done(Ledger *ledger, Block *block, const uint8_t *root, bool known)
 	memcpy(mark->root, block->tree_root, HASH_LEN);
 	memcpy(mark->hash, block->hash, HASH_LEN);
 	ledger->blocks++;
+	note_lineage(ledger, block);
 	block_free(&ledger->before);
 	ledger->before = *block;
 	ledger->before_known = true;
@@ -308,15 +307,6 @@ block_done(Ledger *ledger, Block *block, const uint8_t *root, bool known)
  * ----------
  */
 
-static int
-compare_ids(const void *a, const void *b)
-{
-	const int64_t *left = a;
-	const int64_t *right = b;
-
-	return *left < *right ? -1 : *left > *right;
-}
-
 /*
  * Payloads that are not there: a redaction tells of it, or they were taken
  * away.
@@ -326,18 +316,14 @@ check_gone(Ledger *ledger)
 {
 	Found	   *found = &ledger->found;
 
-	if (found->redacted.count > 0)
-		qsort(found->redacted.item, found->redacted.count, sizeof(int64_t),
-			  compare_ids);
 	for (size_t i = 0; i < found->gone.count; i++)
 	{
 		const Gone *gone = &found->gone.item[i];
 		Place		place = {.stream = gone->placed ? gone->stream : NULL,
 		.stream_seq = gone->stream_seq,.event_id = gone->event_id};
 
-		if (found->redacted.count > 0 &&
-			bsearch(&gone->event_id, found->redacted.item,
-					found->redacted.count, sizeof(int64_t), compare_ids))
+		if (keeping_redacted(&found->keeping, gone->event_id,
+							 gone->payload_hash))
 			report_finding(&found->report, "REDACTED", &place,
 						   "the payload was redacted");
 		else
@@ -389,11 +375,35 @@ check_news(Ledger *ledger)
 	}
 }
 
+/*
+ * Each lineage but that of the first block has been declared.
+ */
+static void
+check_lineages(Ledger *ledger)
+{
+	Found	   *found = &ledger->found;
+
+	for (size_t i = 0; !ledger->late && i < ledger->lineages.count; i++)
+	{
+		const Lineage *lineage = &ledger->lineages.item[i];
+		Place		place = {.block_no = lineage->block_no};
+
+		if (lineage->block_no > 1 &&
+			!keeping_declared(&found->keeping, lineage))
+			report_finding(&found->report, "INCARNATION_UNDECLARED", &place,
+						   "the ledger went on in %s, timeline %lld, and nobody declared it",
+						   lineage->incarnation, (long long) lineage->timeline);
+	}
+}
+
 void
 ledger_end(Ledger *ledger)
 {
 	chains_end(ledger->chains, &ledger->found.report);
 	check_gone(ledger);
+	check_lineages(ledger);
+	keeping_check_signatures(&ledger->found.keeping, ledger->late,
+							 &ledger->found.report);
 	if (ledger->blocks_there)
 		check_news(ledger);
 	report_write(&ledger->found.report);

@@ -14,6 +14,7 @@
 #include "verify_block.h"
 #include "verify_chain.h"
 #include "verify_entry.h"
+#include "verify_keeping.h"
 #include "verify_policy.h"
 #include "verify_tree.h"
 
@@ -48,6 +49,7 @@ typedef struct Gone
 	bool		placed;			/* these are known */
 	int64_t		stream_seq;
 	int64_t		event_id;
+	uint8_t		payload_hash[HASH_LEN];
 } Gone;
 
 /* A block that has been looked at: where the tree was given a root. */
@@ -69,20 +71,13 @@ typedef struct Note
 	size_t		len;
 } Note;
 
-/* Growing arrays of these. */
-#define LIST(type) struct { type *item; size_t count; size_t size; }
-#define list_add(list) \
-	(list_room((void **) &(list)->item, (list)->count, &(list)->size, \
-			   sizeof(*(list)->item)), &(list)->item[(list)->count++])
-extern void list_room(void **items, size_t count, size_t *size, size_t width);
-
 /* What a batch of events gives besides the events themselves. */
 typedef struct Found
 {
 	Report		report;
 				LIST(News) news;
 				LIST(Gone) gone;
-				LIST(int64_t) redacted; /* event ids that a redaction names */
+	Keeping		keeping;
 	int64_t		without_payload;	/* events whose payload was not exported */
 } Found;
 
@@ -95,10 +90,13 @@ typedef struct Ledger
 	char	   *origin;
 	char	   *incarnation;	/* of the server that exported, or NULL */
 	uint8_t		seal_stream[UUID_LEN];
+	uint8_t		keep_stream[UUID_LEN];
+	bool		late;			/* the export does not begin where it does */
 	Chains	   *chains;
 	Found		found;
 				LIST(Note) notes;
 				LIST(Mark) marks;	/* rising */
+				LIST(Lineage) lineages; /* each of the blocks' once */
 	int64_t		events;
 	int64_t		leaves;			/* that were looked at */
 	int64_t		tree_size;		/* that the export states, or 0 */
@@ -150,6 +148,13 @@ extern void event_says(const Ledger *ledger, Found *found, const Event *event,
  * and stream_seq are known.
  */
 extern void payload_gone(Found *found, const Event *event, bool placed);
+
+/*
+ * An event that is signed, and whose payload has this text, if any: its
+ * signature is to be checked at the end, when the keys are known.
+ */
+extern void event_signed(Found *found, const Event *event,
+						 const char *text, size_t len);
 
 /*
  * Check a block's header against the block before; then its leaves are looked

@@ -22,12 +22,15 @@
 #include "verify_event_row.h"
 #include "verify_ledger.h"
 #include "verify_progress.h"
+#include "verify_retired.h"
 #include "verify_work.h"
 
 /* Bytes that are read at a time. */
 #define CHUNK (1 << 20)
 
+/* Slots of leaves: without a hash, and, from RETIRED_SLOT on, of a retired one. */
 #define NO_SLOT UINT32_MAX
+#define RETIRED_SLOT 0x80000000
 
 /* What is kept of an event. */
 typedef struct Known
@@ -58,8 +61,9 @@ typedef struct Piece
 				LIST(Note) notes;
 				LIST(Cosignature) cosignatures;
 	Found		found;
+	Retired		retired;
 	int64_t		unknown_rows;
-	int64_t		event_line;		/* of the last event */
+	int64_t		event_line;		/* of the last row that blocks must follow */
 	int64_t		block_line;		/* of the first block */
 	Buffer		error;
 	Json		json;
@@ -87,6 +91,8 @@ typedef struct Lines
 	size_t		leaves;
 	size_t		order_room;
 	bool		blocks_begun;
+	Retired		retired;
+				LIST(const uint8_t *) retired_leaves;
 
 	Frontier	frontier;
 	bool		frontier_known;
@@ -268,7 +274,6 @@ static void
 read_row(Lines *lines, Piece *piece)
 {
 	Slice		row;
-	int64_t		event_id;
 
 	if (!row_text(&piece->json, "row", &row))
 		buffer_print(&piece->error, "%s:%lld: the line is no row of a ledger",
@@ -282,12 +287,10 @@ read_row(Lines *lines, Piece *piece)
 	else if (slice_is(row, "cosignature"))
 		read_cosignature(piece);
 	else if (slice_is(row, "redaction"))
-	{
-		/* Who can write the export can add such a row; an event he cannot. */
-		if (lines->ledger->options->from > 0 &&
-			row_number(&piece->json, "event_id", &event_id))
-			*list_add(&piece->found.redacted) = event_id;
-	}
+		;						/* the events tell of it */
+	else if (lines->from_event == 0 &&
+			 retired_read(&piece->retired, &piece->json, row))
+		piece->event_line = piece->line;
 	else if (slice_is(row, "ledger"))
 		buffer_print(&piece->error, "%s:%lld: there is a second ledger",
 					 lines->name, (long long) piece->line);
@@ -347,8 +350,8 @@ remember(Lines *lines, const EventRow *row)
 
 	if (lines->count == lines->room)
 	{
-		if (lines->count >= NO_SLOT)
-			fatal("more events than 4 billion");
+		if (lines->count >= RETIRED_SLOT)
+			fatal("more events than 2 billion");
 		lines->room = Max(1024, lines->room + lines->room / 2);
 		lines->known = more_memory(lines->known, lines->room * sizeof(Known));
 	}
@@ -380,6 +383,7 @@ begin_blocks(Lines *lines)
 	if (lines->listed == NULL)
 		fatal("out of memory: %zu events", lines->count);
 	lines->blocks_begun = true;
+	retired_settle(&lines->retired, lines->ledger);
 }
 
 /*
@@ -417,6 +421,14 @@ find_known(Lines *lines, int64_t event_id)
  * ----------
  */
 
+static const uint8_t *
+slot_hash(const Lines *lines, uint32_t slot)
+{
+	return slot >= RETIRED_SLOT ?
+		lines->retired_leaves.item[slot - RETIRED_SLOT] :
+		lines->known[slot].hash;
+}
+
 static void
 add_leaf(Lines *lines, uint32_t slot)
 {
@@ -430,18 +442,51 @@ add_leaf(Lines *lines, uint32_t slot)
 	if (slot == NO_SLOT)
 		lines->frontier_known = false;
 	else if (lines->frontier_known)
-		frontier_append(&lines->frontier, lines->known[slot].hash);
+		frontier_append(&lines->frontier, slot_hash(lines, slot));
+}
+
+/*
+ * The slot of a leaf without an event, if that was retired.
+ */
+static uint32_t
+retired_slot(Lines *lines, int64_t leaf)
+{
+	const uint8_t *hash = retired_leaf(&lines->retired, leaf);
+
+	if (hash == NULL || !retired_has(&lines->retired, leaf))
+		return NO_SLOT;
+	*list_add(&lines->retired_leaves) = hash;
+	return (uint32_t) (RETIRED_SLOT + lines->retired_leaves.count - 1);
+}
+
+/*
+ * What a tile that came for the sake of others has for an event that is here.
+ */
+static void
+compare_tile(Lines *lines, int64_t leaf, uint32_t slot)
+{
+	const uint8_t *hash = retired_leaf(&lines->retired, leaf);
+	Place		place = {.leaf_plus_one = leaf + 1};
+
+	if (hash != NULL && memcmp(hash, lines->known[slot].hash, HASH_LEN) != 0)
+		report_finding(&lines->ledger->found.report, "TILE_MISMATCH", &place,
+					   "the tile has another hash than the event");
 }
 
 static void
-check_leaf(Lines *lines, const Block *block, int64_t event_id)
+check_leaf(Lines *lines, const Block *block, int64_t leaf, int64_t event_id)
 {
 	Report	   *report = &lines->ledger->found.report;
 	Place		place = {.block_no = block->no,.event_id = event_id};
 	uint32_t	slot = find_known(lines, event_id);
 
+	if (slot == NO_SLOT)
+		slot = retired_slot(lines, leaf);
+	else
+		compare_tile(lines, leaf, slot);
 	add_leaf(lines, slot);
-	if (event_id < lines->from_event)
+	if (event_id < lines->from_event ||
+		(slot != NO_SLOT && slot >= RETIRED_SLOT))
 		return;
 	if (slot == NO_SLOT)
 	{
@@ -527,7 +572,9 @@ check_block(Lines *lines, Block *block)
 	if (block->first_leaf != lines->frontier.size)
 		lines->frontier_known = false;
 	for (size_t i = 0; i < block->ids; i++)
-		check_leaf(lines, block, block->event_ids[i]);
+		check_leaf(lines, block,
+				   (int64_t) ((uint64_t) block->first_leaf + i),
+				   block->event_ids[i]);
 	known = lines->frontier_known && lines->frontier.size == block->tree_size;
 	if (known)
 		frontier_root(&lines->frontier, root);
@@ -604,7 +651,7 @@ take_piece(void *reader, void *argument)
 								 piece->block_line < piece->event_line)))
 	{
 		report_write(&ledger->found.report);
-		fatal("%s:%lld: an event behind a block: an export has its events first",
+		fatal("%s:%lld: an event, or what was retired, behind a block: blocks come last",
 			  lines->name, (long long) piece->event_line);
 	}
 	for (size_t i = 0; i < piece->events.count; i++)
@@ -617,6 +664,7 @@ take_piece(void *reader, void *argument)
 		remember(lines, &piece->strays.item[i]);
 	ledger->events += (int64_t) (piece->events.count + piece->strays.count);
 	ledger_take(ledger, &piece->found);
+	retired_move(&lines->retired, &piece->retired);
 	take_blocks(lines, piece);
 	for (size_t i = 0; i < piece->notes.count; i++)
 		*list_add(&ledger->notes) = piece->notes.item[i];
@@ -636,7 +684,6 @@ take_piece(void *reader, void *argument)
 	free(piece->cosignatures.item);
 	free(piece->found.news.item);
 	free(piece->found.gone.item);
-	free(piece->found.redacted.item);
 	free(piece);
 }
 
@@ -718,7 +765,7 @@ root_of(Ledger *ledger, int64_t size, uint8_t *root)
 	{
 		if (lines->order[i] == NO_SLOT)
 			return false;
-		frontier_append(&frontier, lines->known[lines->order[i]].hash);
+		frontier_append(&frontier, slot_hash(lines, lines->order[i]));
 	}
 	frontier_root(&frontier, root);
 	return true;
@@ -732,7 +779,7 @@ leaf_of(Ledger *ledger, int64_t index, uint8_t *hash)
 	if (!lines->whole || index >= (int64_t) lines->leaves ||
 		lines->order[index] == NO_SLOT)
 		return false;
-	memcpy(hash, lines->known[lines->order[index]].hash, HASH_LEN);
+	memcpy(hash, slot_hash(lines, lines->order[index]), HASH_LEN);
 	return true;
 }
 
@@ -816,6 +863,7 @@ lines_read(Ledger *ledger)
 		begin_blocks(lines);
 	check_late(lines);
 	check_unlisted(lines);
+	retired_start(&lines->retired, ledger);
 	join_cosignatures(lines);
 	close(lines->fd);
 }

@@ -18,6 +18,7 @@
 typedef struct Leaf
 {
 	int64_t		index;
+	int64_t		block_no;		/* as stated */
 	uint8_t		hash[HASH_LEN];
 } Leaf;
 
@@ -133,6 +134,7 @@ check_events(Receipt *receipt)
 		Leaf	   *leaf;
 		bool		placed;
 		int64_t		index;
+		int64_t		block_no;
 
 		json->row = node;
 		if (!event_row_read(own, json, 1, &receipt->scratch, &own->found, &row,
@@ -143,14 +145,87 @@ check_events(Receipt *receipt)
 			return wrong(receipt, "an event is not in its place of the execution");
 		if (!row_number(json, "leaf_index", &index) || index < 0)
 			return wrong(receipt, "an event has no leaf_index");
+		if (!row_number(json, "block_no", &block_no))
+			return wrong(receipt, "an event has no block_no");
 		chains_add(own->chains, &row, &own->found.report);
 		leaf = list_add(&receipt->leaves);
 		leaf->index = index;
+		leaf->block_no = block_no;
 		memcpy(leaf->hash, row.computed, HASH_LEN);
 		node = json->nodes[node].next;
 	}
 	json->row = 0;
 	return true;
+}
+
+/*
+ * How many of the events a block holds; -1 when its header makes no sense.
+ * before is the block before it in the receipt.
+ */
+static int
+events_in_block(const Receipt *receipt, const Block *block,
+				const Block *before)
+{
+	uint8_t		hash[HASH_LEN];
+	int			events = 0;
+
+	block_hash(block, receipt->own.id, hash);
+	if (memcmp(hash, block->hash, HASH_LEN) != 0 ||
+		block->first_leaf > INT64_MAX - block->leaf_count ||
+		block->tree_size != block->first_leaf + block->leaf_count ||
+		block->no <= before->no ||
+		(block->no == before->no + 1 && before->no > 0 &&
+		 (memcmp(block->prev_hash, before->hash, HASH_LEN) != 0 ||
+		  block->first_leaf != before->tree_size)) ||
+		(block->tree_size == receipt->size &&
+		 memcmp(block->tree_root, receipt->root, HASH_LEN) != 0))
+		return -1;
+	for (size_t i = 0; i < receipt->leaves.count; i++)
+	{
+		const Leaf *leaf = &receipt->leaves.item[i];
+
+		events += leaf->block_no == block->no &&
+			leaf->index >= block->first_leaf && leaf->index < block->tree_size;
+	}
+	return events;
+}
+
+/*
+ * The blocks that hold the events, in their order.
+ */
+static bool
+check_blocks(Receipt *receipt)
+{
+	const JsonNode *blocks = find_array(receipt, "blocks");
+	Json	   *json = &receipt->json;
+	Block		before = {.no = 0};
+	size_t		events = 0;
+	bool		good = blocks != NULL;
+	uint32_t	node = good ? (uint32_t) (blocks - json->nodes) + 1 : 0;
+
+	for (uint32_t i = 0; good && i < blocks->count; i++)
+	{
+		Block		block;
+		int			held;
+
+		json->row = node;
+		node = json->nodes[node].next;
+		if (block_read(json, true, &block) != NULL)
+		{
+			good = false;
+			break;
+		}
+		held = events_in_block(receipt, &block, &before);
+		good = held >= 0;
+		events += (size_t) Max(held, 0);
+		block_free(&before);
+		before = block;
+	}
+	block_free(&before);
+	json->row = 0;
+	if (good && events == receipt->leaves.count)
+		return true;
+	return wrong(receipt, "the blocks are not those of the events, or are not what their hashes say");
 }
 
 static bool
@@ -254,7 +329,8 @@ receipt_check(Ledger *ledger, const char *name, const char *text, size_t len,
 
 	receipt.own.options = ledger->options;
 	good = read_head(&receipt, text, len) && read_proof(&receipt) &&
-		check_events(&receipt) && check_tree(&receipt) &&
+		check_events(&receipt) && check_blocks(&receipt) &&
+		check_tree(&receipt) &&
 		check_checkpoint(&receipt, &anchor);
 
 	/* What erased a payload is told in another stream. */

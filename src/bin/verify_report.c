@@ -17,7 +17,7 @@
 bool		report_json = false;
 
 static const char *const infos[] = {"REDACTED", "RETIRED"};
-static const char *const warnings[] = {"COSIG_MISSING"};
+static const char *const warnings[] = {"COSIG_MISSING", "INCARNATION_UNDECLARED"};
 
 /*
  * The word for a code's severity; counts it.

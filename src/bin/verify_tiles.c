@@ -17,8 +17,10 @@
 #include <unistd.h>
 
 #include "verify_bundle.h"
+#include "verify_event_row.h"
 #include "verify_ledger.h"
 #include "verify_progress.h"
+#include "verify_retired.h"
 #include "verify_work.h"
 
 /* Bundles that are read at a time. */
@@ -39,6 +41,13 @@ typedef struct Piece
 	Found		found;
 } Piece;
 
+/* A bundle without entries: which of its leaves have no event. */
+typedef struct LeftOut
+{
+	int64_t		number;
+	uint8_t		leaf[TILE_WIDTH / 8];
+} LeftOut;
+
 typedef struct Tiles
 {
 	Ledger	   *ledger;
@@ -47,6 +56,9 @@ typedef struct Tiles
 	int64_t		size;
 	int64_t		from;			/* leaves that are trusted */
 	int64_t		next_bundle;	/* to be read */
+	Retired		retired;
+	KeptList	kept;
+				LIST(LeftOut) left_out;
 
 	/* The tree, up to where it has been taken. */
 	Frontier	frontier;
@@ -193,6 +205,7 @@ begin_block(Tiles *tiles)
 		tiles->block.first_leaf > tiles->block_start)
 		tiles->block_start = tiles->block.first_leaf;
 	block_begin(ledger, &tiles->block);
+	tiles->id_before = 0;
 	tiles->block_there = true;
 }
 
@@ -468,8 +481,21 @@ process_piece(void *reader, void *argument)
 
 	for (int i = 0; i < piece->count; i++)
 		bundle_read(tiles->ledger, tiles->folder, tiles->with_payloads,
-					&piece->bundle[i], &piece->found, &scratch);
+					&tiles->kept, &piece->bundle[i], &piece->found, &scratch);
 	bundle_scratch_free(&scratch);
+}
+
+static void
+take_left_out(Tiles *tiles, const Bundle *bundle)
+{
+	LeftOut    *left_out = list_add(&tiles->left_out);
+
+	memset(left_out, 0, sizeof(LeftOut));
+	left_out->number = bundle->number;
+	for (int i = 0; i < bundle->width; i++)
+		if (!bundle->row[i].decoded &&
+			bundle->number * TILE_WIDTH + i >= tiles->from)
+			left_out->leaf[i / 8] |= (uint8_t) (1 << i % 8);
 }
 
 static void
@@ -491,13 +517,14 @@ take_piece(void *reader, void *argument)
 				ledger->events++;
 			}
 		take_leaves(tiles, bundle);
+		if (bundle->left_out)
+			take_left_out(tiles, bundle);
 		ledger->leaves += bundle->width - Max(0, Min(tiles->from - start, bundle->width));
 	}
 	ledger_take(ledger, &piece->found);
 	progress_show(ledger->leaves, tiles->size - tiles->from, ledger->events);
 	free(piece->found.news.item);
 	free(piece->found.gone.item);
-	free(piece->found.redacted.item);
 	free(piece);
 }
 
@@ -583,7 +610,8 @@ read_notes(Tiles *tiles)
 			*list_add(&names) = strdup(entry->d_name);
 	if (dir != NULL)
 		closedir(dir);
-	qsort(names.item, names.count, sizeof(char *), compare_names);
+	if (names.count > 1)
+		qsort(names.item, names.count, sizeof(char *), compare_names);
 	for (size_t i = 0; i < names.count; i++)
 	{
 		file.len = 0;
@@ -688,6 +716,76 @@ read_first_entry(Tiles *tiles, uint8_t *id)
 	buffer_free(&file);
 }
 
+static int
+compare_kept(const void *a, const void *b)
+{
+	const Kept *left = a;
+	const Kept *right = b;
+
+	if (left->leaf != right->leaf)
+		return left->leaf < right->leaf ? -1 : 1;
+	return left->arrival < right->arrival ? -1 : left->arrival > right->arrival;
+}
+
+/*
+ * A row of uaef/retired.jsonl.
+ */
+static void
+read_retired_row(Tiles *tiles, const Json *json, int64_t line, Buffer *scratch)
+{
+	Ledger	   *ledger = tiles->ledger;
+	Slice		kind;
+	Kept		kept = {.arrival = tiles->kept.count};
+	bool		placed;
+
+	if (!row_text(json, "row", &kind))
+		fatal("uaef/retired.jsonl:%lld: the line is no row of a ledger",
+			  (long long) line);
+	if (!slice_is(kind, "event"))
+	{
+		if (!slice_is(kind, "tile"))
+			(void) retired_read(&tiles->retired, json, kind);
+	}
+	else if (event_row_read(ledger, json, line, scratch, &ledger->found,
+							&kept.row, &placed) && kept.row.decoded &&
+			 row_number(json, "leaf_index", &kept.leaf) && kept.leaf >= 0)
+		*list_add(&tiles->kept) = kept;
+}
+
+/*
+ * What was retired, and the events of the bundles that were left out for it.
+ */
+static void
+read_retired(Tiles *tiles)
+{
+	char		path[PATH_SIZE];
+	Json		json = {0};
+	Buffer		scratch = {0};
+	FILE	   *file;
+	ssize_t		len;
+	int64_t		line = 0;
+
+	snprintf(path, sizeof(path), "%s/uaef/retired.jsonl", tiles->folder);
+	file = fopen(path, "r");
+	if (file == NULL && errno != ENOENT && errno != ENOTDIR)
+		fatal("could not open \"%s\": %s", path, strerror(errno));
+	while (file != NULL &&
+		   (len = getline(&tiles->line, &tiles->line_size, file)) > 0)
+	{
+		line++;
+		if (!json_read(&json, tiles->line, (size_t) len))
+			fatal("uaef/retired.jsonl:%lld: byte %zu: %s", (long long) line,
+				  json.error_at + 1, json.error);
+		read_retired_row(tiles, &json, line, &scratch);
+	}
+	if (file != NULL)
+		fclose(file);
+	if (tiles->kept.count > 1)
+		qsort(tiles->kept.item, tiles->kept.count, sizeof(Kept), compare_kept);
+	json_free(&json);
+	buffer_free(&scratch);
+}
+
 static void
 open_folder(Tiles *tiles)
 {
@@ -700,6 +798,7 @@ open_folder(Tiles *tiles)
 	if (!known)
 		read_first_entry(tiles, id);
 	ledger_begin(tiles->ledger, id, tiles->from > 0);
+	read_retired(tiles);
 	tiles->ledger->tree_size = tiles->size;
 	snprintf(path, sizeof(path), "%s/uaef/payload", tiles->folder);
 	tiles->with_payloads = access(path, F_OK) == 0;
@@ -714,6 +813,33 @@ open_folder(Tiles *tiles)
 }
 
 /*
+ * The leaves without entries: were they retired?
+ */
+static void
+check_left_out(Tiles *tiles)
+{
+	retired_settle(&tiles->retired, tiles->ledger);
+	for (size_t i = 0; i < tiles->left_out.count; i++)
+	{
+		const LeftOut *left_out = &tiles->left_out.item[i];
+
+		for (int j = 0; j < TILE_WIDTH; j++)
+		{
+			int64_t		leaf = left_out->number * TILE_WIDTH + j;
+			Place		place = {.leaf_plus_one = leaf + 1};
+
+			if ((left_out->leaf[j / 8] >> j % 8 & 1) == 0 ||
+				retired_has(&tiles->retired, leaf))
+				continue;
+			report_finding(&tiles->ledger->found.report, "LEAF_MISSING", &place,
+						   "there is no entry of the leaf, nor was it retired");
+			break;
+		}
+	}
+	retired_start(&tiles->retired, tiles->ledger);
+}
+
+/*
  * What is left when all leaves have been taken.
  */
 static void
@@ -722,6 +848,7 @@ end_folder(Tiles *tiles)
 	Ledger	   *ledger = tiles->ledger;
 	Report	   *report = &ledger->found.report;
 
+	check_left_out(tiles);
 	for (int level = 1; level <= UPPER_LEVELS; level++)
 		if (tiles->upper[level].tile.width > 0)
 			compare_upper(tiles, level, &tiles->upper[level]);

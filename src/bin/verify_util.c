@@ -100,6 +100,15 @@ buffer_free(Buffer *buffer)
 	memset(buffer, 0, sizeof(Buffer));
 }
 
+void
+list_room(void **items, size_t count, size_t *size, size_t width)
+{
+	if (count < *size)
+		return;
+	*size = Max(16, *size + *size / 2);
+	*items = more_memory(*items, *size * width);
+}
+
 bool
 read_file(const char *path, Buffer *buffer)
 {

@@ -59,6 +59,13 @@ extern void buffer_print(Buffer *buffer, const char *format,...)
 			__attribute__((format(printf, 2, 3)));
 extern void buffer_free(Buffer *buffer);
 
+/* Growing arrays of these. */
+#define LIST(type) struct { type *item; size_t count; size_t size; }
+#define list_add(list) \
+	(list_room((void **) &(list)->item, (list)->count, &(list)->size, \
+			   sizeof(*(list)->item)), &(list)->item[(list)->count++])
+extern void list_room(void **items, size_t count, size_t *size, size_t width);
+
 /* Append a file's bytes; false when it cannot be read, errno says why. */
 extern bool read_file(const char *path, Buffer *buffer);
 

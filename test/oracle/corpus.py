@@ -74,8 +74,11 @@ PAYLOADS = [
 class Made:
     """A ledger: rows of events and blocks, and the notes on it."""
 
-    def __init__(self, rnd, events, blocks, incarnations=1, sign=True, payloads=PAYLOADS):
+    def __init__(self, rnd, events, blocks, incarnations=1, sign=True, payloads=PAYLOADS, retire=False):
         self.rnd = rnd
+        self.gone, self.retirements, self.retired_heads = [], [], []
+        self.left_out, self.tile_rows = [], []
+        self.signer, self.may_sign = None, 20
         self.id = uuid.UUID(int=rnd.getrandbits(128), version=4)
         self.origin = "uaef/%s" % self.id
         self.events, self.blocks, self.notes, self.payloads = [], [], [], payloads
@@ -90,16 +93,75 @@ class Made:
             if incarnation > 0:
                 self.foreign, self.tx = self.next_id, 500 + 10 * incarnation
             self.incarnation = "72000000000000000%02d/16384" % incarnation
+            if incarnation > 0:
+                self.keep("incarnation_declared", incarnation=self.incarnation, timeline=1,
+                          tree_size=self.tree.size, root=self.tree.root().hex(), reason="r")
             for _ in range(blocks // incarnations):
                 for _ in range(rnd.randint(1, 2 * per - 1) if events > blocks else 1):
                     self.record()
                 self.seal()
         self.redact()
+        if retire:
+            self.retire()
         if sign:
             self.sign()
 
+    def keep(self, event_type, **payload):
+        """An event of what is done to the ledger itself."""
+        return self.record(v.derived(self.id.bytes, b"keep", 0), 1, event_type, payload)
+
+    def sign_event(self, row):
+        """Of the payload that it has."""
+        kind = row["event_type"].encode()
+        text = canonical(row["payload"]) if row["payload_hash"] else ""
+        claim = b"uaef/claim/v1\0" + self.id.bytes + uuid.UUID(row["stream"]).bytes + \
+            struct.pack(">I", len(kind)) + kind + v.sha(text.encode())
+        row.update(signer=self.signer.name,
+                   signature="\\x" + ed25519.sign(self.signer.seed, claim).hex())
+
+    def retire(self):
+        """The beginnings of some streams, of full tiles."""
+        end = self.tree.size // 256 * 256
+        kept = v.derived(self.id.bytes, b"keep", 0)
+        streams = {str(uuid.UUID(bytes=s)) for s in self.rnd.sample(self.streams, len(self.streams) // 2)}
+        gone = [(i, e) for i, e in enumerate(self.leaves()[:end])
+                if e["stream"] in streams and e["stream"] != str(uuid.UUID(bytes=kept))]
+        text, last = "", None
+        for i, _ in gone:
+            if last != i - 1:
+                text += "%s[%d," % ("%d)," % (last + 1) if last is not None else "", i)
+            last = i
+        text = "{%s%d)}" % (text, last + 1)
+        e = self.keep("events_retired", from_event=1, to_event=9, count=len(gone), tree_size=end, root="",
+                      leaves_hash=v.sha(text.encode()).hex(), table=None, reason="r")
+        self.retirements.append(dict(row="retirement", event_id=e["event_id"], leaves=text,
+                                     events=len(gone), tree_size=end, restored_by=None))
+        for stream in sorted(streams):
+            mine = [(i, g) for i, g in gone if g["stream"] == stream]
+            if mine:
+                i, g = max(mine, key=lambda x: x[1]["stream_seq"])
+                self.retired_heads.append(dict(
+                    row="retired_head", stream=stream, retirement=e["event_id"], leaf_index=i,
+                    **{k: g[k] for k in ("stream_seq", "event_id", "recorded_at", "event_hash")}))
+        self.gone = [g for _, g in gone]
+        away = {g["event_id"] for g in self.gone}
+        self.events = [e for e in self.events if e["event_id"] not in away]
+        self.seal(True)
+        self.left_out, self.tile_rows = self.retired_tiles()
+
+    def retired_tiles(self):
+        leaves = self.leaves()
+        away = {g["event_id"] for g in self.gone}
+        bad = sorted({i // 256 for i, e in enumerate(leaves) if e["event_id"] in away})
+        return bad, [dict(row="tile", level=0, tile_no=n,
+                          hashes="".join(e["event_hash"] for e in leaves[256 * n:256 * n + 256])) for n in bad]
+
     def record(self, stream=None, kind=None, event_type=None, payload=...):
         rnd = self.rnd
+        signs = payload is ... and rnd.random() < .1 and self.may_sign > 0
+        if signs and self.signer is None:
+            self.signer = Signer("signer.example", 1, rnd.randbytes(32))
+            self.keep("signer_registered", signer=self.signer.name, public_key=self.signer.vkey)
         if rnd.random() < 0.5:
             self.tx += 1
         self.clock += rnd.randint(0, 5000)
@@ -111,10 +173,10 @@ class Made:
                    recorded_at=iso(self.clock), kind=kind or rnd.choice((1, 2)),
                    event_type=event_type or rnd.choice(("task_started", "note", "\u00e4ndern")))
         for name, chance in (("actor_type", .8), ("actor_id", .7), ("effective_role", .2),
-                             ("agent_id", .3), ("signer", .1)):
+                             ("agent_id", .3)):
             row[name] = rnd.choice(("user", "x", "Zo\u00eb", "")) if rnd.random() < chance else None
         row.update(session_role="postgres", task_id=rnd.choice((None, None, -5, 7, 2**62)),
-                   signature="\\x" + rnd.randbytes(64).hex() if row["signer"] else None)
+                   signer=None, signature=None)
         row["payload"] = rnd.choice(self.payloads) if payload is ... else payload
         row.update(salt=None, payload_hash=None)
         if payload is not ... or rnd.random() < 0.9:
@@ -122,6 +184,9 @@ class Made:
             row["payload_hash"] = payload_hash(row)
         else:
             row["payload"] = None
+        if signs:
+            self.may_sign -= 1
+            self.sign_event(row)
         row["prev_hash"] = before["event_hash"] if before else v.genesis(self.id.bytes, stream).hex()
         row["event_hash"] = event_hash(self.id.bytes, row)
         self.heads[stream] = row
@@ -175,10 +240,10 @@ class Made:
 
     def redact(self):
         for e in self.rnd.sample(self.events, min(len(self.events) // 20, 5)):
-            if e["payload_hash"] is None or e["event_type"] in ("ledger_sealed", "event_redacted"):
+            if e["payload_hash"] is None or e["event_type"] in (
+                    "ledger_sealed", "event_redacted", "incarnation_declared", "signer_registered"):
                 continue
-            self.record(None, 1, "event_redacted",
-                        {"event_id": e["event_id"], "payload_hash": e["payload_hash"], "reason": "r"})
+            self.keep("event_redacted", event_id=e["event_id"], payload_hash=e["payload_hash"], reason="r")
             e["payload"] = e["salt"] = None
         if self.blocks:
             self.seal(True)
@@ -201,7 +266,7 @@ class Made:
             ["group two 2 " + " ".join(names), "quorum two", ""])
 
     def leaves(self):
-        by_id = {e["event_id"]: e for e in self.events}
+        by_id = {e["event_id"]: e for e in self.events + self.gone}
         return [by_id[i] for b in self.blocks for i in b["event_ids"]]
 
     def proof(self, index):
@@ -227,7 +292,8 @@ class Made:
         streams = {}
         for e in self.events:
             streams.setdefault(e["stream"], []).append(e)
-        events = next(s for s in streams.values() if all(e["event_id"] in places for e in s))
+        events = next(s for s in streams.values()
+                      if s[0]["stream_seq"] == 1 and all(e["event_id"] in places for e in s))
         mine = {places[e["event_id"]] for e in events}
         hashes, proof = [bytes.fromhex(e["event_hash"]) for e in leaves], []
 
@@ -239,10 +305,15 @@ class Made:
                 walk(low, split)
                 walk(split, high)
         walk(0, len(hashes))
+        def block_of(leaf):
+            return next(b for b in self.blocks if leaf < b["tree_size"])
+        blocks = {b["block_no"]: {k: x for k, x in b.items() if k not in (
+            "row", "event_ids", "first_event_id", "last_event_id", "frontier")} for b in map(block_of, sorted(mine))}
         return dict(row="receipt", format=1, ledger_id=str(self.id), origin=self.origin,
                     execution_id=events[0]["stream"], tree_size=len(hashes), root=v.root(hashes).hex(),
-                    events=[dict(e, leaf_index=places[e["event_id"]], block_no=1) for e in events],
-                    proof=proof, blocks=[], checkpoint=self.note(len(hashes), v.root(hashes)).decode())
+                    events=[dict(e, leaf_index=places[e["event_id"]],
+                                 block_no=block_of(places[e["event_id"]])["block_no"]) for e in events],
+                    proof=proof, blocks=list(blocks.values()), checkpoint=self.note(len(hashes), v.root(hashes)).decode())
 
 
 def payload_hash(row):
@@ -285,9 +356,9 @@ def block_hash(ledger, row):
 def rechain(made, changed):
     """Compute all hashes anew after an event: what a forger with the tables would do."""
     made.heads, made.tree = {}, v.Tree()
-    by_id = {e["event_id"]: e for e in made.events}
+    by_id = {e["event_id"]: e for e in made.events + made.gone}
     told = {}
-    events = sorted(made.events, key=lambda e: e["event_id"])
+    events = sorted(made.events + made.gone, key=lambda e: e["event_id"])
     done = set()
 
     def chain(e):
@@ -323,6 +394,8 @@ def rechain(made, changed):
 
 def lines_of(made):
     rows = [dict(row="ledger", format=1, ledger_id=str(made.id), origin=made.origin)]
+    if made.gone:
+        rows += made.retirements + made.retired_heads + made.tile_rows
     rows += made.events + made.blocks
     for n in made.notes[:1]:
         head, _, last = n.decode()[:-1].rpartition("\n")
@@ -361,7 +434,15 @@ def tile_name(kind, n, width):
 def write_folder(made, folder):
     shutil.rmtree(folder, ignore_errors=True)
     leaves = made.leaves()
+    if made.gone:
+        away = {g["event_id"] for g in made.gone}
+        rest = [dict(e, leaf_index=i) for i, e in enumerate(leaves)
+                if i // 256 in made.left_out and e["event_id"] not in away]
+        put(folder, "uaef/retired.jsonl", "".join(
+            json.dumps(r) + "\n" for r in made.retirements + made.retired_heads + rest).encode())
     for n in range(-(-len(leaves) // 256)):
+        if n in made.left_out:
+            continue
         some = leaves[256 * n:256 * n + 256]
         bundle = b"".join(struct.pack(">H", len(x)) + x for x in (entry(made.id.bytes, e) for e in some))
         put(folder, tile_name("tile/entries", n, len(some)), bundle)
@@ -518,6 +599,12 @@ def same_thing(row, name, new):
 def mutate_field(bench, made):
     rnd = bench.rnd
     made = copy.deepcopy(made)
+    extra = made.retirements + made.retired_heads + made.tile_rows
+    if extra and rnd.random() < .5:
+        row = rnd.choice(extra)
+        name = rnd.choice([n for n in row if n != "row"])
+        row[name] = changed_value(rnd, row[name])
+        return made, "%s.%s = %.60r" % (row["row"], name, row[name]), None
     row = rnd.choice(made.events + made.blocks * 2)
     name = rnd.choice([n for n in row if n != "row"])
     if rnd.random() < .1:
@@ -711,9 +798,10 @@ def sound_ledgers(bench, large):
     for n in range(6):
         made = Made(rnd, rnd.randint(20, 60), rnd.randint(3, 8), incarnations=1 + n % 3)
         bases.append(made)
+    bases.append(Made(rnd, 400, 6, retire=True))
     sizes = [(0, 0), (1, 1), (2, 1), (3, 2), (255, 1), (256, 2), (257, 3), (600, 300), (1000, 5)]
-    for events, blocks in sizes + ([(70000, 40)] if large else []):
-        made = Made(rnd, events, blocks, sign=blocks > 0)
+    for events, blocks in sizes + ([(110000, 40)] if large else []):
+        made = Made(rnd, events, blocks, sign=blocks > 0, retire=events >= 600)
         check_sound(bench, made, "%d events" % events)
     for one in bases:
         check_sound(bench, one, "a base")

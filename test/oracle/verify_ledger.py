@@ -17,7 +17,9 @@ the second verifier: slow, whole ledgers in memory, and not made from the first.
 import argparse
 import base64
 import binascii
+import bisect
 import hashlib
+import itertools
 import json
 import os
 import re
@@ -525,7 +527,7 @@ class Policy:
 
 # ---- what is found ------------------------------------------------------------
 
-INFOS, WARNINGS = ("REDACTED", "RETIRED"), ("COSIG_MISSING",)
+INFOS, WARNINGS = ("REDACTED", "RETIRED"), ("COSIG_MISSING", "INCARNATION_UNDECLARED")
 
 
 class Findings:
@@ -561,10 +563,17 @@ class Ledger:
         self.id = self.origin = self.incarnation = None
         self.events, self.blocks, self.notes = [], [], []
         self.news, self.redacted, self.gone = [], set(), []
+        self.told_retired, self.told_restored = {}, set()      # what events say
+        self.declared, self.keys, self.revoked, self.signed = set(), [], [], []
+        self.retirements, self.retired_heads = [], []           # what rows say
+        self.retired, self.last_ends = [], None     # ranges of leaves, told by events
+        self.tiles, self.kept, self.left_out = {}, {}, []
+        self.late = False               # the export does not begin where the ledger does
         self.leaves = None              # hashes in the order of the tree
         self.size = 0                   # that the export states
         self.block_count = 0
         self.marks = {}                 # tree size: block
+        self.looked_at = []
         self.last = None                # the last block that was looked at
 
     def says(self, e, payload):
@@ -589,17 +598,153 @@ class Ledger:
                     return bytes(32) if value.startswith("\\x") else hash_(value)
                 self.news.append((no, *[told(k, lambda v: digits(string(v))) or bytes(32)
                                         for k in ("block_hash", "tree_root")]))
-        elif kind == b"event_redacted":
-            told_id = told("event_id", positive)
-            if told_id is not None:
-                self.redacted.add(told_id)
+        elif e.stream == derived(self.id, b"keep", 0):
+            self.keeping_says(e, kind, told, positive)
+
+    def keeping_says(self, e, kind, told, positive):
+        """What is done to the ledger itself."""
+        def digest(value):
+            if string(value).startswith("\\x"):
+                raise ValueError
+            return hash_(value)
+
+        def name(value):
+            if "\0" in string(value):
+                raise ValueError
+            return value
+        if kind == b"event_redacted":
+            what = told("event_id", positive), told("payload_hash", digest)
+            if None not in what:
+                self.redacted.add(what)
+        elif kind == b"events_retired":
+            leaves_hash = told("leaves_hash", digest)
+            if e.event_id and leaves_hash is not None:
+                self.told_retired.setdefault(e.event_id, set()).add(leaves_hash)
+        elif kind == b"events_restored":
+            self.told_restored.add(told("retirement", positive))
+        elif kind == b"incarnation_declared":
+            self.declared.add((told("incarnation", name), told("timeline", positive)))
+        elif kind == b"signer_registered":
+            key = e.event_id, told("signer", name), told("public_key", name)
+            if None not in key:
+                self.keys.append(key)
+        elif kind == b"signer_revoked" and e.event_id:
+            self.revoked.append((e.event_id, told("signer", name)))
+
+    def note_signed(self, e, text):
+        """Of an event whose payload, if any, is known."""
+        if e.decoded and (9 in e.fields or 10 in e.fields):
+            self.signed.append((e, text))
+
+    def check_signatures(self):
+        for e, text in self.signed:
+            signature, signer = e.fields.get(10), e.fields.get(9)
+            if signer is None or signature is None or len(signature) != 64 or b"\0" in signer:
+                self.find("SIG_BAD", **place_of(e))
+                continue
+            signer = signer.decode()
+            keys = sorted(k for k in self.keys if k[1] == signer and k[0] < e.event_id)
+            revoked = any(r[1] == signer and r[0] < e.event_id for r in self.revoked)
+            if self.late and not keys and not revoked:
+                continue
+            execution = e.stream if e.stream[6] >> 4 != 8 else bytes(16)
+            kind = e.fields[1]
+            claim = b"uaef/claim/v1\0" + e.ledger + execution + struct.pack(">I", len(kind)) + kind + \
+                sha(text.encode())
+            try:
+                key = Key(keys[0][2])
+                good = not revoked and key.type == 1 and ed25519.verify(key.public, claim, signature)
+            except (ValueError, IndexError):
+                good = False
+            if not good:
+                self.find("SIG_BAD", **place_of(e))
+
+    def settle_retired(self):
+        """When all events are known: which leaves were retired."""
+        for event_id, leaves in self.retirements:
+            parts = re.fullmatch(r"\{((?:\[(?:0|[1-9]\d*),(?:0|[1-9]\d*)\),?)*)\}", leaves, re.ASCII)
+            good = parts and not parts.group(1).endswith(",") and event_id and \
+                event_id not in self.told_restored and \
+                sha(leaves.encode()) in self.told_retired.get(event_id, ())
+            ranges, last = [], 0
+            for low, high in re.findall(r"\[(\d+),(\d+)\)", leaves) if good else ():
+                good = good and last <= int(low) < int(high) <= MOST
+                last = int(high)
+                ranges.append((int(low), int(high)))
+            if good:
+                self.retired += ranges
+            self.find("RETIRED" if good else "LEAF_MISSING", event_id=event_id)
+
+    def was_retired(self, leaf):
+        if self.last_ends is None:
+            self.retired.sort()
+            self.last_ends = list(itertools.accumulate((high for _, high in self.retired), max))
+        i = bisect.bisect_right(self.retired, (leaf, MOST + 1))
+        return i > 0 and leaf < self.last_ends[i - 1]
+
+    def retired_row(self, kind, row):
+        """Read a row of what was retired; False if it is not one."""
+        def take(name, read):
+            return read(row.get(name))
+        try:
+            if kind == "retirement":
+                try:
+                    event_id = max(0, take("event_id", number)) or None
+                except ValueError:
+                    event_id = None
+                leaves = row.get("leaves")
+                if row.get("restored_by") is None:
+                    self.retirements.append(
+                        (event_id, leaves if isinstance(leaves, str) and not isinstance(leaves, Num) else ""))
+            elif kind == "retired_head":
+                e = Event()
+                e.stream, e.stream_seq = take("stream", uuid_bytes), take("stream_seq", number)
+                e.event_id, e.recorded_at = take("event_id", number), take("recorded_at", micros)
+                e.leaf, e.stored = take("leaf_index", number), take("event_hash", hash_)
+                e.computed = e.stored
+                if e.stream_seq >= 1 and e.leaf >= 0:
+                    self.retired_heads.append(e)
+            elif kind == "tile":
+                no, hashes = take("tile_no", number), take("hashes", string)
+                if take("level", number) == 0 and no >= 0 and \
+                        re.fullmatch("[0-9a-fA-F]{16384}", hashes, re.ASCII):
+                    self.tiles.setdefault(no, bytes.fromhex(hashes))
+            else:
+                return False
+        except ValueError:
+            pass
+        return True
+
+    def tile_leaf(self, leaf):
+        tile = self.tiles.get(leaf // 256)
+        return tile and tile[32 * (leaf % 256):32 * (leaf % 256) + 32]
+
+    def starts(self):
+        """Streams whose beginning was retired: the last event of it."""
+        found = {}
+        for e in sorted(self.retired_heads, key=lambda e: -e.stream_seq):
+            if self.was_retired(e.leaf) and e.leaf < len(self.leaves) and \
+                    self.leaves[e.leaf] == e.stored:
+                found.setdefault(e.stream, e)
+        return found
+
+    def check_lineages(self):
+        seen = set()
+        for b in self.looked_at:
+            lineage = b.incarnation, b.timeline
+            if lineage not in seen and b.no > 1 and not self.late and lineage not in self.declared:
+                self.find("INCARNATION_UNDECLARED", block_no=b.no)
+            seen.add(lineage)
 
     def check_chains(self):
-        heads = {}
+        heads, starts = {}, self.starts() if self.leaves else {}
         placed = [e for e in self.events if e.stream is not None and e.stream_seq is not None
                   and e.stored is not None and e.event_id]
+        complete = {e.stream for e in placed if e.stream_seq == 1}
         for e in sorted(placed, key=lambda e: (e.stream, e.stream_seq, e.event_id)):
             before = heads.get(e.stream)
+            if before is None and e.stream not in complete and e.stream_seq > 0:
+                before = starts.get(e.stream)
             expected = before.stream_seq + 1 if before else 1
             if e.stream_seq < expected:
                 self.find("SEQ_FORK", **place_of(e))
@@ -659,6 +804,7 @@ class Ledger:
         if stored is None and b.frontier is not None:
             self.find("ROOT_MISMATCH", block_no=b.no)
         self.marks.setdefault(b.tree_size, []).append(b)
+        self.looked_at.append(b)
         self.last = b
         return stored
 
@@ -677,7 +823,7 @@ class Ledger:
 
     def check_gone(self):
         for e in self.gone:
-            self.find("REDACTED" if e.event_id in self.redacted else "PAYLOAD_MISMATCH", **place_of(e))
+            self.find("REDACTED" if (e.event_id, e.fields[8]) in self.redacted else "PAYLOAD_MISMATCH", **place_of(e))
 
 
 class Block:
@@ -774,10 +920,13 @@ def check_row_payload(ledger, e, row):
     if payload is None and salt is None:
         if stored is not None:
             ledger.gone.append(e)
+        else:
+            ledger.note_signed(e, "")
         return
     try:
         if stored is not None and salt is not None and \
                 payload_hash(hash_(salt), canonical(payload)) == stored:
+            ledger.note_signed(e, canonical(payload))
             return
     except ValueError:
         pass
@@ -801,6 +950,11 @@ def read_lines(ledger, data):
             raise Unreadable("line %d: the first line, and no other, is the ledger's" % (i + 1))
         if kind == "ledger":
             read_ledger_row(ledger, row, row.get("format") is not None)
+            try:
+                from_event = 0 if row.get("from_event") is None else number(row["from_event"])
+            except ValueError:
+                raise Unreadable("from_event") from None
+            ledger.late = from_event > 0
             for key in ("origin", "incarnation"):
                 value = row.get(key)
                 if isinstance(value, str) and not isinstance(value, Num):
@@ -812,6 +966,10 @@ def read_lines(ledger, data):
             ledger.events.append(e)
             check_row_payload(ledger, e, row)
             ledger.says(e, row.get("payload"))
+        elif kind in ("retirement", "retired_head", "tile") and not from_event:
+            if seen_block:
+                raise Unreadable("line %d: what was retired behind a block" % (i + 1))
+            ledger.retired_row(kind, row)
         elif kind == "block":
             b = Block.__new__(Block)
             try:
@@ -859,7 +1017,7 @@ def in_order(blocks):
 
 
 def check_lines(ledger):
-    ledger.check_chains()
+    ledger.settle_retired()
     known = {}
     for e in ledger.events:
         if e.event_id and e.stored is not None:
@@ -875,11 +1033,17 @@ def check_lines(ledger):
         ledger.check_header(b)
         if b.first_leaf != tree.size:
             tree.known = False
-        for i in b.event_ids:
+        for place, i in enumerate(b.event_ids, b.first_leaf):
             e = known.get(i)
             leaf = e.stored if e else None
+            if e is None and ledger.was_retired(place):
+                leaf = ledger.tile_leaf(place)
+            elif e is not None and ledger.tile_leaf(place) not in (None, leaf):
+                ledger.find("TILE_MISMATCH", leaf_index=place)
             ledger.leaves.append(leaf)
             tree.add(leaf)
+            if e is None and leaf is not None:
+                continue
             if e is None:
                 ledger.find("LEAF_MISSING", block_no=b.no, event_id=i)
                 continue
@@ -893,7 +1057,10 @@ def check_lines(ledger):
         for i, e in known.items():
             if i not in listed and (i <= final.foreign or final.sees(e.tx)):
                 ledger.find("LEAF_EXTRA", event_id=i)
+    ledger.check_chains()
     ledger.check_gone()
+    ledger.check_lineages()
+    ledger.check_signatures()
     if final or ledger.blocks:
         ledger.check_news()
 
@@ -935,7 +1102,34 @@ def read_folder(ledger, folder):
         read_mirror(ledger, folder)
     else:
         read_ledger_file(ledger, data)
+    read_retired(ledger, folder)
     read_bundles(ledger, folder)
+
+
+def read_retired(ledger, folder):
+    """What was retired, and the events of bundles that were left out for it."""
+    data = read_bytes(os.path.join(folder, "uaef/retired.jsonl"))
+    for i, line in enumerate((data or b"").removesuffix(b"\n").split(b"\n") if data else ()):
+        try:
+            row = load(line)
+        except ValueError as e:
+            raise Unreadable("retired.jsonl:%d: %s" % (i + 1, e)) from None
+        kind = row.get("row") if isinstance(row, dict) else None
+        if not isinstance(kind, str) or isinstance(kind, Num):
+            raise Unreadable("retired.jsonl:%d: no row" % (i + 1))
+        if kind != "event":
+            if kind != "tile":
+                ledger.retired_row(kind, row)
+            continue
+        e = row_event(ledger, row)
+        check_row_payload(ledger, e, row)
+        ledger.says(e, row.get("payload"))
+        try:
+            leaf = number(row.get("leaf_index"))
+        except ValueError:
+            continue
+        if leaf >= 0 and e.decoded and e.stored is not None:
+            ledger.kept.setdefault(leaf, e)
 
 
 def read_ledger_file(ledger, data):
@@ -982,6 +1176,9 @@ def read_bundles(ledger, folder):
         payloads = tile_file(folder, "uaef/payload", n, width)[1].split(b"\n")[:-1]
         at = 0
         count = 0
+        if got == 0:
+            left_out_bundle(ledger, n, width, tile if whole else None)
+            continue
         for i in range(width):
             leaf = 256 * n + i
             length = int.from_bytes(data[at:at + 2], "big")
@@ -1016,11 +1213,37 @@ def read_bundles(ledger, folder):
     read_block_file(ledger, folder)
 
 
+def left_out_bundle(ledger, n, width, tile):
+    """A bundle without entries: what is left of it."""
+    for i in range(width):
+        leaf, e = 256 * n + i, ledger.kept.get(256 * n + i)
+        ledger.leaves.append(tile and tile[32 * i:32 * i + 32])
+        if e is None:
+            ledger.left_out.append(leaf)
+            continue
+        e.leaf = leaf
+        ledger.by_leaf[leaf] = e
+        ledger.events.append(e)
+        if tile and e.stored != ledger.leaves[-1]:
+            ledger.find("EVENT_HASH_MISMATCH", leaf_index=leaf, **place_of(e))
+            e.stored = ledger.leaves[-1]
+
+
+def check_left_out(ledger):
+    reported = set()
+    for leaf in ledger.left_out:
+        if leaf // 256 not in reported and not ledger.was_retired(leaf):
+            ledger.find("LEAF_MISSING", leaf_index=leaf)
+            reported.add(leaf // 256)
+
+
 def check_line_payload(ledger, e, line):
     stored = e.fields.get(8)
     if line == b"null":
         if stored is not None:
             ledger.gone.append(e)
+        else:
+            ledger.note_signed(e, "")
         return
     try:
         row = load(line)
@@ -1037,6 +1260,7 @@ def check_line_payload(ledger, e, line):
     except ValueError:
         ledger.find("PAYLOAD_MISMATCH", leaf_index=e.leaf, **place_of(e))
         return
+    ledger.note_signed(e, text)
     ledger.says(e, payload)
 
 
@@ -1092,6 +1316,8 @@ def read_block_file(ledger, folder):
 
 
 def check_folder(ledger):
+    ledger.settle_retired()
+    check_left_out(ledger)
     ledger.check_chains()
     tree, end = Tree(), 0
     for b in ledger.blocks or ():
@@ -1133,10 +1359,10 @@ def check_folder(ledger):
     if ledger.blocks is not None:
         if end < ledger.size:
             ledger.find("LEAF_EXTRA", leaf_index=end)
-        ledger.check_gone()
         ledger.check_news()
-    else:
-        ledger.check_gone()
+    ledger.check_gone()
+    ledger.check_lineages()
+    ledger.check_signatures()
 
 
 # ---- checkpoints --------------------------------------------------------------------
@@ -1266,6 +1492,23 @@ def check_proof(ledger, policy, data):
     return met
 
 
+def check_receipt_blocks(ledger, rows, stated, size, expected):
+    """ValueError unless each event is in the block that it names, and the blocks are what they say."""
+    if not isinstance(rows, list):
+        raise ValueError("no blocks")
+    blocks, before = {}, None
+    for row in rows:
+        b = Block(row if isinstance(row, dict) else {}, True)
+        if block_hash(ledger.id, b) != b.hash or b.tree_size != b.first_leaf + b.leaf_count or \
+                before and b.no <= before.no or b.tree_size == size and b.tree_root != expected or \
+                before and b.no == before.no + 1 and (b.prev, b.first_leaf) != (before.hash, before.tree_size):
+            raise ValueError("a bad block")
+        blocks[b.no] = before = b
+    for index, no in stated:
+        if no not in blocks or not blocks[no].first_leaf <= index < blocks[no].tree_size:
+            raise ValueError("an event of another block")
+
+
 def check_receipt(ledger, policy, data):
     """The receipt of an execution; returns whether the policy is met."""
     mine = Ledger(ledger.find)
@@ -1288,7 +1531,7 @@ def check_receipt(ledger, policy, data):
             if string(h).startswith("\\x"):
                 raise ValueError("a bad hash")
             proof.append(hash_(h))
-        leaves = {}
+        leaves, stated = {}, []
         for seq, row in enumerate(r["events"], 1):
             if not isinstance(row, dict):
                 row = {}
@@ -1301,8 +1544,10 @@ def check_receipt(ledger, policy, data):
                 raise ValueError("a bad leaf")
             mine.events.append(e)
             leaves[index] = e.computed
+            stated.append((index, number(row.get("block_no"))))
         if len(leaves) < len(mine.events):
             raise ValueError("two events of one leaf")
+        check_receipt_blocks(mine, r.get("blocks"), stated, size, expected)
 
         def climb(low, high):
             if not any(low <= i < high for i in leaves):
