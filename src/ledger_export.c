@@ -27,33 +27,25 @@
 /* Rows that are held at once; one may have a payload of megabytes. */
 #define FETCH_ROWS 64
 
-<<<<<<< HEAD
-=======
-/*
- * The kinds of rows, in their order, and the tables that must be there for
- * them.  $1 is the first event, or null; $2 the origin, $3 the size of the
- * tree, $4 its root and $5 the incarnation.
- */
-typedef struct RowKind
-{
-	const char *table;
-	const char *sql;
-} RowKind;
-
->>>>>>> offline2
 #define OF_RETIRED_LEAVES \
 	"EXISTS (SELECT FROM uaef.ledger_retirement AS r" \
 	" WHERE r.restored_by IS NULL AND r.leaves OPERATOR(pg_catalog.&&)" \
 	" pg_catalog.int8range(t.tile_no * 256, t.tile_no * 256 + 256))"
 
-<<<<<<< HEAD
 /*
  * The kinds of rows, in their order.  $1 is the first event, or null; $2 the
- * origin, $3 the size of the tree and $4 its root.
+ * origin, $3 the size of the tree, $4 its root and $5 the incarnation.
  */
 static const char *const row_kinds[] = {
 	"SELECT 'ledger' AS row, 1 AS format, l.ledger_id, $2 AS origin,"
-	" $3 AS tree_size, $4 AS root, $1 AS from_event FROM uaef.ledger AS l",
+	" $3 AS tree_size, $4 AS root, $1 AS from_event, $5 AS incarnation"
+	" FROM uaef.ledger AS l",
+	UAEF_SQL_RETIREMENTS,
+	UAEF_SQL_RETIRED_HEADS,
+	"SELECT 'tile' AS row, t.level, t.tile_no,"
+	" pg_catalog.encode(t.hashes, 'hex') AS hashes"
+	" FROM uaef.ledger_tile AS t WHERE t.level = 0 AND $1 IS NULL"
+	" AND " OF_RETIRED_LEAVES " ORDER BY t.tile_no",
 	"SELECT 'event' AS row, " UAEF_SQL_EVENT " FROM uaef.ledger_event AS e"
 	" WHERE $1 IS NULL OR e.event_id >= $1 ORDER BY e.event_id",
 	"SELECT 'block' AS row, " UAEF_SQL_BLOCK ", b.event_ids,"
@@ -61,10 +53,6 @@ static const char *const row_kinds[] = {
 	" || pg_catalog.encode(b.frontier, 'hex') AS frontier"
 	" FROM uaef.ledger_block AS b"
 	" WHERE $1 IS NULL OR b.last_event_id >= $1 ORDER BY b.block_no",
-	"SELECT 'tile' AS row, t.level, t.tile_no,"
-	" pg_catalog.encode(t.hashes, 'hex') AS hashes"
-	" FROM uaef.ledger_tile AS t WHERE t.level = 0 AND $1 IS NULL"
-	" AND " OF_RETIRED_LEAVES " ORDER BY t.tile_no",
 	"SELECT 'checkpoint' AS row, c.origin, c.tree_size, c.note"
 	" FROM uaef.ledger_checkpoint AS c WHERE c.tree_size <= $3"
 	" ORDER BY c.tree_size, c.origin",
@@ -72,50 +60,7 @@ static const char *const row_kinds[] = {
 	" FROM uaef.ledger_cosignature AS c WHERE c.tree_size <= $3"
 	" ORDER BY c.tree_size, c.origin, c.witness",
 	"SELECT 'redaction' AS row, r.* FROM uaef.ledger_redaction AS r"
-	" WHERE $1 IS NULL OR r.event_id >= $1 ORDER BY r.event_id",
-	"SELECT 'retirement' AS row, r.event_id, r.leaves, r.events,"
-	" r.tree_size, r.restored_by FROM uaef.ledger_retirement AS r"
-	" ORDER BY r.event_id",
-	"SELECT 'retired_head' AS row, r.stream, r.retirement, r.stream_seq,"
-	" r.event_id, " UAEF_SQL_UTC("r.recorded_at") " AS recorded_at,"
-	" r.leaf_index, r.event_hash FROM uaef.ledger_retired_head AS r"
-	" ORDER BY r.stream, r.retirement"
-=======
-static const RowKind row_kinds[] = {
-	{"ledger",
-		"SELECT 'ledger' AS row, 1 AS format, l.ledger_id, $2 AS origin,"
-		" $3 AS tree_size, $4 AS root, $1 AS from_event, $5 AS incarnation"
-	" FROM uaef.ledger AS l"},
-	{"ledger_retirement",
-	UAEF_SQL_RETIREMENTS},
-	{"ledger_retired_head",
-	UAEF_SQL_RETIRED_HEADS},
-	{"ledger_retirement",
-		"SELECT 'tile' AS row, t.level, t.tile_no,"
-		" pg_catalog.encode(t.hashes, 'hex') AS hashes"
-		" FROM uaef.ledger_tile AS t WHERE t.level = 0 AND $1 IS NULL"
-	" AND " OF_RETIRED_LEAVES " ORDER BY t.tile_no"},
-	{"ledger_event",
-		"SELECT 'event' AS row, " UAEF_SQL_EVENT " FROM uaef.ledger_event AS e"
-	" WHERE $1 IS NULL OR e.event_id >= $1 ORDER BY e.event_id"},
-	{"ledger_block",
-		"SELECT 'block' AS row, " UAEF_SQL_BLOCK ", b.event_ids,"
-		" b.first_event_id, b.last_event_id, pg_catalog.chr(92) || 'x'"
-		" || pg_catalog.encode(b.frontier, 'hex') AS frontier"
-		" FROM uaef.ledger_block AS b"
-	" WHERE $1 IS NULL OR b.last_event_id >= $1 ORDER BY b.block_no"},
-	{"ledger_checkpoint",
-		"SELECT 'checkpoint' AS row, c.origin, c.tree_size, c.note"
-		" FROM uaef.ledger_checkpoint AS c WHERE c.tree_size <= $3"
-	" ORDER BY c.tree_size, c.origin"},
-	{"ledger_cosignature",
-		"SELECT 'cosignature' AS row, c.origin, c.tree_size, c.witness, c.line"
-		" FROM uaef.ledger_cosignature AS c WHERE c.tree_size <= $3"
-	" ORDER BY c.tree_size, c.origin, c.witness"},
-	{"ledger_redaction",
-		"SELECT 'redaction' AS row, r.* FROM uaef.ledger_redaction AS r"
-	" WHERE $1 IS NULL OR r.event_id >= $1 ORDER BY r.event_id"}
->>>>>>> offline2
+	" WHERE $1 IS NULL OR r.event_id >= $1 ORDER BY r.event_id"
 };
 
 struct UaefExport
@@ -152,18 +97,10 @@ open_cursors(UaefExport *export, const int64 *from_event)
 	{
 		char	   *sql = psprintf("SELECT pg_catalog.row_to_json(x)::pg_catalog.text"
 								   " FROM (%s) AS x", row_kinds[i]);
-		Portal		cursor = SPI_cursor_open_with_args(NULL, sql, 4, types,
+		Portal		cursor = SPI_cursor_open_with_args(NULL, sql, 5, types,
 													   args, nulls, true,
 													   CURSOR_OPT_FAST_PLAN);
 
-<<<<<<< HEAD
-=======
-		if (!OidIsValid(get_relname_relid(row_kinds[i].table,
-										  get_namespace_oid("uaef", false))))
-			continue;
-		cursor = SPI_cursor_open_with_args(NULL, sql, 5, types, args, nulls,
-										   true, CURSOR_OPT_FAST_PLAN);
->>>>>>> offline2
 		export->cursors[i] = MemoryContextStrdup(export->context, cursor->name);
 	}
 }

@@ -141,19 +141,9 @@ retired_until(int64 tree_size, bool *any)
 	UaefCaller	caller = uaef_spi_begin();
 	int64		until;
 
-<<<<<<< HEAD
 	(void) uaef_spi_read(&query, NULL);
 	until = uaef_spi_int64(0, 1);
-=======
-	*any = false;
-	if (OidIsValid(get_relname_relid("ledger_retirement",
-									 get_namespace_oid("uaef", false))))
-	{
-		(void) uaef_spi_read(&query, NULL);
-		until = uaef_spi_int64(0, 1);
-		*any = uaef_spi_int64(0, 2) > 0;
-	}
->>>>>>> offline2
+	*any = uaef_spi_int64(0, 2) > 0;
 	uaef_spi_end(caller);
 
 	return Min(TYPEALIGN64(UAEF_TILE_WIDTH, until), tree_size);
