@@ -59,8 +59,8 @@ static const char *const row_kinds[] = {
 	"SELECT 'cosignature' AS row, c.origin, c.tree_size, c.witness, c.line"
 	" FROM uaef.ledger_cosignature AS c WHERE c.tree_size <= $3"
 	" ORDER BY c.tree_size, c.origin, c.witness",
-	"SELECT 'redaction' AS row, r.* FROM uaef.ledger_redaction AS r"
-	" WHERE $1 IS NULL OR r.event_id >= $1 ORDER BY r.event_id"
+	("SELECT 'redaction' AS row, r.* FROM uaef.ledger_redaction AS r"
+	 " WHERE $1 IS NULL OR r.event_id >= $1 ORDER BY r.event_id")
 };
 
 struct UaefExport

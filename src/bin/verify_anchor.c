@@ -235,6 +235,7 @@ anchor_read(Ledger *ledger, const Note *note, Checkpoint *checkpoint,
 	good &= check_witnesses(ledger, note->name, checkpoint, anchor);
 
 	/* A note that came with the export counts only by its signatures. */
+	anchor->outside = note->outside;
 	anchor->trusted = good && (note->outside || anchor->signer != NULL);
 	return good;
 }
@@ -257,7 +258,10 @@ check_note(Ledger *ledger, const Note *note, Anchor *best)
 			(!best->trusted || anchor.quorum > best->quorum ||
 			 (anchor.quorum == best->quorum &&
 			  (anchor.size > best->size ||
-			   (anchor.size == best->size && anchor.cosigned > best->cosigned)))))
+			   (anchor.size == best->size &&
+				(anchor.cosigned > best->cosigned ||
+				 (anchor.cosigned == best->cosigned &&
+				  anchor.outside && !best->outside)))))))
 			*best = anchor;
 	}
 	free(checkpoint.signature);
@@ -352,8 +356,9 @@ anchors_check(Ledger *ledger, Buffer *summary)
 		buffer_print(summary, "internally consistent only: no checkpoint from outside was given");
 		return policy == NULL || policy->quorum < 0;
 	}
-	buffer_print(summary, "consistent with checkpoint of size %lld",
-				 (long long) best.size);
+	buffer_print(summary, "consistent with checkpoint of size %lld%s",
+				 (long long) best.size,
+				 best.outside ? "" : " that came with the export");
 	if (best.signer != NULL)
 		buffer_print(summary, ", signed by %s", best.signer);
 	else

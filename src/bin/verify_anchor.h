@@ -14,6 +14,7 @@
 /* What a checkpoint is worth. */
 typedef struct Anchor
 {
+	bool		outside;		/* it did not come with the export */
 	bool		trusted;		/* it stands outside, or a pinned log signed
 								 * it */
 	bool		quorum;			/* enough witnesses did */

@@ -120,6 +120,7 @@ SELECT uaef.attach_ledger('ld_bag') > 0 AS attached;
 INSERT INTO ld_bag VALUES (1), (2), (3);
 DELETE FROM ld_bag WHERE a = 3;
 SELECT uaef.seal_ledger() > 0 AS sealed;
+BEGIN;
 SELECT count(uaef.redact_event(event_id, 'asked')) FROM uaef.ledger_event
 WHERE event_type IN ('row_inserted', 'row_deleted')
 AND payload->>'table' = 'public.ld_bag' AND coalesce(payload->'new', payload->'old')->>'a' IN ('1', '3');
@@ -128,6 +129,7 @@ ALTER TABLE ld_bag DISABLE TRIGGER uaef_ledger_row;
 INSERT INTO ld_bag VALUES (4), (5), (6);
 ALTER TABLE ld_bag ENABLE ALWAYS TRIGGER uaef_ledger_row;
 SELECT severity, code, regexp_replace(detail, 'event \d+|\(\d+,\d+\)', 'N') AS detail FROM uaef.verify_table('ld_bag');
+ROLLBACK;
 DROP TABLE ld_bag;
 
 SELECT code FROM uaef.verify_ledger() WHERE severity <> 'info';
