@@ -334,12 +334,14 @@ unlink $notes;
 mkdir $notes;
 checkpoint();
 wait_until("(SELECT failures > 0 FROM uaef.anchor_status WHERE anchor = 'file')");
-like(column('file', 'error'), qr/could not open file .*directory/, 'a file that is none');
+like(column('file', 'error'), qr/is not a regular file/, 'a file that is none');
 
 # After very many failures of a long interval the next try is ahead, not behind.
 my $yearly = PostgreSQL::Test::Utils::tempdir . '/yearly';
+sql("SELECT uaef.pause_anchor('yearly') FROM uaef.create_anchor('yearly', 'file', '$yearly', '{\"interval\":\"365 days\"}')");
+unlink $yearly;
 mkdir $yearly;
-sql("SELECT uaef.create_anchor('yearly', 'file', '$yearly', '{\"interval\":\"365 days\"}')");
+sql("SELECT uaef.resume_anchor('yearly')");
 wait_until("(SELECT failures = 1 FROM uaef.anchor_status WHERE anchor = 'yearly')");
 sql("UPDATE uaef.ledger_anchor SET failures = 30 WHERE anchor = 'yearly'; SELECT uaef.resume_anchor('yearly')");
 wait_until("(SELECT failures > 30 FROM uaef.anchor_status WHERE anchor = 'yearly')");

@@ -125,7 +125,7 @@ for my $case (
 	[ 'NUL', "$first\"\0\"\n", qr/:2: byte 2: a control character in a string/ ],
 	[ 'too deep', $first . '[' x 20000 . "\n", qr/:2: byte 10001: arrays and objects nested too deep/ ],
 	[ 'no row', "${first}1e400\n", qr/:2: the line is no row of a ledger/ ],
-	[ 'an event late', $text . ($text =~ /^(.*"row": "event".*\n)/m)[0], qr/an event behind a block/ ])
+	[ 'an event late', $text . ($text =~ /^(.*"row": "event".*\n)/m)[0], qr/an event, or what was retired, behind a block/ ])
 {
 	my ($name, $content, $expected) = @$case;
 	($said, $code) = run_it('uaef-verify ' . write_file('bad', $content));
