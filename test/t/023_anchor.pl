@@ -389,6 +389,9 @@ sql("SET ROLE leaving; SELECT uaef.create_anchor('orphan', 'file', '$notes.2')")
 sql('DROP OWNED BY leaving; DROP ROLE leaving');
 $node->append_conf('postgresql.conf', 'uaef.start_workers = off');
 $node->reload;
+wait_until("NOT current_setting('uaef.start_workers')::bool");
+sql('SELECT uaef.stop_worker()');
+wait_until("NOT EXISTS (SELECT FROM pg_stat_activity WHERE backend_type = 'uaef worker')");
 $node->command_ok([ 'pg_dump', '-f', $dump, $node->connstr('postgres') ], 'dump');
 sql('CREATE DATABASE copy');
 $node->command_ok([ 'psql', '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-f', $dump, '-d', $node->connstr('copy') ], 'restore');
