@@ -22,24 +22,16 @@
 #include "utils/timestamp.h"
 
 #include "advance.h"
-#include "approval_request.h"
-#include "delivery_queue.h"
 #include "digest.h"
 #include "errcodes.h"
 #include "failure.h"
 #include "map_task.h"
-#include "task_request.h"
+#include "task_kind.h"
 
 static void drain(UaefExecution *execution);
 static void begin_task(UaefTask *task);
-static void begin_decision(UaefTask *task);
-static void begin_condition(UaefTask *task);
 static void begin_attempt(UaefTask *task);
 static void hand_out(UaefTask *task);
-static void hand_out_http(UaefTask *task);
-static void hand_out_wait(UaefTask *task);
-static void hand_out_approval(UaefTask *task);
-static void complete_task(UaefTask *task, Jsonb *output, const char *label);
 static void skip_task(UaefTask *task);
 static void resolve_edges(UaefTask *task, bool live, const char *label);
 static void resolve_edge(UaefExecution *execution, const UaefEdge *edge,
@@ -64,8 +56,8 @@ become(UaefExecution *execution, UaefExecutionStatus status)
 /*
  * The members that all events of a task begin with.
  */
-static void
-event_begin(UaefJson *json, UaefTask *task)
+void
+uaef_task_event_begin(UaefJson *json, UaefTask *task)
 {
 	uaef_json_begin(json);
 	uaef_json_text(json, "task", task->execution->def->tasks[task->no].id);
@@ -96,7 +88,7 @@ uaef_advance_start(UaefExecution *execution)
 void
 uaef_advance_complete(UaefTask *task, Jsonb *output, const char *label)
 {
-	complete_task(task, output, label);
+	uaef_advance_finish_task(task, output, label);
 	drain(task->execution);
 }
 
@@ -141,94 +133,14 @@ drain(UaefExecution *execution)
 static void
 begin_task(UaefTask *task)
 {
+	const UaefTaskKind *kind = uaef_task_kind(task);
+
 	if (task->status != UAEF_TASK_PENDING)
 		return;
-
-	switch (task->def->type)
-	{
-		case UAEF_TASK_DECISION:
-			begin_decision(task);
-			break;
-		case UAEF_TASK_CONDITION:
-			begin_condition(task);
-			break;
-		case UAEF_TASK_PARALLEL:
-			if (task->def->config.parallel.over == NULL)
-				complete_task(task, uaef_json_empty(), NULL);
-			else
-				uaef_map_begin(task);
-			break;
-		default:
-			begin_attempt(task);
-	}
-}
-
-/*
- * A failure of a task's own condition or template: never worth another try.
- */
-static void
-fail_evaluation(UaefTask *task, const UaefEvalError *error)
-{
-	UaefFailure failure;
-
-	uaef_failure_from_eval(&failure, error);
-	uaef_advance_fail_finally(task, &failure);
-}
-
-static void
-begin_decision(UaefTask *task)
-{
-	const UaefDecisionConfig *config = &task->def->config.decision;
-	UaefEvalError error = {0};
-	UaefFailure failure = {0};
-	const char *label = config->default_label;
-	UaefJson	json;
-
-	for (int i = 0; i < config->n_cases; i++)
-	{
-		bool		met;
-
-		if (!uaef_condition_eval(config->cases[i].when, uaef_task_scope(task),
-								 &met, &error))
-		{
-			fail_evaluation(task, &error);
-			return;
-		}
-		if (met)
-		{
-			label = config->cases[i].label;
-			break;
-		}
-	}
-
-	if (label == NULL)
-	{
-		uaef_failure_set(&failure, ERRCODE_UAEF_NO_DECISION,
-						 "no case of the decision applies, and it has no default");
-		uaef_advance_fail_finally(task, &failure);
-		return;
-	}
-	uaef_json_begin(&json);
-	uaef_json_text(&json, "decision", label);
-	complete_task(task, uaef_json_end(&json), label);
-}
-
-static void
-begin_condition(UaefTask *task)
-{
-	UaefEvalError error = {0};
-	bool		result;
-	UaefJson	json;
-
-	if (!uaef_condition_eval(task->def->config.condition.when,
-							 uaef_task_scope(task), &result, &error))
-	{
-		fail_evaluation(task, &error);
-		return;
-	}
-	uaef_json_begin(&json);
-	uaef_json_bool(&json, "result", result);
-	complete_task(task, uaef_json_end(&json), result ? "true" : "false");
+	if (kind->begin != NULL)
+		kind->begin(task);
+	else
+		begin_attempt(task);
 }
 
 /*
@@ -260,30 +172,8 @@ uaef_advance_dispatch_item(UaefTask *item)
 static void
 hand_out(UaefTask *task)
 {
-	UaefStep   *step = task->execution->step;
-
-	if (task->execution->status == UAEF_EXECUTION_PAUSED)
-		return;
-
-	switch (task->def->type)
-	{
-		case UAEF_TASK_SQL:
-		case UAEF_TASK_EXTERNAL:
-			step->ready = lappend(step->ready, task);
-			break;
-		case UAEF_TASK_HTTP:
-			hand_out_http(task);
-			break;
-		case UAEF_TASK_WAIT:
-			hand_out_wait(task);
-			break;
-		case UAEF_TASK_HUMAN_APPROVAL:
-			hand_out_approval(task);
-			break;
-		default:
-			elog(ERROR, "task type %s is not handed out",
-				 uaef_task_type_name(task->def->type));
-	}
+	if (task->execution->status != UAEF_EXECUTION_PAUSED)
+		uaef_task_kind(task)->hand_out(task);
 }
 
 void
@@ -301,127 +191,12 @@ uaef_advance_requeue(UaefTask *task, const char *reason)
 {
 	UaefJson	json;
 
-	event_begin(&json, task);
+	uaef_task_event_begin(&json, task);
 	uaef_json_text(&json, "reason", reason);
 	uaef_json_text(&json, "worker", task->worker);
 	uaef_step_event(task->execution, task, "task_lease_expired",
 					uaef_json_end(&json));
 	begin_attempt(task);
-}
-
-/*
- * Queue a delivery.  What it refuses (an address that egress rules deny, say)
- * is the task's failure, so it is caught, and whatever it has written is
- * undone.  Returns the refusal, or NULL.
- */
-static ErrorData *
-enqueue_delivery(const UaefDeliveryRequest *request)
-{
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	ErrorData  *volatile refusal = NULL;
-
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(context);
-	PG_TRY();
-	{
-		(void) uaef_delivery_enqueue(request);
-		ReleaseCurrentSubTransaction();
-	}
-	PG_CATCH();
-	{
-		MemoryContextSwitchTo(context);
-		refusal = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-		if (!uaef_failure_is_refusal(refusal))
-			ReThrowError(refusal);
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(context);
-	CurrentResourceOwner = owner;
-	return refusal;
-}
-
-static void
-hand_out_http(UaefTask *task)
-{
-	UaefDeliveryRequest request;
-	UaefEvalError error = {0};
-	ErrorData  *refusal;
-
-	if (!uaef_http_request(task, &request, &error))
-	{
-		fail_evaluation(task, &error);
-		return;
-	}
-	refusal = enqueue_delivery(&request);
-	if (refusal != NULL)
-	{
-		UaefFailure failure;
-
-		uaef_failure_from_error(&failure, refusal);
-		failure.transient = false;
-		uaef_advance_fail_finally(task, &failure);
-		return;
-	}
-	uaef_task_become(task, UAEF_TASK_RUNNING);
-	task->started_at = task->execution->step->now;
-}
-
-static void
-hand_out_wait(UaefTask *task)
-{
-	const UaefWaitConfig *config = &task->def->config.wait;
-	UaefExecution *execution = task->execution;
-	UaefEvalError error = {0};
-	TimestampTz due = execution->step->now + config->for_ms * 1000;
-
-	if (config->for_ms < 0 &&
-		!uaef_wait_until(config->until, uaef_task_scope(task), &due, &error))
-	{
-		fail_evaluation(task, &error);
-		return;
-	}
-	uaef_task_become(task, UAEF_TASK_RUNNING);
-	task->started_at = execution->step->now;
-	uaef_step_timer(execution, task, "wait", due);
-}
-
-static void
-hand_out_approval(UaefTask *task)
-{
-	UaefEvalError error = {0};
-
-	if (!uaef_approval_request(task, &error))
-	{
-		fail_evaluation(task, &error);
-		return;
-	}
-	uaef_task_become(task, UAEF_TASK_WAITING_INPUT);
-	task->started_at = task->execution->step->now;
-}
-
-/*
- * The outcome of an approval is a label for the edges.  Where no edge has
- * labels, anything but approval fails the task: silence never approves.
- */
-void
-uaef_advance_approval(UaefTask *task, const char *outcome, Jsonb *output)
-{
-	bool		approved = strcmp(outcome, "approved") == 0;
-	UaefFailure failure = {0};
-
-	if (approved || task->def->has_labels)
-	{
-		complete_task(task, output, outcome);
-		drain(task->execution);
-		return;
-	}
-	uaef_failure_set(&failure, ERRCODE_UAEF_REJECTED,
-					 psprintf("approval was %s", outcome));
-	uaef_advance_fail_finally(task, &failure);
-	drain(task->execution);
 }
 
 void
@@ -445,19 +220,22 @@ uaef_advance_claimed(UaefTask *task, const char *worker,
 		uaef_step_timer(execution, task, "timeout",
 						execution->step->now + task->def->timeout_ms * 1000);
 
-	event_begin(&json, task);
+	uaef_task_event_begin(&json, task);
 	uaef_json_text(&json, "worker", worker);
 	uaef_json_time(&json, "lease_expires_at", lease_expires_at);
 	uaef_step_event(execution, task, "task_started", uaef_json_end(&json));
 }
 
-static void
-complete_task(UaefTask *task, Jsonb *output, const char *label)
+/*
+ * The end of a task; the caller drains.
+ */
+void
+uaef_advance_finish_task(UaefTask *task, Jsonb *output, const char *label)
 {
 	UaefExecution *execution = task->execution;
 	UaefJson	json;
 
-	event_begin(&json, task);
+	uaef_task_event_begin(&json, task);
 	uaef_json_text(&json, "from", uaef_task_status_name(task->status));
 	uaef_json_text(&json, "label", label);
 	uaef_json_text(&json, "worker", task->worker);
@@ -478,15 +256,6 @@ complete_task(UaefTask *task, Jsonb *output, const char *label)
 }
 
 /*
- * The end of a map whose items are done.
- */
-void
-uaef_advance_map_complete(UaefTask *map, Jsonb *output)
-{
-	complete_task(map, output, NULL);
-}
-
-/*
  * A failure that no attempt follows on.
  */
 void
@@ -496,7 +265,7 @@ uaef_advance_fail_finally(UaefTask *task, const UaefFailure *failure)
 	UaefJson	json;
 
 	task->error = uaef_failure_json(failure, NULL, task->attempt);
-	event_begin(&json, task);
+	uaef_task_event_begin(&json, task);
 	uaef_json_text(&json, "from", uaef_task_status_name(task->status));
 	uaef_json_text(&json, "worker", task->worker);
 	uaef_json_jsonb(&json, "error", task->error);
@@ -526,6 +295,25 @@ uaef_advance_fail_finally(UaefTask *task, const UaefFailure *failure)
 			resolve_edges(task, false, NULL);
 			break;
 	}
+}
+
+/*
+ * A failure of a task's own condition or template: never worth another try.
+ */
+void
+uaef_advance_fail_evaluation(UaefTask *task, const UaefEvalError *error)
+{
+	UaefFailure failure;
+
+	uaef_failure_from_eval(&failure, error);
+	uaef_advance_fail_finally(task, &failure);
+}
+
+void
+uaef_advance_fail_now(UaefTask *task, const UaefFailure *failure)
+{
+	uaef_advance_fail_finally(task, failure);
+	drain(task->execution);
 }
 
 static void
@@ -644,22 +432,14 @@ finish(UaefExecution *execution)
 void
 uaef_advance_cancel_task(UaefTask *task)
 {
-	switch (task->status)
-	{
-		case UAEF_TASK_QUEUED:
-			if (task->stored)
-				(void) uaef_step_unready(task);
-			break;
-		case UAEF_TASK_RUNNING:
-			if (task->def->type == UAEF_TASK_HTTP)
-				uaef_delivery_cancel(&task->execution->id, task->task_id);
-			break;
-		case UAEF_TASK_WAITING_INPUT:
-			uaef_approval_cancel(task);
-			break;
-		default:
-			break;
-	}
+	const UaefTaskKind *kind = uaef_task_kind(task);
+
+	if (task->status == UAEF_TASK_QUEUED && task->stored)
+		(void) uaef_step_unready(task);
+	else if (kind->withdraw != NULL &&
+			 (task->status == UAEF_TASK_RUNNING ||
+			  task->status == UAEF_TASK_WAITING_INPUT))
+		kind->withdraw(task);
 	uaef_task_become(task, UAEF_TASK_CANCELLED);
 	uaef_step_note(task, UAEF_NOTE_CANCELLED);
 }

@@ -24,12 +24,26 @@ extern void uaef_advance_complete(UaefTask *task, Jsonb *output,
 extern void uaef_advance_fail(UaefTask *task, const UaefFailure *failure);
 
 /* A failure that no attempt follows on. */
+extern void uaef_advance_fail_now(UaefTask *task, const UaefFailure *failure);
+
+/*
+ * The same for what is called while an execution is being advanced (the
+ * callbacks of task_kind.h): what follows from it is done by who called.
+ */
+extern void uaef_advance_finish_task(UaefTask *task, Jsonb *output,
+									 const char *label);
 extern void uaef_advance_fail_finally(UaefTask *task,
 									  const UaefFailure *failure);
 
-/* For map_task.c: begin an item, end the map, stop an item. */
+/* A failure of a task's own condition or template. */
+extern void uaef_advance_fail_evaluation(UaefTask *task,
+										 const UaefEvalError *error);
+
+/* The members that all events of a task begin with. */
+extern void uaef_task_event_begin(UaefJson *json, UaefTask *task);
+
+/* For map_task.c: begin an item, stop an item. */
 extern void uaef_advance_dispatch_item(UaefTask *item);
-extern void uaef_advance_map_complete(UaefTask *map, Jsonb *output);
 extern void uaef_advance_cancel_task(UaefTask *task);
 
 /* Give a task that failed or was withheld to whoever runs it. */
@@ -45,9 +59,5 @@ extern void uaef_advance_claimed(UaefTask *task, const char *worker,
 extern void uaef_advance_cancel(UaefExecution *execution, const char *reason);
 extern void uaef_advance_pause(UaefExecution *execution, const char *reason);
 extern void uaef_advance_resume(UaefExecution *execution, const char *reason);
-
-/* An approval's outcome: approved, rejected, or expired. */
-extern void uaef_advance_approval(UaefTask *task, const char *outcome,
-								  Jsonb *output);
 
 #endif							/* UAEF_ADVANCE_H */

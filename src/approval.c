@@ -87,6 +87,26 @@ outcome_output(const char *outcome, int64 approval_id, const char *approver,
 	return uaef_json_end(&json);
 }
 
+/*
+ * The outcome of an approval is a label for the edges.  Where no edge has
+ * labels, anything but approval fails the task: silence never approves.
+ */
+static void
+end_approval(UaefTask *task, const char *outcome, Jsonb *output)
+{
+	bool		approved = strcmp(outcome, "approved") == 0;
+	UaefFailure failure = {0};
+
+	if (approved || task->def->has_labels)
+	{
+		uaef_advance_complete(task, output, outcome);
+		return;
+	}
+	uaef_failure_set(&failure, ERRCODE_UAEF_REJECTED,
+					 psprintf("approval was %s", outcome));
+	uaef_advance_fail_now(task, &failure);
+}
+
 void
 uaef_approval_expire(UaefTask *task)
 {
@@ -95,9 +115,9 @@ uaef_approval_expire(UaefTask *task)
 	if (approval_id == 0)
 		return;
 	uaef_approval_event(task, "approval_expired", approval_id, NULL, NULL);
-	uaef_advance_approval(task, "expired",
-						  outcome_output("expired", approval_id, NULL, NULL,
-										 NULL));
+	end_approval(task, "expired",
+				 outcome_output("expired", approval_id, NULL, NULL,
+								NULL));
 }
 
 /*
@@ -287,9 +307,9 @@ uaef_approval_decide(int64 approval_id, bool approve, const char *reason,
 		args[1] = CStringGetTextDatum(outcome);
 		args[2] = TimestampTzGetDatum(step->now);
 		uaef_spi_run(&decide_approval, args, NULL);
-		uaef_advance_approval(task, outcome,
-							  outcome_output(outcome, approval_id, caller_name,
-											 reason, response));
+		end_approval(task, outcome,
+					 outcome_output(outcome, approval_id, caller_name,
+									reason, response));
 	}
 	uaef_step_write(step);
 	uaef_spi_end(back);

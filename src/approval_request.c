@@ -11,9 +11,11 @@
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
+#include "advance.h"
 #include "approval_request.h"
 #include "digest.h"
 #include "spi_util.h"
+#include "task_kind.h"
 
 static UaefQuery insert_approval = {
 	"INSERT INTO uaef.human_approval (execution_id, task_no, item, task_id,"
@@ -31,6 +33,15 @@ static UaefQuery close_approval = {
 	" WHERE execution_id = $1 AND task_no = $2 AND item = $3"
 	" AND status = 'pending' RETURNING approval_id",
 	5, {UUIDOID, INT2OID, INT4OID, TEXTOID, TIMESTAMPTZOID}
+};
+
+static void hand_out_approval(UaefTask *task);
+static void withdraw_approval(UaefTask *task);
+static bool request_approval(UaefTask *task, UaefEvalError *error);
+
+const UaefTaskKind uaef_approval_task = {
+	.hand_out = hand_out_approval,
+	.withdraw = withdraw_approval
 };
 
 void
@@ -66,8 +77,25 @@ role_names(const UaefApprovalConfig *config, char *isnull)
 	return uaef_array(names, NULL, config->n_approvers, TEXTOID);
 }
 
-bool
-uaef_approval_request(UaefTask *task, UaefEvalError *error)
+static void
+hand_out_approval(UaefTask *task)
+{
+	UaefEvalError error = {0};
+
+	if (!request_approval(task, &error))
+	{
+		uaef_advance_fail_evaluation(task, &error);
+		return;
+	}
+	uaef_task_become(task, UAEF_TASK_WAITING_INPUT);
+	task->started_at = task->execution->step->now;
+}
+
+/*
+ * Ask: write the row; false when a template could not be filled in.
+ */
+static bool
+request_approval(UaefTask *task, UaefEvalError *error)
 {
 	const UaefApprovalConfig *config = &task->def->config.approval;
 	UaefExecution *execution = task->execution;
@@ -132,8 +160,8 @@ uaef_approval_close(UaefTask *task, const char *status)
 	return uaef_spi_int64(0, 1);
 }
 
-void
-uaef_approval_cancel(UaefTask *task)
+static void
+withdraw_approval(UaefTask *task)
 {
 	(void) uaef_approval_close(task, "cancelled");
 }

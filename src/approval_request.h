@@ -10,12 +10,6 @@
 
 #include "execution.h"
 
-/* Ask: write the row; false when a template could not be filled in. */
-extern bool uaef_approval_request(UaefTask *task, UaefEvalError *error);
-
-/* Withdraw the question of a task that is cancelled. */
-extern void uaef_approval_cancel(UaefTask *task);
-
 /*
  * Close a pending approval without a decision; returns its id, or 0 when it
  * was decided already.

@@ -25,7 +25,7 @@
 #include "failure.h"
 #include "own_execution.h"
 #include "spi_util.h"
-#include "task_request.h"
+#include "task_input.h"
 
 static UaefQuery claim_ready = {
 	"DELETE FROM uaef.task_ready WHERE ctid = ANY (ARRAY("

@@ -25,15 +25,13 @@
 
 #include "clock.h"
 #include "execution.h"
+#include "execution_row.h"
+#include "row_write.h"
 #include "spi_util.h"
 #include "uuid7.h"
 
 #define EXECUTIONS_BY_ID \
-	"SELECT execution_id, definition_id, name, status, priority, open_tasks," \
-	" initiated_by::pg_catalog.oid, input, output, error," \
-	" created_at, started_at, completed_at, xmin," \
-	" session_role::pg_catalog.oid" \
-	" FROM uaef.workflow_execution" \
+	"SELECT ctid, xmin, e.* FROM uaef.workflow_execution e" \
 	" WHERE execution_id = ANY ($1)" \
 	" ORDER BY execution_id"
 
@@ -53,11 +51,12 @@ static UaefQuery peek_executions = {
 };
 
 #define TASK_COLUMNS \
-	"SELECT task_no, item, task_id, status, attempt, edges_resolved," \
-	" edges_live, items_total, items_started, items_completed, items_failed," \
-	" item_value, output, error, worker, lease_token, lease_expires_at," \
-	" queued_at, started_at, completed_at, ctid, xmin" \
-	" FROM uaef.task_execution"
+	"SELECT ctid, xmin, t.* FROM uaef.task_execution t"
+
+/* Where the columns of those results are. */
+#define CTID 1
+#define XMIN 2
+#define COL(column) ((column) + 3)
 
 static UaefQuery find_task = {
 	TASK_COLUMNS
@@ -96,6 +95,7 @@ static UaefTask *known_item(UaefExecution *execution, int no, int item,
 							int n_known);
 static Jsonb *scope_task_output(UaefScope *scope, const char *id, int len);
 static Jsonb *build_sys(UaefExecution *execution);
+static ItemPointerData row_place(uint64 row);
 static TimestampTz time_or_zero(uint64 row, int column);
 static bool written_here(uint64 row, int column);
 static int	int_or(uint64 row, int column, int otherwise);
@@ -211,23 +211,24 @@ load_execution(UaefStep *step, uint64 row, int32 *definition_id)
 	char	   *status;
 
 	execution->step = step;
-	execution->id = uaef_spi_uuid(row, 1);
-	*definition_id = uaef_spi_int32(row, 2);
-	execution->name = uaef_spi_text(row, 3);
-	status = uaef_spi_text(row, 4);
+	execution->id = uaef_spi_uuid(row, COL(EXEC_EXECUTION_ID));
+	*definition_id = uaef_spi_int32(row, COL(EXEC_DEFINITION_ID));
+	execution->name = uaef_spi_text(row, COL(EXEC_NAME));
+	status = uaef_spi_text(row, COL(EXEC_STATUS));
 	execution->status = uaef_execution_status_by_name(status);
-	execution->priority = uaef_spi_int32(row, 5);
-	execution->open_tasks = uaef_spi_int32(row, 6);
+	execution->priority = uaef_spi_int32(row, COL(EXEC_PRIORITY));
+	execution->open_tasks = uaef_spi_int32(row, COL(EXEC_OPEN_TASKS));
 	execution->stored_open_tasks = execution->open_tasks;
-	execution->initiated_by = uaef_spi_oid(row, 7);
-	execution->input = uaef_spi_jsonb(row, 8);
-	execution->output = uaef_spi_jsonb(row, 9);
-	execution->error = uaef_spi_jsonb(row, 10);
-	execution->created_at = time_or_zero(row, 11);
-	execution->started_at = time_or_zero(row, 12);
-	execution->completed_at = time_or_zero(row, 13);
-	execution->ours = written_here(row, 14);
-	execution->session_role = uaef_spi_oid(row, 15);
+	execution->initiated_by = uaef_spi_oid(row, COL(EXEC_INITIATED_BY));
+	execution->input = uaef_spi_jsonb(row, COL(EXEC_INPUT));
+	execution->output = uaef_spi_jsonb(row, COL(EXEC_OUTPUT));
+	execution->error = uaef_spi_jsonb(row, COL(EXEC_ERROR));
+	execution->created_at = time_or_zero(row, COL(EXEC_CREATED_AT));
+	execution->started_at = time_or_zero(row, COL(EXEC_STARTED_AT));
+	execution->completed_at = time_or_zero(row, COL(EXEC_COMPLETED_AT));
+	execution->ours = written_here(row, XMIN);
+	execution->session_role = uaef_spi_oid(row, COL(EXEC_SESSION_ROLE));
+	execution->tid = row_place(row);
 	execution->stored = true;
 	execution->last_event = -1;
 	step->executions = lappend(step->executions, execution);
@@ -284,12 +285,12 @@ static UaefTask *
 load_task(UaefExecution *execution, uint64 row)
 {
 	bool		isnull;
-	int			no = DatumGetInt16(uaef_spi_value(row, 1, &isnull));
-	int			item = uaef_spi_int32(row, 2);
+	int			no = DatumGetInt16(uaef_spi_value(row, COL(TASK_TASK_NO), &isnull));
+	int			item = uaef_spi_int32(row, COL(TASK_ITEM));
 	UaefTask   *task = new_task(execution,
 								task_definition(execution, no, item), no, item);
-	char	   *status = uaef_spi_text(row, 4);
-	Datum		token = uaef_spi_value(row, 16, &isnull);
+	char	   *status = uaef_spi_text(row, COL(TASK_STATUS));
+	Datum		token = uaef_spi_value(row, COL(TASK_LEASE_TOKEN), &isnull);
 
 	task->stored = true;
 	task->dirty = false;
@@ -298,25 +299,25 @@ load_task(UaefExecution *execution, uint64 row)
 		task->has_lease = true;
 		task->lease_token = *DatumGetUUIDP(token);
 	}
-	task->task_id = uaef_spi_int64(row, 3);
+	task->task_id = uaef_spi_int64(row, COL(TASK_TASK_ID));
 	task->status = uaef_task_status_by_name(status);
-	task->attempt = uaef_spi_int32(row, 5);
-	task->edges_resolved = uaef_spi_int32(row, 6);
-	task->edges_live = uaef_spi_int32(row, 7);
-	task->items_total = int_or(row, 8, -1);
-	task->items_started = int_or(row, 9, 0);
-	task->items_completed = int_or(row, 10, 0);
-	task->items_failed = int_or(row, 11, 0);
-	task->item_value = uaef_spi_jsonb(row, 12);
-	task->output = uaef_spi_jsonb(row, 13);
-	task->error = uaef_spi_jsonb(row, 14);
-	task->worker = uaef_spi_text(row, 15);
-	task->lease_expires_at = time_or_zero(row, 17);
-	task->queued_at = time_or_zero(row, 18);
-	task->started_at = time_or_zero(row, 19);
-	task->completed_at = time_or_zero(row, 20);
-	task->tid = *(ItemPointer) DatumGetPointer(uaef_spi_value(row, 21, &isnull));
-	task->ours = written_here(row, 22);
+	task->attempt = uaef_spi_int32(row, COL(TASK_ATTEMPT));
+	task->edges_resolved = uaef_spi_int32(row, COL(TASK_EDGES_RESOLVED));
+	task->edges_live = uaef_spi_int32(row, COL(TASK_EDGES_LIVE));
+	task->items_total = int_or(row, COL(TASK_ITEMS_TOTAL), -1);
+	task->items_started = int_or(row, COL(TASK_ITEMS_STARTED), 0);
+	task->items_completed = int_or(row, COL(TASK_ITEMS_COMPLETED), 0);
+	task->items_failed = int_or(row, COL(TASK_ITEMS_FAILED), 0);
+	task->item_value = uaef_spi_jsonb(row, COL(TASK_ITEM_VALUE));
+	task->output = uaef_spi_jsonb(row, COL(TASK_OUTPUT));
+	task->error = uaef_spi_jsonb(row, COL(TASK_ERROR));
+	task->worker = uaef_spi_text(row, COL(TASK_WORKER));
+	task->lease_expires_at = time_or_zero(row, COL(TASK_LEASE_EXPIRES_AT));
+	task->queued_at = time_or_zero(row, COL(TASK_QUEUED_AT));
+	task->started_at = time_or_zero(row, COL(TASK_STARTED_AT));
+	task->completed_at = time_or_zero(row, COL(TASK_COMPLETED_AT));
+	task->tid = row_place(row);
+	task->ours = written_here(row, XMIN);
 	return task;
 }
 
@@ -406,8 +407,8 @@ load_open_tasks(UaefExecution *execution)
 	for (uint64 row = 0; row < found; row++)
 	{
 		bool		isnull;
-		int			no = DatumGetInt16(uaef_spi_value(row, 1, &isnull));
-		int			item = uaef_spi_int32(row, 2);
+		int			no = DatumGetInt16(uaef_spi_value(row, COL(TASK_TASK_NO), &isnull));
+		int			item = uaef_spi_int32(row, COL(TASK_ITEM));
 
 		if (item == UAEF_NO_ITEM)
 		{
@@ -570,6 +571,14 @@ written_here(uint64 row, int column)
 	Datum		xmin = uaef_spi_value(row, column, &isnull);
 
 	return TransactionIdIsCurrentTransactionId(DatumGetTransactionId(xmin));
+}
+
+static ItemPointerData
+row_place(uint64 row)
+{
+	bool		isnull;
+
+	return *(ItemPointer) DatumGetPointer(uaef_spi_value(row, CTID, &isnull));
 }
 
 static TimestampTz

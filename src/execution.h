@@ -93,7 +93,8 @@ struct UaefExecution
 	pg_uuid_t	id;
 	const UaefDefinition *def;
 
-	bool		stored;
+	bool		stored;			/* has a row */
+	ItemPointerData tid;		/* where, if so */
 	bool		ours;			/* our own transaction wrote the row */
 	bool		dirty;
 	UaefExecutionStatus status;

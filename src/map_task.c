@@ -17,10 +17,15 @@
 #include "failure.h"
 #include "guc.h"
 #include "map_task.h"
+#include "task_kind.h"
 
+static void begin_map(UaefTask *map);
 static Jsonb *evaluate_list(UaefTask *map, UaefEvalError *error);
 static void begin_items(UaefTask *map);
+static void complete_map(UaefTask *map);
 static void cancel_items(UaefTask *map);
+
+const UaefTaskKind uaef_map_task = {.begin = begin_map};
 
 /*
  * The list that a map runs over, or NULL.
@@ -49,18 +54,25 @@ evaluate_list(UaefTask *map, UaefEvalError *error)
 	return list;
 }
 
-void
-uaef_map_begin(UaefTask *map)
+/*
+ * Expand the list and begin as many items as may run together.  A fork has no
+ * list, and no work of its own.
+ */
+static void
+begin_map(UaefTask *map)
 {
 	UaefEvalError error = {0};
-	Jsonb	   *list = evaluate_list(map, &error);
+	Jsonb	   *list;
 
+	if (map->def->config.parallel.over == NULL)
+	{
+		uaef_advance_finish_task(map, uaef_json_empty(), NULL);
+		return;
+	}
+	list = evaluate_list(map, &error);
 	if (list == NULL)
 	{
-		UaefFailure failure;
-
-		uaef_failure_from_eval(&failure, &error);
-		uaef_advance_fail_finally(map, &failure);
+		uaef_advance_fail_evaluation(map, &error);
 		return;
 	}
 
@@ -69,7 +81,7 @@ uaef_map_begin(UaefTask *map)
 	map->items_total = JB_ROOT_COUNT(list);
 	if (map->items_total == 0)
 	{
-		uaef_advance_map_complete(map, list);
+		uaef_advance_finish_task(map, list, NULL);
 		return;
 	}
 	uaef_task_become(map, UAEF_TASK_RUNNING);
@@ -156,9 +168,7 @@ uaef_map_item_ended(UaefTask *item)
 	}
 	if (map->items_completed + map->items_failed < map->items_total)
 		cancel_items(map);
-	uaef_advance_map_complete(map,
-							  uaef_execution_item_outputs(map->execution,
-														  map->no));
+	complete_map(map);
 }
 
 /*
@@ -181,15 +191,25 @@ uaef_map_item_failed(UaefTask *item, const UaefFailure *failure)
 	{
 		if (join == 0 &&
 			map->items_completed + map->items_failed == map->items_total)
-			uaef_advance_map_complete(map,
-									  uaef_execution_item_outputs(map->execution,
-																  map->no));
+			complete_map(map);
 		else
 			begin_more_items(map);
 		return;
 	}
 	cancel_items(map);
 	uaef_advance_fail_finally(map, failure);
+}
+
+/*
+ * The end of a map whose items are done.
+ */
+static void
+complete_map(UaefTask *map)
+{
+	uaef_advance_finish_task(map,
+							 uaef_execution_item_outputs(map->execution,
+														 map->no),
+							 NULL);
 }
 
 static void

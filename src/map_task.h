@@ -10,9 +10,6 @@
 
 #include "advance.h"
 
-/* Expand the list and begin as many items as may run together. */
-extern void uaef_map_begin(UaefTask *map);
-
 /* An item has completed, or failed for good. */
 extern void uaef_map_item_ended(UaefTask *item);
 extern void uaef_map_item_failed(UaefTask *item, const UaefFailure *failure);

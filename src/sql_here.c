@@ -24,7 +24,7 @@
 #include "spi_util.h"
 #include "sql_here.h"
 #include "sql_run.h"
-#include "task_request.h"
+#include "task_input.h"
 
 /*
  * A queued SQL task of the execution that nobody is running, taken out of the

@@ -44,7 +44,7 @@
 #include "guc.h"
 #include "spi_util.h"
 #include "sql_run.h"
-#include "task_request.h"
+#include "task_input.h"
 
 static UaefQuery claim_ready = {
 	"DELETE FROM uaef.task_ready WHERE ctid = ANY (ARRAY("

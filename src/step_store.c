@@ -15,40 +15,11 @@
 #include "utils/timestamp.h"
 
 #include "execution.h"
+#include "execution_row.h"
 #include "row_write.h"
 #include "settlement.h"
 #include "spi_util.h"
 #include "wake.h"
-
-static UaefQuery insert_execution = {
-	"INSERT INTO uaef.workflow_execution (execution_id, definition_id, name,"
-	" status, priority, open_tasks, initiated_by, input, output, error,"
-	" created_at, started_at, completed_at, session_role)"
-	" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
-	14, {UUIDOID, INT4OID, TEXTOID, TEXTOID, INT4OID, INT4OID, REGROLEOID,
-		JSONBOID, JSONBOID, JSONBOID,
-	TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID, REGROLEOID}
-};
-
-static UaefQuery update_execution = {
-	"UPDATE uaef.workflow_execution"
-	" SET status = $2, open_tasks = $3, output = $4, error = $5,"
-	" started_at = $6, completed_at = $7"
-	" WHERE execution_id = $1",
-	7, {UUIDOID, TEXTOID, INT4OID, JSONBOID, JSONBOID,
-	TIMESTAMPTZOID, TIMESTAMPTZOID}
-};
-
-/* The columns of task_execution. */
-enum
-{
-	COL_EXECUTION_ID, COL_TASK_NO, COL_ITEM, COL_TASK_ID, COL_TASK,
-	COL_STATUS, COL_ATTEMPT, COL_EDGES_RESOLVED, COL_EDGES_LIVE,
-	COL_ITEMS_TOTAL, COL_ITEMS_STARTED, COL_ITEMS_COMPLETED,
-	COL_ITEMS_FAILED, COL_ITEM_VALUE, COL_OUTPUT, COL_ERROR, COL_WORKER,
-	COL_LEASE_TOKEN, COL_LEASE_EXPIRES_AT, COL_QUEUED_AT, COL_STARTED_AT,
-	COL_COMPLETED_AT, N_TASK_COLUMNS
-};
 
 static UaefQuery delete_ready = {
 	"DELETE FROM uaef.task_ready WHERE ctid = ANY (ARRAY("
@@ -58,14 +29,20 @@ static UaefQuery delete_ready = {
 	4, {TEXTOID, REGROLEOID, INT4OID, INT8OID}
 };
 
+/* The most that one of our tables has. */
+#define MAX_COLUMNS 48
+
+StaticAssertDecl((int) N_TASK_COLUMNS <= MAX_COLUMNS &&
+				 (int) N_EXECUTION_COLUMNS <= MAX_COLUMNS,
+				 "a row must have room for all columns");
+
 /* A row being made. */
 typedef struct Row
 {
-	Datum		values[N_TASK_COLUMNS];
-	bool		nulls[N_TASK_COLUMNS];
+	Datum		values[MAX_COLUMNS];
+	bool		nulls[MAX_COLUMNS];
 } Row;
 
-static void write_execution(UaefExecution *execution);
 static void settle(UaefExecution *execution);
 
 static void
@@ -107,29 +84,29 @@ task_row(Row *row, UaefTask *task)
 {
 	bool		is_map = task->items_total >= 0;
 
-	set(row, COL_EXECUTION_ID, UUIDPGetDatum(&task->execution->id));
-	set(row, COL_TASK_NO, Int16GetDatum(task->no));
-	set(row, COL_ITEM, Int32GetDatum(task->item));
-	set(row, COL_TASK_ID, Int64GetDatum(task->task_id));
-	set_text(row, COL_TASK, task->execution->def->tasks[task->no].id);
-	set_text(row, COL_STATUS, uaef_task_status_name(task->status));
-	set(row, COL_ATTEMPT, Int32GetDatum(task->attempt));
-	set(row, COL_EDGES_RESOLVED, Int32GetDatum(task->edges_resolved));
-	set(row, COL_EDGES_LIVE, Int32GetDatum(task->edges_live));
-	set_counter(row, COL_ITEMS_TOTAL, is_map, task->items_total);
-	set_counter(row, COL_ITEMS_STARTED, is_map, task->items_started);
-	set_counter(row, COL_ITEMS_COMPLETED, is_map, task->items_completed);
-	set_counter(row, COL_ITEMS_FAILED, is_map, task->items_failed);
-	set_pointer(row, COL_ITEM_VALUE, task->item_value);
-	set_pointer(row, COL_OUTPUT, task->output);
-	set_pointer(row, COL_ERROR, task->error);
-	set_text(row, COL_WORKER, task->worker);
-	set_pointer(row, COL_LEASE_TOKEN,
+	set(row, TASK_EXECUTION_ID, UUIDPGetDatum(&task->execution->id));
+	set(row, TASK_TASK_NO, Int16GetDatum(task->no));
+	set(row, TASK_ITEM, Int32GetDatum(task->item));
+	set(row, TASK_TASK_ID, Int64GetDatum(task->task_id));
+	set_text(row, TASK_TASK, task->execution->def->tasks[task->no].id);
+	set_text(row, TASK_STATUS, uaef_task_status_name(task->status));
+	set(row, TASK_ATTEMPT, Int32GetDatum(task->attempt));
+	set(row, TASK_EDGES_RESOLVED, Int32GetDatum(task->edges_resolved));
+	set(row, TASK_EDGES_LIVE, Int32GetDatum(task->edges_live));
+	set_counter(row, TASK_ITEMS_TOTAL, is_map, task->items_total);
+	set_counter(row, TASK_ITEMS_STARTED, is_map, task->items_started);
+	set_counter(row, TASK_ITEMS_COMPLETED, is_map, task->items_completed);
+	set_counter(row, TASK_ITEMS_FAILED, is_map, task->items_failed);
+	set_pointer(row, TASK_ITEM_VALUE, task->item_value);
+	set_pointer(row, TASK_OUTPUT, task->output);
+	set_pointer(row, TASK_ERROR, task->error);
+	set_text(row, TASK_WORKER, task->worker);
+	set_pointer(row, TASK_LEASE_TOKEN,
 				task->has_lease ? &task->lease_token : NULL);
-	set_time(row, COL_LEASE_EXPIRES_AT, task->lease_expires_at);
-	set_time(row, COL_QUEUED_AT, task->queued_at);
-	set_time(row, COL_STARTED_AT, task->started_at);
-	set_time(row, COL_COMPLETED_AT, task->completed_at);
+	set_time(row, TASK_LEASE_EXPIRES_AT, task->lease_expires_at);
+	set_time(row, TASK_QUEUED_AT, task->queued_at);
+	set_time(row, TASK_STARTED_AT, task->started_at);
+	set_time(row, TASK_COMPLETED_AT, task->completed_at);
 }
 
 static void
@@ -156,6 +133,8 @@ uaef_step_write_tasks(UaefStep *step)
 	ListCell   *item;
 
 	uaef_table_open(&table, "task_execution");
+	uaef_require_columns(RelationGetDescr(table.rel), "task_execution",
+						 N_TASK_COLUMNS);
 	foreach(cell, step->executions)
 	{
 		UaefExecution *execution = lfirst(cell);
@@ -385,79 +364,56 @@ write_notes(UaefExecution *execution)
 	event->payload = uaef_json_end(&json);
 }
 
-/*
- * A nullable argument of a single-row statement.
- */
-static Datum
-argument(char *nulls, int i, bool isnull, Datum value)
+static void
+execution_row(Row *row, UaefExecution *execution)
 {
-	nulls[i] = isnull ? 'n' : ' ';
-	return isnull ? (Datum) 0 : value;
+	set(row, EXEC_EXECUTION_ID, UUIDPGetDatum(&execution->id));
+	set(row, EXEC_DEFINITION_ID, Int32GetDatum(execution->def->definition_id));
+	set_text(row, EXEC_NAME, execution->name);
+	set_text(row, EXEC_STATUS, uaef_execution_status_name(execution->status));
+	set(row, EXEC_PRIORITY, Int32GetDatum(execution->priority));
+	set(row, EXEC_OPEN_TASKS, Int32GetDatum(execution->open_tasks));
+	set(row, EXEC_INITIATED_BY, ObjectIdGetDatum(execution->initiated_by));
+	set(row, EXEC_SESSION_ROLE, ObjectIdGetDatum(execution->session_role));
+	set_pointer(row, EXEC_INPUT, execution->input);
+	set_pointer(row, EXEC_OUTPUT, execution->output);
+	set_pointer(row, EXEC_ERROR, execution->error);
+	set_time(row, EXEC_CREATED_AT, execution->created_at);
+	set_time(row, EXEC_STARTED_AT, execution->started_at);
+	set_time(row, EXEC_COMPLETED_AT, execution->completed_at);
 }
 
 static void
-insert_new_execution(UaefExecution *execution)
+write_execution(UaefTable *table, UaefExecution *execution)
 {
-	Datum		args[14];
-	char		nulls[14];
+	Row			row;
 
-	memset(nulls, ' ', sizeof(nulls));
-	args[0] = UUIDPGetDatum(&execution->id);
-	args[1] = Int32GetDatum(execution->def->definition_id);
-	args[2] = argument(nulls, 2, execution->name == NULL,
-					   PointerGetDatum(execution->name ?
-									   cstring_to_text(execution->name) : NULL));
-	args[3] = CStringGetTextDatum(uaef_execution_status_name(execution->status));
-	args[4] = Int32GetDatum(execution->priority);
-	args[5] = Int32GetDatum(execution->open_tasks);
-	args[6] = ObjectIdGetDatum(execution->initiated_by);
-	args[7] = PointerGetDatum(execution->input);
-	args[8] = argument(nulls, 8, execution->output == NULL,
-					   PointerGetDatum(execution->output));
-	args[9] = argument(nulls, 9, execution->error == NULL,
-					   PointerGetDatum(execution->error));
-	args[10] = TimestampTzGetDatum(execution->created_at);
-	args[11] = argument(nulls, 11, execution->started_at == 0,
-						TimestampTzGetDatum(execution->started_at));
-	args[12] = argument(nulls, 12, execution->completed_at == 0,
-						TimestampTzGetDatum(execution->completed_at));
-	args[13] = ObjectIdGetDatum(execution->session_role);
-	uaef_spi_run(&insert_execution, args, nulls);
-}
-
-static void
-update_stored_execution(UaefExecution *execution)
-{
-	Datum		args[7];
-	char		nulls[7];
-
-	memset(nulls, ' ', sizeof(nulls));
-	args[0] = UUIDPGetDatum(&execution->id);
-	args[1] = CStringGetTextDatum(uaef_execution_status_name(execution->status));
-	args[2] = Int32GetDatum(execution->open_tasks);
-	args[3] = argument(nulls, 3, execution->output == NULL,
-					   PointerGetDatum(execution->output));
-	args[4] = argument(nulls, 4, execution->error == NULL,
-					   PointerGetDatum(execution->error));
-	args[5] = argument(nulls, 5, execution->started_at == 0,
-					   TimestampTzGetDatum(execution->started_at));
-	args[6] = argument(nulls, 6, execution->completed_at == 0,
-					   TimestampTzGetDatum(execution->completed_at));
-	uaef_spi_run(&update_execution, args, nulls);
-}
-
-static void
-write_execution(UaefExecution *execution)
-{
-	if (!execution->stored)
-		insert_new_execution(execution);
-	else if (execution->dirty ||
-			 execution->open_tasks != execution->stored_open_tasks)
-		update_stored_execution(execution);
+	if (execution->stored && !execution->dirty &&
+		execution->open_tasks == execution->stored_open_tasks)
+		return;
+	execution_row(&row, execution);
+	if (execution->stored)
+		uaef_table_update(table, row.values, row.nulls, &execution->tid);
+	else
+		uaef_table_insert(table, row.values, row.nulls, &execution->tid);
 	if (execution->dirty && uaef_execution_ended(execution->status))
 		uaef_wake_waiters_on_commit(&execution->id);
 	execution->stored = true;
 	execution->stored_open_tasks = execution->open_tasks;
+}
+
+static void
+write_executions(UaefStep *step)
+{
+	UaefTable	table;
+	ListCell   *cell;
+
+	uaef_table_open(&table, "workflow_execution");
+	uaef_require_columns(RelationGetDescr(table.rel), "workflow_execution",
+						 N_EXECUTION_COLUMNS);
+	foreach(cell, step->executions)
+		write_execution(&table, lfirst(cell));
+	uaef_table_close(&table);
 }
 
 static void
@@ -482,11 +438,9 @@ uaef_step_write(UaefStep *step)
 	uaef_step_write_tasks(step);
 	write_ready(step);
 	write_timers(step);
+	write_executions(step);
 	foreach(cell, step->executions)
-	{
-		write_execution(lfirst(cell));
 		write_notes(lfirst(cell));
-	}
 
 	if (step->n_events > 0)
 		uaef_ledger_append(step->events, step->n_events);

@@ -22,6 +22,7 @@
 #include "failure.h"
 #include "spi_util.h"
 #include "uuid7.h"
+#include "wait_task.h"
 
 static UaefQuery claim_timers = {
 	"DELETE FROM uaef.task_timer WHERE ctid = ANY (ARRAY("
@@ -63,10 +64,31 @@ typedef struct Timer
 
 static void fire(UaefExecution *execution, const Timer *timer);
 static void fire_start(UaefExecution *execution);
-static void fire_wait(UaefTask *task);
 static void fire_retry(UaefTask *task);
 static void fire_timeout(UaefTask *task);
 static void fire_lease(UaefTask *task);
+static void fire_expiry(UaefTask *task);
+
+/* The timers of an execution, and those of its tasks. */
+static const struct
+{
+	const char *kind;
+	void		(*fire) (UaefExecution *execution);
+}			execution_timers[] = {
+	{"start", fire_start}
+};
+
+static const struct
+{
+	const char *kind;
+	void		(*fire) (UaefTask *task);
+}			task_timers[] = {
+	{"wait", uaef_wait_task_fire},
+	{"retry", fire_retry},
+	{"timeout", fire_timeout},
+	{"lease", fire_lease},
+	{"expiry", fire_expiry}
+};
 
 /* How long a timer of a busy execution waits, and one that raises errors. */
 #define BUSY_DELAY_MS	INT64CONST(100)
@@ -180,22 +202,17 @@ fire(UaefExecution *execution, const Timer *timer)
 
 	if (timer->task_no < 0)
 	{
-		fire_start(execution);
+		for (int i = 0; i < lengthof(execution_timers); i++)
+			if (strcmp(timer->kind, execution_timers[i].kind) == 0)
+				execution_timers[i].fire(execution);
 		return;
 	}
 	task = uaef_execution_find(execution, timer->task_no, timer->item);
 	if (task == NULL || task->attempt != timer->attempt)
 		return;
-	if (strcmp(timer->kind, "wait") == 0)
-		fire_wait(task);
-	else if (strcmp(timer->kind, "retry") == 0)
-		fire_retry(task);
-	else if (strcmp(timer->kind, "timeout") == 0)
-		fire_timeout(task);
-	else if (strcmp(timer->kind, "lease") == 0)
-		fire_lease(task);
-	else if (task->status == UAEF_TASK_WAITING_INPUT)
-		uaef_approval_expire(task);
+	for (int i = 0; i < lengthof(task_timers); i++)
+		if (strcmp(timer->kind, task_timers[i].kind) == 0)
+			task_timers[i].fire(task);
 }
 
 static void
@@ -203,18 +220,6 @@ fire_start(UaefExecution *execution)
 {
 	if (execution->started_at == 0)
 		uaef_advance_start(execution);
-}
-
-static void
-fire_wait(UaefTask *task)
-{
-	UaefJson	json;
-
-	if (task->status != UAEF_TASK_RUNNING)
-		return;
-	uaef_json_begin(&json);
-	uaef_json_time(&json, "woke_at", task->execution->step->now);
-	uaef_advance_complete(task, uaef_json_end(&json), NULL);
 }
 
 static void
@@ -260,4 +265,11 @@ fire_lease(UaefTask *task)
 	}
 	uaef_failure_set(&failure, ERRCODE_UAEF_LEASE_LOST, "lease expired");
 	uaef_advance_fail(task, &failure);
+}
+
+static void
+fire_expiry(UaefTask *task)
+{
+	if (task->status == UAEF_TASK_WAITING_INPUT)
+		uaef_approval_expire(task);
 }

@@ -21,6 +21,8 @@ $node->safe_psql('postgres', q{
 		"config":{"sql":"INSERT INTO done VALUES (($1->>''n'')::int)"}}]}');
 	SELECT uaef.create_workflow('wait', '{"tasks":[{"id":"t","type":"wait",
 		"config":{"for":"100ms"}}]}');
+	SELECT uaef.create_workflow('longer wait', '{"tasks":[{"id":"t","type":"wait",
+		"config":{"for":"3s"}}]}');
 });
 wait_for_worker($node, 'postgres', 'the worker runs');
 
@@ -91,8 +93,8 @@ $node->safe_psql('postgres',
 is(ending($slow), 'completed', 'pause and resume while a task runs');
 
 # A client that holds an execution and sleeps holds up nobody else.
-my $held = start('wait');
 my $sleeper = $node->background_psql('postgres');
+my $held = start('longer wait');
 $sleeper->query_safe("BEGIN; SELECT uaef.pause_workflow('$held')");
 is(ending(start('wait')), 'completed', 'timers of others fire');
 is(ending(start('good', '{"n": 2}')), 'completed', 'tasks of others run');

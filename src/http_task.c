@@ -1,28 +1,28 @@
 /*-------------------------------------------------------------------------
  *
- * task_request.c
- *	  Filling in what a task asks of the outside.
+ * http_task.c
+ *	  HTTP tasks: the request that is filled in and left for delivery.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
-#include "utils/builtins.h"
-#include "utils/timestamp.h"
+#include "access/xact.h"
+#include "utils/memutils.h"
+#include "utils/resowner.h"
 
-#include "errcodes.h"
-#include "task_request.h"
+#include "advance.h"
+#include "delivery_queue.h"
+#include "failure.h"
+#include "task_kind.h"
 
-Jsonb *
-uaef_task_input(UaefTask *task, UaefEvalError *error)
-{
-	const UaefTemplate *input = task->def->type == UAEF_TASK_SQL ?
-		task->def->config.sql.input : task->def->config.external.input;
+static void hand_out_http(UaefTask *task);
+static void withdraw_http(UaefTask *task);
 
-	if (input != NULL)
-		return uaef_template_fill(input, uaef_task_scope(task), error);
-	return task->item_value != NULL ? task->item_value : task->execution->input;
-}
+const UaefTaskKind uaef_http_task = {
+	.hand_out = hand_out_http,
+	.withdraw = withdraw_http
+};
 
 /*
  * The request's headers, as an object of strings; NULL on failure.
@@ -47,9 +47,9 @@ fill_headers(const UaefHttpConfig *config, UaefScope *scope,
 	return uaef_json_end(&json);
 }
 
-bool
-uaef_http_request(UaefTask *task, UaefDeliveryRequest *request,
-				  UaefEvalError *error)
+static bool
+fill_request(UaefTask *task, UaefDeliveryRequest *request,
+			 UaefEvalError *error)
 {
 	const UaefHttpConfig *config = &task->def->config.http;
 	UaefScope  *scope = uaef_task_scope(task);
@@ -89,44 +89,67 @@ uaef_http_request(UaefTask *task, UaefDeliveryRequest *request,
 }
 
 /*
- * Read a timestamp out of text; an unreadable one is a failure.
- *
- * timestamptz's input function raises, and there is no other way in all of
- * our versions to ask it; it opens nothing that an error would have to close.
+ * Queue a delivery.  What it refuses (an address that egress rules deny, say)
+ * is the task's failure, so it is caught, and whatever it has written is
+ * undone.  Returns the refusal, or NULL.
  */
-static bool
-read_time(char *text, TimestampTz *time, UaefEvalError *error)
+static ErrorData *
+enqueue_delivery(const UaefDeliveryRequest *request)
 {
 	MemoryContext context = CurrentMemoryContext;
-	volatile bool good = true;
+	ResourceOwner owner = CurrentResourceOwner;
+	ErrorData  *volatile refusal = NULL;
 
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(context);
 	PG_TRY();
 	{
-		*time = DatumGetTimestampTz(DirectFunctionCall3(timestamptz_in,
-														CStringGetDatum(text),
-														ObjectIdGetDatum(InvalidOid),
-														Int32GetDatum(-1)));
+		(void) uaef_delivery_enqueue(request);
+		ReleaseCurrentSubTransaction();
 	}
 	PG_CATCH();
 	{
 		MemoryContextSwitchTo(context);
+		refusal = CopyErrorData();
 		FlushErrorState();
-		good = false;
+		RollbackAndReleaseCurrentSubTransaction();
+		if (!uaef_failure_is_refusal(refusal))
+			ReThrowError(refusal);
 	}
 	PG_END_TRY();
-
-	if (!good)
-		uaef_eval_fail(error, ERRCODE_UAEF_WRONG_TYPE, "until", text,
-					   "\"until\" is not a time: \"%s\"", text);
-	return good;
+	MemoryContextSwitchTo(context);
+	CurrentResourceOwner = owner;
+	return refusal;
 }
 
-bool
-uaef_wait_until(const UaefTemplate *until, UaefScope *scope, TimestampTz *due,
-				UaefEvalError *error)
+static void
+hand_out_http(UaefTask *task)
 {
-	char	   *text = uaef_template_fill_text(until, scope, UAEF_ENCODE_TEXT,
-											   error);
+	UaefDeliveryRequest request;
+	UaefEvalError error = {0};
+	ErrorData  *refusal;
 
-	return text != NULL && read_time(text, due, error);
+	if (!fill_request(task, &request, &error))
+	{
+		uaef_advance_fail_evaluation(task, &error);
+		return;
+	}
+	refusal = enqueue_delivery(&request);
+	if (refusal != NULL)
+	{
+		UaefFailure failure;
+
+		uaef_failure_from_error(&failure, refusal);
+		failure.transient = false;
+		uaef_advance_fail_finally(task, &failure);
+		return;
+	}
+	uaef_task_become(task, UAEF_TASK_RUNNING);
+	task->started_at = task->execution->step->now;
+}
+
+static void
+withdraw_http(UaefTask *task)
+{
+	uaef_delivery_cancel(&task->execution->id, task->task_id);
 }

@@ -1,0 +1,25 @@
+/*-------------------------------------------------------------------------
+ *
+ * task_input.c
+ *	  The input that a SQL or external task is given.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+
+#include "errcodes.h"
+#include "task_input.h"
+
+Jsonb *
+uaef_task_input(UaefTask *task, UaefEvalError *error)
+{
+	const UaefTemplate *input = task->def->type == UAEF_TASK_SQL ?
+		task->def->config.sql.input : task->def->config.external.input;
+
+	if (input != NULL)
+		return uaef_template_fill(input, uaef_task_scope(task), error);
+	return task->item_value != NULL ? task->item_value : task->execution->input;
+}

@@ -1,0 +1,40 @@
+/*-------------------------------------------------------------------------
+ *
+ * task_kind.c
+ *	  The types of tasks, and those that only stand in the ready set.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "task_kind.h"
+
+static void hand_out_ready(UaefTask *task);
+
+/* SQL tasks wait for an executor, external ones for an outside worker. */
+static const UaefTaskKind ready_task = {.hand_out = hand_out_ready};
+
+static const UaefTaskKind *const kinds[] = {
+	[UAEF_TASK_SQL] = &ready_task,
+	[UAEF_TASK_DECISION] = &uaef_decision_task,
+	[UAEF_TASK_CONDITION] = &uaef_condition_task,
+	[UAEF_TASK_PARALLEL] = &uaef_map_task,
+	[UAEF_TASK_HUMAN_APPROVAL] = &uaef_approval_task,
+	[UAEF_TASK_HTTP] = &uaef_http_task,
+	[UAEF_TASK_WAIT] = &uaef_wait_task,
+	[UAEF_TASK_EXTERNAL] = &ready_task
+};
+
+const UaefTaskKind *
+uaef_task_kind(const UaefTask *task)
+{
+	return kinds[task->def->type];
+}
+
+static void
+hand_out_ready(UaefTask *task)
+{
+	UaefStep   *step = task->execution->step;
+
+	step->ready = lappend(step->ready, task);
+}
