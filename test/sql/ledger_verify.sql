@@ -442,3 +442,8 @@ SELECT * FROM uaef.verify_ledger();
 DROP FUNCTION ver_problems();
 DROP PROCEDURE ver_seal();
 DROP TABLE ver_event;
+
+-- arguments that would prove nothing
+\set VERBOSITY default
+SELECT * FROM uaef.verify_ledger(quorum => 3);
+SELECT * FROM uaef.export_ledger(-4);
