@@ -297,6 +297,8 @@ look_at_block(VerifyScan *scan, BlockWalk *walk)
 	if (!row.sound && deep)
 		uaef_report_problem(scan->report, "BLOCK_CHAIN_BREAK", &place,
 							"the block's row is malformed");
+	if (!row.sound)
+		scan->damaged++;
 	first_leaf = ref->no == walk->before.block.no + 1 &&
 		walk->before.sound ?
 		walk->before.block.tree_size : row.block.first_leaf;
@@ -363,6 +365,7 @@ uaef_verify_list_blocks(VerifyScan *scan, int64 from_block,
 		place.ctid = &list->refs[walk.next].tid;
 		uaef_report_problem(scan->report, "HEAP_DAMAGED", &place,
 							psprintf("the block cannot be read: %s", problem));
+		scan->damaged++;
 		walk.next++;
 	}
 	uaef_block_genesis(&list->last);
