@@ -90,6 +90,7 @@ static const AccessObject functions[] = {
 	{"pause_workflow", OPERATOR},
 	{"resume_workflow", OPERATOR},
 	{"send", OPERATOR},
+	{"signal_workflow", OPERATOR},
 	{"start_workflow", AUTHOR | OPERATOR},
 
 	/* deciding */
@@ -203,6 +204,7 @@ static const AccessObject relations[] = {
 	{"worker_status", OPERATOR | AUDITOR},
 	{"workflow", READERS},
 	{"workflow_run", READERS},
+	{"workflow_signal_kept", READERS},
 };
 
 /* How a statement that changes rights reads. */

@@ -23,8 +23,12 @@ typedef enum UaefTaskType
 	UAEF_TASK_HUMAN_APPROVAL,
 	UAEF_TASK_HTTP,
 	UAEF_TASK_WAIT,
-	UAEF_TASK_EXTERNAL
+	UAEF_TASK_EXTERNAL,
+	UAEF_TASK_SIGNAL
 } UaefTaskType;
+
+/* Longest name of a signal, in bytes. */
+#define UAEF_MAX_SIGNAL_NAME 200
 
 typedef enum UaefOnFailure
 {
@@ -113,6 +117,13 @@ typedef struct UaefWaitConfig
 	UaefTemplate *until;		/* gives a timestamp string */
 } UaefWaitConfig;
 
+typedef struct UaefSignalConfig
+{
+	char	   *name;
+	UaefTemplate *match;		/* the payload must contain it; or NULL */
+	UaefCondition *filter;		/* over signal; or NULL */
+} UaefSignalConfig;
+
 typedef struct UaefExternalConfig
 {
 	UaefTemplate *input;		/* NULL: all of in; for a map's task: item */
@@ -145,6 +156,7 @@ struct UaefTaskDef
 		UaefHttpConfig http;
 		UaefWaitConfig wait;
 		UaefExternalConfig external;
+		UaefSignalConfig signal;
 	}			config;
 };
 

@@ -26,6 +26,7 @@ static void read_approval(const UaefObject *config, UaefTaskDef *task);
 static void read_http(const UaefObject *config, UaefTaskDef *task);
 static void read_wait(const UaefObject *config, UaefTaskDef *task);
 static void read_external(const UaefObject *config, UaefTaskDef *task);
+static void read_signal(const UaefObject *config, UaefTaskDef *task);
 
 static UaefCase read_case(const UaefObject *config, JsonbValue *value, int no,
 						  const UaefDecisionConfig *decision);
@@ -53,7 +54,8 @@ static const struct
 	{{"connector", "url", "method", "headers", "body", "expect",
 	"idempotent"}, read_http},
 	[UAEF_TASK_WAIT] = {{"for", "until"}, read_wait},
-	[UAEF_TASK_EXTERNAL] = {{"input"}, read_external}
+	[UAEF_TASK_EXTERNAL] = {{"input"}, read_external},
+	[UAEF_TASK_SIGNAL] = {{"name", "timeout", "match", "filter"}, read_signal}
 };
 
 /*
@@ -361,7 +363,7 @@ read_expect(const UaefObject *config)
 }
 
 /*----------
- * wait, external
+ * wait, external, signal
  * ----------
  */
 
@@ -383,4 +385,32 @@ static void
 read_external(const UaefObject *config, UaefTaskDef *task)
 {
 	task->config.external.input = uaef_read_template(config, "input");
+}
+
+/*
+ * The time to wait for a signal may stand in the config, or with the task.
+ */
+static void
+read_signal(const UaefObject *config, UaefTaskDef *task)
+{
+	UaefSignalConfig *signal = &task->config.signal;
+	int64		timeout_ms = uaef_read_duration(config, "timeout", 0);
+
+	signal->name = uaef_read_text(config, "name", true);
+	if (strlen(signal->name) > UAEF_MAX_SIGNAL_NAME)
+		uaef_read_wrong(config, "name",
+						psprintf("a string of at most %d bytes",
+								 UAEF_MAX_SIGNAL_NAME));
+	if (timeout_ms > 0 && task->timeout_ms > 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_UAEF_BAD_DEFINITION),
+				 errmsg("\"timeout\" is both in %s and beside it",
+						config->where)));
+	if (timeout_ms > 0)
+		task->timeout_ms = timeout_ms;
+	if (uaef_read_document(config, "match") != NULL)
+		signal->match = uaef_read_template(config, "match");
+	config->builder->reader.signal = true;
+	signal->filter = uaef_read_condition(config, "filter", false);
+	config->builder->reader.signal = false;
 }

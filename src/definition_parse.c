@@ -41,7 +41,8 @@ static const struct
 	{"human_approval", UAEF_TASK_HUMAN_APPROVAL},
 	{"http", UAEF_TASK_HTTP},
 	{"wait", UAEF_TASK_WAIT},
-	{"external", UAEF_TASK_EXTERNAL}
+	{"external", UAEF_TASK_EXTERNAL},
+	{"signal", UAEF_TASK_SIGNAL}
 };
 
 static void set_reader(UaefBuilder *builder, int task, bool after);
@@ -338,12 +339,13 @@ uaef_read_map_task(UaefBuilder *builder, const UaefTaskDef *map,
 	read_common(&object, task);
 	builder->reader.item = false;
 	if (task->type != UAEF_TASK_SQL && task->type != UAEF_TASK_HTTP &&
-		task->type != UAEF_TASK_WAIT && task->type != UAEF_TASK_EXTERNAL)
+		task->type != UAEF_TASK_WAIT && task->type != UAEF_TASK_EXTERNAL &&
+		task->type != UAEF_TASK_SIGNAL)
 		ereport(ERROR,
 				(errcode(ERRCODE_UAEF_BAD_DEFINITION),
 				 errmsg("%s cannot be of type \"%s\"", where,
 						uaef_task_type_name(task->type)),
-				 errhint("The types of a map's task are: sql, http, wait, external.")));
+				 errhint("The types of a map's task are: sql, http, wait, external, signal.")));
 	return task;
 }
 
