@@ -113,8 +113,10 @@ typedef struct UaefHttpConfig
 
 typedef struct UaefWaitConfig
 {
-	int64		for_ms;			/* -1: until */
-	UaefTemplate *until;		/* gives a timestamp string */
+	int64		for_ms;			/* -1: until, or query */
+	UaefTemplate *until;		/* gives a timestamp string; or NULL */
+	UaefSqlConfig query;		/* its sql is NULL: for, or until */
+	int64		every_ms;		/* how often the query is run */
 } UaefWaitConfig;
 
 typedef struct UaefSignalConfig
@@ -221,6 +223,9 @@ extern int32 uaef_definition_create(const char *name, Jsonb *document,
 /* The number of a task by its id, or -1. */
 extern int	uaef_definition_task_no(const UaefDefinition *definition,
 									const char *id, int len);
+
+/* The SQL that a task runs as the role that started it, or NULL. */
+extern const UaefSqlConfig *uaef_task_sql(const UaefTaskDef *task);
 
 /* "parallel" covers map. */
 extern const char *uaef_task_type_name(UaefTaskType type);

@@ -285,6 +285,10 @@ label_is_legal(const UaefTaskDef *task, const char *label)
 			return strcmp(label, "approved") == 0 ||
 				strcmp(label, "rejected") == 0 ||
 				strcmp(label, "expired") == 0;
+		case UAEF_TASK_WAIT:
+			return uaef_task_sql(task) != NULL &&
+				(strcmp(label, "met") == 0 ||
+				 (strcmp(label, "timeout") == 0 && task->timeout_ms > 0));
 		case UAEF_TASK_SIGNAL:
 			return strcmp(label, "received") == 0 ||
 				(strcmp(label, "timeout") == 0 && task->timeout_ms > 0);
@@ -318,6 +322,10 @@ legal_labels(const UaefTaskDef *task)
 			return "Its labels are: true, false.";
 		case UAEF_TASK_HUMAN_APPROVAL:
 			return "Its labels are: approved, rejected, expired.";
+		case UAEF_TASK_WAIT:
+			return uaef_task_sql(task) != NULL ?
+				"Its labels are: met, and, with a timeout, timeout." :
+				"Only a wait for a query gives labels.";
 		case UAEF_TASK_SIGNAL:
 			return "Its labels are: received, and, with a timeout, timeout.";
 		default:

@@ -18,6 +18,11 @@
 /* Most roles of an approval, cases of a decision, headers of a request. */
 #define MAX_LIST 1000
 
+/* How often the query of a wait is run. */
+#define MIN_EVERY_MS		INT64CONST(100)
+#define DEFAULT_EVERY_MS	INT64CONST(5000)
+#define MAX_EVERY_MS		(INT64CONST(24) * 3600 * 1000)
+
 static void read_sql(const UaefObject *config, UaefTaskDef *task);
 static void read_decision(const UaefObject *config, UaefTaskDef *task);
 static void read_condition(const UaefObject *config, UaefTaskDef *task);
@@ -53,7 +58,7 @@ static const struct
 	[UAEF_TASK_HTTP] =
 	{{"connector", "url", "method", "headers", "body", "expect",
 	"idempotent"}, read_http},
-	[UAEF_TASK_WAIT] = {{"for", "until"}, read_wait},
+	[UAEF_TASK_WAIT] = {{"for", "until", "query", "every", "input"}, read_wait},
 	[UAEF_TASK_EXTERNAL] = {{"input"}, read_external},
 	[UAEF_TASK_SIGNAL] = {{"name", "timeout", "match", "filter"}, read_signal}
 };
@@ -371,14 +376,26 @@ static void
 read_wait(const UaefObject *config, UaefTaskDef *task)
 {
 	UaefWaitConfig *wait = &task->config.wait;
+	int64		every_ms = uaef_read_duration(config, "every", -1);
 
 	wait->for_ms = uaef_read_duration(config, "for", -1);
 	wait->until = uaef_read_text_template(config, "until");
-	if ((wait->for_ms < 0) == (wait->until == NULL))
+	wait->query.sql = uaef_read_text(config, "query", false);
+	wait->query.input = uaef_read_template(config, "input");
+	wait->every_ms = every_ms < 0 ? DEFAULT_EVERY_MS : every_ms;
+	if ((wait->for_ms >= 0) + (wait->until != NULL) +
+		(wait->query.sql != NULL) != 1)
 		ereport(ERROR,
 				(errcode(ERRCODE_UAEF_BAD_DEFINITION),
-				 errmsg("%s must have either \"for\" or \"until\"",
+				 errmsg("%s must have one of \"for\", \"until\" and \"query\"",
 						config->where)));
+	if (wait->query.sql == NULL && (every_ms >= 0 || wait->query.input != NULL))
+		ereport(ERROR,
+				(errcode(ERRCODE_UAEF_BAD_DEFINITION),
+				 errmsg("\"every\" and \"input\" in %s belong to \"query\"",
+						config->where)));
+	if (wait->every_ms < MIN_EVERY_MS || wait->every_ms > MAX_EVERY_MS)
+		uaef_read_wrong(config, "every", "from 100ms to 1 day");
 }
 
 static void

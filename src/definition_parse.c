@@ -349,6 +349,16 @@ uaef_read_map_task(UaefBuilder *builder, const UaefTaskDef *map,
 	return task;
 }
 
+const UaefSqlConfig *
+uaef_task_sql(const UaefTaskDef *task)
+{
+	if (task->type == UAEF_TASK_SQL)
+		return &task->config.sql;
+	if (task->type == UAEF_TASK_WAIT && task->config.wait.query.sql != NULL)
+		return &task->config.wait.query;
+	return NULL;
+}
+
 const char *
 uaef_task_type_name(UaefTaskType type)
 {

@@ -85,6 +85,7 @@ static const struct
 	void		(*fire) (UaefTask *task);
 }			task_timers[] = {
 	{"wait", uaef_wait_task_fire},
+	{"query", uaef_wait_task_look},
 	{"retry", fire_retry},
 	{"timeout", fire_timeout},
 	{"lease", fire_lease},
