@@ -24,7 +24,8 @@ typedef enum UaefTaskType
 	UAEF_TASK_HTTP,
 	UAEF_TASK_WAIT,
 	UAEF_TASK_EXTERNAL,
-	UAEF_TASK_SIGNAL
+	UAEF_TASK_SIGNAL,
+	UAEF_TASK_CHECKPOINT
 } UaefTaskType;
 
 /* Longest name of a signal, in bytes. */
@@ -126,6 +127,12 @@ typedef struct UaefSignalConfig
 	UaefCondition *filter;		/* over signal; or NULL */
 } UaefSignalConfig;
 
+typedef struct UaefCheckpointConfig
+{
+	char	   *name;
+	UaefTemplate *data;			/* NULL: all that paths can read */
+} UaefCheckpointConfig;
+
 typedef struct UaefExternalConfig
 {
 	UaefTemplate *input;		/* NULL: all of in; for a map's task: item */
@@ -159,6 +166,7 @@ struct UaefTaskDef
 		UaefWaitConfig wait;
 		UaefExternalConfig external;
 		UaefSignalConfig signal;
+		UaefCheckpointConfig checkpoint;
 	}			config;
 };
 

@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * definition_catalog.c
- *	  What a new definition says about the database: SQL, roles, connectors.
+ *	  What a new definition says about the database: SQL, roles, connectors,
+ *	  checkpoints.
  *
  * SQL is parsed and planned, not run, as the current user and with the
  * search_path that a new session of that user has, since that is where it
@@ -21,6 +22,7 @@
 #include "utils/guc.h"
 #include "utils/plancache.h"
 
+#include "compliance.h"
 #include "definition_read.h"
 #include "errcodes.h"
 #include "spi_util.h"
@@ -40,8 +42,8 @@ static void check_approvers(const UaefApprovalConfig *approval,
 static void check_connector(const char *name, const char *where);
 
 /*
- * Raises the planner's error, or 42704 for a role and UA405 for a connector,
- * with the id of the task.
+ * Raises the planner's error, or 42704 for a role, UA405 for a connector and
+ * UA341 for a checkpoint, with the id of the task.
  */
 void
 uaef_definition_check_catalog(const UaefDefinition *def)
@@ -98,6 +100,9 @@ check_task(const UaefTaskDef *task, const char *where)
 		case UAEF_TASK_HTTP:
 			if (task->config.http.connector != NULL)
 				check_connector(task->config.http.connector, where);
+			break;
+		case UAEF_TASK_CHECKPOINT:
+			uaef_checkpoint_require(task->config.checkpoint.name, where);
 			break;
 		default:
 			break;

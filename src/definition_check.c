@@ -292,6 +292,8 @@ label_is_legal(const UaefTaskDef *task, const char *label)
 		case UAEF_TASK_SIGNAL:
 			return strcmp(label, "received") == 0 ||
 				(strcmp(label, "timeout") == 0 && task->timeout_ms > 0);
+		case UAEF_TASK_CHECKPOINT:
+			return strcmp(label, "passed") == 0 || strcmp(label, "failed") == 0;
 		default:
 			return false;
 	}
@@ -328,6 +330,8 @@ legal_labels(const UaefTaskDef *task)
 				"Only a wait for a query gives labels.";
 		case UAEF_TASK_SIGNAL:
 			return "Its labels are: received, and, with a timeout, timeout.";
+		case UAEF_TASK_CHECKPOINT:
+			return "Its labels are: passed, failed.";
 		default:
 			return psprintf("A task of type %s gives no label.",
 							uaef_task_type_name(task->type));

@@ -32,6 +32,7 @@ static void read_http(const UaefObject *config, UaefTaskDef *task);
 static void read_wait(const UaefObject *config, UaefTaskDef *task);
 static void read_external(const UaefObject *config, UaefTaskDef *task);
 static void read_signal(const UaefObject *config, UaefTaskDef *task);
+static void read_checkpoint(const UaefObject *config, UaefTaskDef *task);
 
 static UaefCase read_case(const UaefObject *config, JsonbValue *value, int no,
 						  const UaefDecisionConfig *decision);
@@ -60,7 +61,8 @@ static const struct
 	"idempotent"}, read_http},
 	[UAEF_TASK_WAIT] = {{"for", "until", "query", "every", "input"}, read_wait},
 	[UAEF_TASK_EXTERNAL] = {{"input"}, read_external},
-	[UAEF_TASK_SIGNAL] = {{"name", "timeout", "match", "filter"}, read_signal}
+	[UAEF_TASK_SIGNAL] = {{"name", "timeout", "match", "filter"}, read_signal},
+	[UAEF_TASK_CHECKPOINT] = {{"checkpoint", "data"}, read_checkpoint}
 };
 
 /*
@@ -368,7 +370,7 @@ read_expect(const UaefObject *config)
 }
 
 /*----------
- * wait, external, signal
+ * wait, external, signal, checkpoint
  * ----------
  */
 
@@ -430,4 +432,12 @@ read_signal(const UaefObject *config, UaefTaskDef *task)
 	config->builder->reader.signal = true;
 	signal->filter = uaef_read_condition(config, "filter", false);
 	config->builder->reader.signal = false;
+}
+
+static void
+read_checkpoint(const UaefObject *config, UaefTaskDef *task)
+{
+	task->config.checkpoint.name = uaef_read_text(config, "checkpoint", true);
+	if (uaef_read_document(config, "data") != NULL)
+		task->config.checkpoint.data = uaef_read_template(config, "data");
 }

@@ -347,7 +347,8 @@ draw_mermaid(Picture *picture)
 		[UAEF_TASK_HTTP] = {"[/\"", "\"/]"},
 		[UAEF_TASK_WAIT] = {"((\"", "\"))"},
 		[UAEF_TASK_EXTERNAL] = {"[\"", "\"]"},
-		[UAEF_TASK_SIGNAL] = {">\"", "\"]"}
+		[UAEF_TASK_SIGNAL] = {">\"", "\"]"},
+		[UAEF_TASK_CHECKPOINT] = {"{{\"", "\"}}"}
 	};
 	const UaefDefinition *def = picture->def;
 	StringInfo	out = &picture->out;
