@@ -22,7 +22,7 @@
 #include "wait_task.h"
 
 static void hand_out_wait(UaefTask *task);
-static void begin_query(UaefTask *task);
+static void begin_wait(UaefTask *task);
 static void withdraw_wait(UaefTask *task);
 static void time_out_wait(UaefTask *task);
 
@@ -79,6 +79,18 @@ evaluate_until(const UaefTemplate *until, UaefScope *scope, TimestampTz *due,
 }
 
 static void
+begin_wait(UaefTask *task)
+{
+	UaefStep   *step = task->execution->step;
+
+	uaef_task_become(task, UAEF_TASK_RUNNING);
+	task->started_at = step->now;
+	if (task->def->timeout_ms > 0)
+		uaef_step_timer(task->execution, task, "timeout",
+						step->now + task->def->timeout_ms * 1000);
+}
+
+static void
 hand_out_wait(UaefTask *task)
 {
 	const UaefWaitConfig *config = &task->def->config.wait;
@@ -88,7 +100,8 @@ hand_out_wait(UaefTask *task)
 
 	if (config->query.sql != NULL)
 	{
-		begin_query(task);
+		begin_wait(task);
+		uaef_wait_task_look(task);
 		return;
 	}
 	if (config->for_ms < 0 &&
@@ -97,8 +110,7 @@ hand_out_wait(UaefTask *task)
 		uaef_advance_fail_evaluation(task, &error);
 		return;
 	}
-	uaef_task_become(task, UAEF_TASK_RUNNING);
-	task->started_at = execution->step->now;
+	begin_wait(task);
 	uaef_step_timer(execution, task, "wait", due);
 }
 
@@ -112,19 +124,6 @@ uaef_wait_task_fire(UaefTask *task)
 	uaef_json_begin(&json);
 	uaef_json_time(&json, "woke_at", task->execution->step->now);
 	uaef_advance_complete(task, uaef_json_end(&json), NULL);
-}
-
-static void
-begin_query(UaefTask *task)
-{
-	UaefStep   *step = task->execution->step;
-
-	uaef_task_become(task, UAEF_TASK_RUNNING);
-	task->started_at = step->now;
-	if (task->def->timeout_ms > 0)
-		uaef_step_timer(task->execution, task, "timeout",
-						step->now + task->def->timeout_ms * 1000);
-	uaef_wait_task_look(task);
 }
 
 void
@@ -156,7 +155,8 @@ withdraw_wait(UaefTask *task)
 }
 
 /*
- * The query was not true in time: a label for the edges, or a failure.
+ * What was waited for did not come in time: a label for the edges, or a
+ * failure.
  */
 static void
 time_out_wait(UaefTask *task)

@@ -129,6 +129,9 @@ $id = start('never again');
 is(ending($id), 'failed UA309', 'retry waits once more');
 is($node->safe_psql('postgres', "SELECT attempt FROM uaef.task_run WHERE execution_id = '$id' AND task = 't'"), '2', 'as often as it says');
 
+define('short', '{"type":"wait","timeout":"200ms","config":{"for":"1h"}}');
+is(ending(start('short')), 'failed UA309', 'a wait for a time has a timeout too');
+
 # Errors, rights, and what a query leaves behind.
 define('many', '{"type":"wait","config":{"query":"SELECT up FROM (VALUES (true), (true)) v (up)"}}');
 is(ending(start('many')), 'failed 21000', 'several booleans are no answer');
