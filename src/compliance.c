@@ -194,11 +194,12 @@ uaef_checkpoint_compile(Jsonb *document)
 	static const char *const keys[] = {"checks", NULL};
 	UaefCheckpoint *checkpoint = palloc0(sizeof(UaefCheckpoint));
 	JsonbValue	value;
+	JsonbValue	checks;
 	UaefObject	object;
 	JsonbContainer *array;
 
 	uaef_document_value(document, &value);
-	if (!uaef_json_get(document, "checks", &(JsonbValue) {0}))
+	if (!uaef_json_get(document, "checks", &checks))
 	{
 		checkpoint->n = 1;
 		checkpoint->checks = palloc0(sizeof(Check));

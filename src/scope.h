@@ -23,7 +23,8 @@ struct UaefScope
 	Jsonb	   *item;
 	Jsonb	   *ctx;
 	Jsonb	   *sys;
-	Jsonb	   *signal;			/* what was sent, for the filter of a signal task */
+	Jsonb	   *signal;			/* what was sent, for the filter of a signal
+								 * task */
 
 	/* The output of task id, NULL when it has none; may be NULL itself. */
 	Jsonb	   *(*task) (UaefScope *scope, const char *id, int len);
