@@ -101,7 +101,7 @@ LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp;
 
 COMMENT ON FUNCTION uaef.execute_next_tasks(uuid) IS
-	'run the ready SQL tasks of an execution in the caller''s transaction, and what becomes ready by them; returns how many were run; needs no worker';
+	'run the ready SQL tasks of an execution, and the queries that its tasks wait for, in the caller''s transaction, and what becomes ready by them; returns how many were run; needs no worker';
 
 REVOKE ALL ON FUNCTION uaef.execute_next_tasks(uuid) FROM PUBLIC;
 

@@ -152,6 +152,24 @@ is(ending(start('effects')), 'completed ', 'a query with effects');
 is($node->safe_psql('postgres', "SELECT count(*), (SELECT last_value FROM looked) FROM looks"), '1|3',
 	'has them once: when it is true');
 
+# Cancelled while its query runs: what that says nobody wants any more.
+$node->safe_psql('postgres', q{
+	CREATE FUNCTION slow() RETURNS bool LANGUAGE plpgsql AS $$
+	BEGIN
+		INSERT INTO looks VALUES ('slow');
+		PERFORM pg_sleep(1);
+		RETURN true;
+	END $$});
+define('slow', '{"type":"wait","config":{"query":"SELECT slow()"}}');
+$id = start('slow');
+my $sleeps = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'";
+ok($node->poll_query_until('postgres', $sleeps, '1'), 'a query runs');
+$node->safe_psql('postgres', "SELECT uaef.cancel_workflow('$id')");
+ok($node->poll_query_until('postgres', $sleeps, '0'), 'and ends after its execution');
+is(ending(start('row', '{"name": "r"}')), 'completed ', 'its executor goes on');
+is(tasks($id), 'no completed, t cancelled, yes completed', 'the task stays cancelled');
+is($node->safe_psql('postgres', "SELECT count(*) FROM looks WHERE name = 'slow'"), '0', 'and its effects are gone');
+
 # Cancelled while it waits; in a map.
 define('cancel', '{"type":"wait","config":{"query":"SELECT false","every":"100ms"}}');
 $id = start('cancel');
@@ -162,6 +180,19 @@ $node->safe_psql('postgres', "INSERT INTO flag VALUES ('m1', true), ('m2', true)
 is(ending($id), 'completed ', 'items wait for queries');
 is($node->safe_psql('postgres', "SELECT output->'t' FROM uaef.workflow_run WHERE execution_id = '$id'"),
 	'[{"name": "m1"}, {"name": "m2"}]', 'each for its own');
+
+# What waits outlives the server.
+my $late = start('timely');
+$id = start('row', '{"name": "after"}');
+my $kept = $node->safe_psql('postgres', "SELECT uaef.signal_workflow('$id', 'none', '[1]')");
+$node->stop('immediate');
+$node->start;
+wait_for_worker($node, 'postgres', 'the worker runs again');
+$node->safe_psql('postgres', "INSERT INTO flag VALUES ('after', true)");
+is(ending($id), 'completed ', 'a query is looked at after a crash');
+is(ending($late), 'completed ', 'and a signal times out');
+is(tasks($late), 'no completed, t completed, yes skipped', 'as it would have');
+is($node->safe_psql('postgres', "SELECT payload FROM uaef.workflow_signal_kept WHERE execution_id = '$id'"), '[1]', 'a kept signal is kept');
 
 # Nothing waits: nothing is looked at.
 ok($node->poll_query_until('postgres',
