@@ -71,9 +71,9 @@ SELECT uaef.create_workflow('cp_task', $${"tasks": [
 	"edges": [{"from": "c", "to": "next"}]}$$);
 SELECT uaef.start_workflow('cp_task', '{"name": "n", "amount": 5, "ok": true}') AS good \gset
 SELECT uaef.start_workflow('cp_task', '{"name": "n", "amount": 5000}') AS bad \gset
-SELECT status, output, error FROM uaef.workflow_run WHERE execution_id IN (:'good', :'bad') ORDER BY execution_id;
+SELECT status, output, error FROM uaef.workflow_run WHERE execution_id IN (:'good', :'bad') ORDER BY status;
 SELECT output FROM uaef.task_run WHERE execution_id = :'good' AND task = 'c';
-SELECT workflow, task, item, checkpoint, version, passed, jsonb_array_length(failures) FROM uaef.checkpoint_run WHERE workflow = 'cp_task' ORDER BY evaluated_at;
+SELECT workflow, task, item, checkpoint, version, passed, jsonb_array_length(failures) FROM uaef.checkpoint_run WHERE workflow = 'cp_task' ORDER BY passed DESC;
 SELECT event_type, payload - 'failures' FROM uaef.audit_trail WHERE workflow = 'cp_task' AND event_type LIKE 'checkpoint%' ORDER BY event_id;
 
 \echo # with labels, they decide; data says what is judged
@@ -85,7 +85,7 @@ SELECT uaef.start_workflow('cp_labels', '{"result": {"score": 0.7}}') AS good \g
 SELECT uaef.start_workflow('cp_labels', '{"result": {"score": 0.3}}') AS bad \gset
 SELECT uaef.start_workflow('cp_labels', '{}') AS none \gset
 SELECT string_agg(task || ' ' || status, ', ' ORDER BY task) FROM uaef.task_run
-WHERE execution_id IN (:'good', :'bad', :'none') GROUP BY execution_id ORDER BY execution_id;
+WHERE execution_id IN (:'good', :'bad', :'none') GROUP BY execution_id ORDER BY 1;
 SELECT failures FROM uaef.checkpoint_run WHERE execution_id = :'none';
 -- a later task, or a settlement rule, can ask
 SELECT output FROM uaef.task_run WHERE execution_id = :'bad' AND task = 'c';
@@ -95,7 +95,7 @@ SELECT uaef.create_workflow('cp_map', $${"tasks": [
 	{"id": "m", "type": "map", "config": {"over": "{{in.scores}}", "concurrency": 1, "task": {"type": "checkpoint", "config": {"checkpoint": "cp_score", "data": {"score": "{{item}}"}}}}}]}$$);
 SELECT uaef.start_workflow('cp_map', '{"scores": [1, 2, 3]}') AS good \gset
 SELECT uaef.start_workflow('cp_map', '{"scores": [1, 0, 3]}') AS bad \gset
-SELECT status, jsonb_array_length(output->'m'), error->>'code' FROM uaef.workflow_run WHERE execution_id IN (:'good', :'bad') ORDER BY execution_id;
+SELECT status, jsonb_array_length(output->'m'), error->>'code' FROM uaef.workflow_run WHERE execution_id IN (:'good', :'bad') ORDER BY status;
 SELECT item, passed FROM uaef.checkpoint_run WHERE execution_id = :'bad' ORDER BY item;
 
 \echo # the checkpoint must exist; labels must be its own
