@@ -178,9 +178,8 @@ COMMENT ON TABLE uaef.workflow_signal IS
 CREATE UNIQUE INDEX workflow_signal_key
 	ON uaef.workflow_signal (execution_id, idempotency_key)
 	WHERE idempotency_key IS NOT NULL;
-CREATE INDEX workflow_signal_unread
-	ON uaef.workflow_signal (execution_id, name, signal_id)
-	WHERE consumed_at IS NULL;
+CREATE INDEX workflow_signal_order
+	ON uaef.workflow_signal (execution_id, name, signal_id);
 
 -- The tasks that wait for a signal; the one that has waited longest is first.
 CREATE TABLE uaef.workflow_signal_wait (
