@@ -27,6 +27,7 @@
 #include "failure.h"
 #include "map_task.h"
 #include "task_kind.h"
+#include "workflow_stat.h"
 
 static void drain(UaefExecution *execution);
 static void begin_task(UaefTask *task);
@@ -78,6 +79,7 @@ uaef_advance_start(UaefExecution *execution)
 		become(execution, UAEF_EXECUTION_RUNNING);
 	execution->started_at = execution->step->now;
 	execution->dirty = true;
+	uaef_stat_count(execution->def->name, NULL, UAEF_STAT_STARTED, -1);
 	for (int i = 0; i < execution->def->n_roots; i++)
 		execution->ready = lappend(execution->ready,
 								   uaef_execution_task(execution,
@@ -472,6 +474,12 @@ end_execution(UaefExecution *execution, UaefExecutionStatus status)
 					   uaef_digest_hex(execution->output));
 	become(execution, status);
 	execution->completed_at = execution->step->now;
+	uaef_stat_count(execution->def->name, NULL,
+					status == UAEF_EXECUTION_COMPLETED ? UAEF_STAT_COMPLETED :
+					status == UAEF_EXECUTION_FAILED ? UAEF_STAT_FAILED :
+					UAEF_STAT_CANCELLED,
+					status == UAEF_EXECUTION_CANCELLED ? -1 :
+					Max(execution->completed_at - execution->started_at, 0));
 	uaef_step_event(execution, NULL,
 					psprintf("workflow_%s", uaef_execution_status_name(status)),
 					uaef_json_end(&json));

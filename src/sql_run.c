@@ -31,6 +31,7 @@
 #include "utils/timeout.h"
 
 #include "advance.h"
+#include "clock.h"
 #include "errcodes.h"
 #include "failure.h"
 #include "guc.h"
@@ -305,6 +306,8 @@ uaef_sql_job_end(UaefTask *task, const UaefSqlJob *job)
 {
 	bool		is_wait = task->def->type == UAEF_TASK_WAIT;
 
+	if (job->began_at != 0 && !is_wait)
+		task->started_at = job->began_at;
 	if (job->not_yet)
 		uaef_wait_task_again(task);
 	else if (job->succeeded)
@@ -330,6 +333,7 @@ uaef_sql_run(UaefSqlJob *job, bool whole_transaction)
 	instr_time	start;
 
 	INSTR_TIME_SET_CURRENT(start);
+	job->began_at = uaef_clock_now();
 	BeginInternalSubTransaction(NULL);
 	MemoryContextSwitchTo(context);
 	PG_TRY();

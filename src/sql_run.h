@@ -16,6 +16,7 @@ typedef struct UaefSqlJob
 	UaefTask   *task;			/* as it was peeked at */
 	UaefTaskRef ref;
 	Jsonb	   *input;
+	TimestampTz began_at;
 	bool		succeeded;
 	bool		not_yet;		/* succeeded, but what it waits for is not so */
 	bool		timed_out;

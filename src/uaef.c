@@ -15,6 +15,7 @@
 #include "shmem.h"
 #include "wake.h"
 #include "worker_hook.h"
+#include "workflow_stat.h"
 
 PG_MODULE_MAGIC;
 
@@ -30,6 +31,7 @@ _PG_init(void)
 	if (IsBinaryUpgrade)
 		return;
 	uaef_shmem_init();
+	uaef_stat_init();
 	uaef_wake_init();
 	uaef_worker_hook_init();
 	uaef_launcher_init();
