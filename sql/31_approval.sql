@@ -27,8 +27,10 @@ CREATE TABLE uaef.human_approval (
 		('pending', 'approved', 'rejected', 'expired', 'cancelled')),
 	requested_at	timestamptz NOT NULL,
 	stage_at		timestamptz NOT NULL,
+	voted_at		timestamptz,
 	expires_at		timestamptz,
 	expires_again	interval,
+	notify			text,
 	remind_every	interval,
 	remind_at		timestamptz,
 	reminded		integer NOT NULL DEFAULT 0,
@@ -43,6 +45,10 @@ COMMENT ON COLUMN uaef.human_approval.distinct_stages IS
 	'whether who decided in one stage is kept from the others';
 COMMENT ON COLUMN uaef.human_approval.expires_again IS
 	'when time is up and an escalation is left: it is made, and so much time begins';
+COMMENT ON COLUMN uaef.human_approval.notify IS
+	'connector by which people are told, or null';
+COMMENT ON COLUMN uaef.human_approval.voted_at IS
+	'written with each vote, so that a transaction with an older snapshot cannot miscount';
 COMMENT ON COLUMN uaef.human_approval.escalated IS
 	'escalations that were made in this stage';
 COMMENT ON COLUMN uaef.human_approval.reassigned_by IS

@@ -27,8 +27,12 @@
 #include "digest.h"
 #include "errcodes.h"
 #include "failure.h"
+#include "json_schema.h"
 #include "own_execution.h"
 #include "spi_util.h"
+
+/* So many things that are wrong with a response are told at once. */
+#define MAX_FAILURES 10
 
 static UaefQuery insert_vote = {
 	"INSERT INTO uaef.human_approval_vote (approval_id, stage, approver,"
@@ -45,6 +49,12 @@ static UaefQuery delete_vote = {
 	" WHERE approval_id = $1 AND stage = $2 AND approver = $3"
 	" AND session_role = $4 RETURNING decision",
 	4, {INT8OID, INT4OID, REGROLEOID, REGROLEOID}
+};
+
+/* Votes are counted by a snapshot: one that is too old fails here (40001). */
+static UaefQuery note_vote = {
+	"UPDATE uaef.human_approval SET voted_at = $2 WHERE approval_id = $1",
+	2, {INT8OID, TIMESTAMPTZOID}
 };
 
 static UaefQuery decide_approval = {
@@ -157,6 +167,47 @@ check_shown(const UaefApproval *approval, const bytea *seen)
 				 errhint("Look at \"shown\" and \"shown_digest\" in the view uaef.pending_approval.")));
 }
 
+/*
+ * Raise unless who approves has filled in the form.  No response is null to
+ * it, which a form may allow.
+ */
+static void
+check_response(const UaefApproval *approval, Jsonb *response)
+{
+	JsonbValue	none = {.type = jbvNull};
+	UaefEvalError error = {0};
+	UaefSchema *schema;
+	List	   *failures;
+
+	if (approval->form == NULL)
+		return;
+	schema = uaef_schema_compile(approval->form, "form");
+	if (uaef_schema_failures(schema,
+							 response ? response : uaef_json_from_value(&none),
+							 MAX_FAILURES, &failures, &error))
+		return;
+	if (failures == NIL)
+		uaef_eval_raise(&error);
+	ereport(ERROR,
+			(errcode(ERRCODE_UAEF_SCHEMA_MISMATCH),
+			 response ? errmsg("the response does not fit the form of approval %lld",
+							   (long long) approval->approval_id) :
+			 errmsg("approval %lld asks for a response",
+					(long long) approval->approval_id),
+			 errdetail("%s", uaef_schema_failures_text(failures)),
+			 errhint("\"form\" in the view uaef.pending_approval is the JSON Schema of the response.")));
+}
+
+static void
+touch(int64 approval_id, TimestampTz now)
+{
+	Datum		args[2];
+
+	args[0] = Int64GetDatum(approval_id);
+	args[1] = TimestampTzGetDatum(now);
+	uaef_spi_run(&note_vote, args, NULL);
+}
+
 static void
 record_vote(const UaefApproval *approval, const UaefVoter *voter,
 			const UaefDecision *decision, TimestampTz now)
@@ -181,6 +232,7 @@ record_vote(const UaefApproval *approval, const UaefVoter *voter,
 	args[10] = PointerGetDatum(approval->shown_digest);
 	args[11] = TimestampTzGetDatum(now);
 	uaef_spi_run(&insert_vote, args, nulls);
+	touch(approval->approval_id, now);
 }
 
 static void
@@ -268,6 +320,8 @@ decide(UaefStep *step, int64 approval_id, Oid caller,
 	uaef_voter_choose(&voter, &approval, task->execution, caller,
 					  decision->on_behalf_of);
 	check_shown(&approval, decision->shown_digest);
+	if (decision->approve)
+		check_response(&approval, decision->response);
 	record_vote(&approval, &voter, decision, step->now);
 	vote_event(task, &approval, &voter, decision);
 	return count_vote(task, &approval, &last);
@@ -306,6 +360,7 @@ uaef_approval_withdraw_vote(int64 approval_id)
 	UaefStep   *step;
 	UaefApproval approval;
 	UaefTask   *task;
+	char	   *decision;
 	UaefJson	json;
 	Datum		args[4];
 
@@ -325,11 +380,13 @@ uaef_approval_withdraw_vote(int64 approval_id)
 				 errmsg("role \"%s\" has no vote on approval %lld to withdraw",
 						caller_name, (long long) approval_id),
 				 errdetail("A vote can be withdrawn until the stage that it belongs to is decided.")));
+	decision = uaef_spi_text(0, 1);
+	touch(approval_id, step->now);
 	uaef_approval_event_begin(&json, task, approval_id);
 	uaef_json_int(&json, "stage", approval.stage);
 	uaef_json_text(&json, "approver", caller_name);
 	uaef_json_text(&json, "session_role", role_name(GetSessionUserId()));
-	uaef_json_text(&json, "decision", uaef_spi_text(0, 1));
+	uaef_json_text(&json, "decision", decision);
 	uaef_step_event(task->execution, task, "approval_vote_withdrawn",
 					uaef_json_end(&json));
 	uaef_step_write(step);

@@ -32,14 +32,14 @@ static UaefQuery insert_approval = {
 	" task, description, stages, approvers, need, reject_need, four_eyes,"
 	" distinct_stages, initiated_by, shown, shown_digest, form, status,"
 	" requested_at, stage_at, expires_at, expires_again, remind_every,"
-	" remind_at)"
+	" remind_at, notify)"
 	" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14,"
-	" $15, $16, 'pending', $17, $17, $17 + $18, $19, $20, $17 + $20)"
-	" RETURNING approval_id",
-	20, {UUIDOID, INT2OID, INT4OID, INT8OID, TEXTOID, TEXTOID, INT4OID,
+	" $15, $16, 'pending', $17, $17, $17 + $18, $19, $20, $17 + $20,"
+	" $21) RETURNING approval_id",
+	21, {UUIDOID, INT2OID, INT4OID, INT8OID, TEXTOID, TEXTOID, INT4OID,
 		TEXTARRAYOID, INT4OID, INT4OID, BOOLOID, BOOLOID, REGROLEOID, JSONBOID,
 		BYTEAOID, JSONBOID, TIMESTAMPTZOID, INTERVALOID, INTERVALOID,
-	INTERVALOID}
+	INTERVALOID, TEXTOID}
 };
 
 static UaefQuery insert_stage = {
@@ -73,7 +73,7 @@ typedef struct Stage
 /* A question whose data is known. */
 typedef struct Question
 {
-	char	   *description;	/* or NULL */
+	const char *description;	/* or NULL */
 	Jsonb	   *shown;
 	int			n_stages;
 	Stage	   *stages;
@@ -87,13 +87,6 @@ const UaefTaskKind uaef_approval_task = {
 	.hand_out = hand_out_approval,
 	.withdraw = withdraw_approval
 };
-
-const UaefApprovalConfig *
-uaef_approval_config(const UaefTask *task)
-{
-	return task->def->type == UAEF_TASK_HUMAN_APPROVAL ?
-		&task->def->config.approval : NULL;
-}
 
 void
 uaef_approval_event_begin(UaefJson *json, UaefTask *task, int64 approval_id)
@@ -123,7 +116,7 @@ add_role(List **names, const JsonbValue *value, UaefEvalError *error)
 							  uaef_eval_clip(name, strlen(name)));
 	foreach(cell, *names)
 		if (strcmp(lfirst(cell), name) == 0)
-			return true;
+		return true;
 	if (list_length(*names) == MAX_ROLES)
 		return uaef_eval_fail(error, ERRCODE_UAEF_TOO_LARGE, "approvers",
 							  NULL, "more than %d roles shall approve",
@@ -208,13 +201,14 @@ fill_question(UaefTask *task, const UaefApprovalConfig *config,
 {
 	UaefScope  *scope = uaef_task_scope(task);
 
-	question->shown = task->execution->input;
-	if (config->description != NULL &&
+	if (question->description == NULL && config->description != NULL &&
 		(question->description =
 		 uaef_template_fill_text(config->description, scope, UAEF_ENCODE_TEXT,
 								 error)) == NULL)
 		return false;
-	if (config->show != NULL &&
+	if (question->shown == NULL && config->show == NULL)
+		question->shown = task->execution->input;
+	if (question->shown == NULL &&
 		(question->shown = uaef_template_fill(config->show, scope,
 											  error)) == NULL)
 		return false;
@@ -245,8 +239,8 @@ store_approval(UaefTask *task, const UaefApprovalConfig *config,
 {
 	UaefExecution *execution = task->execution;
 	const Stage *stage = &question->stages[0];
-	Datum		args[20];
-	char		nulls[20];
+	Datum		args[21];
+	char		nulls[21];
 
 	memset(nulls, ' ', sizeof(nulls));
 	args[0] = UUIDPGetDatum(&execution->id);
@@ -275,6 +269,10 @@ store_approval(UaefTask *task, const UaefApprovalConfig *config,
 	args[18] = interval_of_ms(config->expiry_escalates ?
 							  config->expires_ms : 0, &nulls[18]);
 	args[19] = interval_of_ms(config->remind_ms, &nulls[19]);
+	if (config->notify.connector != NULL)
+		args[20] = CStringGetTextDatum(config->notify.connector);
+	else
+		nulls[20] = 'n';
 	uaef_spi_run(&insert_approval, args, nulls);
 	return uaef_spi_int64(0, 1);
 }
@@ -329,16 +327,17 @@ set_timers(UaefTask *task, const UaefApprovalConfig *config)
 						now + config->escalations[0].after_ms * 1000);
 }
 
-bool
+int64
 uaef_approval_request(UaefTask *task, const UaefApprovalConfig *config,
+					  const char *description, Jsonb *shown,
 					  UaefEvalError *error)
 {
-	Question	question = {0};
+	Question	question = {.description = description,.shown = shown};
 	UaefJson	json;
 	int64		approval_id;
 
 	if (!fill_question(task, config, &question, error))
-		return false;
+		return 0;
 	approval_id = store_approval(task, config, &question);
 	store_plan(approval_id, config, &question);
 	uaef_approval_event_begin(&json, task, approval_id);
@@ -346,8 +345,9 @@ uaef_approval_request(UaefTask *task, const UaefApprovalConfig *config,
 	uaef_step_event(task->execution, task, "approval_requested",
 					uaef_json_end(&json));
 	set_timers(task, config);
-	uaef_approval_notify(task, approval_id, "requested");
-	return true;
+	if (config->notify.connector != NULL)
+		uaef_approval_notify(task, approval_id, "requested");
+	return approval_id;
 }
 
 static void
@@ -355,7 +355,8 @@ hand_out_approval(UaefTask *task)
 {
 	UaefEvalError error = {0};
 
-	if (!uaef_approval_request(task, &task->def->config.approval, &error))
+	if (uaef_approval_request(task, &task->def->config.approval, NULL, NULL,
+							  &error) == 0)
 	{
 		uaef_advance_fail_evaluation(task, &error);
 		return;

@@ -12,17 +12,14 @@
 
 /*
  * Ask about a task, of whatever type, that the caller then lets wait for input.
- * False, with nothing written, when a template or condition cannot be
- * evaluated, or names a role that does not exist.
+ * description and shown are those of the config when they are NULL.  Returns
+ * the number of the approval; 0, with nothing written, when a template or
+ * condition cannot be evaluated, or names a role that does not exist.
  */
-extern bool uaef_approval_request(UaefTask *task,
-								  const UaefApprovalConfig *config,
-								  UaefEvalError *error);
-
-/*
- * How the task's approval was asked for; NULL: not by the task's own config.
- */
-extern const UaefApprovalConfig *uaef_approval_config(const UaefTask *task);
+extern int64 uaef_approval_request(UaefTask *task,
+								   const UaefApprovalConfig *config,
+								   const char *description, Jsonb *shown,
+								   UaefEvalError *error);
 
 /*
  * Close a pending approval without a decision; returns its id, or 0 when it

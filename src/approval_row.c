@@ -34,7 +34,8 @@
 	"  AND v.decision = 'approved')," \
 	" (SELECT count(*)::int FROM uaef.human_approval_vote v" \
 	"  WHERE v.approval_id = a.approval_id AND v.stage = a.stage" \
-	"  AND v.decision = 'rejected')" \
+	"  AND v.decision = 'rejected')," \
+	" a.notify" \
 	" FROM uaef.human_approval a"
 
 static UaefQuery read_approval = {
@@ -128,6 +129,7 @@ take_approval(UaefApproval *approval)
 	approval->expires_again = uaef_spi_bool(0, 23);
 	approval->approved = uaef_spi_int32(0, 24);
 	approval->rejected = uaef_spi_int32(0, 25);
+	approval->notify = uaef_spi_text(0, 26);
 }
 
 void

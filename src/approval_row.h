@@ -35,6 +35,7 @@ typedef struct UaefApproval
 	Jsonb	   *shown;
 	bytea	   *shown_digest;
 	Jsonb	   *form;			/* or NULL */
+	char	   *notify;			/* connector, or NULL */
 	TimestampTz expires_at;		/* times: 0 is null */
 	TimestampTz remind_at;
 	int			escalated;

@@ -240,24 +240,41 @@ approval_data(const UaefApproval *approval, const char *about)
 }
 
 /*
+ * The template of messages of this approval, which the task itself asked for;
+ * NULL: the approval's data.
+ */
+static const UaefTemplate *
+body_template(const UaefTask *task, const UaefApproval *approval)
+{
+	const UaefNotifyConfig *config = &task->def->config.approval.notify;
+
+	if (task->def->type != UAEF_TASK_HUMAN_APPROVAL ||
+		config->connector == NULL ||
+		strcmp(config->connector, approval->notify) != 0)
+		return NULL;
+	return config->body;
+}
+
+/*
  * The body of a message; NULL on failure.
  */
 static Jsonb *
-fill_body(UaefTask *task, const UaefNotifyConfig *config, Jsonb *data,
+fill_body(UaefTask *task, const UaefApproval *approval, Jsonb *data,
 		  UaefEvalError *error)
 {
+	const UaefTemplate *tmpl = body_template(task, approval);
 	UaefScope  *scope = uaef_task_scope(task);
 	Jsonb	   *sys = scope->sys;
 	Jsonb	   *body;
 	UaefJson	json;
 
-	if (config->body == NULL)
+	if (tmpl == NULL)
 		return data;
 	uaef_json_begin(&json);
 	uaef_json_members(&json, sys);
 	uaef_json_jsonb(&json, "approval", data);
 	scope->sys = uaef_json_end(&json);
-	body = uaef_template_fill(config->body, scope, error);
+	body = uaef_template_fill(tmpl, scope, error);
 	scope->sys = sys;
 	return body;
 }
@@ -266,7 +283,7 @@ fill_body(UaefTask *task, const UaefNotifyConfig *config, Jsonb *data,
  * Queue a message; returns why not, or NULL.
  */
 static Jsonb *
-send_message(UaefTask *task, const UaefNotifyConfig *config, Jsonb *data,
+send_message(UaefTask *task, const UaefApproval *approval, Jsonb *data,
 			 int64 *delivery_id)
 {
 	UaefDeliveryRequest request = {0};
@@ -274,9 +291,9 @@ send_message(UaefTask *task, const UaefNotifyConfig *config, Jsonb *data,
 	UaefFailure failure;
 	ErrorData  *refusal;
 
-	request.connector = config->connector;
+	request.connector = approval->notify;
 	request.role = task->execution->initiated_by;
-	request.body = fill_body(task, config, data, &error);
+	request.body = fill_body(task, approval, data, &error);
 	if (request.body == NULL)
 	{
 		uaef_failure_from_eval(&failure, &error);
@@ -292,20 +309,19 @@ send_message(UaefTask *task, const UaefNotifyConfig *config, Jsonb *data,
 void
 uaef_approval_notify(UaefTask *task, int64 approval_id, const char *about)
 {
-	const UaefApprovalConfig *config = uaef_approval_config(task);
 	UaefApproval approval;
 	UaefJson	json;
 	int64		delivery_id = 0;
 	Jsonb	   *error;
 
-	if (config == NULL || config->notify.connector == NULL)
-		return;
 	uaef_approval_read(approval_id, &approval);
-	error = send_message(task, &config->notify,
-						 approval_data(&approval, about), &delivery_id);
+	if (approval.notify == NULL)
+		return;
+	error = send_message(task, &approval, approval_data(&approval, about),
+						 &delivery_id);
 	uaef_approval_event_begin(&json, task, approval_id);
 	uaef_json_text(&json, "about", about);
-	uaef_json_text(&json, "connector", config->notify.connector);
+	uaef_json_text(&json, "connector", approval.notify);
 	if (error == NULL)
 		uaef_json_int(&json, "delivery_id", delivery_id);
 	uaef_json_jsonb(&json, "error", error);

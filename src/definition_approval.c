@@ -11,6 +11,7 @@
 
 #include "definition_read.h"
 #include "errcodes.h"
+#include "json_schema.h"
 
 /* Most roles of a list, votes that can be needed, stages, escalations. */
 #define MAX_ROLES	1000
@@ -40,6 +41,9 @@ uaef_read_approval(const UaefObject *config, UaefApprovalConfig *approval)
 	approval->four_eyes = uaef_read_bool(config, "four_eyes", true);
 	approval->distinct = uaef_read_bool(config, "distinct", true);
 	approval->form = uaef_read_document(config, "form");
+	if (approval->form != NULL)
+		(void) uaef_schema_compile(approval->form,
+								   psprintf("\"form\" in %s", config->where));
 	approval->show = uaef_read_template(config, "show");
 	read_stages(config, approval);
 	read_escalations(config, approval);
@@ -155,9 +159,9 @@ read_escalations(const UaefObject *config, UaefApprovalConfig *approval)
 		UaefEscalation *escalation = &approval->escalations[i];
 		JsonbValue	value = uaef_read_element(array, i);
 		UaefObject	object =
-		uaef_read_object(config->builder, &value, keys,
-						 psprintf("escalation %d in %s", i + 1,
-								  config->where));
+			uaef_read_object(config->builder, &value, keys,
+							 psprintf("escalation %d in %s", i + 1,
+									  config->where));
 
 		escalation->after_ms = uaef_read_duration(&object, "after", -1);
 		if (escalation->after_ms >= 0 && escalation->after_ms <= last_ms)

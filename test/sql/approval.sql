@@ -55,7 +55,8 @@ SELECT ap_define(c) FROM (VALUES
 	('{"on_expiry": "escalate"}'), ('{"on_expiry": "approve"}'),
 	('{"remind": "4h"}'), ('{"remind": "1ms", "notify": {"connector": "x"}}'),
 	('{"notify": {"connector": "ap_nobody"}}'), ('{"notify": {}}'), ('{"notify": {"connector": "x", "to": "y"}}'),
-	('{"description": "{{sys.approval.need}}"}')) v (c);
+	('{"description": "{{sys.approval.need}}"}'),
+	('{"form": true}'), ('{"form": {"type": "thing"}}'), ('{"form": {"properties": {"n": {"minimum": "x"}}}}')) v (c);
 
 --
 -- Roles out of data, when they are asked
@@ -69,7 +70,7 @@ FROM (VALUES ('{"who": "regress_ap_dan"}'::jsonb), ('{"who": ["regress_ap_boss",
 	('{"who": "regress_ap_nobody"}'), ('{"who": 7}'), ('{"who": {"a": "regress_ap_dan"}}'), ('{}'), ('{"who": "public"}')) v (i);
 SELECT input, status, error ->> 'code', error ->> 'message', approvers
 FROM uaef.workflow_run LEFT JOIN uaef.pending_approval USING (execution_id)
-WHERE workflow_run.workflow = 'ap_data' ORDER BY workflow_run.execution_id;
+WHERE workflow_run.workflow = 'ap_data' ORDER BY input::text COLLATE "C";
 RESET SESSION AUTHORIZATION;
 SELECT execution_id AS e FROM uaef.workflow_run WHERE workflow = 'ap_data' AND input = '{"who": "regress_ap_dan"}' \gset
 SET SESSION AUTHORIZATION regress_ap_dan;
@@ -105,7 +106,7 @@ SET SESSION AUTHORIZATION regress_ap_dan;
 SELECT stage, stages, approvers, votes -> 0 ->> 'approver', votes -> 1 ->> 'stage' FROM uaef.pending_approval WHERE execution_id = :'large';
 SELECT ap_try(format('uaef.approve(%s)', ap_id(:'large')));
 SET SESSION AUTHORIZATION regress_ap_clerk;
-SELECT status, jsonb_path_query_array(output -> 'ask' -> 'votes', '$[*].approver') FROM uaef.workflow_run WHERE execution_id IN (:'small', :'large') ORDER BY execution_id;
+SELECT status, jsonb_path_query_array(output -> 'ask' -> 'votes', '$[*].approver') FROM uaef.workflow_run WHERE execution_id IN (:'small', :'large') ORDER BY input ->> 'amount';
 -- the ledger says who, as whom, and of what
 SELECT event_type, payload - 'approval_id' FROM uaef.audit_trail WHERE execution_id = :'large' AND event_type LIKE 'approval%' ORDER BY event_id;
 
@@ -295,6 +296,27 @@ SELECT ap_try(format('count(*) FROM uaef.approve_many(ARRAY[%s, %1$s])', ap_id(:
 SELECT ap_try('count(*) FROM uaef.approve_many(NULL)'), ap_try('count(*) FROM uaef.approve_many(''{}'')'),
 	ap_try('count(*) FROM uaef.approve_many(array_fill(1::bigint, ARRAY[10001]))');
 SELECT status FROM uaef.approve_many(ARRAY[ap_id(:'e2'), ap_id(:'e')], 'both') ORDER BY approval_id;
+
+--
+-- Forms: a response that does not fit is refused, and decides nothing
+--
+RESET SESSION AUTHORIZATION;
+SELECT uaef.create_workflow('ap_form', '{"tasks": [{"id": "ask", "type": "human_approval", "config": {"approvers": "regress_ap_cfo",
+	"form": {"type": "object", "required": ["centre"], "additionalProperties": false,
+		"properties": {"centre": {"type": "integer"}, "amount": {"type": "number", "maximum": 10}}}}}]}');
+SELECT uaef.create_workflow('ap_form2', '{"tasks": [{"id": "ask", "type": "human_approval", "config": {"approvers": "regress_ap_cfo",
+	"form": {"type": ["object", "null"]}}}]}');
+SET SESSION AUTHORIZATION regress_ap_clerk;
+SELECT uaef.start_workflow('ap_form') AS e, uaef.start_workflow('ap_form') AS e2, uaef.start_workflow('ap_form2') AS e3 \gset
+SET SESSION AUTHORIZATION regress_ap_cfo;
+SELECT form -> 'required' FROM uaef.pending_approval WHERE execution_id = :'e';
+SELECT r, ap_try(format('uaef.approve(%s, response => %L)', ap_id(:'e'), r))
+FROM (VALUES (NULL), ('null'), ('7'), ('{}'), ('{"centre": "x"}'), ('{"centre": 1, "amount": 11, "x": 2}')) v (r);
+SELECT ap_try(format('count(*) FROM uaef.approve_many(ARRAY[%s, %s])', ap_id(:'e3'), ap_id(:'e')));
+SELECT ap_try(format('uaef.approve(%s, response => ''{"centre": 1, "amount": 9.5}'')', ap_id(:'e')));
+SELECT ap_try(format('uaef.reject(%s)', ap_id(:'e2'))), ap_try(format('uaef.approve(%s)', ap_id(:'e3')));
+SET SESSION AUTHORIZATION regress_ap_clerk;
+SELECT status, output -> 'ask' -> 'response' FROM uaef.workflow_run WHERE execution_id IN (:'e', :'e2', :'e3') ORDER BY workflow, status;
 
 --
 -- A running execution whose open work all waits for people says so
