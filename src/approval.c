@@ -269,6 +269,8 @@ next_stage(UaefTask *task, int64 approval_id)
 	uaef_approval_read(approval_id, &approval);
 	uaef_approval_event_begin(&json, task, approval_id);
 	uaef_json_int(&json, "stage", approval.stage);
+	uaef_json_int(&json, "need", approval.need);
+	uaef_approval_json_roles(&json, "approvers", approval.approvers);
 	uaef_step_event(task->execution, task, "approval_stage_begun",
 					uaef_json_end(&json));
 	uaef_approval_stage_timers(task, &approval);

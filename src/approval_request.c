@@ -18,6 +18,7 @@
 
 #include "advance.h"
 #include "approval_request.h"
+#include "approval_row.h"
 #include "approval_time.h"
 #include "digest.h"
 #include "errcodes.h"
@@ -342,6 +343,9 @@ uaef_approval_request(UaefTask *task, const UaefApprovalConfig *config,
 	store_plan(approval_id, config, &question);
 	uaef_approval_event_begin(&json, task, approval_id);
 	uaef_json_text(&json, "shown_sha256", uaef_digest_hex(question.shown));
+	uaef_json_int(&json, "need", question.stages[0].need);
+	uaef_approval_json_roles(&json, "approvers",
+							 (ArrayType *) DatumGetPointer(question.stages[0].approvers));
 	uaef_step_event(task->execution, task, "approval_requested",
 					uaef_json_end(&json));
 	set_timers(task, config);

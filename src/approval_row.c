@@ -185,6 +185,23 @@ uaef_approval_require_pending(const UaefApproval *approval)
 						(long long) approval->approval_id, approval->status)));
 }
 
+void
+uaef_approval_json_roles(UaefJson *json, const char *key, ArrayType *roles)
+{
+	Datum	   *names;
+	char	  **texts;
+	int			n;
+
+	if (roles == NULL)
+		return;
+	deconstruct_array(roles, TEXTOID, -1, false, TYPALIGN_INT, &names, NULL,
+					  &n);
+	texts = palloc(sizeof(char *) * Max(n, 1));
+	for (int i = 0; i < n; i++)
+		texts[i] = TextDatumGetCString(names[i]);
+	uaef_json_texts(json, key, texts, n);
+}
+
 bool
 uaef_approval_asks(const UaefApproval *approval, Oid role)
 {

@@ -59,6 +59,10 @@ extern void uaef_approval_require_sight(int64 approval_id, Oid role);
 /* Raise UA305 unless it is pending. */
 extern void uaef_approval_require_pending(const UaefApproval *approval);
 
+/* A key with the names of roles, text[]; nothing when it is NULL. */
+extern void uaef_approval_json_roles(UaefJson *json, const char *key,
+									 ArrayType *roles);
+
 /* Whether the role is a member of one of the approvers. */
 extern bool uaef_approval_asks(const UaefApproval *approval, Oid role);
 

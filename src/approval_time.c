@@ -56,19 +56,6 @@ typedef struct Escalation
 	ArrayType  *to;
 } Escalation;
 
-static char **
-role_names(ArrayType *roles, int *n)
-{
-	Datum	   *names;
-	char	  **texts;
-
-	deconstruct_array(roles, TEXTOID, -1, false, TYPALIGN_INT, &names, NULL, n);
-	texts = palloc(sizeof(char *) * Max(*n, 1));
-	for (int i = 0; i < *n; i++)
-		texts[i] = TextDatumGetCString(names[i]);
-	return texts;
-}
-
 /*
  * False when there is none.
  */
@@ -114,17 +101,14 @@ escalate(UaefTask *task, const UaefApproval *approval,
 {
 	Datum		args[2];
 	UaefJson	json;
-	char	  **names;
-	int			n;
 
 	args[0] = Int64GetDatum(approval->approval_id);
 	args[1] = PointerGetDatum(escalation->to);
 	uaef_spi_run(&escalate_approval, args, NULL);
-	names = role_names(escalation->to, &n);
 	uaef_approval_event_begin(&json, task, approval->approval_id);
 	uaef_json_int(&json, "stage", approval->stage);
 	uaef_json_int(&json, "escalation", approval->escalated + 1);
-	uaef_json_texts(&json, "to", names, n);
+	uaef_approval_json_roles(&json, "to", escalation->to);
 	uaef_step_event(task->execution, task, "approval_escalated",
 					uaef_json_end(&json));
 	set_escalation_timer(task, approval->approval_id);
@@ -228,13 +212,7 @@ approval_data(const UaefApproval *approval, const char *about)
 	uaef_json_int(&json, "stages", approval->stages);
 	uaef_json_int(&json, "need", approval->need);
 	uaef_json_int(&json, "approved", approval->approved);
-	if (approval->approvers != NULL)
-	{
-		int			n;
-		char	  **names = role_names(approval->approvers, &n);
-
-		uaef_json_texts(&json, "approvers", names, n);
-	}
+	uaef_approval_json_roles(&json, "approvers", approval->approvers);
 	uaef_json_time(&json, "expires_at", approval->expires_at);
 	return uaef_json_end(&json);
 }
