@@ -22,6 +22,7 @@
 
 #include "advance.h"
 #include "approval.h"
+#include "approval_group.h"
 #include "approval_request.h"
 #include "approval_time.h"
 #include "digest.h"
@@ -37,11 +38,11 @@
 static UaefQuery insert_vote = {
 	"INSERT INTO uaef.human_approval_vote (approval_id, stage, approver,"
 	" session_role, on_behalf_of, delegator_session, delegation_id, decision,"
-	" reason, response, shown_digest, decided_at)"
+	" reason, response, shown_digest, decided_at, groups)"
 	" VALUES ($1, $2, $3, $4, nullif($5, 0::oid), nullif($6, 0::oid),"
-	" nullif($7, 0), $8, $9, $10, $11, $12)",
-	12, {INT8OID, INT4OID, REGROLEOID, REGROLEOID, OIDOID, OIDOID, INT8OID,
-	TEXTOID, TEXTOID, JSONBOID, BYTEAOID, TIMESTAMPTZOID}
+	" nullif($7, 0), $8, $9, $10, $11, $12, $13)",
+	13, {INT8OID, INT4OID, REGROLEOID, REGROLEOID, OIDOID, OIDOID, INT8OID,
+	TEXTOID, TEXTOID, JSONBOID, BYTEAOID, TIMESTAMPTZOID, INT4ARRAYOID}
 };
 
 static UaefQuery delete_vote = {
@@ -212,8 +213,8 @@ static void
 record_vote(const UaefApproval *approval, const UaefVoter *voter,
 			const UaefDecision *decision, TimestampTz now)
 {
-	Datum		args[12];
-	char		nulls[12];
+	Datum		args[13];
+	char		nulls[13];
 
 	memset(nulls, ' ', sizeof(nulls));
 	args[0] = Int64GetDatum(approval->approval_id);
@@ -231,6 +232,10 @@ record_vote(const UaefApproval *approval, const UaefVoter *voter,
 	nulls[9] = decision->response ? ' ' : 'n';
 	args[10] = PointerGetDatum(approval->shown_digest);
 	args[11] = TimestampTzGetDatum(now);
+	args[12] = uaef_approval_groups_of(approval,
+									   OidIsValid(voter->on_behalf_of) ?
+									   voter->on_behalf_of : voter->role);
+	nulls[12] = args[12] != (Datum) 0 ? ' ' : 'n';
 	uaef_spi_run(&insert_vote, args, nulls);
 	touch(approval->approval_id, now);
 }
@@ -278,6 +283,18 @@ next_stage(UaefTask *task, int64 approval_id)
 }
 
 /*
+ * Whether the stage is decided by this vote, which is stored.
+ */
+static bool
+decides_stage(const UaefApproval *approval, bool approve)
+{
+	if (!approve)
+		return approval->rejected + 1 >= approval->reject_need;
+	return approval->approved + 1 >= approval->need &&
+		(approval->n_groups == 0 || uaef_approval_groups_met(approval));
+}
+
+/*
  * Count the vote; returns the approval's status after it.
  */
 static const char *
@@ -288,8 +305,7 @@ count_vote(UaefTask *task, const UaefApproval *approval,
 	const char *outcome = approve ? "approved" : "rejected";
 	Datum		args[3];
 
-	if (approve ? approval->approved + 1 < approval->need :
-		approval->rejected + 1 < approval->reject_need)
+	if (!decides_stage(approval, approve))
 		return "pending";
 	if (approve && approval->stage < approval->stages)
 	{

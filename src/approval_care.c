@@ -42,6 +42,13 @@ static UaefQuery reassign_approval = {
 	4, {INT8OID, TEXTARRAYOID, REGROLEOID, REGROLEOID}
 };
 
+/* Who was asked by groups is asked no more. */
+static UaefQuery drop_groups = {
+	"DELETE FROM uaef.human_approval_group"
+	" WHERE approval_id = $1 AND stage = $2",
+	2, {INT8OID, INT4OID}
+};
+
 static UaefQuery insert_delegation = {
 	"INSERT INTO uaef.human_approval_delegation (delegator, delegator_session,"
 	" delegate, valid_from, valid_until, workflow, reason, created_at)"
@@ -190,6 +197,8 @@ uaef_approval_reassign(int64 approval_id, ArrayType *roles,
 	args[2] = ObjectIdGetDatum(caller);
 	args[3] = ObjectIdGetDatum(GetSessionUserId());
 	uaef_spi_run(&reassign_approval, args, NULL);
+	args[1] = Int32GetDatum(approval.stage);
+	uaef_spi_run(&drop_groups, args, NULL);
 	uaef_approval_event_begin(&json, task, approval_id);
 	uaef_json_int(&json, "stage", approval.stage);
 	uaef_json_texts(&json, "to", names, n);

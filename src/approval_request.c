@@ -50,6 +50,13 @@ static UaefQuery insert_stage = {
 	5, {INT8OID, INT4OID, TEXTARRAYOID, INT4OID, INT4OID}
 };
 
+static UaefQuery insert_group = {
+	"INSERT INTO uaef.human_approval_group"
+	" (approval_id, stage, group_no, approvers, need)"
+	" VALUES ($1, $2, $3, $4, $5)",
+	5, {INT8OID, INT4OID, INT4OID, TEXTARRAYOID, INT4OID}
+};
+
 static UaefQuery insert_escalation = {
 	"INSERT INTO uaef.human_approval_escalation"
 	" (approval_id, escalation, after, approvers) VALUES ($1, $2, $3, $4)",
@@ -69,6 +76,8 @@ typedef struct Stage
 	Datum		approvers;		/* text[], or 0: whoever may approve */
 	int			need;
 	int			reject_need;
+	const UaefApprovalStage *def;
+	Datum	   *groups;			/* text[] of each of its groups */
 } Stage;
 
 /* A question whose data is known. */
@@ -127,20 +136,17 @@ add_role(List **names, const JsonbValue *value, UaefEvalError *error)
 }
 
 /*
- * A list's roles as text[].  Data may give a role or a list at each place.
+ * Add a list's roles to names.  Data may give a role or a list at each place.
  */
 static bool
-fill_roles(const UaefRoleList *list, UaefScope *scope, Datum *roles,
-		   UaefEvalError *error)
+add_roles(List **names, const UaefRoleList *list, UaefScope *scope,
+		  UaefEvalError *error)
 {
 	Jsonb	   *filled = uaef_template_fill(list->roles, scope, error);
 	JsonbIterator *iterator;
 	JsonbIteratorToken token;
 	JsonbValue	value;
-	List	   *names = NIL;
-	ListCell   *cell;
-	Datum	   *texts;
-	int			n = 0;
+	bool		any = false;
 
 	if (filled == NULL)
 		return false;
@@ -150,16 +156,65 @@ fill_roles(const UaefRoleList *list, UaefScope *scope, Datum *roles,
 		if (token == WJB_BEGIN_OBJECT)
 			return uaef_eval_fail(error, ERRCODE_UAEF_WRONG_TYPE, "approvers",
 								  NULL, "approvers must be names of roles, not an object");
-		if (token == WJB_ELEM && !add_role(&names, &value, error))
+		if (token != WJB_ELEM)
+			continue;
+		if (!add_role(names, &value, error))
 			return false;
+		any = true;
 	}
-	if (names == NIL)
+	if (!any)
 		return uaef_eval_fail(error, ERRCODE_UAEF_WRONG_TYPE, "approvers",
 							  NULL, "the list of roles that shall approve is empty");
-	texts = palloc(sizeof(Datum) * list_length(names));
+	return true;
+}
+
+static Datum
+text_array(const List *names)
+{
+	Datum	   *texts = palloc(sizeof(Datum) * Max(list_length(names), 1));
+	ListCell   *cell;
+	int			n = 0;
+
 	foreach(cell, names)
 		texts[n++] = CStringGetTextDatum(lfirst(cell));
-	*roles = uaef_array(texts, NULL, n, TEXTOID);
+	return uaef_array(texts, NULL, n, TEXTOID);
+}
+
+/*
+ * A list's roles as text[].
+ */
+static bool
+fill_roles(const UaefRoleList *list, UaefScope *scope, Datum *roles,
+		   UaefEvalError *error)
+{
+	List	   *names = NIL;
+
+	if (!add_roles(&names, list, scope, error))
+		return false;
+	*roles = text_array(names);
+	return true;
+}
+
+/*
+ * The roles of a stage, and of each of its groups.
+ */
+static bool
+fill_stage(Stage *stage, UaefScope *scope, UaefEvalError *error)
+{
+	const UaefApprovalStage *def = stage->def;
+	List	   *all = NIL;
+
+	if (def->approvers.roles != NULL)
+		return fill_roles(&def->approvers, scope, &stage->approvers, error);
+	if (def->n_groups == 0)
+		return true;
+	stage->groups = palloc(sizeof(Datum) * def->n_groups);
+	for (int i = 0; i < def->n_groups; i++)
+		if (!fill_roles(&def->groups[i].approvers, scope, &stage->groups[i],
+						error) ||
+			!add_roles(&all, &def->groups[i].approvers, scope, error))
+			return false;
+	stage->approvers = text_array(all);
 	return true;
 }
 
@@ -183,8 +238,8 @@ fill_stages(const UaefApprovalConfig *config, UaefScope *scope,
 			return false;
 		if (!applies)
 			continue;
-		if (def->approvers.roles != NULL &&
-			!fill_roles(&def->approvers, scope, &stage->approvers, error))
+		stage->def = def;
+		if (!fill_stage(stage, scope, error))
 			return false;
 		stage->need = def->need;
 		stage->reject_need = def->reject_need;
@@ -278,8 +333,24 @@ store_approval(UaefTask *task, const UaefApprovalConfig *config,
 	return uaef_spi_int64(0, 1);
 }
 
+static void
+store_groups(int64 approval_id, int stage_no, const Stage *stage)
+{
+	Datum		args[5];
+
+	args[0] = Int64GetDatum(approval_id);
+	args[1] = Int32GetDatum(stage_no);
+	for (int i = 0; i < stage->def->n_groups; i++)
+	{
+		args[2] = Int32GetDatum(i + 1);
+		args[3] = stage->groups[i];
+		args[4] = Int32GetDatum(stage->def->groups[i].need);
+		uaef_spi_run(&insert_group, args, NULL);
+	}
+}
+
 /*
- * The stages, where there are several, and the escalations.
+ * The stages, where there are several, their groups, and the escalations.
  */
 static void
 store_plan(int64 approval_id, const UaefApprovalConfig *config,
@@ -301,6 +372,8 @@ store_plan(int64 approval_id, const UaefApprovalConfig *config,
 		args[4] = Int32GetDatum(stage->reject_need);
 		uaef_spi_run(&insert_stage, args, nulls);
 	}
+	for (int i = 0; i < question->n_stages; i++)
+		store_groups(approval_id, i + 1, &question->stages[i]);
 	for (int i = 0; i < config->n_escalations; i++)
 	{
 		memset(nulls, ' ', sizeof(nulls));

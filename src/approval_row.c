@@ -35,7 +35,9 @@
 	" (SELECT count(*)::int FROM uaef.human_approval_vote v" \
 	"  WHERE v.approval_id = a.approval_id AND v.stage = a.stage" \
 	"  AND v.decision = 'rejected')," \
-	" a.notify" \
+	" a.notify," \
+	" (SELECT count(*)::int FROM uaef.human_approval_group g" \
+	"  WHERE g.approval_id = a.approval_id AND g.stage = a.stage)" \
 	" FROM uaef.human_approval a"
 
 static UaefQuery read_approval = {
@@ -130,6 +132,7 @@ take_approval(UaefApproval *approval)
 	approval->approved = uaef_spi_int32(0, 24);
 	approval->rejected = uaef_spi_int32(0, 25);
 	approval->notify = uaef_spi_text(0, 26);
+	approval->n_groups = uaef_spi_int32(0, 27);
 }
 
 void
@@ -205,12 +208,17 @@ uaef_approval_json_roles(UaefJson *json, const char *key, ArrayType *roles)
 bool
 uaef_approval_asks(const UaefApproval *approval, Oid role)
 {
+	return approval->approvers == NULL ||
+		uaef_is_member_of_any(role, approval->approvers);
+}
+
+bool
+uaef_is_member_of_any(Oid role, ArrayType *roles)
+{
 	Datum	   *names;
 	int			n;
 
-	if (approval->approvers == NULL)
-		return true;
-	deconstruct_array(approval->approvers, TEXTOID, -1, false, TYPALIGN_INT,
+	deconstruct_array(roles, TEXTOID, -1, false, TYPALIGN_INT,
 					  &names, NULL, &n);
 	for (int i = 0; i < n; i++)
 	{

@@ -28,6 +28,7 @@ typedef struct UaefApproval
 	int			reject_need;
 	int			approved;		/* votes in the stage */
 	int			rejected;
+	int			n_groups;		/* of the stage; 0: need is all there is */
 	bool		four_eyes;
 	bool		distinct_stages;
 	Oid			reassigned_by;	/* or InvalidOid */
@@ -65,6 +66,9 @@ extern void uaef_approval_json_roles(UaefJson *json, const char *key,
 
 /* Whether the role is a member of one of the approvers. */
 extern bool uaef_approval_asks(const UaefApproval *approval, Oid role);
+
+/* The same for text[]; names of no role have no members. */
+extern bool uaef_is_member_of_any(Oid role, ArrayType *roles);
 
 /*
  * Lock the executions of approvals, and load them; the second finds the task

@@ -90,10 +90,19 @@ typedef struct UaefRoleList
 	char	  **fixed;
 } UaefRoleList;
 
+/* Approvers with a quorum of their own. */
+typedef struct UaefApprovalGroup
+{
+	UaefRoleList approvers;
+	int			need;
+} UaefApprovalGroup;
+
 typedef struct UaefApprovalStage
 {
-	UaefRoleList approvers;		/* roles NULL: whoever may approve */
+	UaefRoleList approvers;		/* roles NULL: whoever may approve, or groups */
 	int			need;
+	int			n_groups;		/* 0: approvers and need */
+	UaefApprovalGroup *groups;
 	int			reject_need;
 	UaefCondition *when;		/* NULL: always */
 } UaefApprovalStage;

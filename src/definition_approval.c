@@ -23,6 +23,7 @@
 static void read_stages(const UaefObject *config,
 						UaefApprovalConfig *approval);
 static void read_stage(const UaefObject *object, UaefApprovalStage *stage);
+static void read_groups(const UaefObject *object, UaefApprovalStage *stage);
 static void read_times(const UaefObject *config, UaefApprovalConfig *approval);
 static void read_escalations(const UaefObject *config,
 							 UaefApprovalConfig *approval);
@@ -58,7 +59,7 @@ static void
 read_stages(const UaefObject *config, UaefApprovalConfig *approval)
 {
 	static const char *const keys[] =
-	{"approvers", "need", "reject_need", "when", NULL};
+	{"approvers", "need", "reject_need", "groups", "when", NULL};
 	int			n;
 	JsonbContainer *array = uaef_read_array(config, "stages", false, &n);
 	JsonbValue	value;
@@ -70,7 +71,7 @@ read_stages(const UaefObject *config, UaefApprovalConfig *approval)
 		read_stage(config, &approval->stages[0]);
 		return;
 	}
-	for (int i = 0; i < 3; i++)
+	for (int i = 0; i < 4; i++)
 		if (uaef_read_value(config, keys[i], &value))
 			ereport(ERROR,
 					(errcode(ERRCODE_UAEF_BAD_DEFINITION),
@@ -101,6 +102,50 @@ read_stage(const UaefObject *object, UaefApprovalStage *stage)
 	read_roles(object, "approvers", &stage->approvers);
 	stage->need = uaef_read_int(object, "need", 1, 1, MAX_ROLES);
 	stage->reject_need = uaef_read_int(object, "reject_need", 1, 1, MAX_ROLES);
+	read_groups(object, stage);
+}
+
+/*
+ * Groups that decide at the same time, each with a quorum of its own; instead
+ * of "approvers" and "need".
+ */
+static void
+read_groups(const UaefObject *object, UaefApprovalStage *stage)
+{
+	static const char *const keys[] = {"approvers", "need", NULL};
+	int			n;
+	JsonbContainer *array = uaef_read_array(object, "groups", false, &n);
+	JsonbValue	value;
+
+	if (array == NULL)
+		return;
+	for (int i = 0; i < 2; i++)
+		if (uaef_read_value(object, keys[i], &value))
+			ereport(ERROR,
+					(errcode(ERRCODE_UAEF_BAD_DEFINITION),
+					 errmsg("%s cannot have both \"groups\" and \"%s\"",
+							object->where, keys[i]),
+					 errhint("Write it into each of the groups.")));
+	if (n == 0 || n > MAX_STAGES)
+		uaef_read_wrong(object, "groups",
+						psprintf("an array of 1 to %d groups", MAX_STAGES));
+	stage->groups = palloc0(sizeof(UaefApprovalGroup) * n);
+	stage->n_groups = n;
+	stage->need = 0;
+	for (int i = 0; i < n; i++)
+	{
+		UaefObject	group;
+
+		value = uaef_read_element(array, i);
+		group = uaef_read_object(object->builder, &value, keys,
+								 psprintf("group %d in %s", i + 1,
+										  object->where));
+		read_roles(&group, "approvers", &stage->groups[i].approvers);
+		if (stage->groups[i].approvers.roles == NULL)
+			uaef_read_missing(&group, "approvers");
+		stage->groups[i].need = uaef_read_int(&group, "need", 1, 1, MAX_ROLES);
+		stage->need += stage->groups[i].need;
+	}
 }
 
 static void
@@ -178,7 +223,8 @@ static bool
 every_stage_names(const UaefApprovalConfig *approval)
 {
 	for (int i = 0; i < approval->n_stages; i++)
-		if (approval->stages[i].approvers.roles == NULL)
+		if (approval->stages[i].approvers.roles == NULL &&
+			approval->stages[i].n_groups == 0)
 			return false;
 	return true;
 }

@@ -202,7 +202,13 @@ static void
 check_approval(const UaefApprovalConfig *approval, const char *where)
 {
 	for (int i = 0; i < approval->n_stages; i++)
-		check_roles(&approval->stages[i].approvers, "approvers", where);
+	{
+		const UaefApprovalStage *stage = &approval->stages[i];
+
+		check_roles(&stage->approvers, "approvers", where);
+		for (int j = 0; j < stage->n_groups; j++)
+			check_roles(&stage->groups[j].approvers, "approvers", where);
+	}
 	for (int i = 0; i < approval->n_escalations; i++)
 		check_roles(&approval->escalations[i].to, "roles of an escalation",
 					where);

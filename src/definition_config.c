@@ -47,7 +47,7 @@ static const struct
 	[UAEF_TASK_PARALLEL] =
 	{{"over", "task", "concurrency", "join"}, read_parallel},
 	[UAEF_TASK_HUMAN_APPROVAL] =
-	{{"description", "approvers", "need", "reject_need", "stages",
+	{{"description", "approvers", "need", "reject_need", "groups", "stages",
 			"four_eyes", "distinct", "expires", "on_expiry", "remind", "escalate",
 	"notify", "form", "show"}, read_approval},
 	[UAEF_TASK_HTTP] =

@@ -56,6 +56,9 @@ SELECT ap_define(c) FROM (VALUES
 	('{"remind": "4h"}'), ('{"remind": "1ms", "notify": {"connector": "x"}}'),
 	('{"notify": {"connector": "ap_nobody"}}'), ('{"notify": {}}'), ('{"notify": {"connector": "x", "to": "y"}}'),
 	('{"description": "{{sys.approval.need}}"}'),
+	('{"need": 2, "groups": [{"approvers": "regress_ap_boss"}]}'), ('{"groups": []}'), ('{"groups": [{"need": 1}]}'),
+	('{"groups": [{"approvers": "regress_ap_nobody"}]}'), ('{"groups": [{"approvers": "regress_ap_boss", "need": 0}]}'),
+	('{"stages": [{"approvers": "regress_ap_boss", "groups": [{"approvers": "regress_ap_boss"}]}]}'),
 	('{"form": true}'), ('{"form": {"type": "thing"}}'), ('{"form": {"properties": {"n": {"minimum": "x"}}}}')) v (c);
 
 --
@@ -133,6 +136,52 @@ SELECT ap_try(format('uaef.withdraw_vote(%s)', ap_id(:'e')));
 SELECT ap_try(format('uaef.reject(%s)', ap_id(:'e2')));
 SELECT a.status, a.stage, v ->> 'approver', v ->> 'decision' FROM uaef.approval_history a, jsonb_array_elements(votes) v
 WHERE execution_id IN (:'e', :'e2') ORDER BY approval_id, v ->> 'decided_at';
+
+--
+-- Groups with quorums of their own: each vote counts for one, whichever serves best
+--
+RESET SESSION AUTHORIZATION;
+SELECT uaef.create_workflow('ap_group', '{"tasks": [{"id": "ask", "type": "human_approval", "config": {
+	"groups": [{"approvers": ["regress_ap_cfo", "{{in.also}}"]}, {"approvers": "regress_ap_boss", "need": 2}]}}]}');
+SELECT uaef.create_workflow('ap_group2', '{"tasks": [{"id": "ask", "type": "human_approval", "config": {
+	"groups": [{"approvers": "regress_ap_boss"}, {"approvers": ["regress_ap_cfo", "regress_ap_dan"], "need": 2}]}}]}');
+SET SESSION AUTHORIZATION regress_ap_clerk;
+SELECT uaef.start_workflow('ap_group', '{"also": "regress_ap_nobody"}') AS e \gset
+SELECT status, error ->> 'message' FROM uaef.workflow_run WHERE execution_id = :'e';
+SELECT uaef.start_workflow('ap_group', '{"also": "regress_ap_ann"}') AS e, uaef.start_workflow('ap_group', '{"also": "regress_ap_ann"}') AS e2,
+	uaef.start_workflow('ap_group2') AS e3, uaef.start_workflow('ap_group2') AS e4 \gset
+SELECT need, approvers, groups FROM uaef.pending_approval WHERE execution_id = :'e';
+-- she could count for either, and moves when he comes
+SET SESSION AUTHORIZATION regress_ap_ann;
+SELECT ap_try(format('uaef.approve(%s)', ap_id(:'e')));
+SET SESSION AUTHORIZATION regress_ap_bob;
+SELECT ap_try(format('uaef.approve(%s)', ap_id(:'e')));
+SET SESSION AUTHORIZATION regress_ap_cfo;
+SELECT ap_try(format('uaef.approve(%s)', ap_id(:'e')));
+SELECT ap_try(format('uaef.approve(%s)', ap_id(:'e2')));
+SET SESSION AUTHORIZATION regress_ap_ann;
+SELECT ap_try(format('uaef.approve(%s)', ap_id(:'e2')));
+SET SESSION AUTHORIZATION regress_ap_bob;
+SELECT ap_try(format('uaef.approve(%s)', ap_id(:'e2')));
+-- as many as are needed in all are not enough
+SELECT ap_try(format('uaef.approve(%s)', ap_id(:'e3')));
+SET SESSION AUTHORIZATION regress_ap_ann;
+SELECT ap_try(format('uaef.approve(%s)', ap_id(:'e3')));
+SET SESSION AUTHORIZATION regress_ap_cfo;
+SELECT ap_try(format('uaef.approve(%s)', ap_id(:'e3')));
+SELECT approved, need FROM uaef.pending_approval WHERE execution_id = :'e3';
+SET SESSION AUTHORIZATION regress_ap_dan;
+SELECT ap_try(format('uaef.approve(%s)', ap_id(:'e3')));
+-- others that are asked instead count as they are
+SET SESSION AUTHORIZATION regress_ap_ops;
+SELECT ap_try(format('uaef.reassign_approval(%s, ''{regress_ap_boss,regress_ap_dan}'')', ap_id(:'e4')));
+SET SESSION AUTHORIZATION regress_ap_dan;
+SELECT groups IS NULL, need FROM uaef.pending_approval WHERE execution_id = :'e4';
+SELECT ap_try(format('uaef.approve(%s)', ap_id(:'e4')));
+SET SESSION AUTHORIZATION regress_ap_ann;
+SELECT ap_try(format('uaef.approve(%s)', ap_id(:'e4')));
+SET SESSION AUTHORIZATION regress_ap_bob;
+SELECT ap_try(format('uaef.approve(%s)', ap_id(:'e4')));
 
 --
 -- The decision binds what was shown

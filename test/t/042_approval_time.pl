@@ -143,6 +143,28 @@ is(sql("SELECT stage, escalated, approvers FROM uaef.human_approval WHERE execut
 	'2|0|{head}', 'the second begins anew');
 poll("escalated = 1 FROM uaef.human_approval WHERE execution_id = '$stages'", 'and escalates too');
 
+# A timer of the stage before does nothing in the next.
+$stages = ask('{"stages":[{"approvers":["boss"]},{"approvers":["head"]}],"remind":"1s",
+	"notify":{"connector":"chat"},"escalate":[{"after":"1s","to":"chief"}]}', ']');
+sql("SET SESSION AUTHORIZATION boss; SELECT uaef.approve(approval_id) FROM uaef.pending_approval
+	WHERE execution_id = '$stages'");
+my $before = sql("SELECT reminded FROM uaef.human_approval WHERE execution_id = '$stages'");
+poll("reminded > $before AND escalated = 1 FROM uaef.human_approval WHERE execution_id = '$stages'",
+	'the second stage has its own time');
+is( sql("SELECT reminded_at >= stage_at + interval '1s' AND (SELECT max(recorded_at) FROM uaef.ledger_event
+			WHERE stream = execution_id AND event_type = 'approval_escalated') >= stage_at + interval '1s'
+		FROM uaef.human_approval WHERE execution_id = '$stages'"),
+	't', 'which begins with it');
+
+# Who is asked beside groups counts for any of them.
+my $groups = ask('{"groups":[{"approvers":["boss"]},{"approvers":["head"]}],
+	"escalate":[{"after":"200ms","to":"chief"}]}', ']');
+poll("escalated = 1 FROM uaef.human_approval WHERE execution_id = '$groups'", 'groups are escalated');
+is( sql("SET SESSION AUTHORIZATION chief; SELECT uaef.approve(approval_id) FROM uaef.pending_approval
+		WHERE execution_id = '$groups'"), 'pending', 'to who counts for one of them');
+is( sql("SET SESSION AUTHORIZATION head; SELECT uaef.approve(approval_id) FROM uaef.pending_approval
+		WHERE execution_id = '$groups'"), 'approved', 'whichever is left');
+
 # A decision that comes before the end of time, and commits after it, holds.
 my $race = ask('{"approvers":"boss","expires":"1s"}', ']');
 my $voter = $node->background_psql('postgres', on_error_stop => 1);
