@@ -53,6 +53,7 @@ COMMENT ON COLUMN uaef.human_approval.escalated IS
 	'escalations that were made in this stage';
 COMMENT ON COLUMN uaef.human_approval.reassigned_by IS
 	'who chose the approvers of this stage instead of the definition';
+CREATE INDEX human_approval_execution ON uaef.human_approval (execution_id);
 CREATE INDEX human_approval_pending
 	ON uaef.human_approval (execution_id) WHERE status = 'pending';
 
