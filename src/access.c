@@ -101,10 +101,16 @@ static const AccessObject functions[] = {
 
 	/* deciding */
 	{"approve", APPROVER},
+	{"approve_many", APPROVER},
 	{"approve_settlement", APPROVER},
 	{"cancel_settlement", APPROVER},
+	{"comment_approval", AUTHOR | OPERATOR | APPROVER},
+	{"delegate_approvals", APPROVER},
+	{"reassign_approval", OPERATOR},
 	{"reject", APPROVER},
 	{"reject_settlement", APPROVER},
+	{"revoke_delegation", APPROVER},
+	{"withdraw_vote", APPROVER},
 
 	/* working outside of the database */
 	{"claim_tasks", WORKER},
@@ -189,6 +195,8 @@ static const AccessObject functions[] = {
 static const AccessObject relations[] = {
 	{"access_grant", AUDITOR},
 	{"anchor_status", OPERATOR | AUDITOR},
+	{"approval_delegation", READERS},
+	{"approval_history", READERS},
 	{"audit_summary", READERS},
 	{"audit_trail", READERS},
 	{"checkpoint", READERS},

@@ -37,8 +37,10 @@ static void check_sql(const char *sql, bool is_query, const char *where);
 static void plan(const char *sql, bool is_query);
 static bool may_be_task(const RawStmt *raw);
 static bool only_reads(const CachedPlanSource *source);
-static void check_approvers(const UaefApprovalConfig *approval,
-							const char *where);
+static void check_roles(const UaefRoleList *roles, const char *what,
+						const char *where);
+static void check_approval(const UaefApprovalConfig *approval,
+						   const char *where);
 static void check_connector(const char *name, const char *where);
 
 /*
@@ -95,7 +97,7 @@ check_task(const UaefTaskDef *task, const char *where)
 				check_sql(uaef_task_sql(task)->sql, true, where);
 			break;
 		case UAEF_TASK_HUMAN_APPROVAL:
-			check_approvers(&task->config.approval, where);
+			check_approval(&task->config.approval, where);
 			break;
 		case UAEF_TASK_HTTP:
 			if (task->config.http.connector != NULL)
@@ -215,16 +217,38 @@ only_reads(const CachedPlanSource *source)
 	return true;
 }
 
+/*
+ * Roles that are written out; those out of data are looked up when people are
+ * asked.
+ */
 static void
-check_approvers(const UaefApprovalConfig *approval, const char *where)
+check_roles(const UaefRoleList *roles, const char *what, const char *where)
 {
-	for (int i = 0; i < approval->n_approvers; i++)
-		if (!OidIsValid(get_role_oid(approval->approvers[i], true)))
+	for (int i = 0; i < roles->n_fixed; i++)
+		if (!OidIsValid(get_role_oid(roles->fixed[i], true)))
 			ereport(ERROR,
 					(errcode(ERRCODE_UNDEFINED_OBJECT),
 					 errmsg("%s: role \"%s\" does not exist", where,
-							approval->approvers[i]),
-					 errdetail("It is one of the approvers.")));
+							roles->fixed[i]),
+					 errdetail("It is one of the %s.", what)));
+}
+
+static void
+check_approval(const UaefApprovalConfig *approval, const char *where)
+{
+	for (int i = 0; i < approval->n_stages; i++)
+	{
+		const UaefApprovalStage *stage = &approval->stages[i];
+
+		check_roles(&stage->approvers, "approvers", where);
+		for (int j = 0; j < stage->n_groups; j++)
+			check_roles(&stage->groups[j].approvers, "approvers", where);
+	}
+	for (int i = 0; i < approval->n_escalations; i++)
+		check_roles(&approval->escalations[i].to, "roles of an escalation",
+					where);
+	if (approval->notify.connector != NULL)
+		check_connector(approval->notify.connector, where);
 }
 
 static void

@@ -16,7 +16,7 @@
 #include "utils/timestamp.h"
 
 #include "advance.h"
-#include "approval.h"
+#include "approval_time.h"
 #include "clock.h"
 #include "errcodes.h"
 #include "failure.h"
@@ -68,7 +68,6 @@ static void fire_start(UaefExecution *execution);
 static void fire_retry(UaefTask *task);
 static void fire_timeout(UaefTask *task);
 static void fire_lease(UaefTask *task);
-static void fire_expiry(UaefTask *task);
 
 /* The timers of an execution, and those of its tasks. */
 static const struct
@@ -89,7 +88,9 @@ static const struct
 	{"retry", fire_retry},
 	{"timeout", fire_timeout},
 	{"lease", fire_lease},
-	{"expiry", fire_expiry}
+	{"expiry", uaef_approval_expire},
+	{"reminder", uaef_approval_remind},
+	{"escalation", uaef_approval_escalate}
 };
 
 /* How long a timer of a busy execution waits, and one that raises errors. */
@@ -274,11 +275,4 @@ fire_lease(UaefTask *task)
 	}
 	uaef_failure_set(&failure, ERRCODE_UAEF_LEASE_LOST, "lease expired");
 	uaef_advance_fail(task, &failure);
-}
-
-static void
-fire_expiry(UaefTask *task)
-{
-	if (task->status == UAEF_TASK_WAITING_INPUT)
-		uaef_approval_expire(task);
 }
