@@ -103,8 +103,8 @@ COMMENT ON TABLE uaef.task_ready IS 'tasks that may run now';
 CREATE INDEX task_ready_order
 	ON uaef.task_ready (queue, run_as, priority DESC, task_id);
 
--- What is to happen later: kind is start, wait, retry, timeout, lease or
--- expiry.  A timer whose reason is gone fires and does
+-- What is to happen later: kind is start, wait, retry, timeout, lease, expiry
+-- or policy.  A timer whose reason is gone fires and does
 -- nothing, so that completing a task need not look for its timers.
 CREATE TABLE uaef.task_timer (
 	due_at			timestamptz NOT NULL,
@@ -137,11 +137,18 @@ CREATE TABLE uaef.human_approval (
 		('pending', 'approved', 'rejected', 'expired', 'cancelled')),
 	requested_at	timestamptz NOT NULL,
 	expires_at		timestamptz,
-	decided_at		timestamptz
+	decided_at		timestamptz,
+	policy			text,
+	policy_version	integer
 );
 COMMENT ON TABLE uaef.human_approval IS 'decisions that people are asked for';
 CREATE INDEX human_approval_pending
 	ON uaef.human_approval (execution_id) WHERE status = 'pending';
+CREATE INDEX human_approval_policy
+	ON uaef.human_approval (execution_id, task_no, item)
+	WHERE policy IS NOT NULL;
+COMMENT ON COLUMN uaef.human_approval.policy IS
+	'policy that asked before the task may begin; null: the task itself asks';
 
 CREATE TABLE uaef.human_approval_vote (
 	approval_id		bigint,

@@ -67,6 +67,7 @@ static const AccessObject functions[] = {
 	{"evaluate_amount", READERS},
 	{"evaluate_condition", READERS},
 	{"evaluate_tiers", READERS},
+	{"explain_policies", READERS},
 	{"explain_settlement", READERS},
 	{"fill_template", READERS},
 	{"get_ready_tasks", READERS},
@@ -86,6 +87,10 @@ static const AccessObject functions[] = {
 
 	/* running */
 	{"cancel_workflow", OPERATOR},
+	{"create_policy", OPERATOR},
+	{"disable_policy", OPERATOR},
+	{"drop_policy", OPERATOR},
+	{"enable_policy", OPERATOR},
 	{"execute_next_tasks", OPERATOR},
 	{"pause_workflow", OPERATOR},
 	{"resume_workflow", OPERATOR},
@@ -197,6 +202,9 @@ static const AccessObject relations[] = {
 	{"ledger_unsealed", AUDITOR},
 	{"ledgered_table", READERS},
 	{"pending_approval", READERS},
+	{"policy", OPERATOR | AUDITOR},
+	{"policy_decision", OPERATOR | AUDITOR},
+	{"policy_status", OPERATOR | AUDITOR},
 	{"settlement", READERS},
 	{"signed_checkpoint", OPERATOR | AUDITOR},
 	{"task_run", READERS},

@@ -27,6 +27,7 @@
 #include "errcodes.h"
 #include "failure.h"
 #include "own_execution.h"
+#include "policy_check.h"
 #include "spi_util.h"
 
 static UaefQuery find_approval = {
@@ -88,15 +89,19 @@ outcome_output(const char *outcome, int64 approval_id, const char *approver,
 }
 
 /*
- * The outcome of an approval is a label for the edges.  Where no edge has
+ * What a policy asked for only lets the task begin.  Otherwise the outcome of
+ * an approval is a label for the edges.  Where no edge has
  * labels, anything but approval fails the task: silence never approves.
  */
 static void
-end_approval(UaefTask *task, const char *outcome, Jsonb *output)
+end_approval(UaefTask *task, int64 approval_id, const char *outcome,
+			 Jsonb *output)
 {
 	bool		approved = strcmp(outcome, "approved") == 0;
 	UaefFailure failure = {0};
 
+	if (uaef_policy_decided(task, approval_id, outcome))
+		return;
 	if (approved || task->def->has_labels)
 	{
 		uaef_advance_complete(task, output, outcome);
@@ -115,7 +120,7 @@ uaef_approval_expire(UaefTask *task)
 	if (approval_id == 0)
 		return;
 	uaef_approval_event(task, "approval_expired", approval_id, NULL, NULL);
-	end_approval(task, "expired",
+	end_approval(task, approval_id, "expired",
 				 outcome_output("expired", approval_id, NULL, NULL,
 								NULL));
 }
@@ -307,7 +312,7 @@ uaef_approval_decide(int64 approval_id, bool approve, const char *reason,
 		args[1] = CStringGetTextDatum(outcome);
 		args[2] = TimestampTzGetDatum(step->now);
 		uaef_spi_run(&decide_approval, args, NULL);
-		end_approval(task, outcome,
+		end_approval(task, approval_id, outcome,
 					 outcome_output(outcome, approval_id, caller_name,
 									reason, response));
 	}

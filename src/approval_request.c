@@ -31,7 +31,8 @@ static UaefQuery insert_approval = {
 static UaefQuery close_approval = {
 	"UPDATE uaef.human_approval SET status = $4, decided_at = $5"
 	" WHERE execution_id = $1 AND task_no = $2 AND item = $3"
-	" AND status = 'pending' RETURNING approval_id",
+	" AND status = 'pending' AND ($4 <> 'expired' OR expires_at <= $5)"
+	" RETURNING approval_id",
 	5, {UUIDOID, INT2OID, INT4OID, TEXTOID, TIMESTAMPTZOID}
 };
 
@@ -92,18 +93,14 @@ hand_out_approval(UaefTask *task)
 }
 
 /*
- * Ask: write the row; false when a template could not be filled in.
+ * Ask; false when a template could not be filled in.
  */
 static bool
 request_approval(UaefTask *task, UaefEvalError *error)
 {
 	const UaefApprovalConfig *config = &task->def->config.approval;
-	UaefExecution *execution = task->execution;
-	TimestampTz expires_at = execution->step->now + config->expires_ms * 1000;
 	char	   *description = NULL;
-	Jsonb	   *shown = execution->input;
-	Datum		args[15];
-	char		nulls[15];
+	Jsonb	   *shown = task->execution->input;
 
 	if (config->description != NULL &&
 		(description = uaef_template_fill_text(config->description,
@@ -114,6 +111,19 @@ request_approval(UaefTask *task, UaefEvalError *error)
 		(shown = uaef_template_fill(config->show, uaef_task_scope(task),
 									error)) == NULL)
 		return false;
+	(void) uaef_approval_insert(task, config, description, shown);
+	return true;
+}
+
+int64
+uaef_approval_insert(UaefTask *task, const UaefApprovalConfig *config,
+					 const char *description, Jsonb *shown)
+{
+	UaefExecution *execution = task->execution;
+	TimestampTz expires_at = execution->step->now + config->expires_ms * 1000;
+	int64		approval_id;
+	Datum		args[15];
+	char		nulls[15];
 
 	memset(nulls, ' ', sizeof(nulls));
 	args[0] = UUIDPGetDatum(&execution->id);
@@ -141,8 +151,9 @@ request_approval(UaefTask *task, UaefEvalError *error)
 	else
 		uaef_step_timer(execution, task, "expiry", expires_at);
 	uaef_spi_run(&insert_approval, args, nulls);
-	uaef_approval_event(task, "approval_requested", uaef_spi_int64(0, 1), NULL, NULL);
-	return true;
+	approval_id = uaef_spi_int64(0, 1);
+	uaef_approval_event(task, "approval_requested", approval_id, NULL, NULL);
+	return approval_id;
 }
 
 int64

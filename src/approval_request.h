@@ -11,8 +11,16 @@
 #include "execution.h"
 
 /*
+ * Ask for a decision on a task; description may be NULL.  Returns the number of
+ * the approval.  The caller makes the task wait.
+ */
+extern int64 uaef_approval_insert(UaefTask *task,
+								  const UaefApprovalConfig *config,
+								  const char *description, Jsonb *shown);
+
+/*
  * Close a pending approval without a decision; returns its id, or 0 when it
- * was decided already.
+ * was decided already.  As "expired" only one is closed that is due.
  */
 extern int64 uaef_approval_close(UaefTask *task, const char *status);
 

@@ -62,6 +62,7 @@
 #define ERRCODE_UAEF_APPROVAL			MAKE_SQLSTATE('U', 'A', '3', '1', '1')
 #define ERRCODE_UAEF_UNDEFINED_SETTLEMENT	MAKE_SQLSTATE('U', 'A', '3', '2', '0')
 #define ERRCODE_UAEF_SETTLEMENT_STATE	MAKE_SQLSTATE('U', 'A', '3', '2', '1')
+#define ERRCODE_UAEF_POLICY				MAKE_SQLSTATE('U', 'A', '3', '3', '0')
 
 /* UA4xx: connectors */
 #define ERRCODE_UAEF_EGRESS_DENIED		MAKE_SQLSTATE('U', 'A', '4', '0', '1')

@@ -8,6 +8,7 @@
 #ifndef UAEF_SQL_RUN_H
 #define UAEF_SQL_RUN_H
 
+#include "data_access.h"
 #include "execution.h"
 
 /* One task's SQL to be run, and what came of it. */
@@ -16,6 +17,7 @@ typedef struct UaefSqlJob
 	UaefTask   *task;			/* as it was peeked at */
 	UaefTaskRef ref;
 	Jsonb	   *input;
+	UaefGuard  *guard;			/* of data_access policies, or NULL */
 	bool		succeeded;
 	Jsonb	   *output;
 	UaefFailure failure;		/* unless it succeeded */

@@ -42,6 +42,7 @@
 #include "errcodes.h"
 #include "failure.h"
 #include "guc.h"
+#include "policy_check.h"
 #include "spi_util.h"
 #include "sql_run.h"
 #include "task_input.h"
@@ -148,6 +149,7 @@ add_job(Batch *batch, const UaefTaskRef *ref)
 	job->input = uaef_task_input(task, &error);
 	if (job->input == NULL)
 		uaef_failure_from_eval(&job->failure, &error);
+	job->guard = uaef_policy_guard(task);
 	batch->n_jobs++;
 }
 
@@ -255,9 +257,12 @@ apply_job(Batch *batch, UaefStep *step, UaefSqlJob *job)
 
 	if (standing != WANTED)
 		return standing == ENDED_HERE || !job->succeeded;
+	if (!job->succeeded && batch->n_run > 1 && job->input != NULL)
+		return true;
+	uaef_policy_record_guard(task, job->guard);
 	if (job->succeeded)
 		uaef_advance_complete(task, job->output, NULL);
-	else if (batch->n_run == 1 || job->input == NULL)
+	else
 		uaef_advance_fail(task, &job->failure);
 	return true;
 }

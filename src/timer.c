@@ -20,6 +20,7 @@
 #include "clock.h"
 #include "errcodes.h"
 #include "failure.h"
+#include "policy_check.h"
 #include "spi_util.h"
 #include "uuid7.h"
 #include "wait_task.h"
@@ -87,7 +88,8 @@ static const struct
 	{"retry", fire_retry},
 	{"timeout", fire_timeout},
 	{"lease", fire_lease},
-	{"expiry", fire_expiry}
+	{"expiry", fire_expiry},
+	{"policy", uaef_policy_fire}
 };
 
 /* How long a timer of a busy execution waits, and one that raises errors. */
