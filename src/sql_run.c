@@ -310,6 +310,9 @@ uaef_sql_run(UaefSqlJob *job, bool whole_transaction)
 	int64		timeout_ms = time_limit_ms(job);
 	instr_time	start;
 
+	/* What the caller has deferred is not for the task's guard to judge. */
+	if (job->guard != NULL && !whole_transaction)
+		check_deferred_constraints();
 	INSTR_TIME_SET_CURRENT(start);
 	BeginInternalSubTransaction(NULL);
 	MemoryContextSwitchTo(context);

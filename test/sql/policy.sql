@@ -114,6 +114,17 @@ SELECT status, output FROM uaef.workflow_run WHERE execution_id = :'id';
 SELECT reason FROM uaef.policy_decision WHERE execution_id = :'id';
 SELECT uaef.drop_policy('never');
 
+-- items of a map are judged one by one, and the next one takes the place of one that is denied
+SELECT uaef.create_workflow('pol_map', '{"tasks": [{"id": "m", "type": "map", "config": {"over": "{{in.list}}", "concurrency": 1, "join": 2,
+	"task": {"type": "external", "queue": "pol"}}}]}');
+SELECT uaef.create_policy('item', 'compliance', '{"require": {"item": {"$lte": 2}}}', 'strict', '{"workflow": "pol_map", "task_type": "external"}');
+SELECT uaef.start_workflow('pol_map', '{"list": [5, 6, 1, 7, 2, 3]}') AS id \gset
+SELECT item, status, error->>'code' AS code FROM uaef.task_run WHERE execution_id = :'id' ORDER BY item NULLS FIRST;
+SELECT uaef.complete_task(task_id, '1') FROM uaef.task_run WHERE execution_id = :'id' AND status = 'queued';
+SELECT item, status, error->>'code' AS code FROM uaef.task_run WHERE execution_id = :'id' ORDER BY item NULLS FIRST;
+SELECT uaef.cancel_workflow(:'id');
+SELECT uaef.drop_policy('item');
+
 -- approval: of roles, before the task, for the map and not for each item
 CREATE ROLE regress_pol_boss;
 CREATE ROLE regress_pol_clerk;

@@ -170,6 +170,16 @@ SELECT pin FROM pa.secret;
 CREATE TEMP TABLE free AS SELECT pa.read_pin();
 ROLLBACK;
 
+-- what the caller has deferred is not the task's: it is checked before, as the caller
+BEGIN;
+INSERT INTO pa.later VALUES (9);
+SELECT uaef.start_workflow('pa') AS id \gset
+SELECT uaef.execute_next_tasks(:'id');
+SELECT error->>'detail' AS detail FROM uaef.task_run WHERE execution_id = :'id';
+COMMIT;
+SELECT count(*) FROM pa.later;
+DELETE FROM pa.later;
+
 -- denied for good, whatever retry says; recorded once, in the ledger too
 SELECT uaef.create_workflow('pa', '{"tasks": [{"id": "t", "type": "sql", "config": {"sql": "SELECT pin FROM pa.secret"},
 	"retry": {"max_attempts": 5, "on": ["policy_denied", "UA"]}}]}') > 0 AS made;
