@@ -71,7 +71,9 @@ static const AccessObject functions[] = {
 	{"explain_settlement", READERS},
 	{"fill_template", READERS},
 	{"get_ready_tasks", READERS},
+	{"json_matches", READERS},
 	{"list_access", READERS},
+	{"validate_json", READERS},
 	{"wait_for_workflow", READERS},
 	{"workflow_graph", READERS},
 
@@ -151,6 +153,8 @@ static const AccessObject functions[] = {
 
 	/* keeping the ledger */
 	{"declare_incarnation", ADMIN},
+	{"drop_retention", ADMIN},
+	{"purge_executions", ADMIN},
 	{"redact_before", ADMIN},
 	{"redact_event", ADMIN},
 	{"redact_events", ADMIN},
@@ -158,6 +162,7 @@ static const AccessObject functions[] = {
 	{"register_signer", ADMIN},
 	{"restore_events", ADMIN},
 	{"retire_events", ADMIN},
+	{"set_retention", ADMIN},
 	{"revoke_signer", ADMIN},
 
 	/* setting up */
@@ -205,6 +210,7 @@ static const AccessObject relations[] = {
 	{"policy", AUDITOR},
 	{"policy_decision", AUDITOR},
 	{"policy_status", OPERATOR | AUDITOR},
+	{"retention", OPERATOR | AUDITOR},
 	{"settlement", READERS},
 	{"signed_checkpoint", OPERATOR | AUDITOR},
 	{"task_run", READERS},
