@@ -310,7 +310,10 @@ uaef_sql_run(UaefSqlJob *job, bool whole_transaction)
 	int64		timeout_ms = time_limit_ms(job);
 	instr_time	start;
 
-	/* What the caller has deferred is not for the task's guard to judge. */
+	/*
+	 * What the caller has deferred is not for the task's guard to judge; from
+	 * here on nothing is deferred, so that what the task does is.
+	 */
 	if (job->guard != NULL && !whole_transaction)
 		check_deferred_constraints();
 	INSTR_TIME_SET_CURRENT(start);
@@ -324,7 +327,7 @@ uaef_sql_run(UaefSqlJob *job, bool whole_transaction)
 		start_timer(timeout_ms);
 		uaef_guard_up(job->guard);
 		job->output = run_plan(job);
-		if (whole_transaction || job->guard != NULL)
+		if (whole_transaction)
 			check_deferred_constraints();
 		stop_timer(timeout_ms);
 		judge_time(job, start);

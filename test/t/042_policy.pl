@@ -36,6 +36,7 @@ BEGIN
 END $$;
 CREATE FUNCTION app.as_owner() RETURNS text LANGUAGE plpgsql SECURITY DEFINER AS 'BEGIN RETURN (SELECT pin FROM app.shut); END';
 CREATE FUNCTION app.apart(int) RETURNS text LANGUAGE plpgsql PARALLEL SAFE COST 100000 AS 'BEGIN RETURN (SELECT pin FROM app.shut); END';
+CREATE FUNCTION app.gather() RETURNS void LANGUAGE plpgsql AS 'BEGIN PERFORM app.apart(id) FROM app.open; END';
 CREATE FUNCTION app.caught() RETURNS text LANGUAGE plpgsql AS $$
 BEGIN
 	RETURN (SELECT pin FROM app.shut);
@@ -116,7 +117,7 @@ while (my ($sql, $reason) = splice(@escapes, 0, 2))
 my $forced = $cluster->query("SELECT name FROM pg_settings WHERE name IN ('force_parallel_mode', 'debug_parallel_query')");
 $cluster->query("ALTER ROLE alice SET $forced = on");
 $cluster->query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = 'uaef executor'");
-define('escape', 'SELECT app.apart(id) FROM app.open');
+define('escape', 'SELECT app.gather()');
 is(run_it('escape'), $denied, 'a function in a parallel plan');
 $cluster->query("ALTER ROLE alice RESET $forced");
 
@@ -179,6 +180,18 @@ ok($cluster->poll("SELECT status = 'pending' $task", 't', 30), 'its first attemp
 $cluster->query("SELECT uaef.create_policy('ask', 'approval', '{\"approvers\": [\"postgres\"], \"four_eyes\": false, \"need\": 2}', scope => '{\"workflow\": \"tries\"}')");
 ok($cluster->poll("SELECT status = 'waiting_input' $task", 't', 30), 'the next one waits for the approval that the policy now wants');
 is($cluster->query("SELECT count(*) FROM uaef.human_approval WHERE execution_id = '$id'"), '2', 'which is another one');
+$cluster->query("SELECT uaef.cancel_workflow('$id')");
+
+# The time limit of one question does not end the next one.
+$cluster->query(<<'END');
+SELECT uaef.create_policy('ask', 'approval', '{"approvers": ["postgres"], "four_eyes": false, "expires": "1s"}', scope => '{"workflow": "other"}');
+SELECT uaef.create_policy('then', 'approval', '{"approvers": ["postgres"], "four_eyes": false}', scope => '{"workflow": "other"}');
+END
+$id = $cluster->query("SET ROLE alice; SELECT uaef.start_workflow('other')");
+$cluster->query("SELECT uaef.approve(max(approval_id)) FROM uaef.human_approval WHERE execution_id = '$id'");
+ok($cluster->poll("SELECT count(*) = 0 FROM uaef.task_timer WHERE execution_id = '$id'", 't', 30), 'the time of the first question is over');
+is($cluster->query("SELECT policy, status FROM uaef.human_approval WHERE execution_id = '$id' ORDER BY approval_id"),
+	"ask|approved\nthen|pending", 'the second one still waits');
 $cluster->query("SELECT uaef.cancel_workflow('$id')");
 
 is($cluster->query('SELECT count(*) FROM uaef.verify_ledger()'), '0', 'the ledger verifies');
