@@ -65,6 +65,7 @@ static const AccessObject functions[] = {
 	{"canonical_json", READERS},
 	{"currency_exponent", READERS},
 	{"evaluate_amount", READERS},
+	{"evaluate_checkpoint", READERS},
 	{"evaluate_condition", READERS},
 	{"evaluate_tiers", READERS},
 	{"explain_policies", READERS},
@@ -80,6 +81,7 @@ static const AccessObject functions[] = {
 	/* defining */
 	{"activate_settlement_rule", AUTHOR},
 	{"attach_workflow", AUTHOR},
+	{"create_checkpoint", AUTHOR},
 	{"create_settlement_rule", AUTHOR},
 	{"create_workflow", AUTHOR},
 	{"deactivate_settlement_rule", AUTHOR},
@@ -93,6 +95,7 @@ static const AccessObject functions[] = {
 	{"pause_workflow", OPERATOR},
 	{"resume_workflow", OPERATOR},
 	{"send", OPERATOR},
+	{"signal_workflow", OPERATOR},
 	{"start_workflow", AUTHOR | OPERATOR},
 
 	/* deciding */
@@ -190,6 +193,8 @@ static const AccessObject relations[] = {
 	{"anchor_status", OPERATOR | AUDITOR},
 	{"audit_summary", READERS},
 	{"audit_trail", READERS},
+	{"checkpoint", READERS},
+	{"checkpoint_run", READERS},
 	{"delivery_status", OPERATOR | AUDITOR},
 	{"ledger_anchor", AUDITOR},
 	{"ledger_anchoring", AUDITOR},
@@ -217,6 +222,7 @@ static const AccessObject relations[] = {
 	{"worker_status", OPERATOR | AUDITOR},
 	{"workflow", READERS},
 	{"workflow_run", READERS},
+	{"workflow_signal_kept", READERS},
 };
 
 /* How a statement that changes rights reads. */

@@ -208,6 +208,7 @@ hold(UaefTask *task)
 	task->worker = NULL;
 	task->has_lease = false;
 	task->lease_expires_at = 0;
+	task->started_at = 0;
 	if (task->status != UAEF_TASK_PENDING)
 		uaef_task_become(task, UAEF_TASK_PENDING);
 	task->dirty = true;

@@ -428,7 +428,8 @@ is_named(const UaefPolicy *policy, int n, char *const *names)
 }
 
 /*
- * What an item of a map runs has the policies that its map's node names.
+ * What an item of a map runs has the policies that its map's node names.  To a
+ * data_access policy, whatever runs SQL is a SQL task.
  */
 const char *
 uaef_policy_applies(const UaefPolicy *policy, const UaefDefinition *definition,
@@ -436,15 +437,17 @@ uaef_policy_applies(const UaefPolicy *policy, const UaefDefinition *definition,
 {
 	const UaefPolicyScope *scope = &policy->scope;
 	const UaefTaskDef *node = &definition->tasks[def->no];
+	uint32		types = (uint32) 1 << def->type;
 
+	if (policy->type == UAEF_POLICY_DATA_ACCESS && uaef_task_sql(def) != NULL)
+		types |= (uint32) 1 << UAEF_TASK_SQL;
 	if (is_named(policy, node->n_policies, node->policies))
 		return "task";
 	if (is_named(policy, definition->n_policies, definition->policies))
 		return "workflow";
 	if (scope->named || scope->agents.n > 0)
 		return NULL;
-	if (scope->task_types != 0 &&
-		(scope->task_types & ((uint32) 1 << def->type)) == 0)
+	if (scope->task_types != 0 && (scope->task_types & types) == 0)
 		return NULL;
 	if (!matches(&scope->workflows, definition->name) ||
 		!matches(&scope->tasks, def->id))

@@ -38,9 +38,7 @@
 #include "ledger.h"
 #include "policy.h"
 #include "spi_util.h"
-
-/* Longest name of a policy, in bytes. */
-#define MAX_NAME 200
+#include "versioned_name.h"
 
 static UaefQuery lock_policies = {
 	"LOCK TABLE uaef.policy IN SHARE ROW EXCLUSIVE MODE"
@@ -106,7 +104,6 @@ static bool registered = false;
 static uint64 n_changes = 1;
 static uint64 n_seen = 0;
 
-static void check_name(const char *name);
 static void check_size(const char *name, Jsonb *rules, Jsonb *scope);
 static Newest newest_of(const char *name, const char *digest, Oid actor);
 static Newest existing(const char *name, Oid actor);
@@ -135,7 +132,7 @@ uaef_policy_create(const char *name, const char *type, Jsonb *rules,
 	Datum		args[10];
 	char		nulls[10];
 
-	check_name(name);
+	uaef_check_name("policy", name);
 	check_size(name, rules, scope);
 	policy = uaef_policy_compile(name, type, rules, enforcement, scope);
 	check_approvers(policy);
@@ -170,25 +167,6 @@ uaef_policy_create(const char *name, const char *type, Jsonb *rules,
 	record("policy_created", policy, name, newest.version + 1, actor);
 	uaef_spi_end(caller);
 	return newest.version + 1;
-}
-
-/*
- * A name is shown in one line.
- */
-static void
-check_name(const char *name)
-{
-	int			len = strlen(name);
-
-	for (const char *c = name; *c != '\0'; c++)
-		if ((unsigned char) *c < ' ' || *c == 0x7f)
-			len = 0;
-	if (len == 0 || len > MAX_NAME)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_NAME),
-				 errmsg("\"%s\" is no name for a policy", name),
-				 errdetail("A name has 1 to %d bytes and no control characters.",
-						   MAX_NAME)));
 }
 
 static void

@@ -22,6 +22,7 @@
 #include "failure.h"
 #include "policy_check.h"
 #include "spi_util.h"
+#include "task_kind.h"
 #include "uuid7.h"
 #include "wait_task.h"
 
@@ -85,6 +86,7 @@ static const struct
 	void		(*fire) (UaefTask *task);
 }			task_timers[] = {
 	{"wait", uaef_wait_task_fire},
+	{"query", uaef_wait_task_look},
 	{"retry", fire_retry},
 	{"timeout", fire_timeout},
 	{"lease", fire_lease},
@@ -234,10 +236,18 @@ fire_retry(UaefTask *task)
 static void
 fire_timeout(UaefTask *task)
 {
+	const UaefTaskKind *kind = uaef_task_kind(task);
 	UaefFailure failure;
 
-	if (task->status != UAEF_TASK_RUNNING)
+	/* What waits for people, as a policy asked, has not begun. */
+	if (task->status != UAEF_TASK_RUNNING &&
+		(task->status != UAEF_TASK_WAITING_INPUT || task->started_at == 0))
 		return;
+	if (kind->time_out != NULL)
+	{
+		kind->time_out(task);
+		return;
+	}
 	uaef_failure_timeout(&failure, task->def);
 	uaef_advance_fail(task, &failure);
 }
