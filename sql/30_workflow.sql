@@ -104,7 +104,7 @@ CREATE INDEX task_ready_order
 	ON uaef.task_ready (queue, run_as, priority DESC, task_id);
 
 -- What is to happen later: kind is start, wait, query, retry, timeout, lease,
--- expiry, reminder or escalation.  A timer whose reason is gone fires and does
+-- expiry, reminder, escalation or policy.  A timer whose reason is gone fires and does
 -- nothing, so that completing a task need not look for its timers.
 CREATE TABLE uaef.task_timer (
 	due_at			timestamptz NOT NULL,

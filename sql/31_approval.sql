@@ -38,9 +38,16 @@ CREATE TABLE uaef.human_approval (
 	escalated		integer NOT NULL DEFAULT 0,
 	reassigned_by	regrole,
 	reassigned_session regrole,
-	decided_at		timestamptz
+	decided_at		timestamptz,
+	policy			text,
+	policy_version	integer
 );
 COMMENT ON TABLE uaef.human_approval IS 'decisions that people are asked for';
+COMMENT ON COLUMN uaef.human_approval.policy IS
+	'policy that asked before the task may begin; null: the task itself asks';
+CREATE INDEX human_approval_policy
+	ON uaef.human_approval (execution_id, task_no, item)
+	WHERE policy IS NOT NULL;
 COMMENT ON COLUMN uaef.human_approval.distinct_stages IS
 	'whether who decided in one stage is kept from the others';
 COMMENT ON COLUMN uaef.human_approval.expires_again IS

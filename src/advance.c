@@ -22,10 +22,12 @@
 #include "utils/timestamp.h"
 
 #include "advance.h"
+#include "approval_request.h"
 #include "digest.h"
 #include "errcodes.h"
 #include "failure.h"
 #include "map_task.h"
+#include "policy_check.h"
 #include "task_kind.h"
 #include "workflow_stat.h"
 
@@ -139,18 +141,28 @@ begin_task(UaefTask *task)
 
 	if (task->status != UAEF_TASK_PENDING)
 		return;
-	if (kind->begin != NULL)
-		kind->begin(task);
-	else
+	if (kind->begin == NULL)
 		begin_attempt(task);
+	else if (uaef_policy_admits(task))
+		kind->begin(task);
+}
+
+void
+uaef_advance_begin(UaefTask *task)
+{
+	begin_task(task);
+	drain(task->execution);
 }
 
 /*
- * Count an attempt, and let whoever runs such tasks have it.
+ * Count an attempt, and let whoever runs such tasks have it, unless a policy is
+ * against it.
  */
 static void
 begin_attempt(UaefTask *task)
 {
+	if (!uaef_policy_admits(task))
+		return;
 	task->attempt++;
 	task->worker = NULL;
 	task->has_lease = false;
@@ -442,6 +454,8 @@ uaef_advance_cancel_task(UaefTask *task)
 			 (task->status == UAEF_TASK_RUNNING ||
 			  task->status == UAEF_TASK_WAITING_INPUT))
 		kind->withdraw(task);
+	if (task->status == UAEF_TASK_WAITING_INPUT)
+		(void) uaef_approval_close(task, "cancelled");
 	uaef_task_become(task, UAEF_TASK_CANCELLED);
 	uaef_step_note(task, UAEF_NOTE_CANCELLED);
 }

@@ -30,6 +30,7 @@
 #include "failure.h"
 #include "json_schema.h"
 #include "own_execution.h"
+#include "policy_check.h"
 #include "spi_util.h"
 
 /* So many things that are wrong with a response are told at once. */
@@ -118,7 +119,8 @@ outcome_output(const char *outcome, int64 approval_id,
 }
 
 /*
- * The outcome of an approval is a label for the edges.  Where no edge has
+ * What a policy asked for only lets the task begin.  Otherwise the outcome of
+ * an approval is a label for the edges.  Where no edge has
  * labels, anything but approval fails the task: silence never approves.
  */
 void
@@ -128,6 +130,8 @@ uaef_approval_end(UaefTask *task, const char *outcome, int64 approval_id,
 	bool		approved = strcmp(outcome, "approved") == 0;
 	UaefFailure failure = {0};
 
+	if (uaef_policy_decided(task, approval_id, outcome))
+		return;
 	if (approved || task->def->has_labels)
 	{
 		uaef_advance_complete(task,

@@ -198,6 +198,8 @@ struct UaefTaskDef
 	int			n_out;
 	int		   *out;
 	bool		has_labels;		/* an outgoing edge has "on" */
+	int			n_policies;		/* "policies": names, besides their scopes */
+	char	  **policies;
 	union
 	{
 		UaefSqlConfig sql;
@@ -236,6 +238,8 @@ typedef struct UaefDefinition
 	int		   *roots;
 	UaefTemplate *output;		/* NULL: what the tasks at the end gave */
 	Jsonb	   *context;		/* ctx; NULL: {} */
+	int			n_policies;		/* "policies": of all its tasks */
+	char	  **policies;
 	bool		only_pure;		/* no task ever waits */
 } UaefDefinition;
 
@@ -280,6 +284,9 @@ extern const UaefSqlConfig *uaef_task_sql(const UaefTaskDef *task);
 
 /* "parallel" covers map. */
 extern const char *uaef_task_type_name(UaefTaskType type);
+
+/* The type of this name; false when there is none. */
+extern bool uaef_task_type_by_name(const char *name, UaefTaskType *type);
 
 /* "30s", "5min", "2d", "PT1H": any interval, to ms; raises for anything else. */
 extern int64 uaef_duration_ms(const char *text);

@@ -84,6 +84,8 @@ static UaefQuery deletions[] = {
 	1, {UUIDARRAYOID}},
 	{"DELETE FROM uaef.human_approval WHERE execution_id = ANY ($1)",
 	1, {UUIDARRAYOID}},
+	{"DELETE FROM uaef.policy_decision WHERE execution_id = ANY ($1)",
+	1, {UUIDARRAYOID}},
 	{"DELETE FROM uaef.workflow_signal WHERE execution_id = ANY ($1)",
 	1, {UUIDARRAYOID}},
 	{"DELETE FROM uaef.workflow_signal_wait WHERE execution_id = ANY ($1)",

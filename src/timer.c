@@ -20,6 +20,7 @@
 #include "clock.h"
 #include "errcodes.h"
 #include "failure.h"
+#include "policy_check.h"
 #include "spi_util.h"
 #include "task_kind.h"
 #include "uuid7.h"
@@ -90,7 +91,8 @@ static const struct
 	{"lease", fire_lease},
 	{"expiry", uaef_approval_expire},
 	{"reminder", uaef_approval_remind},
-	{"escalation", uaef_approval_escalate}
+	{"escalation", uaef_approval_escalate},
+	{"policy", uaef_policy_fire}
 };
 
 /* How long a timer of a busy execution waits, and one that raises errors. */
@@ -238,8 +240,9 @@ fire_timeout(UaefTask *task)
 	const UaefTaskKind *kind = uaef_task_kind(task);
 	UaefFailure failure;
 
+	/* What waits for people, as a policy asked, has not begun. */
 	if (task->status != UAEF_TASK_RUNNING &&
-		task->status != UAEF_TASK_WAITING_INPUT)
+		(task->status != UAEF_TASK_WAITING_INPUT || task->started_at == 0))
 		return;
 	if (kind->time_out != NULL)
 	{

@@ -10,6 +10,7 @@
 #include "fmgr.h"
 #include "miscadmin.h"
 
+#include "data_access.h"
 #include "guc.h"
 #include "launcher.h"
 #include "shmem.h"
@@ -35,4 +36,5 @@ _PG_init(void)
 	uaef_wake_init();
 	uaef_worker_hook_init();
 	uaef_launcher_init();
+	uaef_data_access_init();
 }
