@@ -12,6 +12,7 @@
 #define UAEF_DEFINITION_H
 
 #include "condition.h"
+#include "json_schema.h"
 #include "template.h"
 
 typedef enum UaefTaskType
@@ -135,6 +136,7 @@ struct UaefTaskDef
 	int			n_out;
 	int		   *out;
 	bool		has_labels;		/* an outgoing edge has "on" */
+	UaefSchema *output_schema;	/* or NULL */
 	union
 	{
 		UaefSqlConfig sql;
@@ -171,6 +173,8 @@ typedef struct UaefDefinition
 	int		   *roots;
 	UaefTemplate *output;		/* NULL: what the tasks at the end gave */
 	Jsonb	   *context;		/* ctx; NULL: {} */
+	UaefSchema *input_schema;	/* or NULL */
+	UaefSchema *output_schema;	/* or NULL */
 	bool		only_pure;		/* no task ever waits */
 } UaefDefinition;
 

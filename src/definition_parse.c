@@ -66,7 +66,8 @@ UaefDefinition *
 uaef_definition_compile(const char *name, Jsonb *document, bool plan_sql)
 {
 	static const char *const keys[] =
-	{"tasks", "edges", "output", "context", "description", NULL};
+	{"tasks", "edges", "output", "context", "description", "input_schema",
+	"output_schema", NULL};
 	UaefBuilder builder = {palloc0(sizeof(UaefDefinition))};
 	UaefDefinition *def = builder.def;
 	JsonbValue	root = {.type = jbvBinary};
@@ -92,6 +93,8 @@ uaef_definition_compile(const char *name, Jsonb *document, bool plan_sql)
 	edges = uaef_read_array(&object, "edges", false, &n_edges);
 	(void) uaef_read_text(&object, "description", false);
 	def->context = uaef_read_document(&object, "context");
+	def->input_schema = uaef_read_schema(&object, "input_schema");
+	def->output_schema = uaef_read_schema(&object, "output_schema");
 
 	read_tasks(&builder, tasks, n_tasks, plan_sql);
 	uaef_definition_index(def);
@@ -193,7 +196,7 @@ read_task(UaefBuilder *builder, UaefTaskDef *task, JsonbValue *value)
 	static const char *const keys[] =
 	{
 		"id", "type", "config", "description", "timeout", "retry",
-		"on_failure", "queue", "priority", "join", NULL
+		"on_failure", "queue", "priority", "join", "output_schema", NULL
 	};
 	static const char *const outcomes[] = {"fail", "continue", "skip", NULL};
 	UaefObject	object;
@@ -263,6 +266,14 @@ read_common(const UaefObject *object, UaefTaskDef *task)
 						task->queue),
 				 errdetail("Only external tasks are claimed from a queue.")));
 
+	task->output_schema = uaef_read_schema(object, "output_schema");
+	if (task->output_schema != NULL && task->type != UAEF_TASK_SQL &&
+		task->type != UAEF_TASK_HTTP && task->type != UAEF_TASK_EXTERNAL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UAEF_BAD_DEFINITION),
+				 errmsg("%s cannot have \"output_schema\"", object->where),
+				 errdetail("Only the output of sql, http and external tasks comes from outside.")));
+
 	if (!uaef_read_value(object, "config", &config))
 	{
 		Jsonb	   *empty = uaef_json_empty();
@@ -327,7 +338,7 @@ uaef_read_map_task(UaefBuilder *builder, const UaefTaskDef *map,
 	static const char *const keys[] =
 	{
 		"type", "config", "description", "timeout", "retry", "queue",
-		"priority", NULL
+		"priority", "output_schema", NULL
 	};
 	UaefTaskDef *task = palloc0(sizeof(UaefTaskDef));
 	UaefObject	object = uaef_read_object(builder, value, keys, where);

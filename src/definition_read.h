@@ -99,6 +99,9 @@ extern UaefCondition *uaef_read_condition(const UaefObject *object,
 /* Copies of an object's document; NULL when it is missing. */
 extern Jsonb *uaef_read_document(const UaefObject *object, const char *key);
 
+/* A JSON Schema, compiled; NULL when it is missing.  Raises UA230. */
+extern UaefSchema *uaef_read_schema(const UaefObject *object, const char *key);
+
 /*
  * In PG_CATCH: raise the error again, with where before its message, and with
  * the hint (or NULL) if it has none.  context is the one that was current

@@ -151,6 +151,7 @@ run_plan(UaefSqlJob *job)
 	const char *sql = job->task->def->config.sql.sql;
 	Oid			type = JSONBOID;
 	Datum		arg = JsonbPGetDatum(job->input);
+	UaefFailure failure;
 	Jsonb	   *output;
 	int			rc;
 
@@ -171,6 +172,11 @@ run_plan(UaefSqlJob *job)
 				 errmsg("a SQL task cannot run this kind of statement"),
 				 errdetail("SPI says %s.", SPI_result_code_string(rc))));
 	output = result_to_jsonb(rc);
+
+	/* An output that does not fit is an error, so what the SQL did is undone. */
+	if (!uaef_failure_unless_fits(&failure, "output of the task",
+								  job->task->def->output_schema, output))
+		uaef_failure_raise(&failure);
 	SPI_finish();
 	return output;
 }
