@@ -76,6 +76,19 @@ static const AccessObject functions[] = {
 	{"wait_for_workflow", READERS},
 	{"workflow_graph", READERS},
 
+	/* building definitions */
+	{"approval_task", READERS},
+	{"condition_task", READERS},
+	{"decision_task", READERS},
+	{"edge", READERS},
+	{"external_task", READERS},
+	{"http_task", READERS},
+	{"map_task", READERS},
+	{"sql_task", READERS},
+	{"task", READERS},
+	{"wait_task", READERS},
+	{"workflow", READERS},
+
 	/* defining */
 	{"activate_settlement_rule", AUTHOR},
 	{"attach_workflow", AUTHOR},
