@@ -92,10 +92,12 @@ static const AccessObject functions[] = {
 	/* defining */
 	{"activate_settlement_rule", AUTHOR},
 	{"attach_workflow", AUTHOR},
+	{"compare_workflow", AUTHOR | AUDITOR},
 	{"create_settlement_rule", AUTHOR},
 	{"create_workflow", AUTHOR},
 	{"deactivate_settlement_rule", AUTHOR},
 	{"detach_workflow", AUTHOR},
+	{"export_workflow", AUTHOR | AUDITOR},
 	{"simulate_settlement", AUTHOR | AUDITOR},
 	{"start_workflow_trigger", AUTHOR},
 
