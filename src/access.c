@@ -74,6 +74,7 @@ static const AccessObject functions[] = {
 	{"list_access", READERS},
 	{"validate_json", READERS},
 	{"wait_for_workflow", READERS},
+	{"workflow_dependencies", AUTHOR | OPERATOR | AUDITOR},
 	{"workflow_graph", READERS},
 
 	/* building definitions */

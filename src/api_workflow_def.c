@@ -14,6 +14,7 @@
 
 #include "definition.h"
 #include "set_result.h"
+#include "workflow_dependency.h"
 #include "workflow_export.h"
 #include "workflow_graph.h"
 
@@ -106,5 +107,34 @@ uaef_compare_versions(PG_FUNCTION_ARGS)
 
 	uaef_begin_set(fcinfo);
 	uaef_compare_workflow(fcinfo, name, old_version, new_version);
+	return (Datum) 0;
+}
+
+/*
+ * workflow_dependencies(name text)
+ * RETURNS TABLE (task text, kind text, object text)
+ */
+PG_FUNCTION_INFO_V1(uaef_workflow_dependencies);
+Datum
+uaef_workflow_dependencies(PG_FUNCTION_ARGS)
+{
+	uaef_begin_set(fcinfo);
+	uaef_dependency_list(fcinfo, text_to_cstring(PG_GETARG_TEXT_PP(0)));
+	return (Datum) 0;
+}
+
+/*
+ * workflow_ddl() RETURNS event_trigger
+ */
+PG_FUNCTION_INFO_V1(uaef_workflow_ddl);
+Datum
+uaef_workflow_ddl(PG_FUNCTION_ARGS)
+{
+	if (!CALLED_AS_EVENT_TRIGGER(fcinfo))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_EVENT_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("function \"%s\" must be called as an event trigger",
+						"workflow_ddl")));
+	uaef_dependency_heed_ddl((EventTriggerData *) fcinfo->context);
 	return (Datum) 0;
 }

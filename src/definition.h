@@ -159,6 +159,15 @@ typedef struct UaefEdge
 	Jsonb	   *when_json;		/* as it was written, for graphs */
 } UaefEdge;
 
+/* Something of the database that a task needs: as pg_depend has it. */
+typedef struct UaefObjectUse
+{
+	const char *task;
+	Oid			classid;
+	Oid			objid;
+	int32		objsubid;
+} UaefObjectUse;
+
 typedef struct UaefDefinition
 {
 	int32		definition_id;
@@ -176,6 +185,7 @@ typedef struct UaefDefinition
 	UaefSchema *input_schema;	/* or NULL */
 	UaefSchema *output_schema;	/* or NULL */
 	bool		only_pure;		/* no task ever waits */
+	List	   *objects;		/* UaefObjectUse *, if it has been planned */
 } UaefDefinition;
 
 /*

@@ -12,6 +12,7 @@
  */
 #include "postgres.h"
 
+#include "catalog/pg_authid_d.h"
 #include "catalog/pg_type_d.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
@@ -29,23 +30,25 @@ static UaefQuery find_connector = {
 	"SELECT 1 FROM uaef.connector WHERE name = $1", 1, {TEXTOID}
 };
 
-static int	use_default_search_path(void);
-static void check_task(const UaefTaskDef *task, const char *where);
-static void check_sql(const char *sql, const char *where);
-static void plan(const char *sql);
+static int	use_search_path(const char *search_path);
+static void add_objects(UaefDefinition *def, const UaefTaskDef *task,
+						List *objects);
+static List *check_task(const UaefTaskDef *task, const char *where);
+static List *check_sql(const char *sql, const char *where);
+static List *plan(const char *sql, MemoryContext context);
 static bool may_be_task(const RawStmt *raw);
-static void check_approvers(const UaefApprovalConfig *approval,
-							const char *where);
+static List *check_approvers(const UaefApprovalConfig *approval,
+							 const char *where);
 static void check_connector(const char *name, const char *where);
 
 /*
  * Raises the planner's error, or 42704 for a role and UA405 for a connector,
- * with the id of the task.
+ * with the id of the task.  Afterwards def->objects is what it needs.
  */
 void
-uaef_definition_check_catalog(const UaefDefinition *def)
+uaef_definition_check_catalog(UaefDefinition *def, const char *search_path)
 {
-	int			level = use_default_search_path();
+	int			level = use_search_path(search_path);
 
 	for (int i = 0; i < def->n_tasks; i++)
 	{
@@ -55,41 +58,51 @@ uaef_definition_check_catalog(const UaefDefinition *def)
 		CHECK_FOR_INTERRUPTS();
 		if (task->type == UAEF_TASK_PARALLEL &&
 			task->config.parallel.task != NULL)
-			check_task(task->config.parallel.task, where);
-		else
-			check_task(task, where);
+			task = task->config.parallel.task;
+		add_objects(def, task, check_task(task, where));
 		pfree(where);
 	}
 	AtEOXact_GUC(true, level);
 }
 
+static void
+add_objects(UaefDefinition *def, const UaefTaskDef *task, List *objects)
+{
+	ListCell   *cell;
+
+	foreach(cell, objects)
+		((UaefObjectUse *) lfirst(cell))->task = task->id;
+	def->objects = list_concat(def->objects, objects);
+}
+
 /*
- * The functions that people call pin their search_path; go back to the one
- * that the session began with.  Returns the level for AtEOXact_GUC().
+ * The functions that people call pin their search_path; use another one, by
+ * default that which the session began with.  Returns the level for
+ * AtEOXact_GUC().
  */
 static int
-use_default_search_path(void)
+use_search_path(const char *search_path)
 {
 	int			level = NewGUCNestLevel();
 
-	(void) set_config_option("search_path",
-							 GetConfigOptionResetString("search_path"),
-							 PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
+	if (search_path == NULL)
+		search_path = GetConfigOptionResetString("search_path");
+
+	(void) set_config_option("search_path", search_path, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
 							 true, 0, false);
 	return level;
 }
 
-static void
+/* The objects that it needs. */
+static List *
 check_task(const UaefTaskDef *task, const char *where)
 {
 	switch (task->type)
 	{
 		case UAEF_TASK_SQL:
-			check_sql(task->config.sql.sql, where);
-			break;
+			return check_sql(task->config.sql.sql, where);
 		case UAEF_TASK_HUMAN_APPROVAL:
-			check_approvers(&task->config.approval, where);
-			break;
+			return check_approvers(&task->config.approval, where);
 		case UAEF_TASK_HTTP:
 			if (task->config.http.connector != NULL)
 				check_connector(task->config.http.connector, where);
@@ -97,35 +110,41 @@ check_task(const UaefTaskDef *task, const char *where)
 		default:
 			break;
 	}
+	return NIL;
 }
 
-static void
+static List *
 check_sql(const char *sql, const char *where)
 {
 	MemoryContext context = CurrentMemoryContext;
+	List	   *objects = NIL;
 
 	PG_TRY();
 	{
-		plan(sql);
+		objects = plan(sql, context);
 	}
 	PG_CATCH();
 	{
 		uaef_read_rethrow(context, where, NULL);
 	}
 	PG_END_TRY();
+	return objects;
 }
 
 /*
- * Parse, analyse and plan one statement whose only parameter is $1 jsonb.
+ * Parse, analyse and plan one statement whose only parameter is $1 jsonb;
+ * returns the objects that it needs, in the context.
  */
-static void
-plan(const char *sql)
+static List *
+plan(const char *sql, MemoryContext context)
 {
 	Oid			types[] = {JSONBOID};
 	SPIPlanPtr	prepared;
 	List	   *sources;
 	CachedPlanSource *source;
 	CachedPlan *cached;
+	MemoryContext old;
+	List	   *objects;
 
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "could not connect to SPI");
@@ -152,7 +171,11 @@ plan(const char *sql)
 	cached = SPI_plan_get_cached_plan(prepared);
 	if (cached != NULL)
 		ReleaseCachedPlan(cached, NULL);
+	old = MemoryContextSwitchTo(context);
+	objects = uaef_definition_objects(source);
+	MemoryContextSwitchTo(old);
 	SPI_finish();
+	return objects;
 }
 
 /*
@@ -180,16 +203,26 @@ may_be_task(const RawStmt *raw)
 	}
 }
 
-static void
+static List *
 check_approvers(const UaefApprovalConfig *approval, const char *where)
 {
+	List	   *objects = NIL;
+
 	for (int i = 0; i < approval->n_approvers; i++)
-		if (!OidIsValid(get_role_oid(approval->approvers[i], true)))
+	{
+		UaefObjectUse *use = palloc0(sizeof(UaefObjectUse));
+
+		use->classid = AuthIdRelationId;
+		use->objid = get_role_oid(approval->approvers[i], true);
+		if (!OidIsValid(use->objid))
 			ereport(ERROR,
 					(errcode(ERRCODE_UNDEFINED_OBJECT),
 					 errmsg("%s: role \"%s\" does not exist", where,
 							approval->approvers[i]),
 					 errdetail("It is one of the approvers.")));
+		objects = lappend(objects, use);
+	}
+	return objects;
 }
 
 static void

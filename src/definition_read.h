@@ -14,6 +14,7 @@
 
 #include "compat.h"
 #include "definition.h"
+#include "utils/plancache.h"
 
 /* A path that a template or condition reads, and who reads it. */
 typedef struct UaefPathUse
@@ -123,7 +124,14 @@ extern UaefTaskDef *uaef_read_map_task(UaefBuilder *builder,
 extern void uaef_definition_index(UaefDefinition *def);
 extern void uaef_definition_check(UaefBuilder *builder);
 
-/* definition_catalog.c: SQL, roles and connectors that it names. */
-extern void uaef_definition_check_catalog(const UaefDefinition *def);
+/*
+ * definition_catalog.c: SQL, roles and connectors that it names.  search_path
+ * is the one to look names up by; NULL: that of the session.
+ */
+extern void uaef_definition_check_catalog(UaefDefinition *def,
+										  const char *search_path);
+
+/* definition_objects.c: the objects of a planned statement, without a task. */
+extern List *uaef_definition_objects(const CachedPlanSource *source);
 
 #endif							/* UAEF_DEFINITION_READ_H */

@@ -27,6 +27,7 @@
 #include "json_util.h"
 #include "ledger.h"
 #include "spi_util.h"
+#include "workflow_dependency.h"
 
 /* Longest name of a workflow, in bytes. */
 #define MAX_NAME 200
@@ -53,7 +54,7 @@ static UaefQuery insert_definition = {
 	"INSERT INTO uaef.workflow_definition (name, version, definition, digest,"
 	" description, created_by, created_at)"
 	" VALUES ($1, $2, $3, $4, $5, $6, $7)"
-	" ON CONFLICT (name, version) DO NOTHING",
+	" ON CONFLICT (name, version) DO NOTHING RETURNING definition_id",
 	7, {TEXTOID, INT4OID, JSONBOID, BYTEAOID, TEXTOID, REGROLEOID,
 	TIMESTAMPTZOID}
 };
@@ -61,8 +62,9 @@ static UaefQuery insert_definition = {
 static void check_name(const char *name);
 static void lock_name(const char *name);
 static Newest newest_of(const char *name, Datum digest);
-static void insert(const char *name, int32 version, Jsonb *document,
-				   Datum digest, const char *description);
+static void insert(const char *name, int32 version,
+				   const UaefDefinition *def, Jsonb *document, Datum digest,
+				   const char *description);
 static void record(const char *name, int32 version, Datum digest, Oid role);
 
 int32
@@ -81,8 +83,9 @@ uaef_definition_create(const char *name, Jsonb *document,
 	if (newest.same)
 		return newest.version;
 
-	(void) uaef_definition_compile(name, document, true);
-	insert(name, newest.version + 1, document, digest, description);
+	insert(name, newest.version + 1,
+		   uaef_definition_compile(name, document, true), document, digest,
+		   description);
 	return newest.version + 1;
 }
 
@@ -142,8 +145,8 @@ newest_of(const char *name, Datum digest)
  * older than the lock; then ON CONFLICT raises a serialization failure.
  */
 static void
-insert(const char *name, int32 version, Jsonb *document, Datum digest,
-	   const char *description)
+insert(const char *name, int32 version, const UaefDefinition *def,
+	   Jsonb *document, Datum digest, const char *description)
 {
 	Oid			role = GetUserId();
 	Datum		args[] = {
@@ -157,6 +160,7 @@ insert(const char *name, int32 version, Jsonb *document, Datum digest,
 
 	if (uaef_spi_run(&insert_definition, args, nulls) == 0)
 		elog(ERROR, "version %d of workflow \"%s\" exists", version, name);
+	uaef_dependency_store(uaef_spi_int32(0, 1), def);
 	record(name, version, digest, role);
 	uaef_spi_end(caller);
 }
