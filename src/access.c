@@ -65,6 +65,7 @@ static const AccessObject functions[] = {
 	{"canonical_json", READERS},
 	{"currency_exponent", READERS},
 	{"evaluate_amount", READERS},
+	{"evaluate_checkpoint", READERS},
 	{"evaluate_condition", READERS},
 	{"evaluate_tiers", READERS},
 	{"explain_settlement", READERS},
@@ -94,6 +95,7 @@ static const AccessObject functions[] = {
 	{"activate_settlement_rule", AUTHOR},
 	{"attach_workflow", AUTHOR},
 	{"compare_workflow", AUTHOR | AUDITOR},
+	{"create_checkpoint", AUTHOR},
 	{"create_settlement_rule", AUTHOR},
 	{"create_workflow", AUTHOR},
 	{"deactivate_settlement_rule", AUTHOR},
@@ -108,6 +110,7 @@ static const AccessObject functions[] = {
 	{"pause_workflow", OPERATOR},
 	{"resume_workflow", OPERATOR},
 	{"send", OPERATOR},
+	{"signal_workflow", OPERATOR},
 	{"start_workflow", AUTHOR | OPERATOR},
 
 	/* deciding */
@@ -168,6 +171,8 @@ static const AccessObject functions[] = {
 
 	/* keeping the ledger */
 	{"declare_incarnation", ADMIN},
+	{"drop_retention", ADMIN},
+	{"purge_executions", ADMIN},
 	{"redact_before", ADMIN},
 	{"redact_event", ADMIN},
 	{"redact_events", ADMIN},
@@ -175,6 +180,7 @@ static const AccessObject functions[] = {
 	{"register_signer", ADMIN},
 	{"restore_events", ADMIN},
 	{"retire_events", ADMIN},
+	{"set_retention", ADMIN},
 	{"revoke_signer", ADMIN},
 
 	/* setting up */
@@ -198,6 +204,8 @@ static const AccessObject relations[] = {
 	{"anchor_status", OPERATOR | AUDITOR},
 	{"audit_summary", READERS},
 	{"audit_trail", READERS},
+	{"checkpoint", READERS},
+	{"checkpoint_run", READERS},
 	{"delivery_status", OPERATOR | AUDITOR},
 	{"ledger_anchor", AUDITOR},
 	{"ledger_anchoring", AUDITOR},
@@ -215,12 +223,14 @@ static const AccessObject relations[] = {
 	{"ledger_unsealed", AUDITOR},
 	{"ledgered_table", READERS},
 	{"pending_approval", READERS},
+	{"retention", OPERATOR | AUDITOR},
 	{"settlement", READERS},
 	{"signed_checkpoint", OPERATOR | AUDITOR},
 	{"task_run", READERS},
 	{"worker_status", OPERATOR | AUDITOR},
 	{"workflow", READERS},
 	{"workflow_run", READERS},
+	{"workflow_signal_kept", READERS},
 };
 
 /* How a statement that changes rights reads. */

@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * definition_catalog.c
- *	  What a new definition says about the database: SQL, roles, connectors.
+ *	  What a new definition says about the database: SQL, roles, connectors,
+ *	  checkpoints.
  *
  * SQL is parsed and planned, not run, as the current user and with the
  * search_path that a new session of that user has, since that is where it
@@ -22,6 +23,7 @@
 #include "utils/guc.h"
 #include "utils/plancache.h"
 
+#include "compliance.h"
 #include "definition_read.h"
 #include "errcodes.h"
 #include "spi_util.h"
@@ -34,16 +36,18 @@ static int	use_search_path(const char *search_path);
 static void add_objects(UaefDefinition *def, const UaefTaskDef *task,
 						List *objects);
 static List *check_task(const UaefTaskDef *task, const char *where);
-static List *check_sql(const char *sql, const char *where);
-static List *plan(const char *sql, MemoryContext context);
+static List *check_sql(const char *sql, bool is_query, const char *where);
+static List *plan(const char *sql, bool is_query, MemoryContext context);
 static bool may_be_task(const RawStmt *raw);
+static bool only_reads(const CachedPlanSource *source);
 static List *check_approvers(const UaefApprovalConfig *approval,
 							 const char *where);
 static void check_connector(const char *name, const char *where);
 
 /*
- * Raises the planner's error, or 42704 for a role and UA405 for a connector,
- * with the id of the task.  Afterwards def->objects is what it needs.
+ * Raises the planner's error, or 42704 for a role, UA405 for a connector and
+ * UA341 for a checkpoint, with the id of the task.  Afterwards def->objects is
+ * what it needs.
  */
 void
 uaef_definition_check_catalog(UaefDefinition *def, const char *search_path)
@@ -100,12 +104,19 @@ check_task(const UaefTaskDef *task, const char *where)
 	switch (task->type)
 	{
 		case UAEF_TASK_SQL:
-			return check_sql(task->config.sql.sql, where);
+			return check_sql(task->config.sql.sql, false, where);
+		case UAEF_TASK_WAIT:
+			if (uaef_task_sql(task) != NULL)
+				return check_sql(uaef_task_sql(task)->sql, true, where);
+			break;
 		case UAEF_TASK_HUMAN_APPROVAL:
 			return check_approvers(&task->config.approval, where);
 		case UAEF_TASK_HTTP:
 			if (task->config.http.connector != NULL)
 				check_connector(task->config.http.connector, where);
+			break;
+		case UAEF_TASK_CHECKPOINT:
+			uaef_checkpoint_require(task->config.checkpoint.name, where);
 			break;
 		default:
 			break;
@@ -114,14 +125,14 @@ check_task(const UaefTaskDef *task, const char *where)
 }
 
 static List *
-check_sql(const char *sql, const char *where)
+check_sql(const char *sql, bool is_query, const char *where)
 {
 	MemoryContext context = CurrentMemoryContext;
 	List	   *objects = NIL;
 
 	PG_TRY();
 	{
-		objects = plan(sql, context);
+		objects = plan(sql, is_query, context);
 	}
 	PG_CATCH();
 	{
@@ -132,11 +143,12 @@ check_sql(const char *sql, const char *where)
 }
 
 /*
- * Parse, analyse and plan one statement whose only parameter is $1 jsonb;
- * returns the objects that it needs, in the context.
+ * Parse, analyse and plan one statement whose only parameter is $1 jsonb: that
+ * of a SQL task, or the query of a wait.  Returns the objects that it needs,
+ * in the context.
  */
 static List *
-plan(const char *sql, MemoryContext context)
+plan(const char *sql, bool is_query, MemoryContext context)
 {
 	Oid			types[] = {JSONBOID};
 	SPIPlanPtr	prepared;
@@ -157,11 +169,19 @@ plan(const char *sql, MemoryContext context)
 	if (list_length(sources) != 1)
 		ereport(ERROR,
 				(errcode(ERRCODE_UAEF_BAD_DEFINITION),
-				 errmsg("\"sql\" must be one statement"),
+				 errmsg("\"%s\" must be one statement",
+						is_query ? "query" : "sql"),
 				 errdetail("It has %d statements.", list_length(sources)),
+				 is_query ? 0 :
 				 errhint("Use several tasks, or WITH, or a function.")));
 	source = linitial(sources);
-	if (!may_be_task(source->raw_parse_tree))
+	if (is_query && !only_reads(source))
+		ereport(ERROR,
+				(errcode(ERRCODE_UAEF_BAD_DEFINITION),
+				 errmsg("\"query\" must be a SELECT that changes and locks nothing"),
+				 errdetail("It is run again and again until it is true."),
+				 errhint("Change what is to be changed in a task that follows.")));
+	if (!is_query && !may_be_task(source->raw_parse_tree))
 		ereport(ERROR,
 				(errcode(ERRCODE_UAEF_BAD_DEFINITION),
 				 errmsg("this statement cannot be a task: %s",
@@ -201,6 +221,22 @@ may_be_task(const RawStmt *raw)
 		default:
 			return false;
 	}
+}
+
+static bool
+only_reads(const CachedPlanSource *source)
+{
+	ListCell   *cell;
+
+	foreach(cell, source->query_list)
+	{
+		const Query *query = lfirst(cell);
+
+		if (query->commandType != CMD_SELECT || query->hasModifyingCTE ||
+			query->hasForUpdate)
+			return false;
+	}
+	return true;
 }
 
 static List *
