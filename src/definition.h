@@ -12,6 +12,7 @@
 #define UAEF_DEFINITION_H
 
 #include "condition.h"
+#include "json_schema.h"
 #include "template.h"
 
 typedef enum UaefTaskType
@@ -200,6 +201,7 @@ struct UaefTaskDef
 	bool		has_labels;		/* an outgoing edge has "on" */
 	int			n_policies;		/* "policies": names, besides their scopes */
 	char	  **policies;
+	UaefSchema *output_schema;	/* or NULL */
 	union
 	{
 		UaefSqlConfig sql;
@@ -224,6 +226,15 @@ typedef struct UaefEdge
 	Jsonb	   *when_json;		/* as it was written, for graphs */
 } UaefEdge;
 
+/* Something of the database that a task needs: as pg_depend has it. */
+typedef struct UaefObjectUse
+{
+	const char *task;
+	Oid			classid;
+	Oid			objid;
+	int32		objsubid;
+} UaefObjectUse;
+
 typedef struct UaefDefinition
 {
 	int32		definition_id;
@@ -240,7 +251,10 @@ typedef struct UaefDefinition
 	Jsonb	   *context;		/* ctx; NULL: {} */
 	int			n_policies;		/* "policies": of all its tasks */
 	char	  **policies;
+	UaefSchema *input_schema;	/* or NULL */
+	UaefSchema *output_schema;	/* or NULL */
 	bool		only_pure;		/* no task ever waits */
+	List	   *objects;		/* UaefObjectUse *, if it has been planned */
 } UaefDefinition;
 
 /*
