@@ -381,6 +381,9 @@ execution_row(Row *row, UaefExecution *execution)
 	set_time(row, EXEC_CREATED_AT, execution->created_at);
 	set_time(row, EXEC_STARTED_AT, execution->started_at);
 	set_time(row, EXEC_COMPLETED_AT, execution->completed_at);
+	set_counter(row, EXEC_SCHEDULE_ID, execution->schedule_id != 0,
+				execution->schedule_id);
+	set_time(row, EXEC_TICK_AT, execution->tick_at);
 }
 
 static void
@@ -397,7 +400,11 @@ write_execution(UaefTable *table, UaefExecution *execution)
 	else
 		uaef_table_insert(table, row.values, row.nulls, &execution->tid);
 	if (execution->dirty && uaef_execution_ended(execution->status))
+	{
 		uaef_wake_waiters_on_commit(&execution->id);
+		if (execution->schedule_id != 0)
+			uaef_wake_worker_on_commit(UAEF_WAKE_SCHEDULES);
+	}
 	execution->stored = true;
 	execution->stored_open_tasks = execution->open_tasks;
 }
