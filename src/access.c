@@ -113,8 +113,10 @@ static const AccessObject functions[] = {
 	/* working outside of the database */
 	{"claim_tasks", WORKER},
 	{"complete_task", WORKER},
+	{"complete_tasks", WORKER},
 	{"fail_task", WORKER},
 	{"heartbeat_task", WORKER},
+	{"release_task", WORKER},
 
 	/* the ledger */
 	{"attach_ledger", AUTHOR},
@@ -190,9 +192,11 @@ static const AccessObject functions[] = {
 static const AccessObject relations[] = {
 	{"access_grant", AUDITOR},
 	{"anchor_status", OPERATOR | AUDITOR},
+	{"attached_workflow", READERS},
 	{"audit_summary", READERS},
 	{"audit_trail", READERS},
 	{"delivery_status", OPERATOR | AUDITOR},
+	{"external_queue", OPERATOR | WORKER | AUDITOR},
 	{"ledger_anchor", AUDITOR},
 	{"ledger_anchoring", AUDITOR},
 	{"ledger_block", AUDITOR},

@@ -20,6 +20,7 @@
 #include "settlement.h"
 #include "spi_util.h"
 #include "wake.h"
+#include "wake_claimers.h"
 
 static UaefQuery delete_ready = {
 	"DELETE FROM uaef.task_ready WHERE ctid = ANY (ARRAY("
@@ -201,6 +202,8 @@ write_ready(UaefStep *step)
 		uaef_table_insert(&table, row.values, row.nulls, NULL);
 		if (task->def->type == UAEF_TASK_SQL)
 			uaef_wake_executor_on_commit(task->execution->initiated_by);
+		else
+			uaef_wake_claimer_on_commit(uaef_task_queue(task));
 	}
 	uaef_table_close(&table);
 	step->ready = NIL;

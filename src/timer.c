@@ -236,6 +236,10 @@ fire_timeout(UaefTask *task)
 
 	if (task->status != UAEF_TASK_RUNNING)
 		return;
+	/* It was released and taken again as the same attempt, by another timer. */
+	if (task->started_at + task->def->timeout_ms * 1000 >
+		task->execution->step->now)
+		return;
 	uaef_failure_timeout(&failure, task->def);
 	uaef_advance_fail(task, &failure);
 }

@@ -37,7 +37,7 @@ class Field:
     def add(self, item, low, high, names):
         def number(word):
             return names.index(word) + (1 if low == 1 else 0) if word in names else int(word)
-        if item.startswith("l") or item.endswith(("w", "l")) or "#" in item:
+        if item not in names and (item[0] == "l" or item[-1] in "wl" or "#" in item):
             self.special.append(item)
             return
         body, _, step = item.partition("/")
