@@ -99,6 +99,29 @@ ask(q{SELECT uaef.start_workflow('job')});
 finish($one);
 is($?, 0, 'the next task is taken');
 
+# A claim that is rolled back gives the task to who waits.
+ask(q{SELECT uaef.start_workflow('job')});
+my $said = '';
+my $claimer = start([ 'psql', '-X', '-q', '-A', '-t', $node->connstr('app'), '-c', qq{
+	BEGIN;
+	SELECT 'got ' || task FROM uaef.claim_tasks('first', 'q');
+	DO \$\$ BEGIN
+		FOR i IN 1 .. 6000 LOOP
+			PERFORM pg_stat_clear_snapshot();
+			EXIT WHEN EXISTS (SELECT $waiting);
+			PERFORM pg_sleep(0.01);
+		END LOOP;
+	END \$\$;
+	ROLLBACK} ], '>', \$said);
+ok($node->poll_query_until('postgres', q{SELECT count(*) = 1 FROM pg_stat_activity WHERE query ~ 'got' AND pid <> pg_backend_pid()}),
+	'a task is being taken');
+my $second = waiters(1, "wait => '1 minute'");
+my $seconds = seconds_of(sub { finish($second) });
+cmp_ok($seconds, '<', 30, 'a rollback wakes who waits');
+finish($claimer);
+is(ask(q{SELECT count(*) FROM uaef.task_run WHERE status = 'running' AND worker = 'w' AND started_at > now() - interval '30 seconds'}) > 0, 1,
+	'and that one has the task');
+
 # Two queues, one list: the task of either ends the wait.
 my $both = waiters(1, "queues => '{other,q}', wait => '2 minutes'");
 wait_count(1, 'one waits for two queues');
