@@ -65,13 +65,16 @@ static const AccessObject functions[] = {
 	{"canonical_json", READERS},
 	{"currency_exponent", READERS},
 	{"evaluate_amount", READERS},
+	{"evaluate_checkpoint", READERS},
 	{"evaluate_condition", READERS},
 	{"evaluate_tiers", READERS},
 	{"explain_settlement", READERS},
 	{"fill_template", READERS},
 	{"get_ready_tasks", READERS},
+	{"json_matches", READERS},
 	{"list_access", READERS},
 	{"next_runs", READERS},
+	{"validate_json", READERS},
 	{"wait_for_workflow", READERS},
 	{"workflow_graph", READERS},
 
@@ -81,6 +84,7 @@ static const AccessObject functions[] = {
 	{"attach_workflow", AUTHOR},
 	{"create_calendar", AUTHOR},
 	{"create_schedule", AUTHOR | OPERATOR},
+	{"create_checkpoint", AUTHOR},
 	{"create_settlement_rule", AUTHOR},
 	{"create_workflow", AUTHOR},
 	{"deactivate_settlement_rule", AUTHOR},
@@ -101,6 +105,7 @@ static const AccessObject functions[] = {
 	{"resume_workflow", OPERATOR},
 	{"run_schedule_now", AUTHOR | OPERATOR},
 	{"send", OPERATOR},
+	{"signal_workflow", OPERATOR},
 	{"start_workflow", AUTHOR | OPERATOR},
 
 	/* deciding */
@@ -163,6 +168,8 @@ static const AccessObject functions[] = {
 
 	/* keeping the ledger */
 	{"declare_incarnation", ADMIN},
+	{"drop_retention", ADMIN},
+	{"purge_executions", ADMIN},
 	{"redact_before", ADMIN},
 	{"redact_event", ADMIN},
 	{"redact_events", ADMIN},
@@ -170,6 +177,7 @@ static const AccessObject functions[] = {
 	{"register_signer", ADMIN},
 	{"restore_events", ADMIN},
 	{"retire_events", ADMIN},
+	{"set_retention", ADMIN},
 	{"revoke_signer", ADMIN},
 
 	/* setting up */
@@ -195,6 +203,8 @@ static const AccessObject relations[] = {
 	{"attached_workflow", READERS},
 	{"audit_summary", READERS},
 	{"audit_trail", READERS},
+	{"checkpoint", READERS},
+	{"checkpoint_run", READERS},
 	{"delivery_status", OPERATOR | AUDITOR},
 	{"external_queue", OPERATOR | WORKER | AUDITOR},
 	{"ledger_anchor", AUDITOR},
@@ -214,12 +224,14 @@ static const AccessObject relations[] = {
 	{"ledgered_table", READERS},
 	{"pending_approval", READERS},
 	{"schedule_status", READERS},
+	{"retention", OPERATOR | AUDITOR},
 	{"settlement", READERS},
 	{"signed_checkpoint", OPERATOR | AUDITOR},
 	{"task_run", READERS},
 	{"worker_status", OPERATOR | AUDITOR},
 	{"workflow", READERS},
 	{"workflow_run", READERS},
+	{"workflow_signal_kept", READERS},
 };
 
 /* How a statement that changes rights reads. */

@@ -61,7 +61,7 @@ typedef struct UaefSchedule
  * ----------
  */
 
-/* Lock a schedule by its name; raises UA340 when there is none. */
+/* Lock a schedule by its name; raises UA350 when there is none. */
 extern UaefSchedule *uaef_schedule_lock(const char *name);
 
 /* The same, and raise unless caller is a member of the role that owns it. */

@@ -21,6 +21,7 @@
 #include "errcodes.h"
 #include "failure.h"
 #include "spi_util.h"
+#include "task_kind.h"
 #include "uuid7.h"
 #include "wait_task.h"
 
@@ -84,6 +85,7 @@ static const struct
 	void		(*fire) (UaefTask *task);
 }			task_timers[] = {
 	{"wait", uaef_wait_task_fire},
+	{"query", uaef_wait_task_look},
 	{"retry", fire_retry},
 	{"timeout", fire_timeout},
 	{"lease", fire_lease},
@@ -232,14 +234,22 @@ fire_retry(UaefTask *task)
 static void
 fire_timeout(UaefTask *task)
 {
+	const UaefTaskKind *kind = uaef_task_kind(task);
 	UaefFailure failure;
 
-	if (task->status != UAEF_TASK_RUNNING)
+	if (task->status != UAEF_TASK_RUNNING &&
+		task->status != UAEF_TASK_WAITING_INPUT)
 		return;
-	/* It was released and taken again as the same attempt, by another timer. */
-	if (task->started_at + task->def->timeout_ms * 1000 >
+	/* It was released, and taken again as the same attempt. */
+	if (task->has_lease &&
+		task->started_at + task->def->timeout_ms * 1000 >
 		task->execution->step->now)
 		return;
+	if (kind->time_out != NULL)
+	{
+		kind->time_out(task);
+		return;
+	}
 	uaef_failure_timeout(&failure, task->def);
 	uaef_advance_fail(task, &failure);
 }
