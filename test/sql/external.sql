@@ -8,7 +8,7 @@ SELECT uaef.create_workflow('ext', '{"tasks": [
 	{"id": "plain", "type": "external", "queue": "ext_a"},
 	{"id": "gpu", "type": "external", "queue": "ext_a", "priority": 5, "config": {"capability": "gpu", "lease": "2h"}},
 	{"id": "fax", "type": "external", "queue": "ext_b", "priority": 9, "config": {"capability": "fax"}}]}');
-SELECT uaef.start_workflow('ext', name => 'ext 1') AS id \gset
+SELECT uaef.start_workflow('ext', name => 'x 1') AS id \gset
 SELECT queue, capability, ready, highest_priority, oldest_age >= interval '0' AS aged
 FROM uaef.external_queue WHERE queue LIKE 'ext%' ORDER BY 1, 2;
 
@@ -38,7 +38,7 @@ SELECT event_type FROM uaef.audit_trail WHERE execution_id = :'id' AND event_typ
 SELECT uaef.cancel_workflow(:'id');
 
 -- many at once: each result has its verdict
-SELECT count(uaef.start_workflow('ext', name => 'ext many')) FROM generate_series(1, 5);
+SELECT count(uaef.start_workflow('ext', name => 'x many')) FROM generate_series(1, 5);
 CREATE TEMP TABLE got AS SELECT row_number() OVER (ORDER BY task_id) AS n, * FROM uaef.claim_tasks('w', 'ext_a', 5);
 SELECT c.completed, c.code, c.message FROM
 	(SELECT array_agg(task_id ORDER BY n) || 0::bigint AS ids,
