@@ -34,7 +34,9 @@ CREATE TABLE uaef.workflow_execution (
 	error			jsonb,
 	created_at		timestamptz NOT NULL,
 	started_at		timestamptz,
-	completed_at	timestamptz
+	completed_at	timestamptz,
+	schedule_id		integer,
+	tick_at			timestamptz
 ) WITH (fillfactor = 80);
 COMMENT ON TABLE uaef.workflow_execution IS
 	'executions: one run of one version of a workflow';
