@@ -310,7 +310,14 @@ class Model:
             if t["id"] in self.rows:
                 rows.append(f'{t["id"]}={self.rows[t["id"]].status}')
             rows += [f'{t["id"]}[{i.item}]={i.status}' for i in self.items.get(t["id"], [])]
-        return self.status + " " + " ".join(sorted(rows))
+        return self.shown_status() + " " + " ".join(sorted(rows))
+
+    def shown_status(self):
+        """A running execution shows that it waits for nothing but people."""
+        rows = self.all_rows()
+        asked = any(t.type == "human_approval" and t.status == "waiting_input" for t in rows)
+        busy = any(t.status in ("queued", "running") or t.status == "pending" and t.attempt > 0 for t in rows)
+        return "waiting_approval" if self.status == "running" and asked and not busy else self.status
 
 
 # ---- random cases --------------------------------------------------------
