@@ -34,10 +34,19 @@ CREATE TABLE uaef.workflow_execution (
 	error			jsonb,
 	created_at		timestamptz NOT NULL,
 	started_at		timestamptz,
-	completed_at	timestamptz
+	completed_at	timestamptz,
+	deadline_at		timestamptz,
+	forked_from		uuid,
+	timeout_ms		bigint
 ) WITH (fillfactor = 80);
 COMMENT ON TABLE uaef.workflow_execution IS
 	'executions: one run of one version of a workflow';
+COMMENT ON COLUMN uaef.workflow_execution.deadline_at IS
+	'when it fails if it has not ended';
+COMMENT ON COLUMN uaef.workflow_execution.timeout_ms IS
+	'from its start, or from a retry, to its deadline; null: no deadline';
+COMMENT ON COLUMN uaef.workflow_execution.forked_from IS
+	'execution that fork_workflow() took outputs over from';
 
 -- Keys of starts, so that a start that is repeated starts nothing.
 CREATE TABLE uaef.workflow_start_key (
@@ -77,10 +86,28 @@ CREATE TABLE uaef.task_execution (
 	queued_at		timestamptz,
 	started_at		timestamptz,
 	completed_at	timestamptz,
+	label			text,
+	attempts_before	integer NOT NULL DEFAULT 0,
+	losses			integer NOT NULL DEFAULT 0,
+	items_redo		integer,
+	progress		jsonb,
+	overrides		jsonb,
 	PRIMARY KEY (execution_id, task_no, item)
 ) WITH (fillfactor = 80);
 COMMENT ON TABLE uaef.task_execution IS
 	'tasks of executions, and the items of map tasks';
+COMMENT ON COLUMN uaef.task_execution.label IS
+	'what "on" of its outgoing edges was compared with';
+COMMENT ON COLUMN uaef.task_execution.attempts_before IS
+	'attempts made before the last retry_workflow(); they do not count for max_attempts';
+COMMENT ON COLUMN uaef.task_execution.losses IS
+	'attempts that took their executor, or their worker''s lease, with them';
+COMMENT ON COLUMN uaef.task_execution.items_redo IS
+	'of a map: items that ended, and are to be run again';
+COMMENT ON COLUMN uaef.task_execution.progress IS
+	'what the worker of an external task last told by heartbeat_task()';
+COMMENT ON COLUMN uaef.task_execution.overrides IS
+	'what alter_task() has put in place of the definition';
 CREATE INDEX task_execution_task_id ON uaef.task_execution (task_id);
 
 CREATE SEQUENCE uaef.task_id CACHE 32;
@@ -103,8 +130,8 @@ COMMENT ON TABLE uaef.task_ready IS 'tasks that may run now';
 CREATE INDEX task_ready_order
 	ON uaef.task_ready (queue, run_as, priority DESC, task_id);
 
--- What is to happen later: kind is start, wait, retry, timeout, lease or
--- expiry.  A timer whose reason is gone fires and does
+-- What is to happen later: kind is start, deadline, wait, retry, timeout, lease
+-- or expiry.  A timer whose reason is gone fires and does
 -- nothing, so that completing a task need not look for its timers.
 CREATE TABLE uaef.task_timer (
 	due_at			timestamptz NOT NULL,
@@ -115,7 +142,7 @@ CREATE TABLE uaef.task_timer (
 	kind			text NOT NULL
 );
 COMMENT ON TABLE uaef.task_timer IS
-	'timers of executions: delayed starts, waits, retries, timeouts, leases, expiries';
+	'timers of executions: delayed starts, deadlines, waits, retries, timeouts, leases, expiries';
 CREATE INDEX task_timer_due ON uaef.task_timer (due_at);
 
 CREATE TABLE uaef.human_approval (

@@ -85,10 +85,14 @@ static const AccessObject functions[] = {
 	{"start_workflow_trigger", AUTHOR},
 
 	/* running */
+	{"alter_task", OPERATOR},
 	{"cancel_workflow", OPERATOR},
 	{"execute_next_tasks", OPERATOR},
+	{"fork_workflow", OPERATOR},
 	{"pause_workflow", OPERATOR},
 	{"resume_workflow", OPERATOR},
+	{"retry_task_now", OPERATOR},
+	{"retry_workflow", OPERATOR},
 	{"send", OPERATOR},
 	{"start_workflow", AUTHOR | OPERATOR},
 
@@ -180,6 +184,7 @@ static const AccessObject relations[] = {
 	{"anchor_status", OPERATOR | AUDITOR},
 	{"audit_summary", READERS},
 	{"audit_trail", READERS},
+	{"dead_letter", READERS},
 	{"delivery_status", OPERATOR | AUDITOR},
 	{"ledger_anchor", AUDITOR},
 	{"ledger_anchoring", AUDITOR},

@@ -13,6 +13,9 @@
 
 #include "control.h"
 #include "engine.h"
+#include "fork.h"
+#include "own_execution.h"
+#include "retry.h"
 #include "sql_here.h"
 #include "start_trigger.h"
 #include "waiting.h"
@@ -35,7 +38,8 @@ require_arg(FunctionCallInfo fcinfo, int i, const char *name)
 
 /*
  * uaef.start_workflow(workflow text, input jsonb, idempotency_key text,
- * name text, priority int, start_at timestamptz, version int) returns uuid
+ * name text, priority int, start_at timestamptz, version int,
+ * timeout interval) returns uuid
  */
 PG_FUNCTION_INFO_V1(uaef_start_workflow);
 Datum
@@ -53,6 +57,8 @@ uaef_start_workflow(PG_FUNCTION_ARGS)
 	start.priority = PG_ARGISNULL(4) ? 0 : PG_GETARG_INT32(4);
 	start.start_at = PG_ARGISNULL(5) ? 0 : PG_GETARG_TIMESTAMPTZ(5);
 	start.version = PG_ARGISNULL(6) ? 0 : PG_GETARG_INT32(6);
+	start.timeout_us = PG_ARGISNULL(7) ? 0 :
+		uaef_interval_us(PG_GETARG_INTERVAL_P(7), "timeout");
 	*id = uaef_engine_start(&start);
 	PG_RETURN_UUID_P(id);
 }
@@ -88,6 +94,43 @@ uaef_resume_workflow(PG_FUNCTION_ARGS)
 	uaef_engine_control(PG_GETARG_UUID_P(0), UAEF_CONTROL_RESUME,
 						text_arg(fcinfo, 1));
 	PG_RETURN_VOID();
+}
+
+/*
+ * uaef.retry_workflow(execution_id uuid, from_task text, reason text)
+ * returns void
+ */
+PG_FUNCTION_INFO_V1(uaef_retry_workflow);
+Datum
+uaef_retry_workflow(PG_FUNCTION_ARGS)
+{
+	require_arg(fcinfo, 0, "execution_id");
+	uaef_engine_retry(PG_GETARG_UUID_P(0), text_arg(fcinfo, 1),
+					  text_arg(fcinfo, 2));
+	PG_RETURN_VOID();
+}
+
+/*
+ * uaef.fork_workflow(execution_id uuid, from_task text, input jsonb,
+ * version int, name text, reason text) returns uuid
+ */
+PG_FUNCTION_INFO_V1(uaef_fork_workflow);
+Datum
+uaef_fork_workflow(PG_FUNCTION_ARGS)
+{
+	UaefFork	fork = {0};
+	pg_uuid_t  *id = palloc(sizeof(pg_uuid_t));
+
+	require_arg(fcinfo, 0, "execution_id");
+	require_arg(fcinfo, 1, "from_task");
+	fork.source = *PG_GETARG_UUID_P(0);
+	fork.from_task = text_arg(fcinfo, 1);
+	fork.input = PG_ARGISNULL(2) ? NULL : PG_GETARG_JSONB_P(2);
+	fork.version = PG_ARGISNULL(3) ? 0 : PG_GETARG_INT32(3);
+	fork.name = text_arg(fcinfo, 4);
+	fork.reason = text_arg(fcinfo, 5);
+	*id = uaef_engine_fork(&fork);
+	PG_RETURN_UUID_P(id);
 }
 
 /* uaef.wait_for_workflow(execution_id uuid, timeout interval) returns text */

@@ -111,6 +111,10 @@ pg_noreturn extern void uaef_read_rethrow(MemoryContext context,
 extern void uaef_read_config(UaefBuilder *builder, UaefTaskDef *task,
 							 JsonbValue *config, const char *where);
 
+/* definition_parse.c: the keys of "retry" that are there, into *retry. */
+extern void uaef_read_retry(UaefBuilder *builder, JsonbValue *value,
+							const char *where, UaefRetry *retry);
+
 /* definition_parse.c: the task of a map. */
 extern UaefTaskDef *uaef_read_map_task(UaefBuilder *builder,
 									   const UaefTaskDef *map,

@@ -107,12 +107,7 @@ uaef_engine_start(const UaefStart *start)
 	int32		definition_id;
 	pg_uuid_t	id;
 
-	uaef_check_payload("input of the workflow", start->input);
-	if (!JB_ROOT_IS_OBJECT(start->input))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("input of a workflow must be a JSON object"),
-				 errhint("Give a list or a single value a name: {\"items\": [...]}.")));
+	uaef_check_input(start->input);
 	back = uaef_spi_begin();
 	step = uaef_step_begin("user", caller_name);
 	definition_id = uaef_definition_find(start->workflow, start->version);
@@ -130,12 +125,15 @@ uaef_engine_start(const UaefStart *start)
 	execution->initiated_by = caller;
 	execution->session_role = GetSessionUserId();
 	execution->input = start->input;
+	execution->timeout_ms = start->timeout_us > 0 ?
+		Max(start->timeout_us / 1000, 1) : execution->def->timeout_ms;
 	uaef_step_event(execution, NULL, "workflow_started",
 					started_payload(start, execution, caller_name));
 	if (start->start_at > step->now)
 		uaef_step_timer(execution, NULL, "start", start->start_at);
 	else
 		uaef_advance_start(execution);
+	uaef_execution_set_deadline(execution, Max(start->start_at, step->now));
 	uaef_step_write(step);
 	uaef_spi_end(back);
 	return id;

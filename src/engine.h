@@ -36,7 +36,9 @@ typedef struct UaefFailure
 	const char *code;			/* SQLSTATE or a word: "22012", "http_500" */
 	const char *message;
 	const char *detail;			/* or NULL */
+	Jsonb	   *details;		/* of an outside worker, or NULL */
 	bool		transient;		/* worth another try by default */
+	bool		final;			/* no retry, whatever the definition says */
 	int64		retry_after_ms; /* at least; 0: the task's backoff decides */
 } UaefFailure;
 
@@ -50,6 +52,7 @@ typedef struct UaefStart
 	const char *name;
 	int			priority;
 	TimestampTz start_at;		/* 0: now */
+	int64		timeout_us;		/* until its deadline; 0: the definition's */
 } UaefStart;
 
 /* Start an execution as the current user; returns its id. */

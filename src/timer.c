@@ -18,7 +18,6 @@
 #include "advance.h"
 #include "approval.h"
 #include "clock.h"
-#include "errcodes.h"
 #include "failure.h"
 #include "spi_util.h"
 #include "uuid7.h"
@@ -64,6 +63,7 @@ typedef struct Timer
 
 static void fire(UaefExecution *execution, const Timer *timer);
 static void fire_start(UaefExecution *execution);
+static void fire_deadline(UaefExecution *execution);
 static void fire_retry(UaefTask *task);
 static void fire_timeout(UaefTask *task);
 static void fire_lease(UaefTask *task);
@@ -75,7 +75,8 @@ static const struct
 	const char *kind;
 	void		(*fire) (UaefExecution *execution);
 }			execution_timers[] = {
-	{"start", fire_start}
+	{"start", fire_start},
+	{"deadline", fire_deadline}
 };
 
 static const struct
@@ -94,8 +95,6 @@ static const struct
 #define BUSY_DELAY_MS	INT64CONST(100)
 #define BAD_DELAY_MS	INT64CONST(60000)
 
-/* Least number of tries that a lost lease leaves to a task. */
-#define MIN_LEASE_ATTEMPTS 3
 
 static Timer *
 claim(TimestampTz now, int limit, int *n)
@@ -222,6 +221,23 @@ fire_start(UaefExecution *execution)
 		uaef_advance_start(execution);
 }
 
+/*
+ * A retry may have set another deadline.
+ */
+static void
+fire_deadline(UaefExecution *execution)
+{
+	UaefFailure failure = {0};
+
+	if (execution->deadline_at == 0 ||
+		execution->deadline_at > execution->step->now)
+		return;
+	failure.code = "deadline";
+	failure.message = psprintf("execution did not end within its timeout of %lld ms",
+							   (long long) execution->timeout_ms);
+	uaef_advance_fail_execution(execution, &failure);
+}
+
 static void
 fire_retry(UaefTask *task)
 {
@@ -232,9 +248,12 @@ fire_retry(UaefTask *task)
 static void
 fire_timeout(UaefTask *task)
 {
+	TimestampTz due = task->started_at + task->def->timeout_ms * 1000;
 	UaefFailure failure;
 
-	if (task->status != UAEF_TASK_RUNNING)
+	/* alter_task() sets another timer when it changes the timeout. */
+	if (task->status != UAEF_TASK_RUNNING || task->def->timeout_ms == 0 ||
+		due > task->execution->step->now)
 		return;
 	uaef_failure_timeout(&failure, task->def);
 	uaef_advance_fail(task, &failure);
@@ -242,14 +261,13 @@ fire_timeout(UaefTask *task)
 
 /*
  * A lease that was extended has its timer set again.  One that ran out says
- * that the worker is lost, which is not the task's fault: it gets other tries
- * even where its definition asks for no retry.
+ * that the worker is lost.  That need not be the task's fault, so it gets other
+ * tries even where its definition asks for no retry; but not for ever.
  */
 static void
 fire_lease(UaefTask *task)
 {
 	UaefStep   *step = task->execution->step;
-	UaefFailure failure;
 
 	if (task->status != UAEF_TASK_RUNNING || !task->has_lease)
 		return;
@@ -258,13 +276,8 @@ fire_lease(UaefTask *task)
 		uaef_step_timer(task->execution, task, "lease", task->lease_expires_at);
 		return;
 	}
-	if (task->attempt < Max(task->def->retry.max_attempts, MIN_LEASE_ATTEMPTS))
-	{
+	if (!uaef_failure_lost(task))
 		uaef_advance_requeue(task, "lease expired");
-		return;
-	}
-	uaef_failure_set(&failure, ERRCODE_UAEF_LEASE_LOST, "lease expired");
-	uaef_advance_fail(task, &failure);
 }
 
 static void
