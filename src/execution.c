@@ -81,9 +81,16 @@ static UaefQuery find_tasks = {
 static UaefQuery find_items_to_redo = {
 	TASK_COLUMNS
 	" WHERE execution_id = $1 AND task_no = $2 AND item >= 0"
-	" AND status IN ('failed', 'cancelled')"
+	" AND status IN ('failed', 'cancelled') AND attempt = attempts_before"
 	" ORDER BY item LIMIT $3",
 	3, {UUIDOID, INT2OID, INT4OID}
+};
+
+static UaefQuery mark_items_to_redo = {
+	"UPDATE uaef.task_execution SET attempts_before = attempt"
+	" WHERE execution_id = $1 AND task_no = $2 AND item >= 0"
+	" AND status IN ('failed', 'cancelled')",
+	2, {UUIDOID, INT2OID}
 };
 
 static UaefQuery delete_items = {
@@ -471,6 +478,16 @@ uaef_execution_load_tasks(UaefExecution *execution)
 	take_rows(execution, uaef_spi_run(&find_tasks, &arg, NULL));
 }
 
+void
+uaef_execution_mark_items_to_redo(UaefExecution *execution, int no)
+{
+	Datum		args[2];
+
+	args[0] = UUIDPGetDatum(&execution->id);
+	args[1] = Int16GetDatum(no);
+	uaef_spi_run(&mark_items_to_redo, args, NULL);
+}
+
 /*
  * The rows must tell what the step has done so far, so it is written first.
  */
@@ -479,9 +496,11 @@ uaef_execution_items_to_redo(UaefExecution *execution, int no, int limit)
 {
 	List	   *items = NIL;
 	Datum		args[3];
+	int			n_known;
 	uint64		found;
 
 	uaef_step_write_tasks(execution->step);
+	n_known = list_length(execution->items);
 	args[0] = UUIDPGetDatum(&execution->id);
 	args[1] = Int16GetDatum(no);
 	args[2] = Int32GetDatum(limit);
@@ -490,10 +509,13 @@ uaef_execution_items_to_redo(UaefExecution *execution, int no, int limit)
 	{
 		UaefTask   *item = known_item(execution, no,
 									  uaef_spi_int32(row, COL(TASK_ITEM)),
-									  list_length(execution->items));
+									  n_known);
 
 		if (item == NULL)
+		{
 			item = load_task(execution, row);
+			execution->items = lappend(execution->items, item);
+		}
 		items = lappend(items, item);
 	}
 	SPI_freetuptable(SPI_tuptable);

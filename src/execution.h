@@ -212,7 +212,12 @@ extern List *uaef_execution_open_tasks(UaefExecution *execution);
 /* Load the row of every task, but not those of items. */
 extern void uaef_execution_load_tasks(UaefExecution *execution);
 
-/* Up to limit items of a map that ended otherwise than completed. */
+/*
+ * Have the items of a map that ended otherwise than completed begin again, of
+ * which no step knows any; and take up to limit of them.
+ */
+extern void uaef_execution_mark_items_to_redo(UaefExecution *execution,
+											  int no);
 extern List *uaef_execution_items_to_redo(UaefExecution *execution, int no,
 										  int limit);
 

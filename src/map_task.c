@@ -83,6 +83,7 @@ begin_map(UaefTask *map)
 	else
 	{
 		/* It was retried: what has not completed begins again. */
+		uaef_execution_mark_items_to_redo(map->execution, map->no);
 		map->items_redo = map->items_started - map->items_completed;
 		map->items_failed = 0;
 	}
