@@ -192,3 +192,29 @@ uaef_engine_fail(const UaefTaskRef *ref, const UaefFailure *failure,
 	uaef_spi_end(back);
 	return task != NULL;
 }
+
+void
+uaef_engine_task_lost(const UaefTaskRef *ref)
+{
+	UaefCaller	back = uaef_spi_begin();
+	UaefStep   *step = uaef_step_begin("system", "worker");
+	UaefExecution *execution;
+	UaefTask   *task = NULL;
+	UaefJson	json;
+
+	uaef_step_lock(step, &ref->execution_id, 1);
+	execution = uaef_step_execution(step, &ref->execution_id);
+	if (execution != NULL && !uaef_execution_ended(execution->status))
+		task = uaef_execution_find(execution, ref->task_no, ref->item);
+	if (task != NULL && task->status == UAEF_TASK_QUEUED &&
+		task->attempt == ref->attempt)
+	{
+		uaef_task_event_begin(&json, task);
+		uaef_json_int(&json, "losses", task->losses + 1);
+		uaef_step_event(execution, task, "task_lost", uaef_json_end(&json));
+		if (uaef_failure_lost(task))
+			(void) uaef_step_unready(task);
+		uaef_step_write(step);
+	}
+	uaef_spi_end(back);
+}
