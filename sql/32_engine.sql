@@ -106,6 +106,100 @@ COMMENT ON FUNCTION uaef.fork_workflow(uuid, text, jsonb, integer, text, text) I
 REVOKE ALL ON FUNCTION uaef.fork_workflow(uuid, text, jsonb, integer, text, text) FROM PUBLIC;
 
 --
+-- cancel_workflows(), pause_workflows(), resume_workflows(), retry_workflows()
+--
+CREATE FUNCTION uaef.cancel_workflows(
+	workflow text DEFAULT NULL,
+	filter jsonb DEFAULT '{}',
+	max_executions integer DEFAULT NULL,
+	rate double precision DEFAULT NULL,
+	reason text DEFAULT NULL)
+RETURNS bigint
+AS 'MODULE_PATHNAME', 'uaef_cancel_workflows'
+LANGUAGE C VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp;
+
+COMMENT ON FUNCTION uaef.cancel_workflows(text, jsonb, integer, double precision, text) IS
+	'have the worker cancel executions of a workflow (NULL: of any) that the filter names and that the caller may control, at most so many, so many a second; returns the number of the operation in bulk_operation; keys of the filter: status, code, version (arrays), name (pattern of LIKE), min_priority, max_priority, started_from, started_to';
+
+REVOKE ALL ON FUNCTION uaef.cancel_workflows(text, jsonb, integer, double precision, text) FROM PUBLIC;
+
+CREATE FUNCTION uaef.pause_workflows(
+	workflow text DEFAULT NULL,
+	filter jsonb DEFAULT '{}',
+	max_executions integer DEFAULT NULL,
+	rate double precision DEFAULT NULL,
+	reason text DEFAULT NULL)
+RETURNS bigint
+AS 'MODULE_PATHNAME', 'uaef_pause_workflows'
+LANGUAGE C VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp;
+
+COMMENT ON FUNCTION uaef.pause_workflows(text, jsonb, integer, double precision, text) IS
+	'have the worker pause executions of a workflow (NULL: of any) that the filter names and that the caller may control, at most so many, so many a second; returns the number of the operation in bulk_operation; keys of the filter: status, code, version (arrays), name (pattern of LIKE), min_priority, max_priority, started_from, started_to';
+
+REVOKE ALL ON FUNCTION uaef.pause_workflows(text, jsonb, integer, double precision, text) FROM PUBLIC;
+
+CREATE FUNCTION uaef.resume_workflows(
+	workflow text DEFAULT NULL,
+	filter jsonb DEFAULT '{}',
+	max_executions integer DEFAULT NULL,
+	rate double precision DEFAULT NULL,
+	reason text DEFAULT NULL)
+RETURNS bigint
+AS 'MODULE_PATHNAME', 'uaef_resume_workflows'
+LANGUAGE C VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp;
+
+COMMENT ON FUNCTION uaef.resume_workflows(text, jsonb, integer, double precision, text) IS
+	'have the worker resume executions of a workflow (NULL: of any) that the filter names and that the caller may control, at most so many, so many a second; returns the number of the operation in bulk_operation; keys of the filter: status, code, version (arrays), name (pattern of LIKE), min_priority, max_priority, started_from, started_to';
+
+REVOKE ALL ON FUNCTION uaef.resume_workflows(text, jsonb, integer, double precision, text) FROM PUBLIC;
+
+CREATE FUNCTION uaef.retry_workflows(
+	workflow text DEFAULT NULL,
+	filter jsonb DEFAULT '{}',
+	max_executions integer DEFAULT NULL,
+	rate double precision DEFAULT NULL,
+	reason text DEFAULT NULL)
+RETURNS bigint
+AS 'MODULE_PATHNAME', 'uaef_retry_workflows'
+LANGUAGE C VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp;
+
+COMMENT ON FUNCTION uaef.retry_workflows(text, jsonb, integer, double precision, text) IS
+	'have the worker retry executions of a workflow (NULL: of any) that the filter names and that the caller may control, at most so many, so many a second; returns the number of the operation in bulk_operation; keys of the filter: status, code, version (arrays), name (pattern of LIKE), min_priority, max_priority, started_from, started_to';
+
+REVOKE ALL ON FUNCTION uaef.retry_workflows(text, jsonb, integer, double precision, text) FROM PUBLIC;
+
+CREATE FUNCTION uaef.cancel_bulk_operation(bulk_id bigint)
+RETURNS boolean
+AS 'MODULE_PATHNAME', 'uaef_cancel_bulk_operation'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp;
+
+COMMENT ON FUNCTION uaef.cancel_bulk_operation(bigint) IS
+	'end an operation on many executions; what it has done stays; false when it does not run, or is another role''s';
+
+REVOKE ALL ON FUNCTION uaef.cancel_bulk_operation(bigint) FROM PUBLIC;
+
+CREATE VIEW uaef.bulk_operation WITH (security_barrier) AS
+SELECT b.bulk_id, b.operation, b.workflow, b.filter, b.max_executions, b.rate,
+	b.reason, b.requested_by, b.requested_at, b.status, b.done, b.refused,
+	b.busy, b.error, b.finished_at
+FROM uaef.bulk_job b
+WHERE pg_catalog.pg_has_role(b.requested_by, 'USAGE');
+COMMENT ON VIEW uaef.bulk_operation IS
+	'operations on many executions, and how far the worker has got';
+COMMENT ON COLUMN uaef.bulk_operation.done IS
+	'executions that it was done to';
+COMMENT ON COLUMN uaef.bulk_operation.refused IS
+	'executions that raised an error, the last of which error tells';
+COMMENT ON COLUMN uaef.bulk_operation.busy IS
+	'executions that somebody else held; another round comes back to them';
+REVOKE ALL ON uaef.bulk_operation FROM PUBLIC;
+
+--
 -- alter_task(), retry_task_now()
 --
 CREATE FUNCTION uaef.alter_task(

@@ -86,13 +86,18 @@ static const AccessObject functions[] = {
 
 	/* running */
 	{"alter_task", OPERATOR},
+	{"cancel_bulk_operation", OPERATOR},
 	{"cancel_workflow", OPERATOR},
+	{"cancel_workflows", OPERATOR},
 	{"execute_next_tasks", OPERATOR},
 	{"fork_workflow", OPERATOR},
 	{"pause_workflow", OPERATOR},
+	{"pause_workflows", OPERATOR},
 	{"resume_workflow", OPERATOR},
+	{"resume_workflows", OPERATOR},
 	{"retry_task_now", OPERATOR},
 	{"retry_workflow", OPERATOR},
+	{"retry_workflows", OPERATOR},
 	{"send", OPERATOR},
 	{"start_workflow", AUTHOR | OPERATOR},
 
@@ -184,6 +189,7 @@ static const AccessObject relations[] = {
 	{"anchor_status", OPERATOR | AUDITOR},
 	{"audit_summary", READERS},
 	{"audit_trail", READERS},
+	{"bulk_operation", READERS},
 	{"dead_letter", READERS},
 	{"delivery_status", OPERATOR | AUDITOR},
 	{"ledger_anchor", AUDITOR},

@@ -11,6 +11,7 @@
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
+#include "bulk.h"
 #include "control.h"
 #include "engine.h"
 #include "fork.h"
@@ -19,6 +20,10 @@
 #include "sql_here.h"
 #include "start_trigger.h"
 #include "waiting.h"
+
+/* Executions a second that a bulk operation can be held to. */
+#define MIN_RATE 0.001
+#define MAX_RATE 1000000.0
 
 /* A text argument, or NULL. */
 static char *
@@ -131,6 +136,81 @@ uaef_fork_workflow(PG_FUNCTION_ARGS)
 	fork.reason = text_arg(fcinfo, 5);
 	*id = uaef_engine_fork(&fork);
 	PG_RETURN_UUID_P(id);
+}
+
+static Datum
+request_bulk(FunctionCallInfo fcinfo, const char *operation)
+{
+	UaefBulk	bulk = {.operation = operation};
+
+	require_arg(fcinfo, 1, "filter");
+	bulk.workflow = text_arg(fcinfo, 0);
+	bulk.filter = PG_GETARG_JSONB_P(1);
+	bulk.limit = PG_ARGISNULL(2) ? 0 : PG_GETARG_INT32(2);
+	bulk.rate = PG_ARGISNULL(3) ? 0 : PG_GETARG_FLOAT8(3);
+	bulk.reason = text_arg(fcinfo, 4);
+	if (!PG_ARGISNULL(2) && bulk.limit < 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("\"max_executions\" must be at least 1")));
+	if (!PG_ARGISNULL(3) && !(bulk.rate >= MIN_RATE && bulk.rate <= MAX_RATE))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("\"rate\" must be between %g and %g", MIN_RATE,
+						MAX_RATE)));
+	PG_RETURN_INT64(uaef_bulk_request(&bulk));
+}
+
+/*
+ * uaef.cancel_workflows(workflow text, filter jsonb, max_executions int,
+ * rate double precision, reason text) returns bigint
+ */
+PG_FUNCTION_INFO_V1(uaef_cancel_workflows);
+Datum
+uaef_cancel_workflows(PG_FUNCTION_ARGS)
+{
+	return request_bulk(fcinfo, "cancel");
+}
+
+/*
+ * uaef.pause_workflows(workflow text, filter jsonb, max_executions int,
+ * rate double precision, reason text) returns bigint
+ */
+PG_FUNCTION_INFO_V1(uaef_pause_workflows);
+Datum
+uaef_pause_workflows(PG_FUNCTION_ARGS)
+{
+	return request_bulk(fcinfo, "pause");
+}
+
+/*
+ * uaef.resume_workflows(workflow text, filter jsonb, max_executions int,
+ * rate double precision, reason text) returns bigint
+ */
+PG_FUNCTION_INFO_V1(uaef_resume_workflows);
+Datum
+uaef_resume_workflows(PG_FUNCTION_ARGS)
+{
+	return request_bulk(fcinfo, "resume");
+}
+
+/*
+ * uaef.retry_workflows(workflow text, filter jsonb, max_executions int,
+ * rate double precision, reason text) returns bigint
+ */
+PG_FUNCTION_INFO_V1(uaef_retry_workflows);
+Datum
+uaef_retry_workflows(PG_FUNCTION_ARGS)
+{
+	return request_bulk(fcinfo, "retry");
+}
+
+/* uaef.cancel_bulk_operation(bulk_id bigint) returns boolean */
+PG_FUNCTION_INFO_V1(uaef_cancel_bulk_operation);
+Datum
+uaef_cancel_bulk_operation(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_BOOL(uaef_bulk_cancel(PG_GETARG_INT64(0)));
 }
 
 /* uaef.wait_for_workflow(execution_id uuid, timeout interval) returns text */
