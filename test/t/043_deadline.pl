@@ -78,5 +78,26 @@ ok($node->poll_query_until('postgres',
 is($node->safe_psql('postgres',
 		"SELECT status FROM uaef.task_run WHERE execution_id = '$short'"),
 	'running', 'and done nothing');
+
+# A completion that is not committed yet when the time is over: it counts, or
+# when it is taken back, the timeout does.
+for my $end ('COMMIT', 'ROLLBACK')
+{
+	my $e = start('short');
+	my $session = $node->background_psql('postgres');
+	my $due = $node->safe_psql('postgres',
+		"SELECT count(*) FROM uaef.claim_tasks('w', 'short', 1, '1 hour');"
+		  . " SELECT due_at FROM uaef.task_timer WHERE kind = 'timeout' AND execution_id = '$e'");
+	$due =~ s/^.*\n//s;
+	$session->query_safe(
+		"BEGIN; SELECT uaef.complete_task(task_id) FROM uaef.task_run WHERE execution_id = '$e'");
+	ok($node->poll_query_until('postgres',
+			"SELECT due_at > '$due' FROM uaef.task_timer WHERE kind = 'timeout' AND execution_id = '$e'"),
+		'the timer waits for who holds the execution');
+	$session->query_safe($end);
+	$session->quit;
+	like(ending($e), $end eq 'COMMIT' ? qr/^completed/ : qr/^failed.*\|UA309$/,
+		"after $end");
+}
 $node->stop;
 done_testing();
