@@ -187,6 +187,16 @@ COMMENT ON TABLE uaef.human_approval_vote IS
 COMMENT ON COLUMN uaef.human_approval_vote.session_role IS
 	'role that the session belonged to; it decides once, whatever SET ROLE chose';
 
+-- Workflows whose starts are held back.
+CREATE TABLE uaef.workflow_hold (
+	workflow		text PRIMARY KEY,
+	held_by			regrole NOT NULL,
+	held_at			timestamptz NOT NULL,
+	reason			text
+);
+COMMENT ON TABLE uaef.workflow_hold IS
+	'workflows whose executions are accepted but do not begin, by hold_workflow()';
+
 -- What bulk_operation shows: an operation that the worker carries out in batches.
 -- place is the last execution that was looked at.
 CREATE TABLE uaef.bulk_job (
@@ -226,7 +236,7 @@ CREATE INDEX bulk_job_due ON uaef.bulk_job (due_at) WHERE status = 'running';
 REVOKE ALL ON uaef.workflow_definition, uaef.workflow_execution,
 	uaef.workflow_start_key, uaef.task_execution, uaef.task_ready,
 	uaef.task_timer, uaef.human_approval, uaef.human_approval_vote,
-	uaef.bulk_job FROM PUBLIC;
+	uaef.workflow_hold, uaef.bulk_job FROM PUBLIC;
 REVOKE ALL ON SEQUENCE uaef.task_id FROM PUBLIC;
 
 SELECT pg_catalog.pg_extension_config_dump('uaef.workflow_definition', '');
@@ -240,5 +250,6 @@ SELECT pg_catalog.pg_extension_config_dump('uaef.task_timer', '');
 SELECT pg_catalog.pg_extension_config_dump('uaef.human_approval', '');
 SELECT pg_catalog.pg_extension_config_dump('uaef.human_approval_approval_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('uaef.human_approval_vote', '');
+SELECT pg_catalog.pg_extension_config_dump('uaef.workflow_hold', '');
 SELECT pg_catalog.pg_extension_config_dump('uaef.bulk_job', '');
 SELECT pg_catalog.pg_extension_config_dump('uaef.bulk_job_bulk_id_seq', '');

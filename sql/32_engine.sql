@@ -106,6 +106,31 @@ COMMENT ON FUNCTION uaef.fork_workflow(uuid, text, jsonb, integer, text, text) I
 REVOKE ALL ON FUNCTION uaef.fork_workflow(uuid, text, jsonb, integer, text, text) FROM PUBLIC;
 
 --
+-- hold_workflow(), release_workflow()
+--
+CREATE FUNCTION uaef.hold_workflow(workflow text, reason text DEFAULT NULL)
+RETURNS boolean
+AS 'MODULE_PATHNAME', 'uaef_hold_workflow'
+LANGUAGE C VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp;
+
+COMMENT ON FUNCTION uaef.hold_workflow(text, text) IS
+	'accept executions of a workflow, but have them begin only after release_workflow(); for the workflow''s owner; false when it is so already';
+
+REVOKE ALL ON FUNCTION uaef.hold_workflow(text, text) FROM PUBLIC;
+
+CREATE FUNCTION uaef.release_workflow(workflow text, reason text DEFAULT NULL)
+RETURNS boolean
+AS 'MODULE_PATHNAME', 'uaef_release_workflow'
+LANGUAGE C VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp;
+
+COMMENT ON FUNCTION uaef.release_workflow(text, text) IS
+	'let the executions begin that hold_workflow() held back; false when there is no hold';
+
+REVOKE ALL ON FUNCTION uaef.release_workflow(text, text) FROM PUBLIC;
+
+--
 -- cancel_workflows(), pause_workflows(), resume_workflows(), retry_workflows()
 --
 CREATE FUNCTION uaef.cancel_workflows(

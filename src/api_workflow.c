@@ -15,6 +15,7 @@
 #include "control.h"
 #include "engine.h"
 #include "fork.h"
+#include "hold.h"
 #include "own_execution.h"
 #include "retry.h"
 #include "sql_here.h"
@@ -211,6 +212,26 @@ Datum
 uaef_cancel_bulk_operation(PG_FUNCTION_ARGS)
 {
 	PG_RETURN_BOOL(uaef_bulk_cancel(PG_GETARG_INT64(0)));
+}
+
+/* uaef.hold_workflow(workflow text, reason text) returns boolean */
+PG_FUNCTION_INFO_V1(uaef_hold_workflow);
+Datum
+uaef_hold_workflow(PG_FUNCTION_ARGS)
+{
+	require_arg(fcinfo, 0, "workflow");
+	PG_RETURN_BOOL(uaef_workflow_hold(text_arg(fcinfo, 0),
+									text_arg(fcinfo, 1)));
+}
+
+/* uaef.release_workflow(workflow text, reason text) returns boolean */
+PG_FUNCTION_INFO_V1(uaef_release_workflow);
+Datum
+uaef_release_workflow(PG_FUNCTION_ARGS)
+{
+	require_arg(fcinfo, 0, "workflow");
+	PG_RETURN_BOOL(uaef_workflow_release(text_arg(fcinfo, 0),
+									  text_arg(fcinfo, 1)));
 }
 
 /* uaef.wait_for_workflow(execution_id uuid, timeout interval) returns text */

@@ -199,6 +199,10 @@ extern const UaefDefinition *uaef_definition_get(int32 definition_id);
  */
 extern int32 uaef_definition_find(const char *name, int32 version);
 
+/* The same, and whether executions of it are held back just now. */
+extern int32 uaef_definition_find_start(const char *name, int32 version,
+										bool *held);
+
 /*
  * Store a definition as a new version of the workflow, or find that the
  * newest version is this definition; returns the version.  description may be

@@ -22,6 +22,7 @@
 #include "errcodes.h"
 #include "failure.h"
 #include "guc.h"
+#include "hold.h"
 #include "own_execution.h"
 #include "spi_util.h"
 #include "uuid7.h"
@@ -105,12 +106,14 @@ uaef_engine_start(const UaefStart *start)
 	UaefStep   *step;
 	UaefExecution *execution;
 	int32		definition_id;
+	bool		held;
 	pg_uuid_t	id;
 
 	uaef_check_input(start->input);
 	back = uaef_spi_begin();
 	step = uaef_step_begin("user", caller_name);
-	definition_id = uaef_definition_find(start->workflow, start->version);
+	definition_id = uaef_definition_find_start(start->workflow,
+											   start->version, &held);
 	execution = uaef_step_new_execution(step,
 										uaef_definition_get(definition_id));
 	id = execution->id;
@@ -131,6 +134,8 @@ uaef_engine_start(const UaefStart *start)
 					started_payload(start, execution, caller_name));
 	if (start->start_at > step->now)
 		uaef_step_timer(execution, NULL, "start", start->start_at);
+	else if (held && uaef_workflow_is_held(start->workflow))
+		uaef_execution_hold(execution);
 	else
 		uaef_advance_start(execution);
 	uaef_execution_set_deadline(execution, Max(start->start_at, step->now));

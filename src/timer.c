@@ -19,6 +19,7 @@
 #include "approval.h"
 #include "clock.h"
 #include "failure.h"
+#include "hold.h"
 #include "spi_util.h"
 #include "uuid7.h"
 #include "wait_task.h"
@@ -217,7 +218,11 @@ fire(UaefExecution *execution, const Timer *timer)
 static void
 fire_start(UaefExecution *execution)
 {
-	if (execution->started_at == 0)
+	if (execution->started_at != 0)
+		return;
+	if (uaef_workflow_is_held(execution->def->name))
+		uaef_execution_hold(execution);
+	else
 		uaef_advance_start(execution);
 }
 

@@ -34,7 +34,7 @@ SELECT uaef.create_workflow('ret_flow', $${"tasks": [
  "edges": [{"from": "a", "to": "b"}, {"from": "b", "to": "pick"}, {"from": "pick", "to": "x", "on": "x"},
   {"from": "pick", "to": "y", "on": "y"}, {"from": "x", "to": "end"}, {"from": "y", "to": "end"}, {"from": "side", "to": "end"}],
  "output": {"a": "{{task.a}}", "b": "{{task.b}}"}}$$);
-SELECT uaef.start_workflow('ret_flow', '{"way": "x"}', name => 'first') AS e \gset
+SELECT uaef.start_workflow('ret_flow', '{"way": "x"}', name => 'A first') AS e \gset
 SELECT uaef.retry_workflow(:'e');
 SELECT ret_do('a'), ret_do('b', false);
 SELECT task, status, attempt, code FROM ret_task WHERE execution_id = :'e' ORDER BY task;
@@ -141,8 +141,8 @@ SELECT uaef.cancel_workflow(:'e');
 SELECT uaef.retry_task_now(-1);
 
 -- fork: begins at a task, with what came before it
-SELECT execution_id AS e FROM uaef.workflow_run WHERE name = 'first' \gset
-SELECT uaef.fork_workflow(:'e', 'b', '{"way": "y"}', name => 'again', reason => 'other way') AS f \gset
+SELECT execution_id AS e FROM uaef.workflow_run WHERE name = 'A first' \gset
+SELECT uaef.fork_workflow(:'e', 'b', '{"way": "y"}', name => 'A again', reason => 'other way') AS f \gset
 SELECT task, status, attempt FROM ret_task WHERE execution_id = :'f' ORDER BY task;
 SELECT ret_do('a'), ret_do('side'), ret_do('b'), ret_do('x'), ret_do('y');
 SELECT status, output, forked_from = :'e' AS forked, input FROM uaef.workflow_run WHERE execution_id = :'f';

@@ -127,6 +127,43 @@ for my $bad (
 	  $node->psql('postgres', "\\set VERBOSITY sqlstate\nSELECT uaef.$bad->[0]");
 	like($err, qr/$bad->[1]/, "$bad->[0]: $bad->[1]");
 }
+# A workflow whose starts are held back.
+is(sql("SELECT uaef.hold_workflow('other', 'stocktaking')"), 't', 'a hold');
+is(sql("SELECT uaef.hold_workflow('other')"), 'f', 'is made once');
+is(sql("SELECT held FROM uaef.workflow WHERE name = 'other'"), 't', 'and is seen');
+my $waiting = sql("SELECT uaef.start_workflow('other')");
+my $later = sql(
+	"SELECT uaef.start_workflow('other', start_at => now() + interval '200 ms')");
+my $doomed = sql("SELECT uaef.start_workflow('other', timeout => '300 ms')");
+my $gone = sql("SELECT uaef.start_workflow('other')");
+sql("SELECT uaef.cancel_workflow('$gone')");
+ok($node->poll_query_until('postgres',
+		"SELECT count(*) = 4 FROM uaef.task_timer WHERE kind = 'start' AND due_at = 'infinity'"),
+	'starts, also later ones, wait for its end');
+ok($node->poll_query_until('postgres',
+		"SELECT status = 'failed' FROM uaef.workflow_run WHERE execution_id = '$doomed'"),
+	'a deadline holds all the same');
+is(sql("SELECT string_agg(status, ' ') FROM uaef.workflow_run WHERE execution_id IN ('$waiting', '$later')"),
+	'pending pending', 'they do not begin');
+is(sql("SELECT uaef.release_workflow('other')"), 't', 'the release');
+ok($node->poll_query_until('postgres',
+		"SELECT count(*) = 2 FROM uaef.workflow_run WHERE execution_id IN ('$waiting', '$later') AND status = 'running'"),
+	'has them begin');
+is(sql("SELECT status FROM uaef.workflow_run WHERE execution_id = '$gone'"),
+	'cancelled', 'but for the cancelled one');
+is(sql("SELECT uaef.release_workflow('other')"), 'f', 'there is no hold any more');
+is(sql("SELECT count(*) FROM uaef.task_timer WHERE due_at = 'infinity'"), 0,
+	'and nothing that waits for ever');
+for my $bad (
+	[ q{SELECT uaef.hold_workflow('nobody')}, 'UA302' ],
+	[ q{SET SESSION AUTHORIZATION clerk; SELECT uaef.hold_workflow('other')}, '42501' ],
+	[ q{BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT uaef.release_workflow('other')}, '25000' ])
+{
+	my ($rc, $out, $err) =
+	  $node->psql('postgres', "\\set VERBOSITY sqlstate\n$bad->[0]");
+	like($err, qr/$bad->[1]/, "$bad->[0]: $bad->[1]");
+}
+
 is(sql("SELECT count(*) FROM uaef.ledger_event WHERE event_type = 'bulk_requested'"),
 	sql('SELECT count(*) FROM uaef.bulk_operation'),
 	'each operation is an event');
