@@ -221,7 +221,7 @@ uaef_hold_workflow(PG_FUNCTION_ARGS)
 {
 	require_arg(fcinfo, 0, "workflow");
 	PG_RETURN_BOOL(uaef_workflow_hold(text_arg(fcinfo, 0),
-									text_arg(fcinfo, 1)));
+									  text_arg(fcinfo, 1)));
 }
 
 /* uaef.release_workflow(workflow text, reason text) returns boolean */
@@ -231,7 +231,7 @@ uaef_release_workflow(PG_FUNCTION_ARGS)
 {
 	require_arg(fcinfo, 0, "workflow");
 	PG_RETURN_BOOL(uaef_workflow_release(text_arg(fcinfo, 0),
-									  text_arg(fcinfo, 1)));
+										 text_arg(fcinfo, 1)));
 }
 
 /* uaef.wait_for_workflow(execution_id uuid, timeout interval) returns text */

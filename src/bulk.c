@@ -443,7 +443,7 @@ move(const Batch *batch, const pg_uuid_t *last, int found, TimestampTz now)
 {
 	static const pg_uuid_t beginning = {{0}};
 	bool		full = batch->limit > 0 &&
-	batch->done_before + batch->done >= batch->limit;
+		batch->done_before + batch->done >= batch->limit;
 	bool		round_over = found < batch_size(batch);
 	bool		again = round_over && batch->busy > 0;
 	int64		pause = batch->rate > 0 ?

@@ -106,7 +106,7 @@ room_for_items(UaefTask *map)
 {
 	int			concurrency = map->def->config.parallel.concurrency;
 	int			begun = map->items_started - map->items_redo -
-	map->items_completed - map->items_failed;
+		map->items_completed - map->items_failed;
 
 	return concurrency == 0 ? INT_MAX : concurrency - begun;
 }

@@ -103,8 +103,8 @@ uaef_running_left(int slot, UaefTaskRef *ref)
 	Mark		mark;
 	int			fd = open_file();
 	bool		found = fd >= 0 &&
-	pg_pread(fd, &mark, sizeof(mark), slot * sizeof(mark)) == sizeof(mark) &&
-	mark.magic == MARK_MAGIC && mark.database == MyDatabaseId;
+		pg_pread(fd, &mark, sizeof(mark), slot * sizeof(mark)) == sizeof(mark) &&
+		mark.magic == MARK_MAGIC && mark.database == MyDatabaseId;
 
 	if (fd >= 0)
 		close(fd);

@@ -110,8 +110,8 @@ override(UaefTask *task, Jsonb *overrides, const UaefTaskChange *change)
 {
 	UaefStep   *step = task->execution->step;
 	bool		ready = task->status == UAEF_TASK_QUEUED && task->stored &&
-	(change->has_priority || change->queue != NULL) &&
-	uaef_step_unready(task);
+		(change->has_priority || change->queue != NULL) &&
+		uaef_step_unready(task);
 
 	task->overrides = overrides;
 	task->dirty = true;
@@ -174,12 +174,12 @@ uaef_task_alter(const pg_uuid_t *id, const char *task_id,
 	override(task, overrides, change);
 	if (task->items_total >= 0)
 		foreach(cell, uaef_execution_open_tasks(execution))
-		{
-			UaefTask   *item = lfirst(cell);
+	{
+		UaefTask   *item = lfirst(cell);
 
-			if (item->no == no && item->item != UAEF_NO_ITEM)
-				override(item, overrides, change);
-		}
+		if (item->no == no && item->item != UAEF_NO_ITEM)
+			override(item, overrides, change);
+	}
 
 	uaef_task_event_begin(&json, task);
 	uaef_json_jsonb(&json, "settings", overrides);
