@@ -163,6 +163,8 @@ static const AccessObject functions[] = {
 
 	/* keeping the ledger */
 	{"declare_incarnation", ADMIN},
+	{"drop_retention", ADMIN},
+	{"purge_executions", ADMIN},
 	{"redact_before", ADMIN},
 	{"redact_event", ADMIN},
 	{"redact_events", ADMIN},
@@ -170,6 +172,7 @@ static const AccessObject functions[] = {
 	{"register_signer", ADMIN},
 	{"restore_events", ADMIN},
 	{"retire_events", ADMIN},
+	{"set_retention", ADMIN},
 	{"revoke_signer", ADMIN},
 
 	/* setting up */
@@ -212,6 +215,7 @@ static const AccessObject relations[] = {
 	{"ledger_unsealed", AUDITOR},
 	{"ledgered_table", READERS},
 	{"pending_approval", READERS},
+	{"retention", OPERATOR | AUDITOR},
 	{"settlement", READERS},
 	{"signed_checkpoint", OPERATOR | AUDITOR},
 	{"task_run", READERS},

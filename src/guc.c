@@ -54,6 +54,7 @@ int			uaef_max_payload_kb = 1024;
 int			uaef_max_tasks = 10000;
 
 /* The ledger's sealer. */
+int			uaef_retention_interval_ms = 3600000;
 int			uaef_seal_interval_ms = 100;
 int			uaef_seal_max_events = 4096;
 
@@ -162,6 +163,10 @@ uaef_guc_init(void)
 	define_int("uaef.max_tasks",
 			   "Largest number of tasks in a workflow definition.",
 			   NULL, &uaef_max_tasks, 1, 30000, PGC_SUSET, 0);
+	define_int("uaef.retention_interval",
+			   "Time between two looks for executions to delete.",
+			   "Nothing is looked for where no retention is set.",
+			   &uaef_retention_interval_ms, 1000, 24 * 3600 * 1000, PGC_SIGHUP, GUC_UNIT_MS);
 	define_int("uaef.seal_interval",
 			   "Time that the sealer lets events gather before it seals a block.",
 			   NULL, &uaef_seal_interval_ms, 1, 3600000, PGC_SIGHUP, GUC_UNIT_MS);

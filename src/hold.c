@@ -50,12 +50,13 @@ static UaefQuery share_hold = {
 	1, {TEXTOID}
 };
 
+/* Those of executions that are gone become due too, and so vanish. */
 static UaefQuery release_timers = {
 	"UPDATE uaef.task_timer t SET due_at = $2"
-	" FROM uaef.workflow_execution e, uaef.workflow_definition d"
-	" WHERE t.due_at = 'infinity' AND t.kind = 'start'"
-	" AND e.execution_id = t.execution_id"
-	" AND d.definition_id = e.definition_id AND d.name = $1",
+	" WHERE due_at = 'infinity' AND kind = 'start' AND NOT EXISTS ("
+	" SELECT FROM uaef.workflow_execution e"
+	" JOIN uaef.workflow_definition d USING (definition_id)"
+	" WHERE e.execution_id = t.execution_id AND d.name <> $1)",
 	2, {TEXTOID, TIMESTAMPTZOID}
 };
 

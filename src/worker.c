@@ -44,6 +44,7 @@
 #include "executor.h"
 #include "executor_pool.h"
 #include "guc.h"
+#include "history.h"
 #include "identity.h"
 #include "ledger.h"
 #include "ledger_anchor.h"
@@ -86,6 +87,7 @@ static TimestampTz run_seal(void);
 static TimestampTz run_checkpoint(void);
 static TimestampTz run_anchors(void);
 static TimestampTz run_bulk(void);
+static TimestampTz run_history(void);
 static long seal_delay_ms(void);
 
 /* In the order in which they run. */
@@ -98,6 +100,7 @@ static Step steps[] = {
 	{"signing a checkpoint", 0, run_checkpoint, NULL, 0},
 	{"anchoring the ledger", UAEF_WAKE_ANCHORS, run_anchors, NULL, 5},
 	{"controlling executions", UAEF_WAKE_BULK, run_bulk, NULL, 5},
+	{"deleting old executions", 0, run_history, NULL, 100},
 };
 
 #define CONTROL_STEP	(&steps[0])
@@ -693,6 +696,17 @@ run_bulk(void)
 
 	begin();
 	next = uaef_bulk_work();
+	commit();
+	return wall_time(next);
+}
+
+static TimestampTz
+run_history(void)
+{
+	TimestampTz next;
+
+	begin();
+	next = uaef_history_work();
 	commit();
 	return wall_time(next);
 }
