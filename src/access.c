@@ -65,6 +65,7 @@ static const AccessObject functions[] = {
 	{"canonical_json", READERS},
 	{"currency_exponent", READERS},
 	{"evaluate_amount", READERS},
+	{"evaluate_checkpoint", READERS},
 	{"evaluate_condition", READERS},
 	{"evaluate_tiers", READERS},
 	{"explain_settlement", READERS},
@@ -79,6 +80,7 @@ static const AccessObject functions[] = {
 	/* defining */
 	{"activate_settlement_rule", AUTHOR},
 	{"attach_workflow", AUTHOR},
+	{"create_checkpoint", AUTHOR},
 	{"create_settlement_rule", AUTHOR},
 	{"create_workflow", AUTHOR},
 	{"deactivate_settlement_rule", AUTHOR},
@@ -103,6 +105,7 @@ static const AccessObject functions[] = {
 	{"retry_workflow", OPERATOR},
 	{"retry_workflows", OPERATOR},
 	{"send", OPERATOR},
+	{"signal_workflow", OPERATOR},
 	{"start_workflow", AUTHOR | OPERATOR},
 
 	/* deciding */
@@ -198,6 +201,8 @@ static const AccessObject relations[] = {
 	{"audit_trail", READERS},
 	{"bulk_operation", READERS},
 	{"dead_letter", READERS},
+	{"checkpoint", READERS},
+	{"checkpoint_run", READERS},
 	{"delivery_status", OPERATOR | AUDITOR},
 	{"ledger_anchor", AUDITOR},
 	{"ledger_anchoring", AUDITOR},
@@ -222,6 +227,7 @@ static const AccessObject relations[] = {
 	{"worker_status", OPERATOR | AUDITOR},
 	{"workflow", READERS},
 	{"workflow_run", READERS},
+	{"workflow_signal_kept", READERS},
 };
 
 /* How a statement that changes rights reads. */

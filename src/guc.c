@@ -49,6 +49,7 @@ int			uaef_ledger_quorum = 0;
 int			uaef_max_executors = 2;
 
 /* Limits of a definition and of what runs through it. */
+int			uaef_max_kept_signals = 1000;
 int			uaef_max_map_items = 100000;
 int			uaef_max_payload_kb = 1024;
 int			uaef_max_tasks = 10000;
@@ -154,6 +155,9 @@ uaef_guc_init(void)
 			   "Largest number of SQL executors per database.",
 			   "Each takes one of max_worker_processes.",
 			   &uaef_max_executors, 0, 64, PGC_SIGHUP, 0);
+	define_int("uaef.max_kept_signals",
+			   "Largest number of signals that wait in one execution for a task to take them.",
+			   NULL, &uaef_max_kept_signals, 0, 1000000, PGC_SUSET, 0);
 	define_int("uaef.max_map_items",
 			   "Largest number of items that a map task expands to.",
 			   NULL, &uaef_max_map_items, 1, 10000000, PGC_SUSET, 0);

@@ -21,6 +21,7 @@
 #include "failure.h"
 #include "hold.h"
 #include "spi_util.h"
+#include "task_kind.h"
 #include "uuid7.h"
 #include "wait_task.h"
 
@@ -86,6 +87,7 @@ static const struct
 	void		(*fire) (UaefTask *task);
 }			task_timers[] = {
 	{"wait", uaef_wait_task_fire},
+	{"query", uaef_wait_task_look},
 	{"retry", fire_retry},
 	{"timeout", fire_timeout},
 	{"lease", fire_lease},
@@ -253,12 +255,21 @@ fire_retry(UaefTask *task)
 static void
 fire_timeout(UaefTask *task)
 {
+	const UaefTaskKind *kind = uaef_task_kind(task);
 	TimestampTz due = task->started_at + task->def->timeout_ms * 1000;
 	UaefFailure failure;
 
+	if (task->status != UAEF_TASK_RUNNING &&
+		task->status != UAEF_TASK_WAITING_INPUT)
+		return;
+	if (kind->time_out != NULL)
+	{
+		kind->time_out(task);
+		return;
+	}
+
 	/* alter_task() sets another timer when it changes the timeout. */
-	if (task->status != UAEF_TASK_RUNNING || task->def->timeout_ms == 0 ||
-		due > task->execution->step->now)
+	if (task->def->timeout_ms == 0 || due > task->execution->step->now)
 		return;
 	uaef_failure_timeout(&failure, task->def);
 	uaef_advance_fail(task, &failure);
