@@ -34,7 +34,7 @@ static void begin_task(UaefTask *task);
 static void begin_attempt(UaefTask *task);
 static void hand_out(UaefTask *task);
 static void skip_task(UaefTask *task);
-static void resolve_edges(UaefTask *task, bool live, const char *label);
+static void resolve_edges(UaefTask *task, bool live);
 static void resolve_edge(UaefExecution *execution, const UaefEdge *edge,
 						 bool live);
 static void finish(UaefExecution *execution);
@@ -68,6 +68,15 @@ uaef_task_event_begin(UaefJson *json, UaefTask *task)
 		uaef_json_int(json, "attempt", task->attempt);
 }
 
+static void
+ready_roots(UaefExecution *execution)
+{
+	for (int i = 0; i < execution->def->n_roots; i++)
+		execution->ready = lappend(execution->ready,
+								   uaef_execution_task(execution,
+													   execution->def->roots[i]));
+}
+
 /*
  * Begin a pending execution.  One that is paused before its time comes begins
  * too, but its tasks are handed out only when it is resumed.
@@ -80,10 +89,7 @@ uaef_advance_start(UaefExecution *execution)
 	execution->started_at = execution->step->now;
 	execution->dirty = true;
 	uaef_stat_count(execution->def->name, NULL, UAEF_STAT_STARTED, -1);
-	for (int i = 0; i < execution->def->n_roots; i++)
-		execution->ready = lappend(execution->ready,
-								   uaef_execution_task(execution,
-													   execution->def->roots[i]));
+	ready_roots(execution);
 	drain(execution);
 }
 
@@ -153,7 +159,7 @@ begin_attempt(UaefTask *task)
 {
 	task->attempt++;
 	task->worker = NULL;
-	task->has_lease = false;
+	task->progress = NULL;
 	task->lease_expires_at = 0;
 	task->started_at = 0;
 	uaef_task_become(task, UAEF_TASK_QUEUED);
@@ -198,6 +204,7 @@ uaef_advance_requeue(UaefTask *task, const char *reason)
 	uaef_json_text(&json, "worker", task->worker);
 	uaef_step_event(task->execution, task, "task_lease_expired",
 					uaef_json_end(&json));
+	task->has_lease = false;
 	begin_attempt(task);
 }
 
@@ -246,6 +253,7 @@ uaef_advance_finish_task(UaefTask *task, Jsonb *output, const char *label)
 
 	task->output = output;
 	task->error = NULL;
+	task->label = label != NULL ? pstrdup(label) : NULL;
 	if (task->started_at == 0)
 		task->started_at = execution->step->now;
 	uaef_task_become(task, UAEF_TASK_COMPLETED);
@@ -254,7 +262,7 @@ uaef_advance_finish_task(UaefTask *task, Jsonb *output, const char *label)
 	if (task->item != UAEF_NO_ITEM)
 		uaef_map_item_ended(task);
 	else
-		resolve_edges(task, true, label);
+		resolve_edges(task, true);
 }
 
 /*
@@ -291,10 +299,10 @@ uaef_advance_fail_finally(UaefTask *task, const UaefFailure *failure)
 			uaef_json_begin(&json);
 			uaef_json_jsonb(&json, "error", task->error);
 			task->output = uaef_json_end(&json);
-			resolve_edges(task, true, NULL);
+			resolve_edges(task, true);
 			break;
 		case UAEF_FAIL_SKIP:
-			resolve_edges(task, false, NULL);
+			resolve_edges(task, false);
 			break;
 	}
 }
@@ -323,7 +331,7 @@ skip_task(UaefTask *task)
 {
 	uaef_task_become(task, UAEF_TASK_SKIPPED);
 	uaef_step_note(task, UAEF_NOTE_SKIPPED);
-	resolve_edges(task, false, NULL);
+	resolve_edges(task, false);
 }
 
 /*
@@ -332,7 +340,7 @@ skip_task(UaefTask *task)
  * fails the execution: which way it would have gone nobody knows.
  */
 static void
-resolve_edges(UaefTask *task, bool live, const char *label)
+resolve_edges(UaefTask *task, bool live)
 {
 	UaefExecution *execution = task->execution;
 
@@ -341,7 +349,8 @@ resolve_edges(UaefTask *task, bool live, const char *label)
 		const UaefEdge *edge = &execution->def->edges[task->def->out[i]];
 		UaefEvalError error = {0};
 		bool		follows = live &&
-			(edge->on == NULL || (label != NULL && strcmp(edge->on, label) == 0));
+			(edge->on == NULL ||
+			 (task->label != NULL && strcmp(edge->on, task->label) == 0));
 
 		if (uaef_execution_ended(execution->status))
 			return;
@@ -370,7 +379,8 @@ resolve_edge(UaefExecution *execution, const UaefEdge *edge, bool live)
 	bool		all_known;
 
 	/* One that waits for some of its edges only may have begun long ago. */
-	if (task->status != UAEF_TASK_PENDING || task->attempt > 0)
+	if (task->status != UAEF_TASK_PENDING ||
+		task->attempt > task->attempts_before)
 		return;
 
 	task->edges_resolved++;
@@ -420,8 +430,7 @@ finish(UaefExecution *execution)
 		UaefFailure failure;
 
 		uaef_failure_from_eval(&failure, &error);
-		execution->error = uaef_failure_json(&failure, NULL, 0);
-		end_execution(execution, UAEF_EXECUTION_FAILED);
+		uaef_advance_fail_execution(execution, &failure);
 		return;
 	}
 	execution->output = output;
@@ -486,6 +495,37 @@ end_execution(UaefExecution *execution, UaefExecutionStatus status)
 	if (execution->open_tasks > 0)
 		cancel_open_tasks(execution);
 	uaef_execution_scope(execution);
+}
+
+void
+uaef_advance_fail_execution(UaefExecution *execution,
+							const UaefFailure *failure)
+{
+	execution->error = uaef_failure_json(failure, NULL, 0);
+	end_execution(execution, UAEF_EXECUTION_FAILED);
+}
+
+void
+uaef_advance_again(UaefExecution *execution)
+{
+	if (execution->started_at == 0)
+	{
+		uaef_advance_start(execution);
+		return;
+	}
+	become(execution, UAEF_EXECUTION_RUNNING);
+	ready_roots(execution);
+	for (int no = 0; no < execution->def->n_tasks; no++)
+	{
+		UaefTask   *task = execution->tasks[no];
+
+		/* Skipped ones have just been skipped, and resolved theirs. */
+		if (task != NULL && (task->status == UAEF_TASK_COMPLETED ||
+							 task->status == UAEF_TASK_FAILED))
+			resolve_edges(task, task->status == UAEF_TASK_COMPLETED ||
+						  task->def->on_failure == UAEF_FAIL_CONTINUE);
+	}
+	drain(execution);
 }
 
 void

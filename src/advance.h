@@ -56,6 +56,17 @@ extern void uaef_advance_requeue(UaefTask *task, const char *reason);
 extern void uaef_advance_claimed(UaefTask *task, const char *worker,
 								 TimestampTz lease_expires_at);
 
+/*
+ * Go on with an execution of which some tasks are pending (again): the edges of
+ * the tasks that have ended, but for skipped ones, are resolved anew, and what
+ * they let begin does.
+ */
+extern void uaef_advance_again(UaefExecution *execution);
+
+/* A failure that is no task's. */
+extern void uaef_advance_fail_execution(UaefExecution *execution,
+										const UaefFailure *failure);
+
 extern void uaef_advance_cancel(UaefExecution *execution, const char *reason);
 extern void uaef_advance_pause(UaefExecution *execution, const char *reason);
 extern void uaef_advance_resume(UaefExecution *execution, const char *reason);

@@ -147,6 +147,17 @@ refuse_state(UaefTask *task)
 			 errhint("Claim it with uaef.claim_tasks().")));
 }
 
+static void
+refuse_lease(const UaefTask *task)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_UAEF_LEASE_LOST),
+			 errmsg("lease token is not that of task %lld",
+					(long long) task->task_id),
+			 errdetail("The lease has expired and the task was given to another worker, or the token is wrong."),
+			 errhint("Drop the result: whoever holds the lease gives one.")));
+}
+
 /*
  * Lock a task by its id for a result of the caller under this lease.
  */
@@ -177,13 +188,19 @@ lock_claimed(UaefStep *step, int64 task_id, const pg_uuid_t *token, Oid caller)
 	if (token != NULL && !(task->has_lease &&
 						   memcmp(token, &task->lease_token,
 								  sizeof(pg_uuid_t)) == 0))
-		ereport(ERROR,
-				(errcode(ERRCODE_UAEF_LEASE_LOST),
-				 errmsg("lease token is not that of task %lld",
-						(long long) task_id),
-				 errdetail("The lease has expired and the task was given to another worker, or the token is wrong."),
-				 errhint("Drop the result: whoever holds the lease gives one.")));
+		refuse_lease(task);
 	return task;
+}
+
+/*
+ * Whether the attempt of this lease has failed already, and another one
+ * follows.
+ */
+static bool
+failed_so(const UaefTask *task, const pg_uuid_t *token)
+{
+	return token != NULL && (task->status == UAEF_TASK_PENDING ||
+							 task->status == UAEF_TASK_QUEUED);
 }
 
 /*
@@ -193,6 +210,8 @@ lock_claimed(UaefStep *step, int64 task_id, const pg_uuid_t *token, Oid caller)
 static void
 check_open(UaefTask *task, const pg_uuid_t *token)
 {
+	if (failed_so(task, token))
+		refuse_lease(task);
 	if (task->status != UAEF_TASK_RUNNING &&
 		!(token == NULL && task->status == UAEF_TASK_QUEUED))
 		refuse_state(task);
@@ -243,39 +262,53 @@ uaef_claim_complete(int64 task_id, Jsonb *output, const pg_uuid_t *token)
 	uaef_spi_end(back);
 }
 
+/*
+ * A failure that was told before is not counted again; the status is then what
+ * it was: pending, or failed.
+ */
 const char *
-uaef_claim_fail(int64 task_id, const char *error, bool retryable,
+uaef_claim_fail(int64 task_id, const UaefFailure *failure,
 				const pg_uuid_t *token)
 {
 	Oid			caller = GetUserId();
 	UaefCaller	back = uaef_spi_begin();
 	UaefStep   *step = begin_result(caller, token);
 	UaefTask   *task = lock_claimed(step, task_id, token, caller);
-	UaefFailure failure = {0};
-	const char *status;
+	UaefTaskStatus status = UAEF_TASK_PENDING;
 
-	check_open(task, token);
-	if (task->status == UAEF_TASK_QUEUED)
-		(void) uaef_step_unready(task);
-	failure.code = "task_error";
-	failure.message = uaef_clip(error);
-	failure.transient = retryable;
-	uaef_advance_fail(task, &failure);
-	status = uaef_task_status_name(task->status);
-	uaef_step_write(step);
+	if (token != NULL && task->status == UAEF_TASK_FAILED)
+		status = UAEF_TASK_FAILED;
+	else if (!failed_so(task, token))
+	{
+		check_open(task, token);
+		if (task->status == UAEF_TASK_QUEUED)
+			(void) uaef_step_unready(task);
+		uaef_advance_fail(task, failure);
+		status = task->status;
+		uaef_step_write(step);
+	}
 	uaef_spi_end(back);
-	return status;
+	return uaef_task_status_name(status);
 }
 
 TimestampTz
-uaef_claim_heartbeat(int64 task_id, const pg_uuid_t *token, int64 extend_us)
+uaef_claim_heartbeat(int64 task_id, const pg_uuid_t *token, int64 extend_us,
+					 Jsonb *progress)
 {
-	UaefCaller	back = uaef_spi_begin();
-	UaefStep   *step = uaef_step_begin("worker", NULL);
-	UaefTask   *task = lock_claimed(step, task_id, token, InvalidOid);
-	TimestampTz until = step->now + extend_us;
+	UaefCaller	back;
+	UaefStep   *step;
+	UaefTask   *task;
+	TimestampTz until;
 
+	if (progress != NULL)
+		uaef_check_payload("progress of the task", progress);
+	back = uaef_spi_begin();
+	step = uaef_step_begin("worker", NULL);
+	task = lock_claimed(step, task_id, token, InvalidOid);
+	until = step->now + extend_us;
 	check_open(task, token);
+	if (progress != NULL)
+		task->progress = progress;
 	if (until < task->lease_expires_at)
 		uaef_step_timer(task->execution, task, "lease", until);
 	task->lease_expires_at = until;

@@ -49,6 +49,8 @@ typedef struct UaefRetry
 	double		jitter;			/* 0..1: share of the delay that is random */
 	int			n_on;			/* "on": SQLSTATEs or classes; 0: transient */
 	char	  **on;
+	int			n_not_on;		/* "not_on": the same, never tried again */
+	char	  **not_on;
 } UaefRetry;
 
 /* One "cases" entry of a decision. */
@@ -236,6 +238,7 @@ typedef struct UaefDefinition
 	int		   *roots;
 	UaefTemplate *output;		/* NULL: what the tasks at the end gave */
 	Jsonb	   *context;		/* ctx; NULL: {} */
+	int64		timeout_ms;		/* of an execution; 0: none */
 	bool		only_pure;		/* no task ever waits */
 } UaefDefinition;
 
@@ -261,6 +264,10 @@ extern const UaefDefinition *uaef_definition_get(int32 definition_id);
  */
 extern int32 uaef_definition_find(const char *name, int32 version);
 
+/* The same, and whether executions of it are held back just now. */
+extern int32 uaef_definition_find_start(const char *name, int32 version,
+										bool *held);
+
 /*
  * Store a definition as a new version of the workflow, or find that the
  * newest version is this definition; returns the version.  description may be
@@ -280,6 +287,12 @@ extern const UaefSqlConfig *uaef_task_sql(const UaefTaskDef *task);
 
 /* "parallel" covers map. */
 extern const char *uaef_task_type_name(UaefTaskType type);
+
+/*
+ * Whether a text can be the code of a failure: a SQLSTATE, a word such as
+ * http_503, or, with classes, the class of a SQLSTATE.
+ */
+extern bool uaef_is_error_code(const char *code, bool classes);
 
 /* "30s", "5min", "2d", "PT1H": any interval, to ms; raises for anything else. */
 extern int64 uaef_duration_ms(const char *text);

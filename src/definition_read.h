@@ -113,6 +113,9 @@ pg_noreturn extern void uaef_read_rethrow(MemoryContext context,
 extern void uaef_read_config(UaefBuilder *builder, UaefTaskDef *task,
 							 JsonbValue *config, const char *where);
 
+/* definition_parse.c: the keys of "retry" that are there, into *retry. */
+extern void uaef_read_retry(UaefBuilder *builder, JsonbValue *value,
+							const char *where, UaefRetry *retry);
 /* definition_approval.c: "config" of a human_approval. */
 extern void uaef_read_approval(const UaefObject *config,
 							   UaefApprovalConfig *approval);

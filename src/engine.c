@@ -22,6 +22,7 @@
 #include "errcodes.h"
 #include "failure.h"
 #include "guc.h"
+#include "hold.h"
 #include "own_execution.h"
 #include "spi_util.h"
 #include "uuid7.h"
@@ -105,17 +106,14 @@ uaef_engine_start(const UaefStart *start)
 	UaefStep   *step;
 	UaefExecution *execution;
 	int32		definition_id;
+	bool		held;
 	pg_uuid_t	id;
 
-	uaef_check_payload("input of the workflow", start->input);
-	if (!JB_ROOT_IS_OBJECT(start->input))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("input of a workflow must be a JSON object"),
-				 errhint("Give a list or a single value a name: {\"items\": [...]}.")));
+	uaef_check_input(start->input);
 	back = uaef_spi_begin();
 	step = uaef_step_begin("user", caller_name);
-	definition_id = uaef_definition_find(start->workflow, start->version);
+	definition_id = uaef_definition_find_start(start->workflow,
+											   start->version, &held);
 	execution = uaef_step_new_execution(step,
 										uaef_definition_get(definition_id));
 	id = execution->id;
@@ -130,12 +128,17 @@ uaef_engine_start(const UaefStart *start)
 	execution->initiated_by = caller;
 	execution->session_role = GetSessionUserId();
 	execution->input = start->input;
+	execution->timeout_ms = start->timeout_us > 0 ?
+		Max(start->timeout_us / 1000, 1) : execution->def->timeout_ms;
 	uaef_step_event(execution, NULL, "workflow_started",
 					started_payload(start, execution, caller_name));
 	if (start->start_at > step->now)
 		uaef_step_timer(execution, NULL, "start", start->start_at);
+	else if (held && uaef_workflow_is_held(start->workflow))
+		uaef_execution_hold(execution);
 	else
 		uaef_advance_start(execution);
+	uaef_execution_set_deadline(execution, Max(start->start_at, step->now));
 	uaef_step_write(step);
 	uaef_spi_end(back);
 	return id;
@@ -193,4 +196,30 @@ uaef_engine_fail(const UaefTaskRef *ref, const UaefFailure *failure,
 	}
 	uaef_spi_end(back);
 	return task != NULL;
+}
+
+void
+uaef_engine_task_lost(const UaefTaskRef *ref)
+{
+	UaefCaller	back = uaef_spi_begin();
+	UaefStep   *step = uaef_step_begin("system", "worker");
+	UaefExecution *execution;
+	UaefTask   *task = NULL;
+	UaefJson	json;
+
+	uaef_step_lock(step, &ref->execution_id, 1);
+	execution = uaef_step_execution(step, &ref->execution_id);
+	if (execution != NULL && !uaef_execution_ended(execution->status))
+		task = uaef_execution_find(execution, ref->task_no, ref->item);
+	if (task != NULL && task->status == UAEF_TASK_QUEUED &&
+		task->attempt == ref->attempt)
+	{
+		uaef_task_event_begin(&json, task);
+		uaef_json_int(&json, "losses", task->losses + 1);
+		uaef_step_event(execution, task, "task_lost", uaef_json_end(&json));
+		if (uaef_failure_lost(task))
+			(void) uaef_step_unready(task);
+		uaef_step_write(step);
+	}
+	uaef_spi_end(back);
 }

@@ -18,17 +18,7 @@
 #include "utils/jsonb.h"
 #include "utils/uuid.h"
 
-/* Item number of a task that is no item of a map. */
-#define UAEF_NO_ITEM (-1)
-
-/* One task of one execution. */
-typedef struct UaefTaskRef
-{
-	pg_uuid_t	execution_id;
-	int16		task_no;
-	int32		item;
-	int			attempt;		/* 0: whichever is current */
-} UaefTaskRef;
+#include "task_ref.h"
 
 /* Why an attempt failed. */
 typedef struct UaefFailure
@@ -36,7 +26,9 @@ typedef struct UaefFailure
 	const char *code;			/* SQLSTATE or a word: "22012", "http_500" */
 	const char *message;
 	const char *detail;			/* or NULL */
+	Jsonb	   *details;		/* of an outside worker, or NULL */
 	bool		transient;		/* worth another try by default */
+	bool		final;			/* no retry, whatever the definition says */
 	int64		retry_after_ms; /* at least; 0: the task's backoff decides */
 } UaefFailure;
 
@@ -50,6 +42,7 @@ typedef struct UaefStart
 	const char *name;
 	int			priority;
 	TimestampTz start_at;		/* 0: now */
+	int64		timeout_us;		/* until its deadline; 0: the definition's */
 } UaefStart;
 
 /* Start an execution as the current user; returns its id. */
@@ -93,5 +86,11 @@ extern Oid	uaef_engine_role_with_work(Oid after, const Oid *busy,
  * tasks it ran; 0: none was ready.
  */
 extern int	uaef_sql_run_batch(Oid role);
+
+/*
+ * A SQL task was running when its executor went down: count it, and fail the
+ * task when it has happened too often.
+ */
+extern void uaef_engine_task_lost(const UaefTaskRef *ref);
 
 #endif							/* UAEF_ENGINE_H */

@@ -28,6 +28,7 @@
 #include "execution_row.h"
 #include "row_write.h"
 #include "spi_util.h"
+#include "task_override.h"
 #include "uuid7.h"
 #include "workflow_stat.h"
 
@@ -73,6 +74,32 @@ static UaefQuery find_open_tasks = {
 	1, {UUIDOID}
 };
 
+static UaefQuery find_tasks = {
+	TASK_COLUMNS " WHERE execution_id = $1 AND item = -1",
+	1, {UUIDOID}
+};
+
+static UaefQuery find_items_to_redo = {
+	TASK_COLUMNS
+	" WHERE execution_id = $1 AND task_no = $2 AND item >= 0"
+	" AND status IN ('failed', 'cancelled') AND attempt = attempts_before"
+	" ORDER BY item LIMIT $3",
+	3, {UUIDOID, INT2OID, INT4OID}
+};
+
+static UaefQuery mark_items_to_redo = {
+	"UPDATE uaef.task_execution SET attempts_before = attempt"
+	" WHERE execution_id = $1 AND task_no = $2 AND item >= 0"
+	" AND status IN ('failed', 'cancelled')",
+	2, {UUIDOID, INT2OID}
+};
+
+static UaefQuery delete_items = {
+	"DELETE FROM uaef.task_execution"
+	" WHERE execution_id = $1 AND task_no = $2 AND item >= 0",
+	2, {UUIDOID, INT2OID}
+};
+
 static UaefQuery find_outputs = {
 	"SELECT task_no, output FROM uaef.task_execution"
 	" WHERE execution_id = $1 AND item = -1 AND task_no = ANY ($2)"
@@ -100,6 +127,8 @@ static ItemPointerData row_place(uint64 row);
 static TimestampTz time_or_zero(uint64 row, int column);
 static bool written_here(uint64 row, int column);
 static int	int_or(uint64 row, int column, int otherwise);
+static int64 int64_or_zero(uint64 row, int column);
+static bool uuid_or(uint64 row, int column, pg_uuid_t *value);
 
 UaefStep *
 uaef_step_begin(const char *actor_type, const char *actor_id)
@@ -227,6 +256,10 @@ load_execution(UaefStep *step, uint64 row, int32 *definition_id)
 	execution->created_at = time_or_zero(row, COL(EXEC_CREATED_AT));
 	execution->started_at = time_or_zero(row, COL(EXEC_STARTED_AT));
 	execution->completed_at = time_or_zero(row, COL(EXEC_COMPLETED_AT));
+	execution->timeout_ms = int64_or_zero(row, COL(EXEC_TIMEOUT_MS));
+	execution->deadline_at = time_or_zero(row, COL(EXEC_DEADLINE_AT));
+	execution->is_fork = uuid_or(row, COL(EXEC_FORKED_FROM),
+								 &execution->forked_from);
 	execution->ours = written_here(row, XMIN);
 	execution->session_role = uaef_spi_oid(row, COL(EXEC_SESSION_ROLE));
 	execution->tid = row_place(row);
@@ -291,15 +324,10 @@ load_task(UaefExecution *execution, uint64 row)
 	UaefTask   *task = new_task(execution,
 								task_definition(execution, no, item), no, item);
 	char	   *status = uaef_spi_text(row, COL(TASK_STATUS));
-	Datum		token = uaef_spi_value(row, COL(TASK_LEASE_TOKEN), &isnull);
 
 	task->stored = true;
 	task->dirty = false;
-	if (!isnull)
-	{
-		task->has_lease = true;
-		task->lease_token = *DatumGetUUIDP(token);
-	}
+	task->has_lease = uuid_or(row, COL(TASK_LEASE_TOKEN), &task->lease_token);
 	task->task_id = uaef_spi_int64(row, COL(TASK_TASK_ID));
 	task->status = uaef_task_status_by_name(status);
 	task->attempt = uaef_spi_int32(row, COL(TASK_ATTEMPT));
@@ -317,6 +345,14 @@ load_task(UaefExecution *execution, uint64 row)
 	task->queued_at = time_or_zero(row, COL(TASK_QUEUED_AT));
 	task->started_at = time_or_zero(row, COL(TASK_STARTED_AT));
 	task->completed_at = time_or_zero(row, COL(TASK_COMPLETED_AT));
+	task->label = uaef_spi_text(row, COL(TASK_LABEL));
+	task->attempts_before = uaef_spi_int32(row, COL(TASK_ATTEMPTS_BEFORE));
+	task->losses = uaef_spi_int32(row, COL(TASK_LOSSES));
+	task->items_redo = int_or(row, COL(TASK_ITEMS_REDO), 0);
+	task->progress = uaef_spi_jsonb(row, COL(TASK_PROGRESS));
+	task->overrides = uaef_spi_jsonb(row, COL(TASK_OVERRIDES));
+	if (task->overrides != NULL)
+		uaef_task_apply_overrides(task);
 	task->tid = row_place(row);
 	task->ours = written_here(row, XMIN);
 	return task;
@@ -389,21 +425,21 @@ uaef_execution_new_item(UaefExecution *execution, UaefTask *map, int item,
 								map->no, item);
 
 	task->task_id = nextval_internal(execution->step->task_sequence, false);
+	task->overrides = map->overrides;
+	if (task->overrides != NULL)
+		uaef_task_apply_overrides(task);
 	task->item_value = value;
 	execution->items = lappend(execution->items, task);
 	return task;
 }
 
 /*
- * Load the tasks and items that have not ended, besides those that the step
- * knows already.
+ * Take the tasks and items of the last result that the step does not know yet.
  */
 static void
-load_open_tasks(UaefExecution *execution)
+take_rows(UaefExecution *execution, uint64 found)
 {
-	Datum		arg = UUIDPGetDatum(&execution->id);
 	int			n_known = list_length(execution->items);
-	uint64		found = uaef_spi_run(&find_open_tasks, &arg, NULL);
 
 	for (uint64 row = 0; row < found; row++)
 	{
@@ -421,6 +457,70 @@ load_open_tasks(UaefExecution *execution)
 									   load_task(execution, row));
 	}
 	SPI_freetuptable(SPI_tuptable);
+}
+
+/*
+ * Load the tasks and items that have not ended, besides those that the step
+ * knows already.
+ */
+static void
+load_open_tasks(UaefExecution *execution)
+{
+	Datum		arg = UUIDPGetDatum(&execution->id);
+
+	take_rows(execution, uaef_spi_run(&find_open_tasks, &arg, NULL));
+}
+
+void
+uaef_execution_load_tasks(UaefExecution *execution)
+{
+	Datum		arg = UUIDPGetDatum(&execution->id);
+
+	take_rows(execution, uaef_spi_run(&find_tasks, &arg, NULL));
+}
+
+void
+uaef_execution_mark_items_to_redo(UaefExecution *execution, int no)
+{
+	Datum		args[2];
+
+	args[0] = UUIDPGetDatum(&execution->id);
+	args[1] = Int16GetDatum(no);
+	uaef_spi_run(&mark_items_to_redo, args, NULL);
+}
+
+/*
+ * The rows must tell what the step has done so far, so it is written first.
+ */
+List *
+uaef_execution_items_to_redo(UaefExecution *execution, int no, int limit)
+{
+	List	   *items = NIL;
+	Datum		args[3];
+	int			n_known;
+	uint64		found;
+
+	uaef_step_write_tasks(execution->step);
+	n_known = list_length(execution->items);
+	args[0] = UUIDPGetDatum(&execution->id);
+	args[1] = Int16GetDatum(no);
+	args[2] = Int32GetDatum(limit);
+	found = uaef_spi_run(&find_items_to_redo, args, NULL);
+	for (uint64 row = 0; row < found; row++)
+	{
+		UaefTask   *item = known_item(execution, no,
+									  uaef_spi_int32(row, COL(TASK_ITEM)),
+									  n_known);
+
+		if (item == NULL)
+		{
+			item = load_task(execution, row);
+			execution->items = lappend(execution->items, item);
+		}
+		items = lappend(items, item);
+	}
+	SPI_freetuptable(SPI_tuptable);
+	return items;
 }
 
 List *
@@ -444,6 +544,16 @@ uaef_execution_open_tasks(UaefExecution *execution)
 			open = lappend(open, item);
 	}
 	return open;
+}
+
+void
+uaef_execution_delete_items(UaefExecution *execution, int no)
+{
+	Datum		args[2];
+
+	args[0] = UUIDPGetDatum(&execution->id);
+	args[1] = Int16GetDatum(no);
+	uaef_spi_run(&delete_items, args, NULL);
 }
 
 Jsonb *
@@ -600,6 +710,29 @@ int_or(uint64 row, int column, int otherwise)
 	return isnull ? otherwise : DatumGetInt32(value);
 }
 
+static int64
+int64_or_zero(uint64 row, int column)
+{
+	bool		isnull;
+	Datum		value = uaef_spi_value(row, column, &isnull);
+
+	return isnull ? 0 : DatumGetInt64(value);
+}
+
+/*
+ * Take a uuid; false when it is null.
+ */
+static bool
+uuid_or(uint64 row, int column, pg_uuid_t *value)
+{
+	bool		isnull;
+	Datum		datum = uaef_spi_value(row, column, &isnull);
+
+	if (!isnull)
+		*value = *DatumGetUUIDP(datum);
+	return !isnull;
+}
+
 /*
  * Count what becomes of a task.
  */
@@ -624,7 +757,10 @@ count_task(const UaefTask *task, UaefTaskStatus from)
 		task->status != UAEF_TASK_CANCELLED)
 		uaef_stat_count(def->name, id, UAEF_STAT_STARTED, -1);
 	if (task->status == UAEF_TASK_PENDING)
-		uaef_stat_count(def->name, id, UAEF_STAT_RETRIED, -1);
+	{
+		if (from != UAEF_TASK_SKIPPED)
+			uaef_stat_count(def->name, id, UAEF_STAT_RETRIED, -1);
+	}
 	else if (uaef_task_ended(task->status))
 		uaef_stat_count(def->name, id, kinds[task->status],
 						!timed ? -1 : since == 0 ? 0 :
@@ -656,4 +792,25 @@ uaef_task_become(UaefTask *task, UaefTaskStatus status)
 			execution->open_tasks--;
 	}
 	count_task(task, from);
+}
+
+void
+uaef_task_reset(UaefTask *task)
+{
+	uaef_task_become(task, UAEF_TASK_PENDING);
+	if (task->item == UAEF_NO_ITEM)
+		task->execution->open_tasks++;
+	task->attempts_before = task->attempt;
+	task->losses = 0;
+	task->edges_resolved = 0;
+	task->edges_live = 0;
+	task->output = NULL;
+	task->error = NULL;
+	task->worker = NULL;
+	task->progress = NULL;
+	task->label = NULL;
+	task->has_lease = false;
+	task->queued_at = 0;
+	task->started_at = 0;
+	task->completed_at = 0;
 }

@@ -64,6 +64,12 @@ struct UaefTask
 	TimestampTz queued_at;
 	TimestampTz started_at;
 	TimestampTz completed_at;
+	char	   *label;			/* what "on" of edges was compared with */
+	int			attempts_before;	/* made before the execution was retried */
+	int			losses;			/* attempts that took their process along */
+	int			items_redo;		/* of a map: items to be begun again */
+	Jsonb	   *progress;		/* of an outside worker */
+	Jsonb	   *overrides;		/* of alter_task(); in force in def */
 };
 
 /*
@@ -110,6 +116,10 @@ struct UaefExecution
 	TimestampTz created_at;
 	TimestampTz started_at;
 	TimestampTz completed_at;
+	int64		timeout_ms;		/* until its deadline; 0: none */
+	TimestampTz deadline_at;	/* 0: none */
+	bool		is_fork;
+	pg_uuid_t	forked_from;	/* if so */
 
 	UaefTask  **tasks;			/* by number; NULL: not looked at yet */
 	List	   *items;			/* UaefTask * of items looked at */
@@ -190,11 +200,29 @@ extern UaefTask *uaef_execution_new_item(UaefExecution *execution,
 extern UaefTask *uaef_execution_find(UaefExecution *execution, int no,
 									 int item);
 
+/* Make an ended task pending, as if it had not run; its attempts stay counted. */
+extern void uaef_task_reset(UaefTask *task);
+
 /* Change a task's state; an illegal change is a bug of ours. */
 extern void uaef_task_become(UaefTask *task, UaefTaskStatus status);
 
 /* Load every task and item that has not ended; returns them. */
 extern List *uaef_execution_open_tasks(UaefExecution *execution);
+
+/* Load the row of every task, but not those of items. */
+extern void uaef_execution_load_tasks(UaefExecution *execution);
+
+/*
+ * Have the items of a map that ended otherwise than completed begin again, of
+ * which no step knows any; and take up to limit of them.
+ */
+extern void uaef_execution_mark_items_to_redo(UaefExecution *execution,
+											  int no);
+extern List *uaef_execution_items_to_redo(UaefExecution *execution, int no,
+										  int limit);
+
+/* Forget the items of a map, which is to begin anew. */
+extern void uaef_execution_delete_items(UaefExecution *execution, int no);
 
 /* The outputs of a map's completed items, as an array in their order. */
 extern Jsonb *uaef_execution_item_outputs(UaefExecution *execution, int no);
@@ -208,6 +236,10 @@ extern UaefScope *uaef_task_scope(UaefTask *task);
 
 /* sys and the rest of the scope, brought up to date. */
 extern UaefScope *uaef_execution_scope(UaefExecution *execution);
+
+/* Have an execution that has not ended fail so long after this. */
+extern void uaef_execution_set_deadline(UaefExecution *execution,
+										TimestampTz from);
 
 /* Note an event of an execution (and of a task, or NULL). */
 extern void uaef_step_event(UaefExecution *execution, UaefTask *task,

@@ -76,9 +76,17 @@ begin_map(UaefTask *map)
 		return;
 	}
 
-	map->attempt = 1;
+	map->attempt++;
 	map->started_at = map->execution->step->now;
-	map->items_total = JB_ROOT_COUNT(list);
+	if (map->items_total < 0)
+		map->items_total = JB_ROOT_COUNT(list);
+	else
+	{
+		/* It was retried: what has not completed begins again. */
+		uaef_execution_mark_items_to_redo(map->execution, map->no);
+		map->items_redo = map->items_started - map->items_completed;
+		map->items_failed = 0;
+	}
 	if (map->items_total == 0)
 	{
 		uaef_advance_finish_task(map, list, NULL);
@@ -91,6 +99,46 @@ begin_map(UaefTask *map)
 }
 
 /*
+ * How many more items concurrency has room for.
+ */
+static int
+room_for_items(UaefTask *map)
+{
+	int			concurrency = map->def->config.parallel.concurrency;
+	int			begun = map->items_started - map->items_redo -
+		map->items_completed - map->items_failed;
+
+	return concurrency == 0 ? INT_MAX : concurrency - begun;
+}
+
+/*
+ * Begin items again that failed or were cancelled before the map was retried.
+ */
+static void
+redo_items(UaefTask *map)
+{
+	List	   *items;
+	ListCell   *cell;
+
+	if (map->items_redo == 0 || room_for_items(map) <= 0)
+		return;
+	items = uaef_execution_items_to_redo(map->execution, map->no,
+										 Min(room_for_items(map),
+											 map->items_redo));
+	foreach(cell, items)
+	{
+		UaefTask   *item = lfirst(cell);
+
+		if (map->status != UAEF_TASK_RUNNING)
+			return;
+		map->items_redo--;
+		uaef_task_reset(item);
+		uaef_advance_dispatch_item(item);
+		CHECK_FOR_INTERRUPTS();
+	}
+}
+
+/*
  * Begin items for as long as there are some and concurrency has room.
  *
  * An item that fails at once comes back here for the next one.  The loop that
@@ -100,16 +148,12 @@ begin_map(UaefTask *map)
 static void
 begin_items(UaefTask *map)
 {
-	int			concurrency = map->def->config.parallel.concurrency;
-
 	if (map->filling)
 		return;
 	map->filling = true;
+	redo_items(map);
 	while (map->status == UAEF_TASK_RUNNING &&
-		   map->items_started < map->items_total &&
-		   (concurrency == 0 ||
-			map->items_started - map->items_completed - map->items_failed <
-			concurrency))
+		   map->items_started < map->items_total && room_for_items(map) > 0)
 	{
 		int			number = map->items_started++;
 		JsonbValue *value = getIthJsonbValueFromContainer(&map->items->root,
@@ -133,7 +177,7 @@ begin_more_items(UaefTask *map)
 {
 	UaefEvalError error = {0};
 
-	if (map->items_started >= map->items_total)
+	if (map->items_started >= map->items_total && map->items_redo == 0)
 		return;
 	if (map->items == NULL)
 		map->items = evaluate_list(map, &error);

@@ -17,6 +17,10 @@
  * Only tasks that were short before are taken along; an unknown one comes
  * first in its batch.
  *
+ * A task that kills its executor leaves nothing in any table.  The executor
+ * marks which task it is at where it survives (running_mark.c), and the worker
+ * counts it afterwards (uaef_engine_task_lost).
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -42,6 +46,7 @@
 #include "errcodes.h"
 #include "failure.h"
 #include "guc.h"
+#include "running_mark.h"
 #include "spi_util.h"
 #include "sql_run.h"
 #include "task_input.h"
@@ -62,6 +67,9 @@ static UaefQuery next_role = {
 	" ORDER BY queue, run_as LIMIT 1",
 	1, {OIDOID}
 };
+
+/* The kind of advisory lock that is ours; pg_advisory_lock() has 1 and 2. */
+#define SUSPECT_LOCK 0x7561
 
 /* One transaction's tasks. */
 typedef struct Batch
@@ -199,6 +207,25 @@ claim_batch(Batch *batch, Oid role)
 }
 
 /*
+ * A task that was running when its executor or the server went down runs while
+ * no other such task does, until the transaction ends: so that the next time it
+ * is known which of them it was.
+ */
+static void
+be_alone(void)
+{
+	LOCKTAG		tag;
+	int			guc_level = NewGUCNestLevel();
+
+	/* Like an advisory lock, but no function of SQL can have it. */
+	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, 0, 0, SUSPECT_LOCK);
+	(void) set_config_option("lock_timeout", "0", PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+	(void) LockAcquire(&tag, ExclusiveLock, false, false);
+	AtEOXact_GUC(true, guc_level);
+}
+
+/*
  * Run jobs until the time for one commit is over, or one comes that may take
  * longer than that.
  */
@@ -224,11 +251,22 @@ run_batch(Batch *batch)
 				INSTR_TIME_GET_DOUBLE(now) * 1000000.0 > limit_us)
 				break;
 		}
+		if (job->task->losses > 0)
+		{
+			if (i > 0)
+				break;
+			be_alone();
+		}
 		if (job->input != NULL)
+		{
+			uaef_running_mark(&job->ref);
 			uaef_sql_run(job, true);
+		}
 		batch->n_run++;
 		if (job->succeeded)
 			batch->n_succeeded++;
+		if (job->task->losses > 0)
+			break;
 
 		/* What it left there, no other task of this transaction may see. */
 		if (MyXactFlags & XACT_FLAGS_ACCESSEDTEMPNAMESPACE)
@@ -433,6 +471,7 @@ uaef_sql_run_batch(Oid role)
 		judge_failure(batch, &first, error, role);
 	}
 	PG_END_TRY();
+	uaef_running_mark(NULL);
 	MemoryContextSwitchTo(context);
 	return batch->n_claimed;
 }

@@ -107,6 +107,12 @@ task_row(Row *row, UaefTask *task)
 	set_time(row, TASK_QUEUED_AT, task->queued_at);
 	set_time(row, TASK_STARTED_AT, task->started_at);
 	set_time(row, TASK_COMPLETED_AT, task->completed_at);
+	set_text(row, TASK_LABEL, task->label);
+	set(row, TASK_ATTEMPTS_BEFORE, Int32GetDatum(task->attempts_before));
+	set(row, TASK_LOSSES, Int32GetDatum(task->losses));
+	set_counter(row, TASK_ITEMS_REDO, is_map, task->items_redo);
+	set_pointer(row, TASK_PROGRESS, task->progress);
+	set_pointer(row, TASK_OVERRIDES, task->overrides);
 }
 
 static void
@@ -270,6 +276,16 @@ uaef_step_timer(UaefExecution *execution, UaefTask *task, const char *kind,
 }
 
 void
+uaef_execution_set_deadline(UaefExecution *execution, TimestampTz from)
+{
+	if (execution->timeout_ms == 0 || uaef_execution_ended(execution->status))
+		return;
+	execution->deadline_at = from + execution->timeout_ms * 1000;
+	execution->dirty = true;
+	uaef_step_timer(execution, NULL, "deadline", execution->deadline_at);
+}
+
+void
 uaef_step_event(UaefExecution *execution, UaefTask *task, const char *type,
 				Jsonb *payload)
 {
@@ -390,6 +406,11 @@ execution_row(Row *row, UaefExecution *execution)
 	set_time(row, EXEC_CREATED_AT, execution->created_at);
 	set_time(row, EXEC_STARTED_AT, execution->started_at);
 	set_time(row, EXEC_COMPLETED_AT, execution->completed_at);
+	set_time(row, EXEC_DEADLINE_AT, execution->deadline_at);
+	set(row, EXEC_TIMEOUT_MS, Int64GetDatum(execution->timeout_ms));
+	row->nulls[EXEC_TIMEOUT_MS] = execution->timeout_ms == 0;
+	set_pointer(row, EXEC_FORKED_FROM,
+				execution->is_fork ? &execution->forked_from : NULL);
 }
 
 static void

@@ -18,8 +18,8 @@
 #include "advance.h"
 #include "approval_time.h"
 #include "clock.h"
-#include "errcodes.h"
 #include "failure.h"
+#include "hold.h"
 #include "spi_util.h"
 #include "task_kind.h"
 #include "uuid7.h"
@@ -65,6 +65,7 @@ typedef struct Timer
 
 static void fire(UaefExecution *execution, const Timer *timer);
 static void fire_start(UaefExecution *execution);
+static void fire_deadline(UaefExecution *execution);
 static void fire_retry(UaefTask *task);
 static void fire_timeout(UaefTask *task);
 static void fire_lease(UaefTask *task);
@@ -75,7 +76,8 @@ static const struct
 	const char *kind;
 	void		(*fire) (UaefExecution *execution);
 }			execution_timers[] = {
-	{"start", fire_start}
+	{"start", fire_start},
+	{"deadline", fire_deadline}
 };
 
 static const struct
@@ -97,8 +99,6 @@ static const struct
 #define BUSY_DELAY_MS	INT64CONST(100)
 #define BAD_DELAY_MS	INT64CONST(60000)
 
-/* Least number of tries that a lost lease leaves to a task. */
-#define MIN_LEASE_ATTEMPTS 3
 
 static Timer *
 claim(TimestampTz now, int limit, int *n)
@@ -221,8 +221,29 @@ fire(UaefExecution *execution, const Timer *timer)
 static void
 fire_start(UaefExecution *execution)
 {
-	if (execution->started_at == 0)
+	if (execution->started_at != 0)
+		return;
+	if (uaef_workflow_is_held(execution->def->name))
+		uaef_execution_hold(execution);
+	else
 		uaef_advance_start(execution);
+}
+
+/*
+ * A retry may have set another deadline.
+ */
+static void
+fire_deadline(UaefExecution *execution)
+{
+	UaefFailure failure = {0};
+
+	if (execution->deadline_at == 0 ||
+		execution->deadline_at > execution->step->now)
+		return;
+	failure.code = "deadline";
+	failure.message = psprintf("execution did not end within its timeout of %lld ms",
+							   (long long) execution->timeout_ms);
+	uaef_advance_fail_execution(execution, &failure);
 }
 
 static void
@@ -236,6 +257,7 @@ static void
 fire_timeout(UaefTask *task)
 {
 	const UaefTaskKind *kind = uaef_task_kind(task);
+	TimestampTz due = task->started_at + task->def->timeout_ms * 1000;
 	UaefFailure failure;
 
 	if (task->status != UAEF_TASK_RUNNING &&
@@ -246,20 +268,23 @@ fire_timeout(UaefTask *task)
 		kind->time_out(task);
 		return;
 	}
+
+	/* alter_task() sets another timer when it changes the timeout. */
+	if (task->def->timeout_ms == 0 || due > task->execution->step->now)
+		return;
 	uaef_failure_timeout(&failure, task->def);
 	uaef_advance_fail(task, &failure);
 }
 
 /*
  * A lease that was extended has its timer set again.  One that ran out says
- * that the worker is lost, which is not the task's fault: it gets other tries
- * even where its definition asks for no retry.
+ * that the worker is lost.  That need not be the task's fault, so it gets other
+ * tries even where its definition asks for no retry; but not for ever.
  */
 static void
 fire_lease(UaefTask *task)
 {
 	UaefStep   *step = task->execution->step;
-	UaefFailure failure;
 
 	if (task->status != UAEF_TASK_RUNNING || !task->has_lease)
 		return;
@@ -268,11 +293,6 @@ fire_lease(UaefTask *task)
 		uaef_step_timer(task->execution, task, "lease", task->lease_expires_at);
 		return;
 	}
-	if (task->attempt < Max(task->def->retry.max_attempts, MIN_LEASE_ATTEMPTS))
-	{
+	if (!uaef_failure_lost(task))
 		uaef_advance_requeue(task, "lease expired");
-		return;
-	}
-	uaef_failure_set(&failure, ERRCODE_UAEF_LEASE_LOST, "lease expired");
-	uaef_advance_fail(task, &failure);
 }

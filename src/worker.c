@@ -36,6 +36,7 @@
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
+#include "bulk.h"
 #include "clock.h"
 #include "compat.h"
 #include "delivery.h"
@@ -85,6 +86,7 @@ static TimestampTz run_deliveries(void);
 static TimestampTz run_seal(void);
 static TimestampTz run_checkpoint(void);
 static TimestampTz run_anchors(void);
+static TimestampTz run_bulk(void);
 static TimestampTz run_history(void);
 static long seal_delay_ms(void);
 
@@ -97,6 +99,7 @@ static Step steps[] = {
 	{"sealing the ledger", UAEF_WAKE_EVENTS, run_seal, seal_delay_ms, 0},
 	{"signing a checkpoint", 0, run_checkpoint, NULL, 0},
 	{"anchoring the ledger", UAEF_WAKE_ANCHORS, run_anchors, NULL, 5},
+	{"controlling executions", UAEF_WAKE_BULK, run_bulk, NULL, 5},
 	{"deleting old executions", 0, run_history, NULL, 100},
 };
 
@@ -682,6 +685,17 @@ run_anchors(void)
 
 	begin();
 	next = uaef_anchor_work();
+	commit();
+	return wall_time(next);
+}
+
+static TimestampTz
+run_bulk(void)
+{
+	TimestampTz next;
+
+	begin();
+	next = uaef_bulk_work();
 	commit();
 	return wall_time(next);
 }
