@@ -101,7 +101,7 @@ request_approval(UaefTask *task, UaefEvalError *error)
 	UaefExecution *execution = task->execution;
 	TimestampTz expires_at = execution->step->now + config->expires_ms * 1000;
 	char	   *description = NULL;
-	Jsonb	   *shown = execution->input;
+	Jsonb	   *shown = uaef_execution_input(execution);
 	Datum		args[15];
 	char		nulls[15];
 

@@ -17,6 +17,7 @@
 #include "datatype/timestamp.h"
 #include "nodes/pg_list.h"
 #include "storage/itemptr.h"
+#include "utils/hsearch.h"
 #include "utils/jsonb.h"
 #include "utils/uuid.h"
 
@@ -52,8 +53,8 @@ struct UaefTask
 	int			items_started;
 	int			items_completed;
 	int			items_failed;
-	Jsonb	   *items;			/* of a map: the list, once evaluated */
 	bool		filling;		/* of a map: items are being begun */
+	int			fetch_size;		/* of a map: items looked at together */
 	Jsonb	   *item_value;
 	Jsonb	   *output;
 	Jsonb	   *error;
@@ -104,7 +105,8 @@ struct UaefExecution
 	int			stored_open_tasks;	/* as the row has it */
 	Oid			initiated_by;
 	Oid			session_role;	/* who was logged in, before any SET ROLE */
-	Jsonb	   *input;
+	void	   *stored_input;	/* as the row has it */
+	Jsonb	   *input;			/* by uaef_execution_input(); NULL: not read */
 	Jsonb	   *output;
 	Jsonb	   *error;
 	TimestampTz created_at;
@@ -113,6 +115,7 @@ struct UaefExecution
 
 	UaefTask  **tasks;			/* by number; NULL: not looked at yet */
 	List	   *items;			/* UaefTask * of items looked at */
+	HTAB	   *item_index;		/* the same by number; NULL: none yet */
 	List	   *ready;			/* UaefTask * to be begun by advance.c */
 	int			last_event;		/* in the step's events, or -1 */
 	List	   *notes[UAEF_N_NOTES];	/* UaefNote *, for that event */
@@ -133,6 +136,7 @@ typedef struct UaefTimerRow
 struct UaefStep
 {
 	TimestampTz now;
+	MemoryContext context;		/* of all that the step holds */
 	Oid			task_sequence;	/* of task ids */
 	const char *actor_type;		/* who does it: "user", "system", "worker" */
 	const char *actor_id;
@@ -185,6 +189,17 @@ extern UaefTask *uaef_execution_task(UaefExecution *execution, int no);
 extern UaefTask *uaef_execution_new_item(UaefExecution *execution,
 										 UaefTask *map, int item,
 										 Jsonb *value);
+
+/* An item that the step has looked at, or NULL. */
+extern UaefTask *uaef_execution_known_item(UaefExecution *execution, int no,
+										   int item);
+
+/* Look at the items of a map from first on, at most n, with one query. */
+extern void uaef_execution_fetch_items(UaefExecution *execution, int no,
+									   int first, int n);
+
+/* The input, which may be large and is read when somebody asks for it. */
+extern Jsonb *uaef_execution_input(UaefExecution *execution);
 
 /* Task or item; NULL when it has no row. */
 extern UaefTask *uaef_execution_find(UaefExecution *execution, int no,

@@ -375,7 +375,8 @@ execution_row(Row *row, UaefExecution *execution)
 	set(row, EXEC_OPEN_TASKS, Int32GetDatum(execution->open_tasks));
 	set(row, EXEC_INITIATED_BY, ObjectIdGetDatum(execution->initiated_by));
 	set(row, EXEC_SESSION_ROLE, ObjectIdGetDatum(execution->session_role));
-	set_pointer(row, EXEC_INPUT, execution->input);
+	set_pointer(row, EXEC_INPUT, execution->stored_input != NULL ?
+				execution->stored_input : (void *) execution->input);
 	set_pointer(row, EXEC_OUTPUT, execution->output);
 	set_pointer(row, EXEC_ERROR, execution->error);
 	set_time(row, EXEC_CREATED_AT, execution->created_at);
