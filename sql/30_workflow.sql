@@ -89,11 +89,13 @@ COMMENT ON SEQUENCE uaef.task_id IS 'numbers of tasks';
 -- The ready set: what may run now.  Small; its one index is the claim order.
 -- It is not unique: a row too many is claimed and dropped, while waiting for
 -- another transaction's row could be a deadlock.
--- SQL tasks stand in queue '#sql' under the role that they run as.
+-- SQL tasks stand in queue '#sql' under the role that they run as.  Rank is the
+-- microsecond at which the task was queued, moved to the past by its priority
+-- (uaef.priority_step), so that whoever waits gains on those that come later.
 CREATE TABLE uaef.task_ready (
 	queue			text COLLATE "C" NOT NULL,
 	run_as			regrole NOT NULL,
-	priority		integer NOT NULL,
+	rank			bigint NOT NULL,
 	task_id			bigint NOT NULL,
 	execution_id	uuid NOT NULL,
 	task_no			smallint NOT NULL,
@@ -101,7 +103,7 @@ CREATE TABLE uaef.task_ready (
 );
 COMMENT ON TABLE uaef.task_ready IS 'tasks that may run now';
 CREATE INDEX task_ready_order
-	ON uaef.task_ready (queue, run_as, priority DESC, task_id);
+	ON uaef.task_ready (queue, run_as, rank, task_id);
 
 -- What is to happen later: kind is start, wait, retry, timeout, lease or
 -- expiry.  A timer whose reason is gone fires and does

@@ -245,4 +245,11 @@ extern bool uaef_step_unready(UaefTask *task);
 extern const char *uaef_task_queue(const UaefTask *task);
 extern Oid	uaef_task_run_as(const UaefTask *task);
 
+/*
+ * Where it stands in there, lowest first: the time at which it was queued, less
+ * what its priority is worth.  So a low priority waits longer, but not for ever.
+ */
+extern int64 uaef_task_rank(const UaefTask *task);
+extern int64 uaef_rank(TimestampTz queued_at, int64 priority);
+
 #endif							/* UAEF_EXECUTION_H */

@@ -53,6 +53,9 @@ int			uaef_max_map_items = 100000;
 int			uaef_max_payload_kb = 1024;
 int			uaef_max_tasks = 10000;
 
+/* How much longer waiting one more point of priority is worth. */
+int			uaef_priority_step_ms = 60000;
+
 /* The ledger's sealer. */
 int			uaef_seal_interval_ms = 100;
 int			uaef_seal_max_events = 4096;
@@ -162,6 +165,10 @@ uaef_guc_init(void)
 	define_int("uaef.max_tasks",
 			   "Largest number of tasks in a workflow definition.",
 			   NULL, &uaef_max_tasks, 1, 30000, PGC_SUSET, 0);
+	define_int("uaef.priority_step",
+			   "Time of waiting that one point of priority is worth.",
+			   "A change holds for tasks that are queued later.",
+			   &uaef_priority_step_ms, 0, 24 * 3600 * 1000, PGC_SIGHUP, GUC_UNIT_MS);
 	define_int("uaef.seal_interval",
 			   "Time that the sealer lets events gather before it seals a block.",
 			   NULL, &uaef_seal_interval_ms, 1, 3600000, PGC_SIGHUP, GUC_UNIT_MS);
