@@ -105,8 +105,8 @@ COMMENT ON TABLE uaef.task_ready IS 'tasks that may run now';
 CREATE INDEX task_ready_order
 	ON uaef.task_ready (queue, run_as, rank, task_id);
 
--- What is to happen later: kind is start, wait, retry, timeout, lease or
--- expiry.  A timer whose reason is gone fires and does
+-- What is to happen later: kind is start, wait, retry, timeout, lease, expiry,
+-- or what a limit has decided: granted, limit_skip, limit_cancel.  A timer whose reason is gone fires and does
 -- nothing, so that completing a task need not look for its timers.
 CREATE TABLE uaef.task_timer (
 	due_at			timestamptz NOT NULL,

@@ -25,6 +25,7 @@
 #include "digest.h"
 #include "errcodes.h"
 #include "failure.h"
+#include "limit.h"
 #include "map_task.h"
 #include "task_kind.h"
 
@@ -83,6 +84,15 @@ uaef_advance_start(UaefExecution *execution)
 								   uaef_execution_task(execution,
 													   execution->def->roots[i]));
 	drain(execution);
+}
+
+bool
+uaef_advance_request_start(UaefExecution *execution, UaefEvalError *error)
+{
+	if (execution->def->n_limits > 0)
+		return uaef_limit_ask(execution, NULL, error);
+	uaef_advance_start(execution);
+	return true;
 }
 
 void
@@ -167,13 +177,31 @@ uaef_advance_dispatch_item(UaefTask *item)
 }
 
 /*
- * Give a queued task to whoever runs it; a paused execution keeps it.
+ * Give a queued task to whoever runs it, as soon as its limits let it; a
+ * paused execution keeps it.
  */
 static void
 hand_out(UaefTask *task)
 {
-	if (task->execution->status != UAEF_EXECUTION_PAUSED)
+	UaefEvalError error = {0};
+
+	if (task->execution->status == UAEF_EXECUTION_PAUSED)
+		return;
+	if (task->def->n_limits == 0)
 		uaef_task_kind(task)->hand_out(task);
+	else if (!uaef_limit_ask(task->execution, task, &error))
+		uaef_advance_fail_evaluation(task, &error);
+}
+
+void
+uaef_advance_granted(UaefTask *task)
+{
+	if (task->status != UAEF_TASK_QUEUED ||
+		task->execution->status != UAEF_EXECUTION_RUNNING ||
+		!uaef_limit_holds(task->execution, task))
+		return;
+	uaef_task_kind(task)->hand_out(task);
+	drain(task->execution);
 }
 
 void
@@ -471,6 +499,8 @@ end_execution(UaefExecution *execution, UaefExecutionStatus status)
 		uaef_json_text(&json, "output_sha256",
 					   uaef_digest_hex(execution->output));
 	become(execution, status);
+	if (execution->def->n_limits > 0)
+		uaef_limit_release(execution, NULL);
 	execution->completed_at = execution->step->now;
 	uaef_step_event(execution, NULL,
 					psprintf("workflow_%s", uaef_execution_status_name(status)),
@@ -516,7 +546,11 @@ uaef_advance_pause(UaefExecution *execution, const char *reason)
 	{
 		UaefTask   *task = lfirst(cell);
 
-		if (task->status == UAEF_TASK_QUEUED)
+		if (task->status != UAEF_TASK_QUEUED)
+			continue;
+		if (task->def->n_limits > 0)
+			uaef_limit_withdraw(task);
+		else
 			(void) uaef_step_unready(task);
 	}
 }
@@ -539,7 +573,11 @@ uaef_advance_resume(UaefExecution *execution, const char *reason)
 	{
 		UaefTask   *task = lfirst(cell);
 
-		if (task->status == UAEF_TASK_QUEUED)
+		if (task->status != UAEF_TASK_QUEUED)
+			continue;
+		if (task->def->n_limits > 0 && uaef_limit_holds(execution, task))
+			uaef_task_kind(task)->hand_out(task);
+		else
 			hand_out(task);
 	}
 	if (execution->started_at != 0)

@@ -104,6 +104,7 @@ uaef_engine_start(const UaefStart *start)
 	UaefCaller	back;
 	UaefStep   *step;
 	UaefExecution *execution;
+	UaefEvalError error = {0};
 	int32		definition_id;
 	pg_uuid_t	id;
 
@@ -134,8 +135,8 @@ uaef_engine_start(const UaefStart *start)
 					started_payload(start, execution, caller_name));
 	if (start->start_at > step->now)
 		uaef_step_timer(execution, NULL, "start", start->start_at);
-	else
-		uaef_advance_start(execution);
+	else if (!uaef_advance_request_start(execution, &error))
+		uaef_eval_raise(&error);
 	uaef_step_write(step);
 	uaef_spi_end(back);
 	return id;

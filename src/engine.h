@@ -74,6 +74,12 @@ extern int	uaef_engine_fire_timers(int limit, int *claimed,
 									TimestampTz *next);
 
 /*
+ * Let what waits for limits run, as far as they allow.  *next is when to come
+ * again (DT_NOEND: when there is a reason).  limit_grant.c
+ */
+extern void uaef_engine_grant_limits(TimestampTz *next);
+
+/*
  * Put the first due timer off, after firing it alone has raised an error, so
  * that the others are not held up by it.
  */

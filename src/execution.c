@@ -26,6 +26,7 @@
 #include "clock.h"
 #include "execution.h"
 #include "execution_row.h"
+#include "limit.h"
 #include "row_write.h"
 #include "spi_util.h"
 #include "uuid7.h"
@@ -701,6 +702,10 @@ uaef_task_become(UaefTask *task, UaefTaskStatus status)
 		elog(ERROR, "task %lld cannot go from %s to %s",
 			 (long long) task->task_id, uaef_task_status_name(task->status),
 			 uaef_task_status_name(status));
+	if (task->def->n_limits > 0 && task->stored &&
+		task->status != UAEF_TASK_PENDING &&
+		status != UAEF_TASK_RUNNING && status != UAEF_TASK_WAITING_INPUT)
+		uaef_limit_release(execution, task);
 	task->status = status;
 	task->dirty = true;
 	if (uaef_task_ended(status))

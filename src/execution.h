@@ -143,6 +143,8 @@ struct UaefStep
 	List	   *executions;		/* UaefExecution * */
 	List	   *ready;			/* UaefTask * for task_ready */
 	List	   *timers;			/* UaefTimerRow * */
+	List	   *limit_requests; /* UaefLimitRequest *, see limit.h */
+	List	   *limit_releases; /* the same, without keys */
 	UaefEvent  *events;			/* in the order in which they happened */
 	int			n_events;
 	int			max_events;

@@ -18,6 +18,7 @@
 #include "execution.h"
 #include "execution_row.h"
 #include "guc.h"
+#include "limit.h"
 #include "row_write.h"
 #include "settlement.h"
 #include "spi_util.h"
@@ -451,6 +452,7 @@ uaef_step_write(UaefStep *step)
 	ListCell   *cell;
 
 	uaef_step_write_tasks(step);
+	uaef_limit_write(step);
 	write_ready(step);
 	write_timers(step);
 	write_executions(step);

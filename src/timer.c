@@ -20,6 +20,7 @@
 #include "clock.h"
 #include "errcodes.h"
 #include "failure.h"
+#include "limit.h"
 #include "spi_util.h"
 #include "uuid7.h"
 #include "wait_task.h"
@@ -64,6 +65,9 @@ typedef struct Timer
 
 static void fire(UaefExecution *execution, const Timer *timer);
 static void fire_start(UaefExecution *execution);
+static void fire_granted_start(UaefExecution *execution);
+static void fire_limit_skip(UaefExecution *execution);
+static void fire_limit_cancel(UaefExecution *execution);
 static void fire_retry(UaefTask *task);
 static void fire_timeout(UaefTask *task);
 static void fire_lease(UaefTask *task);
@@ -75,7 +79,10 @@ static const struct
 	const char *kind;
 	void		(*fire) (UaefExecution *execution);
 }			execution_timers[] = {
-	{"start", fire_start}
+	{"start", fire_start},
+	{"granted", fire_granted_start},
+	{"limit_skip", fire_limit_skip},
+	{"limit_cancel", fire_limit_cancel}
 };
 
 static const struct
@@ -87,7 +94,8 @@ static const struct
 	{"retry", fire_retry},
 	{"timeout", fire_timeout},
 	{"lease", fire_lease},
-	{"expiry", fire_expiry}
+	{"expiry", fire_expiry},
+	{"granted", uaef_advance_granted}
 };
 
 /* How long a timer of a busy execution waits, and one that raises errors. */
@@ -218,8 +226,32 @@ fire(UaefExecution *execution, const Timer *timer)
 static void
 fire_start(UaefExecution *execution)
 {
-	if (execution->started_at == 0)
+	UaefEvalError error = {0};
+
+	if (execution->started_at == 0 &&
+		!uaef_advance_request_start(execution, &error))
+		uaef_advance_cancel(execution, error.message);
+}
+
+static void
+fire_granted_start(UaefExecution *execution)
+{
+	if (execution->started_at == 0 && uaef_limit_holds(execution, NULL))
 		uaef_advance_start(execution);
+}
+
+static void
+fire_limit_skip(UaefExecution *execution)
+{
+	if (execution->started_at == 0)
+		uaef_advance_cancel(execution, "a limit of the workflow was reached");
+}
+
+static void
+fire_limit_cancel(UaefExecution *execution)
+{
+	uaef_advance_cancel(execution,
+						"a limit of the workflow was reached by a later execution");
 }
 
 static void
