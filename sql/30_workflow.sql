@@ -50,6 +50,21 @@ CREATE TABLE uaef.workflow_start_key (
 COMMENT ON TABLE uaef.workflow_start_key IS
 	'idempotency keys of workflow starts and the executions that they began';
 
+-- Keys of starts of which only one execution may be there: kind is singleton, for
+-- as long as it has not ended, or debounce, until it begins at due_at.
+CREATE TABLE uaef.workflow_start_once (
+	workflow		text,
+	kind			text,
+	key				text,
+	execution_id	uuid NOT NULL,
+	due_at			timestamptz,
+	PRIMARY KEY (workflow, kind, key)
+);
+COMMENT ON TABLE uaef.workflow_start_once IS
+	'singleton and debounce keys of workflow starts';
+CREATE INDEX workflow_start_once_execution
+	ON uaef.workflow_start_once (execution_id);
+
 -- A task of an execution has its row from when its first incoming edge is
 -- resolved; a task of the definition that has no row yet is pending.  Status is
 -- pending, queued, running, waiting_input, completed, failed, skipped or
@@ -105,7 +120,7 @@ COMMENT ON TABLE uaef.task_ready IS 'tasks that may run now';
 CREATE INDEX task_ready_order
 	ON uaef.task_ready (queue, run_as, rank, task_id);
 
--- What is to happen later: kind is start, wait, retry, timeout, lease, expiry,
+-- What is to happen later: kind is start, debounce, wait, retry, timeout, lease, expiry,
 -- or what a limit has decided: granted, limit_skip, limit_cancel.  A timer whose reason is gone fires and does
 -- nothing, so that completing a task need not look for its timers.
 CREATE TABLE uaef.task_timer (
@@ -164,7 +179,7 @@ COMMENT ON COLUMN uaef.human_approval_vote.session_role IS
 
 -- The caller's rights never reach these tables; functions and views do.
 REVOKE ALL ON uaef.workflow_definition, uaef.workflow_execution,
-	uaef.workflow_start_key, uaef.task_execution, uaef.task_ready,
+	uaef.workflow_start_key, uaef.workflow_start_once, uaef.task_execution, uaef.task_ready,
 	uaef.task_timer, uaef.human_approval, uaef.human_approval_vote FROM PUBLIC;
 REVOKE ALL ON SEQUENCE uaef.task_id FROM PUBLIC;
 
@@ -172,6 +187,7 @@ SELECT pg_catalog.pg_extension_config_dump('uaef.workflow_definition', '');
 SELECT pg_catalog.pg_extension_config_dump('uaef.workflow_definition_definition_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('uaef.workflow_execution', '');
 SELECT pg_catalog.pg_extension_config_dump('uaef.workflow_start_key', '');
+SELECT pg_catalog.pg_extension_config_dump('uaef.workflow_start_once', '');
 SELECT pg_catalog.pg_extension_config_dump('uaef.task_execution', '');
 SELECT pg_catalog.pg_extension_config_dump('uaef.task_id', '');
 SELECT pg_catalog.pg_extension_config_dump('uaef.task_ready', '');

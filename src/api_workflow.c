@@ -34,8 +34,26 @@ require_arg(FunctionCallInfo fcinfo, int i, const char *name)
 }
 
 /*
+ * A time of more than nothing and at most ten years, in microseconds; a month
+ * has 30 days.
+ */
+static int64
+debounce_arg(const Interval *interval)
+{
+	double		us = interval->time + USECS_PER_DAY *
+		(interval->day + (double) DAYS_PER_MONTH * interval->month);
+
+	if (us < 1 || us > (double) USECS_PER_DAY * 3660)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("debounce must be more than nothing and at most ten years")));
+	return (int64) us;
+}
+
+/*
  * uaef.start_workflow(workflow text, input jsonb, idempotency_key text,
- * name text, priority int, start_at timestamptz, version int) returns uuid
+ * name text, priority int, start_at timestamptz, version int, singleton_key
+ * text, debounce_key text, debounce interval) returns uuid
  */
 PG_FUNCTION_INFO_V1(uaef_start_workflow);
 Datum
@@ -53,6 +71,10 @@ uaef_start_workflow(PG_FUNCTION_ARGS)
 	start.priority = PG_ARGISNULL(4) ? 0 : PG_GETARG_INT32(4);
 	start.start_at = PG_ARGISNULL(5) ? 0 : PG_GETARG_TIMESTAMPTZ(5);
 	start.version = PG_ARGISNULL(6) ? 0 : PG_GETARG_INT32(6);
+	start.singleton_key = text_arg(fcinfo, 7);
+	start.debounce_key = text_arg(fcinfo, 8);
+	if (!PG_ARGISNULL(9))
+		start.debounce_us = debounce_arg(PG_GETARG_INTERVAL_P(9));
 	*id = uaef_engine_start(&start);
 	PG_RETURN_UUID_P(id);
 }

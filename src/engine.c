@@ -24,6 +24,7 @@
 #include "guc.h"
 #include "own_execution.h"
 #include "spi_util.h"
+#include "start_once.h"
 #include "uuid7.h"
 
 static UaefQuery insert_key = {
@@ -91,40 +92,32 @@ started_payload(const UaefStart *start, UaefExecution *execution,
 	uaef_json_text(&json, "name", start->name);
 	uaef_json_text(&json, "initiated_by", caller);
 	uaef_json_text(&json, "idempotency_key", start->idempotency_key);
+	uaef_json_text(&json, "singleton_key", start->singleton_key);
+	uaef_json_text(&json, "debounce_key", start->debounce_key);
 	uaef_json_time(&json, "start_at", start->start_at);
 	uaef_json_text(&json, "input_sha256", uaef_digest_hex(start->input));
 	return uaef_json_end(&json);
 }
 
-pg_uuid_t
-uaef_engine_start(const UaefStart *start)
+static void
+check_input(Jsonb *input)
 {
-	Oid			caller = GetUserId();
-	char	   *caller_name = GetUserNameFromId(caller, false);
-	UaefCaller	back;
-	UaefStep   *step;
-	UaefExecution *execution;
-	UaefEvalError error = {0};
-	int32		definition_id;
-	pg_uuid_t	id;
-
-	uaef_check_payload("input of the workflow", start->input);
-	if (!JB_ROOT_IS_OBJECT(start->input))
+	uaef_check_payload("input of the workflow", input);
+	if (!JB_ROOT_IS_OBJECT(input))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("input of a workflow must be a JSON object"),
 				 errhint("Give a list or a single value a name: {\"items\": [...]}.")));
-	back = uaef_spi_begin();
-	step = uaef_step_begin("user", caller_name);
-	definition_id = uaef_definition_find(start->workflow, start->version);
-	execution = uaef_step_new_execution(step,
-										uaef_definition_get(definition_id));
-	id = execution->id;
-	if (start->idempotency_key != NULL && !take_key(start, &id, caller))
-	{
-		uaef_spi_end(back);
-		return id;
-	}
+}
+
+/*
+ * Begin a new execution, now or later.
+ */
+static void
+begin_execution(UaefExecution *execution, const UaefStart *start, Oid caller)
+{
+	UaefStep   *step = execution->step;
+	UaefEvalError error = {0};
 
 	execution->name = uaef_clip(start->name);
 	execution->priority = start->priority;
@@ -132,12 +125,59 @@ uaef_engine_start(const UaefStart *start)
 	execution->session_role = GetSessionUserId();
 	execution->input = start->input;
 	uaef_step_event(execution, NULL, "workflow_started",
-					started_payload(start, execution, caller_name));
+					started_payload(start, execution, step->actor_id));
+	if (start->debounce_key != NULL)
+		return;
 	if (start->start_at > step->now)
 		uaef_step_timer(execution, NULL, "start", start->start_at);
 	else if (!uaef_advance_request_start(execution, &error))
 		uaef_eval_raise(&error);
+}
+
+/*
+ * Start, or find what was started with the same key; false when somebody else
+ * has just taken the key.
+ */
+static bool
+start_or_find(const UaefStart *start, Oid caller, pg_uuid_t *id)
+{
+	bool		once = start->singleton_key != NULL ||
+		start->debounce_key != NULL;
+	UaefStep   *step = uaef_step_begin("user",
+									   GetUserNameFromId(caller, false));
+	int32		definition_id = uaef_definition_find(start->workflow,
+													 start->version);
+	UaefExecution *execution;
+
+	if (once && uaef_start_once_find(step, start, caller, id))
+	{
+		uaef_step_write(step);
+		return true;
+	}
+	execution = uaef_step_new_execution(step,
+										uaef_definition_get(definition_id));
+	if (once && !uaef_start_once_take(execution, start, id))
+		return false;
+	*id = execution->id;
+	if (start->idempotency_key != NULL && !take_key(start, id, caller))
+		return true;
+	begin_execution(execution, start, caller);
 	uaef_step_write(step);
+	return true;
+}
+
+pg_uuid_t
+uaef_engine_start(const UaefStart *start)
+{
+	Oid			caller = GetUserId();
+	UaefCaller	back;
+	pg_uuid_t	id;
+
+	check_input(start->input);
+	uaef_start_once_check(start);
+	back = uaef_spi_begin();
+	while (!start_or_find(start, caller, &id))
+		CHECK_FOR_INTERRUPTS();
 	uaef_spi_end(back);
 	return id;
 }

@@ -50,6 +50,9 @@ typedef struct UaefStart
 	const char *name;
 	int			priority;
 	TimestampTz start_at;		/* 0: now */
+	const char *singleton_key;
+	const char *debounce_key;	/* with debounce_us */
+	int64		debounce_us;
 } UaefStart;
 
 /* Start an execution as the current user; returns its id. */

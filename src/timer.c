@@ -22,6 +22,7 @@
 #include "failure.h"
 #include "limit.h"
 #include "spi_util.h"
+#include "start_once.h"
 #include "uuid7.h"
 #include "wait_task.h"
 
@@ -80,6 +81,7 @@ static const struct
 	void		(*fire) (UaefExecution *execution);
 }			execution_timers[] = {
 	{"start", fire_start},
+	{"debounce", uaef_start_once_fire},
 	{"granted", fire_granted_start},
 	{"limit_skip", fire_limit_skip},
 	{"limit_cancel", fire_limit_cancel}
