@@ -65,18 +65,22 @@ static const AccessObject functions[] = {
 	{"canonical_json", READERS},
 	{"currency_exponent", READERS},
 	{"evaluate_amount", READERS},
+	{"evaluate_checkpoint", READERS},
 	{"evaluate_condition", READERS},
 	{"evaluate_tiers", READERS},
 	{"explain_settlement", READERS},
 	{"fill_template", READERS},
 	{"get_ready_tasks", READERS},
+	{"json_matches", READERS},
 	{"list_access", READERS},
+	{"validate_json", READERS},
 	{"wait_for_workflow", READERS},
 	{"workflow_graph", READERS},
 
 	/* defining */
 	{"activate_settlement_rule", AUTHOR},
 	{"attach_workflow", AUTHOR},
+	{"create_checkpoint", AUTHOR},
 	{"create_settlement_rule", AUTHOR},
 	{"create_limit", AUTHOR},
 	{"create_workflow", AUTHOR},
@@ -92,6 +96,7 @@ static const AccessObject functions[] = {
 	{"pause_workflow", OPERATOR},
 	{"resume_workflow", OPERATOR},
 	{"send", OPERATOR},
+	{"signal_workflow", OPERATOR},
 	{"start_workflow", AUTHOR | OPERATOR},
 
 	/* deciding */
@@ -152,6 +157,8 @@ static const AccessObject functions[] = {
 
 	/* keeping the ledger */
 	{"declare_incarnation", ADMIN},
+	{"drop_retention", ADMIN},
+	{"purge_executions", ADMIN},
 	{"redact_before", ADMIN},
 	{"redact_event", ADMIN},
 	{"redact_events", ADMIN},
@@ -159,6 +166,7 @@ static const AccessObject functions[] = {
 	{"register_signer", ADMIN},
 	{"restore_events", ADMIN},
 	{"retire_events", ADMIN},
+	{"set_retention", ADMIN},
 	{"revoke_signer", ADMIN},
 
 	/* setting up */
@@ -182,6 +190,8 @@ static const AccessObject relations[] = {
 	{"anchor_status", OPERATOR | AUDITOR},
 	{"audit_summary", READERS},
 	{"audit_trail", READERS},
+	{"checkpoint", READERS},
+	{"checkpoint_run", READERS},
 	{"delivery_status", OPERATOR | AUDITOR},
 	{"ledger_anchor", AUDITOR},
 	{"ledger_anchoring", AUDITOR},
@@ -200,12 +210,14 @@ static const AccessObject relations[] = {
 	{"ledgered_table", READERS},
 	{"limit_status", READERS},
 	{"pending_approval", READERS},
+	{"retention", OPERATOR | AUDITOR},
 	{"settlement", READERS},
 	{"signed_checkpoint", OPERATOR | AUDITOR},
 	{"task_run", READERS},
 	{"worker_status", OPERATOR | AUDITOR},
 	{"workflow", READERS},
 	{"workflow_run", READERS},
+	{"workflow_signal_kept", READERS},
 };
 
 /* How a statement that changes rights reads. */

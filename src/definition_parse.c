@@ -41,7 +41,9 @@ static const struct
 	{"human_approval", UAEF_TASK_HUMAN_APPROVAL},
 	{"http", UAEF_TASK_HTTP},
 	{"wait", UAEF_TASK_WAIT},
-	{"external", UAEF_TASK_EXTERNAL}
+	{"external", UAEF_TASK_EXTERNAL},
+	{"signal", UAEF_TASK_SIGNAL},
+	{"checkpoint", UAEF_TASK_CHECKPOINT}
 };
 
 static void set_reader(UaefBuilder *builder, int task, bool after);
@@ -349,13 +351,24 @@ uaef_read_map_task(UaefBuilder *builder, const UaefTaskDef *map,
 	read_common(&object, task);
 	builder->reader.item = false;
 	if (task->type != UAEF_TASK_SQL && task->type != UAEF_TASK_HTTP &&
-		task->type != UAEF_TASK_WAIT && task->type != UAEF_TASK_EXTERNAL)
+		task->type != UAEF_TASK_WAIT && task->type != UAEF_TASK_EXTERNAL &&
+		task->type != UAEF_TASK_SIGNAL && task->type != UAEF_TASK_CHECKPOINT)
 		ereport(ERROR,
 				(errcode(ERRCODE_UAEF_BAD_DEFINITION),
 				 errmsg("%s cannot be of type \"%s\"", where,
 						uaef_task_type_name(task->type)),
-				 errhint("The types of a map's task are: sql, http, wait, external.")));
+				 errhint("The types of a map's task are: sql, http, wait, external, signal, checkpoint.")));
 	return task;
+}
+
+const UaefSqlConfig *
+uaef_task_sql(const UaefTaskDef *task)
+{
+	if (task->type == UAEF_TASK_SQL)
+		return &task->config.sql;
+	if (task->type == UAEF_TASK_WAIT && task->config.wait.query.sql != NULL)
+		return &task->config.wait.query;
+	return NULL;
 }
 
 const char *

@@ -24,6 +24,7 @@ typedef struct UaefPathUse
 	int			task;			/* the reading task; -1: at the end */
 	bool		after;			/* an edge: the task itself is completed */
 	bool		item;			/* inside a map: there is an item */
+	bool		signal;			/* a filter: there is a signal */
 } UaefPathUse;
 
 /* A definition in the making. */

@@ -46,6 +46,8 @@
 #define ERRCODE_UAEF_BAD_EXPRESSION		MAKE_SQLSTATE('U', 'A', '2', '2', '1')
 #define ERRCODE_UAEF_BAD_TEMPLATE		MAKE_SQLSTATE('U', 'A', '2', '2', '2')
 #define ERRCODE_UAEF_ZERO_AMOUNT		MAKE_SQLSTATE('U', 'A', '2', '2', '3')
+#define ERRCODE_UAEF_BAD_SCHEMA			MAKE_SQLSTATE('U', 'A', '2', '3', '0')
+#define ERRCODE_UAEF_SCHEMA_MISMATCH	MAKE_SQLSTATE('U', 'A', '2', '3', '1')
 
 /* UA3xx: engine (definitions, executions, tasks, approvals, settlement) */
 #define ERRCODE_UAEF_BAD_DEFINITION		MAKE_SQLSTATE('U', 'A', '3', '0', '0')
@@ -63,6 +65,9 @@
 #define ERRCODE_UAEF_APPROVAL			MAKE_SQLSTATE('U', 'A', '3', '1', '1')
 #define ERRCODE_UAEF_UNDEFINED_SETTLEMENT	MAKE_SQLSTATE('U', 'A', '3', '2', '0')
 #define ERRCODE_UAEF_SETTLEMENT_STATE	MAKE_SQLSTATE('U', 'A', '3', '2', '1')
+#define ERRCODE_UAEF_TOO_MANY_SIGNALS	MAKE_SQLSTATE('U', 'A', '3', '4', '0')
+#define ERRCODE_UAEF_UNDEFINED_CHECKPOINT	MAKE_SQLSTATE('U', 'A', '3', '4', '1')
+#define ERRCODE_UAEF_CHECKPOINT_FAILED	MAKE_SQLSTATE('U', 'A', '3', '4', '2')
 
 /* UA4xx: connectors */
 #define ERRCODE_UAEF_EGRESS_DENIED		MAKE_SQLSTATE('U', 'A', '4', '0', '1')

@@ -49,6 +49,7 @@ int			uaef_ledger_quorum = 0;
 int			uaef_max_executors = 2;
 
 /* Limits of a definition and of what runs through it. */
+int			uaef_max_kept_signals = 1000;
 int			uaef_max_map_items = 100000;
 int			uaef_max_payload_kb = 1024;
 int			uaef_max_tasks = 10000;
@@ -57,6 +58,7 @@ int			uaef_max_tasks = 10000;
 int			uaef_priority_step_ms = 60000;
 
 /* The ledger's sealer. */
+int			uaef_retention_interval_ms = 3600000;
 int			uaef_seal_interval_ms = 100;
 int			uaef_seal_max_events = 4096;
 
@@ -156,6 +158,9 @@ uaef_guc_init(void)
 			   "Largest number of SQL executors per database.",
 			   "Each takes one of max_worker_processes.",
 			   &uaef_max_executors, 0, 64, PGC_SIGHUP, 0);
+	define_int("uaef.max_kept_signals",
+			   "Largest number of signals that wait in one execution for a task to take them.",
+			   NULL, &uaef_max_kept_signals, 0, 1000000, PGC_SUSET, 0);
 	define_int("uaef.max_map_items",
 			   "Largest number of items that a map task expands to.",
 			   NULL, &uaef_max_map_items, 1, 10000000, PGC_SUSET, 0);
@@ -169,6 +174,10 @@ uaef_guc_init(void)
 			   "Time of waiting that one point of priority is worth.",
 			   "A change holds for tasks that are queued later.",
 			   &uaef_priority_step_ms, 0, 24 * 3600 * 1000, PGC_SIGHUP, GUC_UNIT_MS);
+	define_int("uaef.retention_interval",
+			   "Time between two looks for executions to delete.",
+			   "Nothing is looked for where no retention is set.",
+			   &uaef_retention_interval_ms, 1000, 24 * 3600 * 1000, PGC_SIGHUP, GUC_UNIT_MS);
 	define_int("uaef.seal_interval",
 			   "Time that the sealer lets events gather before it seals a block.",
 			   NULL, &uaef_seal_interval_ms, 1, 3600000, PGC_SIGHUP, GUC_UNIT_MS);

@@ -23,6 +23,7 @@
 #include "limit.h"
 #include "spi_util.h"
 #include "start_once.h"
+#include "task_kind.h"
 #include "uuid7.h"
 #include "wait_task.h"
 
@@ -93,6 +94,7 @@ static const struct
 	void		(*fire) (UaefTask *task);
 }			task_timers[] = {
 	{"wait", uaef_wait_task_fire},
+	{"query", uaef_wait_task_look},
 	{"retry", fire_retry},
 	{"timeout", fire_timeout},
 	{"lease", fire_lease},
@@ -266,10 +268,17 @@ fire_retry(UaefTask *task)
 static void
 fire_timeout(UaefTask *task)
 {
+	const UaefTaskKind *kind = uaef_task_kind(task);
 	UaefFailure failure;
 
-	if (task->status != UAEF_TASK_RUNNING)
+	if (task->status != UAEF_TASK_RUNNING &&
+		task->status != UAEF_TASK_WAITING_INPUT)
 		return;
+	if (kind->time_out != NULL)
+	{
+		kind->time_out(task);
+		return;
+	}
 	uaef_failure_timeout(&failure, task->def);
 	uaef_advance_fail(task, &failure);
 }

@@ -346,7 +346,9 @@ draw_mermaid(Picture *picture)
 		[UAEF_TASK_HUMAN_APPROVAL] = {"([\"", "\"])"},
 		[UAEF_TASK_HTTP] = {"[/\"", "\"/]"},
 		[UAEF_TASK_WAIT] = {"((\"", "\"))"},
-		[UAEF_TASK_EXTERNAL] = {"[\"", "\"]"}
+		[UAEF_TASK_EXTERNAL] = {"[\"", "\"]"},
+		[UAEF_TASK_SIGNAL] = {">\"", "\"]"},
+		[UAEF_TASK_CHECKPOINT] = {"{{\"", "\"}}"}
 	};
 	const UaefDefinition *def = picture->def;
 	StringInfo	out = &picture->out;
