@@ -59,6 +59,21 @@ CREATE TABLE uaef.workflow_start_key (
 COMMENT ON TABLE uaef.workflow_start_key IS
 	'idempotency keys of workflow starts and the executions that they began';
 
+-- Keys of starts of which only one execution may be there: kind is singleton, for
+-- as long as it has not ended, or debounce, until it begins at due_at.
+CREATE TABLE uaef.workflow_start_once (
+	workflow		text,
+	kind			text,
+	key				text,
+	execution_id	uuid NOT NULL,
+	due_at			timestamptz,
+	PRIMARY KEY (workflow, kind, key)
+);
+COMMENT ON TABLE uaef.workflow_start_once IS
+	'singleton and debounce keys of workflow starts';
+CREATE INDEX workflow_start_once_execution
+	ON uaef.workflow_start_once (execution_id);
+
 -- A task of an execution has its row from when its first incoming edge is
 -- resolved; a task of the definition that has no row yet is pending.  Status is
 -- pending, queued, running, waiting_input, completed, failed, skipped or
@@ -116,11 +131,13 @@ COMMENT ON SEQUENCE uaef.task_id IS 'numbers of tasks';
 -- The ready set: what may run now.  Small; its one index is the claim order.
 -- It is not unique: a row too many is claimed and dropped, while waiting for
 -- another transaction's row could be a deadlock.
--- SQL tasks stand in queue '#sql' under the role that they run as.
+-- SQL tasks stand in queue '#sql' under the role that they run as.  Rank is the
+-- microsecond at which the task was queued, moved to the past by its priority
+-- (uaef.priority_step), so that whoever waits gains on those that come later.
 CREATE TABLE uaef.task_ready (
 	queue			text COLLATE "C" NOT NULL,
 	run_as			regrole NOT NULL,
-	priority		integer NOT NULL,
+	rank			bigint NOT NULL,
 	task_id			bigint NOT NULL,
 	execution_id	uuid NOT NULL,
 	task_no			smallint NOT NULL,
@@ -128,10 +145,11 @@ CREATE TABLE uaef.task_ready (
 );
 COMMENT ON TABLE uaef.task_ready IS 'tasks that may run now';
 CREATE INDEX task_ready_order
-	ON uaef.task_ready (queue, run_as, priority DESC, task_id);
+	ON uaef.task_ready (queue, run_as, rank, task_id);
 
--- What is to happen later: kind is start, deadline, wait, query, retry, timeout,
--- lease, expiry, reminder or escalation.  A timer whose reason is gone fires and does
+-- What is to happen later: kind is start, debounce, deadline, wait, query, retry,
+-- timeout, lease, expiry, reminder or escalation, or what a limit has decided:
+-- granted, limit_skip, limit_cancel.  A timer whose reason is gone fires and does
 -- nothing, so that completing a task need not look for its timers.
 CREATE TABLE uaef.task_timer (
 	due_at			timestamptz NOT NULL,
@@ -255,7 +273,8 @@ CREATE INDEX compliance_result_execution
 
 -- The caller's rights never reach these tables; functions and views do.
 REVOKE ALL ON uaef.workflow_definition, uaef.workflow_execution,
-	uaef.workflow_start_key, uaef.task_execution, uaef.task_ready,
+	uaef.workflow_start_key, uaef.workflow_start_once,
+	uaef.task_execution, uaef.task_ready,
 	uaef.task_timer, uaef.workflow_signal, uaef.workflow_signal_wait,
 	uaef.compliance_checkpoint, uaef.compliance_result,
 	uaef.workflow_hold, uaef.bulk_job FROM PUBLIC;
@@ -265,6 +284,7 @@ SELECT pg_catalog.pg_extension_config_dump('uaef.workflow_definition', '');
 SELECT pg_catalog.pg_extension_config_dump('uaef.workflow_definition_definition_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('uaef.workflow_execution', '');
 SELECT pg_catalog.pg_extension_config_dump('uaef.workflow_start_key', '');
+SELECT pg_catalog.pg_extension_config_dump('uaef.workflow_start_once', '');
 SELECT pg_catalog.pg_extension_config_dump('uaef.task_execution', '');
 SELECT pg_catalog.pg_extension_config_dump('uaef.task_id', '');
 SELECT pg_catalog.pg_extension_config_dump('uaef.task_ready', '');

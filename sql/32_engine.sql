@@ -13,16 +13,19 @@ CREATE FUNCTION uaef.start_workflow(
 	priority integer DEFAULT 0,
 	start_at timestamptz DEFAULT NULL,
 	version integer DEFAULT NULL,
-	timeout interval DEFAULT NULL)
+	timeout interval DEFAULT NULL,
+	singleton_key text DEFAULT NULL,
+	debounce_key text DEFAULT NULL,
+	debounce interval DEFAULT NULL)
 RETURNS uuid
 AS 'MODULE_PATHNAME', 'uaef_start_workflow'
 LANGUAGE C VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp;
 
-COMMENT ON FUNCTION uaef.start_workflow(text, jsonb, text, text, integer, timestamptz, integer, interval) IS
-	'start an execution of a workflow, in the caller''s transaction and as the caller''s role; the same idempotency key with the same input gives the execution that it began before; start_at delays it; version NULL is the newest; it fails with the code deadline unless it ends within timeout (NULL: what the definition says) from its start';
+COMMENT ON FUNCTION uaef.start_workflow(text, jsonb, text, text, integer, timestamptz, integer, interval, text, text, interval) IS
+	'start an execution of a workflow, in the caller''s transaction and as the caller''s role; the same idempotency key with the same input gives the execution that it began before; start_at delays it; version NULL is the newest; it fails with the code deadline unless it ends within timeout (NULL: what the definition says) from its start; while an execution of the same singleton key has not ended, its id is returned instead; with a debounce key the start is put off by debounce, and each start of that key until then puts it off again and replaces its input';
 
-REVOKE ALL ON FUNCTION uaef.start_workflow(text, jsonb, text, text, integer, timestamptz, integer, interval) FROM PUBLIC;
+REVOKE ALL ON FUNCTION uaef.start_workflow(text, jsonb, text, text, integer, timestamptz, integer, interval, text, text, interval) FROM PUBLIC;
 
 --
 -- wait_for_workflow()

@@ -25,6 +25,7 @@
 #include "digest.h"
 #include "errcodes.h"
 #include "failure.h"
+#include "limit.h"
 #include "map_task.h"
 #include "task_kind.h"
 #include "workflow_stat.h"
@@ -68,13 +69,28 @@ uaef_task_event_begin(UaefJson *json, UaefTask *task)
 		uaef_json_int(json, "attempt", task->attempt);
 }
 
+/*
+ * Begin what may begin: the tasks without incoming edges, and, where it is a
+ * retry or a fork, those that follow on what has ended before.
+ */
 static void
-ready_roots(UaefExecution *execution)
+go_on(UaefExecution *execution)
 {
 	for (int i = 0; i < execution->def->n_roots; i++)
 		execution->ready = lappend(execution->ready,
 								   uaef_execution_task(execution,
 													   execution->def->roots[i]));
+	for (int no = 0; no < execution->def->n_tasks; no++)
+	{
+		UaefTask   *task = execution->tasks[no];
+
+		/* Skipped ones are pending again, or have just resolved theirs. */
+		if (task != NULL && (task->status == UAEF_TASK_COMPLETED ||
+							 task->status == UAEF_TASK_FAILED))
+			resolve_edges(task, task->status == UAEF_TASK_COMPLETED ||
+						  task->def->on_failure == UAEF_FAIL_CONTINUE);
+	}
+	drain(execution);
 }
 
 /*
@@ -89,8 +105,20 @@ uaef_advance_start(UaefExecution *execution)
 	execution->started_at = execution->step->now;
 	execution->dirty = true;
 	uaef_stat_count(execution->def->name, NULL, UAEF_STAT_STARTED, -1);
-	ready_roots(execution);
-	drain(execution);
+
+	/* A retry, or a fork, may have waited for its limits. */
+	if (execution->stored && execution->def->n_limits > 0)
+		uaef_execution_load_tasks(execution);
+	go_on(execution);
+}
+
+bool
+uaef_advance_request_start(UaefExecution *execution, UaefEvalError *error)
+{
+	if (execution->def->n_limits > 0)
+		return uaef_limit_ask(execution, NULL, error);
+	uaef_advance_start(execution);
+	return true;
 }
 
 void
@@ -175,13 +203,31 @@ uaef_advance_dispatch_item(UaefTask *item)
 }
 
 /*
- * Give a queued task to whoever runs it; a paused execution keeps it.
+ * Give a queued task to whoever runs it, as soon as its limits let it; a
+ * paused execution keeps it.
  */
 static void
 hand_out(UaefTask *task)
 {
-	if (task->execution->status != UAEF_EXECUTION_PAUSED)
+	UaefEvalError error = {0};
+
+	if (task->execution->status == UAEF_EXECUTION_PAUSED)
+		return;
+	if (task->def->n_limits == 0)
 		uaef_task_kind(task)->hand_out(task);
+	else if (!uaef_limit_ask(task->execution, task, &error))
+		uaef_advance_fail_evaluation(task, &error);
+}
+
+void
+uaef_advance_granted(UaefTask *task)
+{
+	if (task->status != UAEF_TASK_QUEUED ||
+		task->execution->status != UAEF_EXECUTION_RUNNING ||
+		!uaef_limit_holds(task->execution, task))
+		return;
+	uaef_task_kind(task)->hand_out(task);
+	drain(task->execution);
 }
 
 void
@@ -482,6 +528,8 @@ end_execution(UaefExecution *execution, UaefExecutionStatus status)
 		uaef_json_text(&json, "output_sha256",
 					   uaef_digest_hex(execution->output));
 	become(execution, status);
+	if (execution->def->n_limits > 0)
+		uaef_limit_release(execution, NULL);
 	execution->completed_at = execution->step->now;
 	uaef_stat_count(execution->def->name, NULL,
 					status == UAEF_EXECUTION_COMPLETED ? UAEF_STAT_COMPLETED :
@@ -505,27 +553,31 @@ uaef_advance_fail_execution(UaefExecution *execution,
 	end_execution(execution, UAEF_EXECUTION_FAILED);
 }
 
+/*
+ * One whose number is limited waits for its place as a new one does.
+ */
 void
 uaef_advance_again(UaefExecution *execution)
 {
-	if (execution->started_at == 0)
+	UaefEvalError error = {0};
+
+	if (execution->def->n_limits == 0)
 	{
-		uaef_advance_start(execution);
+		if (execution->started_at == 0)
+			uaef_advance_start(execution);
+		else
+		{
+			become(execution, UAEF_EXECUTION_RUNNING);
+			go_on(execution);
+		}
 		return;
 	}
-	become(execution, UAEF_EXECUTION_RUNNING);
-	ready_roots(execution);
-	for (int no = 0; no < execution->def->n_tasks; no++)
-	{
-		UaefTask   *task = execution->tasks[no];
-
-		/* Skipped ones have just been skipped, and resolved theirs. */
-		if (task != NULL && (task->status == UAEF_TASK_COMPLETED ||
-							 task->status == UAEF_TASK_FAILED))
-			resolve_edges(task, task->status == UAEF_TASK_COMPLETED ||
-						  task->def->on_failure == UAEF_FAIL_CONTINUE);
-	}
-	drain(execution);
+	if (execution->status != UAEF_EXECUTION_PENDING)
+		become(execution, UAEF_EXECUTION_PENDING);
+	execution->started_at = 0;
+	execution->dirty = true;
+	if (!uaef_limit_ask(execution, NULL, &error))
+		uaef_eval_raise(&error);
 }
 
 void
@@ -564,7 +616,11 @@ uaef_advance_pause(UaefExecution *execution, const char *reason)
 	{
 		UaefTask   *task = lfirst(cell);
 
-		if (task->status == UAEF_TASK_QUEUED)
+		if (task->status != UAEF_TASK_QUEUED)
+			continue;
+		if (task->def->n_limits > 0)
+			(void) uaef_limit_withdraw(task);
+		else
 			(void) uaef_step_unready(task);
 	}
 }
@@ -587,7 +643,11 @@ uaef_advance_resume(UaefExecution *execution, const char *reason)
 	{
 		UaefTask   *task = lfirst(cell);
 
-		if (task->status == UAEF_TASK_QUEUED)
+		if (task->status != UAEF_TASK_QUEUED)
+			continue;
+		if (task->def->n_limits > 0 && uaef_limit_holds(execution, task))
+			uaef_task_kind(task)->hand_out(task);
+		else
 			hand_out(task);
 	}
 	if (execution->started_at != 0)

@@ -16,6 +16,13 @@
 extern void uaef_advance_start(UaefExecution *execution);
 
 /*
+ * The same as soon as its limits let it; false when a key of theirs could not
+ * be evaluated.
+ */
+extern bool uaef_advance_request_start(UaefExecution *execution,
+									   UaefEvalError *error);
+
+/*
  * The end of a task's attempt.  label is what "on" of edges is compared with,
  * or NULL.
  */
@@ -48,6 +55,9 @@ extern void uaef_advance_cancel_task(UaefTask *task);
 
 /* Give a task that failed or was withheld to whoever runs it. */
 extern void uaef_advance_dispatch(UaefTask *task);
+
+/* The limits of a queued task have let it run. */
+extern void uaef_advance_granted(UaefTask *task);
 
 /* Put a task whose worker was lost back into the ready set. */
 extern void uaef_advance_requeue(UaefTask *task, const char *reason);

@@ -46,7 +46,8 @@ require_arg(FunctionCallInfo fcinfo, int i, const char *name)
 /*
  * uaef.start_workflow(workflow text, input jsonb, idempotency_key text,
  * name text, priority int, start_at timestamptz, version int,
- * timeout interval) returns uuid
+ * timeout interval, singleton_key text, debounce_key text, debounce interval)
+ * returns uuid
  */
 PG_FUNCTION_INFO_V1(uaef_start_workflow);
 Datum
@@ -66,6 +67,10 @@ uaef_start_workflow(PG_FUNCTION_ARGS)
 	start.version = PG_ARGISNULL(6) ? 0 : PG_GETARG_INT32(6);
 	start.timeout_us = PG_ARGISNULL(7) ? 0 :
 		uaef_interval_us(PG_GETARG_INTERVAL_P(7), "timeout");
+	start.singleton_key = text_arg(fcinfo, 8);
+	start.debounce_key = text_arg(fcinfo, 9);
+	start.debounce_us = PG_ARGISNULL(10) ? 0 :
+		uaef_interval_us(PG_GETARG_INTERVAL_P(10), "debounce");
 	*id = uaef_engine_start(&start);
 	PG_RETURN_UUID_P(id);
 }

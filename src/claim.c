@@ -24,18 +24,9 @@
 #include "errcodes.h"
 #include "failure.h"
 #include "own_execution.h"
+#include "ready_claim.h"
 #include "spi_util.h"
 #include "task_input.h"
-
-static UaefQuery claim_ready = {
-	"DELETE FROM uaef.task_ready WHERE ctid = ANY (ARRAY("
-	" SELECT ctid FROM uaef.task_ready"
-	" WHERE queue = $1 AND run_as = 0::pg_catalog.oid::pg_catalog.regrole"
-	" ORDER BY queue, run_as, priority DESC, task_id"
-	" LIMIT $2 FOR UPDATE SKIP LOCKED))"
-	" RETURNING execution_id, task_no, item",
-	2, {TEXTOID, INT4OID}
-};
 
 static UaefQuery find_task = {
 	"SELECT execution_id, task_no, item FROM uaef.task_execution"
@@ -100,22 +91,16 @@ uaef_claim_tasks(const char *worker, const char *queue, int limit,
 	UaefClaim  *claims = palloc0(sizeof(UaefClaim) * limit);
 	UaefCaller	back = uaef_spi_begin();
 	UaefStep   *step;
-	Key		   *keys = palloc(sizeof(Key) * limit);
+	UaefTaskRef *refs = palloc(sizeof(UaefTaskRef) * limit);
 	pg_uuid_t  *ids = palloc(sizeof(pg_uuid_t) * limit);
-	Datum		args[2];
 	int			found;
 
 	/* What is claimed is returned, so it must outlive SPI's context. */
 	MemoryContextSwitchTo(context);
 	step = uaef_step_begin("worker", worker);
-	args[0] = CStringGetTextDatum(queue);
-	args[1] = Int32GetDatum(limit);
-	found = (int) uaef_spi_run(&claim_ready, args, NULL);
+	found = uaef_ready_claim(queue, InvalidOid, limit, refs);
 	for (int i = 0; i < found; i++)
-	{
-		read_key(i, &keys[i]);
-		ids[i] = keys[i].execution_id;
-	}
+		ids[i] = refs[i].execution_id;
 
 	uaef_step_lock(step, ids, found);
 	*n = 0;
@@ -123,7 +108,7 @@ uaef_claim_tasks(const char *worker, const char *queue, int limit,
 	{
 		UaefExecution *execution = uaef_step_execution(step, &ids[i]);
 		UaefTask   *task = execution == NULL ? NULL :
-			uaef_execution_find(execution, keys[i].no, keys[i].item);
+			uaef_execution_find(execution, refs[i].task_no, refs[i].item);
 
 		if (task != NULL && task->status == UAEF_TASK_QUEUED &&
 			execution->status == UAEF_EXECUTION_RUNNING &&

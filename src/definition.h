@@ -53,6 +53,31 @@ typedef struct UaefRetry
 	char	  **not_on;
 } UaefRetry;
 
+/* How much may go on at once, and how often something may begin. */
+typedef struct UaefBound
+{
+	int			concurrency;	/* 0: any number at once */
+	int64		interval_us;	/* between two starts; 0: any rate */
+	int			burst;			/* so many starts may come together */
+} UaefBound;
+
+/* One entry of "limits". */
+typedef struct UaefLimitDef
+{
+	char	   *name;			/* of a shared one, else made of its place */
+	bool		shared;			/* its bound is in uaef.workflow_limit */
+	UaefTemplate *key;			/* one string; NULL: the same for all */
+	UaefBound	bound;
+} UaefLimitDef;
+
+/* "on_limit": what happens to an execution that may not begin yet. */
+typedef enum UaefOnLimit
+{
+	UAEF_ON_LIMIT_QUEUE,		/* it waits */
+	UAEF_ON_LIMIT_SKIP,			/* it is cancelled */
+	UAEF_ON_LIMIT_CANCEL_OLDEST /* the oldest one is, and it waits for that */
+} UaefOnLimit;
+
 /* One "cases" entry of a decision. */
 typedef struct UaefCase
 {
@@ -200,6 +225,8 @@ struct UaefTaskDef
 	int			n_out;
 	int		   *out;
 	bool		has_labels;		/* an outgoing edge has "on" */
+	int			n_limits;
+	UaefLimitDef *limits;
 	union
 	{
 		UaefSqlConfig sql;
@@ -240,6 +267,9 @@ typedef struct UaefDefinition
 	Jsonb	   *context;		/* ctx; NULL: {} */
 	int64		timeout_ms;		/* of an execution; 0: none */
 	bool		only_pure;		/* no task ever waits */
+	int			n_limits;		/* of whole executions */
+	UaefLimitDef *limits;
+	UaefOnLimit on_limit;
 } UaefDefinition;
 
 /*
@@ -293,6 +323,9 @@ extern const char *uaef_task_type_name(UaefTaskType type);
  * http_503, or, with classes, the class of a SQLSTATE.
  */
 extern bool uaef_is_error_code(const char *code, bool classes);
+
+/* "100/min" as the time between two; false when it is no rate. */
+extern bool uaef_rate_parse(const char *text, int64 *interval_us);
 
 /* "30s", "5min", "2d", "PT1H": any interval, to ms; raises for anything else. */
 extern int64 uaef_duration_ms(const char *text);

@@ -31,6 +31,10 @@ static UaefQuery find_connector = {
 	"SELECT 1 FROM uaef.connector WHERE name = $1", 1, {TEXTOID}
 };
 
+static UaefQuery find_limit = {
+	"SELECT 1 FROM uaef.workflow_limit WHERE name = $1", 1, {TEXTOID}
+};
+
 static int	use_default_search_path(void);
 static void check_task(const UaefTaskDef *task, const char *where);
 static void check_sql(const char *sql, bool is_query, const char *where);
@@ -42,6 +46,7 @@ static void check_roles(const UaefRoleList *roles, const char *what,
 static void check_approval(const UaefApprovalConfig *approval,
 						   const char *where);
 static void check_connector(const char *name, const char *where);
+static void check_limits(const UaefLimitDef *limits, int n, const char *where);
 
 /*
  * Raises the planner's error, or 42704 for a role, UA405 for a connector and
@@ -52,6 +57,7 @@ uaef_definition_check_catalog(const UaefDefinition *def)
 {
 	int			level = use_default_search_path();
 
+	check_limits(def->limits, def->n_limits, "the definition");
 	for (int i = 0; i < def->n_tasks; i++)
 	{
 		const UaefTaskDef *task = &def->tasks[i];
@@ -87,6 +93,7 @@ use_default_search_path(void)
 static void
 check_task(const UaefTaskDef *task, const char *where)
 {
+	check_limits(task->limits, task->n_limits, where);
 	switch (task->type)
 	{
 		case UAEF_TASK_SQL:
@@ -249,6 +256,29 @@ check_approval(const UaefApprovalConfig *approval, const char *where)
 					where);
 	if (approval->notify.connector != NULL)
 		check_connector(approval->notify.connector, where);
+}
+
+static void
+check_limits(const UaefLimitDef *limits, int n, const char *where)
+{
+	for (int i = 0; i < n; i++)
+	{
+		Datum		arg = CStringGetTextDatum(limits[i].name);
+		UaefCaller	caller;
+		uint64		found;
+
+		if (!limits[i].shared)
+			continue;
+		caller = uaef_spi_begin();
+		found = uaef_spi_run(&find_limit, &arg, NULL);
+		uaef_spi_end(caller);
+		if (found == 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_UAEF_UNDEFINED_LIMIT),
+					 errmsg("%s: limit \"%s\" does not exist", where,
+							limits[i].name),
+					 errhint("Use uaef.create_limit() to create it.")));
+	}
 }
 
 static void

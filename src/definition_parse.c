@@ -69,7 +69,12 @@ UaefDefinition *
 uaef_definition_compile(const char *name, Jsonb *document, bool plan_sql)
 {
 	static const char *const keys[] =
-	{"tasks", "edges", "output", "context", "description", "timeout", NULL};
+	{
+		"tasks", "edges", "output", "context", "description", "timeout",
+		"limits", "on_limit", NULL
+	};
+	static const char *const on_limit[] =
+	{"queue", "skip", "cancel_oldest", NULL};
 	UaefBuilder builder = {palloc0(sizeof(UaefDefinition))};
 	UaefDefinition *def = builder.def;
 	JsonbValue	root = {.type = jbvBinary};
@@ -102,6 +107,11 @@ uaef_definition_compile(const char *name, Jsonb *document, bool plan_sql)
 	read_edges(&builder, edges, n_edges);
 	set_reader(&builder, -1, false);
 	def->output = uaef_read_template(&object, "output");
+	def->n_limits = uaef_read_limits(&object, NULL, &def->limits);
+	def->on_limit = uaef_read_choice(&object, "on_limit", on_limit,
+									 UAEF_ON_LIMIT_QUEUE);
+	if (def->n_limits == 0 && def->on_limit != UAEF_ON_LIMIT_QUEUE)
+		uaef_read_missing(&object, "limits");
 
 	uaef_definition_check(&builder);
 	def->only_pure = is_pure(def);
@@ -197,7 +207,7 @@ read_task(UaefBuilder *builder, UaefTaskDef *task, JsonbValue *value)
 	static const char *const keys[] =
 	{
 		"id", "type", "config", "description", "timeout", "retry",
-		"on_failure", "queue", "priority", "join", NULL
+		"on_failure", "queue", "priority", "join", "limits", NULL
 	};
 	static const char *const outcomes[] = {"fail", "continue", "skip", NULL};
 	UaefObject	object;
@@ -255,6 +265,7 @@ read_common(const UaefObject *object, UaefTaskDef *task)
 	task->timeout_ms = uaef_read_duration(object, "timeout", 0);
 	read_retry(object, &task->retry);
 	task->priority = uaef_read_int(object, "priority", 0, -1000000, 1000000);
+	task->n_limits = uaef_read_limits(object, task, &task->limits);
 
 	task->queue = uaef_read_text(object, "queue", false);
 	if (task->queue == NULL)
@@ -331,7 +342,7 @@ uaef_read_map_task(UaefBuilder *builder, const UaefTaskDef *map,
 	static const char *const keys[] =
 	{
 		"type", "config", "description", "timeout", "retry", "queue",
-		"priority", NULL
+		"priority", "limits", NULL
 	};
 	UaefTaskDef *task = palloc0(sizeof(UaefTaskDef));
 	UaefObject	object = uaef_read_object(builder, value, keys, where);

@@ -25,6 +25,7 @@
 #include "hold.h"
 #include "own_execution.h"
 #include "spi_util.h"
+#include "start_once.h"
 #include "uuid7.h"
 
 static UaefQuery insert_key = {
@@ -92,36 +93,22 @@ started_payload(const UaefStart *start, UaefExecution *execution,
 	uaef_json_text(&json, "name", start->name);
 	uaef_json_text(&json, "initiated_by", caller);
 	uaef_json_text(&json, "idempotency_key", start->idempotency_key);
+	uaef_json_text(&json, "singleton_key", start->singleton_key);
+	uaef_json_text(&json, "debounce_key", start->debounce_key);
 	uaef_json_time(&json, "start_at", start->start_at);
 	uaef_json_text(&json, "input_sha256", uaef_digest_hex(start->input));
 	return uaef_json_end(&json);
 }
 
-pg_uuid_t
-uaef_engine_start(const UaefStart *start)
+/*
+ * Begin a new execution, now or later.
+ */
+static void
+begin_execution(UaefExecution *execution, const UaefStart *start, Oid caller,
+				bool held)
 {
-	Oid			caller = GetUserId();
-	char	   *caller_name = GetUserNameFromId(caller, false);
-	UaefCaller	back;
-	UaefStep   *step;
-	UaefExecution *execution;
-	int32		definition_id;
-	bool		held;
-	pg_uuid_t	id;
-
-	uaef_check_input(start->input);
-	back = uaef_spi_begin();
-	step = uaef_step_begin("user", caller_name);
-	definition_id = uaef_definition_find_start(start->workflow,
-											   start->version, &held);
-	execution = uaef_step_new_execution(step,
-										uaef_definition_get(definition_id));
-	id = execution->id;
-	if (start->idempotency_key != NULL && !take_key(start, &id, caller))
-	{
-		uaef_spi_end(back);
-		return id;
-	}
+	UaefStep   *step = execution->step;
+	UaefEvalError error = {0};
 
 	execution->name = uaef_clip(start->name);
 	execution->priority = start->priority;
@@ -131,15 +118,63 @@ uaef_engine_start(const UaefStart *start)
 	execution->timeout_ms = start->timeout_us > 0 ?
 		Max(start->timeout_us / 1000, 1) : execution->def->timeout_ms;
 	uaef_step_event(execution, NULL, "workflow_started",
-					started_payload(start, execution, caller_name));
+					started_payload(start, execution, step->actor_id));
+	if (start->debounce_key != NULL)
+		return;
 	if (start->start_at > step->now)
 		uaef_step_timer(execution, NULL, "start", start->start_at);
 	else if (held && uaef_workflow_is_held(start->workflow))
 		uaef_execution_hold(execution);
-	else
-		uaef_advance_start(execution);
+	else if (!uaef_advance_request_start(execution, &error))
+		uaef_eval_raise(&error);
 	uaef_execution_set_deadline(execution, Max(start->start_at, step->now));
+}
+
+/*
+ * Start, or find what was started with the same key; false when somebody else
+ * has just taken the key.
+ */
+static bool
+start_or_find(const UaefStart *start, Oid caller, pg_uuid_t *id)
+{
+	bool		once = start->singleton_key != NULL ||
+		start->debounce_key != NULL;
+	UaefStep   *step = uaef_step_begin("user",
+									   GetUserNameFromId(caller, false));
+	UaefExecution *execution;
+	bool		held;
+	int32		definition_id =
+		uaef_definition_find_start(start->workflow, start->version, &held);
+
+	if (once && uaef_start_once_find(step, start, caller, id))
+	{
+		uaef_step_write(step);
+		return true;
+	}
+	execution = uaef_step_new_execution(step,
+										uaef_definition_get(definition_id));
+	if (once && !uaef_start_once_take(execution, start, id))
+		return false;
+	*id = execution->id;
+	if (start->idempotency_key != NULL && !take_key(start, id, caller))
+		return true;
+	begin_execution(execution, start, caller, held);
 	uaef_step_write(step);
+	return true;
+}
+
+pg_uuid_t
+uaef_engine_start(const UaefStart *start)
+{
+	Oid			caller = GetUserId();
+	UaefCaller	back;
+	pg_uuid_t	id;
+
+	uaef_check_input(start->input);
+	uaef_start_once_check(start);
+	back = uaef_spi_begin();
+	while (!start_or_find(start, caller, &id))
+		CHECK_FOR_INTERRUPTS();
 	uaef_spi_end(back);
 	return id;
 }

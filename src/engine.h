@@ -43,6 +43,9 @@ typedef struct UaefStart
 	int			priority;
 	TimestampTz start_at;		/* 0: now */
 	int64		timeout_us;		/* until its deadline; 0: the definition's */
+	const char *singleton_key;
+	const char *debounce_key;	/* with debounce_us */
+	int64		debounce_us;
 } UaefStart;
 
 /* Start an execution as the current user; returns its id. */
@@ -65,6 +68,12 @@ extern bool uaef_engine_fail(const UaefTaskRef *ref, const UaefFailure *failure,
  */
 extern int	uaef_engine_fire_timers(int limit, int *claimed,
 									TimestampTz *next);
+
+/*
+ * Let what waits for limits run, as far as they allow.  *next is when to come
+ * again (DT_NOEND: when there is a reason).  limit_grant.c
+ */
+extern void uaef_engine_grant_limits(TimestampTz *next);
 
 /*
  * Put the first due timer off, after firing it alone has raised an error, so

@@ -26,6 +26,7 @@
 #include "clock.h"
 #include "execution.h"
 #include "execution_row.h"
+#include "limit.h"
 #include "row_write.h"
 #include "spi_util.h"
 #include "task_override.h"
@@ -64,6 +65,13 @@ static UaefQuery find_task = {
 	TASK_COLUMNS
 	" WHERE execution_id = $1 AND task_no = $2 AND item = $3",
 	3, {UUIDOID, INT2OID, INT4OID}
+};
+
+static UaefQuery find_items = {
+	TASK_COLUMNS
+	" WHERE execution_id = $1 AND task_no = $2"
+	" AND item >= $3 AND item < $4 ORDER BY item",
+	4, {UUIDOID, INT2OID, INT4OID, INT4OID}
 };
 
 static UaefQuery find_open_tasks = {
@@ -115,13 +123,27 @@ static UaefQuery find_item_outputs = {
 	2, {UUIDOID, INT2OID}
 };
 
+/* An item that was looked at, by its number. */
+typedef struct ItemKey
+{
+	int32		no;
+	int32		item;
+} ItemKey;
+
+typedef struct ItemEntry
+{
+	ItemKey		key;
+	UaefTask   *task;
+} ItemEntry;
+
 static void load_execution(UaefStep *step, uint64 row, int32 *definition_id);
 static UaefTask *load_task(UaefExecution *execution, uint64 row);
 static UaefTask *new_task(UaefExecution *execution, const UaefTaskDef *def,
 						  int no, int item);
-static UaefTask *known_item(UaefExecution *execution, int no, int item,
-							int n_known);
+static void add_item(UaefExecution *execution, UaefTask *task);
 static Jsonb *scope_task_output(UaefScope *scope, const char *id, int len);
+static Jsonb *scope_in(UaefScope *scope);
+static Jsonb *scope_sys(UaefScope *scope);
 static Jsonb *build_sys(UaefExecution *execution);
 static ItemPointerData row_place(uint64 row);
 static TimestampTz time_or_zero(uint64 row, int column);
@@ -136,6 +158,7 @@ uaef_step_begin(const char *actor_type, const char *actor_id)
 	UaefStep   *step = palloc0(sizeof(UaefStep));
 
 	step->now = uaef_clock_now();
+	step->context = CurrentMemoryContext;
 	step->task_sequence = get_relname_relid("task_id",
 											get_namespace_oid("uaef", false));
 	step->actor_type = actor_type;
@@ -250,7 +273,7 @@ load_execution(UaefStep *step, uint64 row, int32 *definition_id)
 	execution->open_tasks = uaef_spi_int32(row, COL(EXEC_OPEN_TASKS));
 	execution->stored_open_tasks = execution->open_tasks;
 	execution->initiated_by = uaef_spi_oid(row, COL(EXEC_INITIATED_BY));
-	execution->input = uaef_spi_jsonb(row, COL(EXEC_INPUT));
+	execution->stored_input = uaef_spi_toasted(row, COL(EXEC_INPUT));
 	execution->output = uaef_spi_jsonb(row, COL(EXEC_OUTPUT));
 	execution->error = uaef_spi_jsonb(row, COL(EXEC_ERROR));
 	execution->created_at = time_or_zero(row, COL(EXEC_CREATED_AT));
@@ -362,7 +385,7 @@ UaefTask *
 uaef_execution_find(UaefExecution *execution, int no, int item)
 {
 	UaefTask   *task = item == UAEF_NO_ITEM ? execution->tasks[no]
-		: known_item(execution, no, item, list_length(execution->items));
+		: uaef_execution_known_item(execution, no, item);
 	Datum		args[3];
 
 	if (task != NULL)
@@ -379,7 +402,7 @@ uaef_execution_find(UaefExecution *execution, int no, int item)
 		if (item == UAEF_NO_ITEM)
 			execution->tasks[no] = task;
 		else
-			execution->items = lappend(execution->items, task);
+			add_item(execution, task);
 	}
 	SPI_freetuptable(SPI_tuptable);
 	return task;
@@ -401,20 +424,72 @@ uaef_execution_task(UaefExecution *execution, int no)
 	return task;
 }
 
-/*
- * An item among the first n_known that the step has looked at, or NULL.
- */
-static UaefTask *
-known_item(UaefExecution *execution, int no, int item, int n_known)
+UaefTask *
+uaef_execution_known_item(UaefExecution *execution, int no, int item)
 {
-	for (int i = 0; i < n_known; i++)
-	{
-		UaefTask   *task = list_nth(execution->items, i);
+	ItemKey		key = {no, item};
+	ItemEntry  *entry = execution->item_index == NULL ? NULL :
+		hash_search(execution->item_index, &key, HASH_FIND, NULL);
 
-		if (task->no == no && task->item == item)
-			return task;
+	return entry == NULL ? NULL : entry->task;
+}
+
+static void
+add_item(UaefExecution *execution, UaefTask *task)
+{
+	ItemKey		key = {task->no, task->item};
+	ItemEntry  *entry;
+
+	if (execution->item_index == NULL)
+	{
+		HASHCTL		control = {
+			.keysize = sizeof(ItemKey),
+			.entrysize = sizeof(ItemEntry),
+			.hcxt = execution->step->context
+		};
+
+		execution->item_index = hash_create("uaef items", 64, &control,
+											HASH_ELEM | HASH_BLOBS |
+											HASH_CONTEXT);
 	}
-	return NULL;
+	entry = hash_search(execution->item_index, &key, HASH_ENTER, NULL);
+	entry->task = task;
+	execution->items = lappend(execution->items, task);
+}
+
+/*
+ * Take the tasks and items of the last result that the step does not know yet.
+ */
+static void
+take_rows(UaefExecution *execution, uint64 found)
+{
+	for (uint64 row = 0; row < found; row++)
+	{
+		bool		isnull;
+		int			no = DatumGetInt16(uaef_spi_value(row, COL(TASK_TASK_NO), &isnull));
+		int			item = uaef_spi_int32(row, COL(TASK_ITEM));
+
+		if (item != UAEF_NO_ITEM)
+		{
+			if (uaef_execution_known_item(execution, no, item) == NULL)
+				add_item(execution, load_task(execution, row));
+		}
+		else if (execution->tasks[no] == NULL)
+			execution->tasks[no] = load_task(execution, row);
+	}
+	SPI_freetuptable(SPI_tuptable);
+}
+
+void
+uaef_execution_fetch_items(UaefExecution *execution, int no, int first, int n)
+{
+	Datum		args[4];
+
+	args[0] = UUIDPGetDatum(&execution->id);
+	args[1] = Int16GetDatum(no);
+	args[2] = Int32GetDatum(first);
+	args[3] = Int32GetDatum(first + n);
+	take_rows(execution, uaef_spi_run(&find_items, args, NULL));
 }
 
 UaefTask *
@@ -429,34 +504,8 @@ uaef_execution_new_item(UaefExecution *execution, UaefTask *map, int item,
 	if (task->overrides != NULL)
 		uaef_task_apply_overrides(task);
 	task->item_value = value;
-	execution->items = lappend(execution->items, task);
+	add_item(execution, task);
 	return task;
-}
-
-/*
- * Take the tasks and items of the last result that the step does not know yet.
- */
-static void
-take_rows(UaefExecution *execution, uint64 found)
-{
-	int			n_known = list_length(execution->items);
-
-	for (uint64 row = 0; row < found; row++)
-	{
-		bool		isnull;
-		int			no = DatumGetInt16(uaef_spi_value(row, COL(TASK_TASK_NO), &isnull));
-		int			item = uaef_spi_int32(row, COL(TASK_ITEM));
-
-		if (item == UAEF_NO_ITEM)
-		{
-			if (execution->tasks[no] == NULL)
-				execution->tasks[no] = load_task(execution, row);
-		}
-		else if (known_item(execution, no, item, n_known) == NULL)
-			execution->items = lappend(execution->items,
-									   load_task(execution, row));
-	}
-	SPI_freetuptable(SPI_tuptable);
 }
 
 /*
@@ -497,25 +546,22 @@ uaef_execution_items_to_redo(UaefExecution *execution, int no, int limit)
 {
 	List	   *items = NIL;
 	Datum		args[3];
-	int			n_known;
 	uint64		found;
 
 	uaef_step_write_tasks(execution->step);
-	n_known = list_length(execution->items);
 	args[0] = UUIDPGetDatum(&execution->id);
 	args[1] = Int16GetDatum(no);
 	args[2] = Int32GetDatum(limit);
 	found = uaef_spi_run(&find_items_to_redo, args, NULL);
 	for (uint64 row = 0; row < found; row++)
 	{
-		UaefTask   *item = known_item(execution, no,
-									  uaef_spi_int32(row, COL(TASK_ITEM)),
-									  n_known);
+		UaefTask   *item = uaef_execution_known_item(execution, no,
+													 uaef_spi_int32(row, COL(TASK_ITEM)));
 
 		if (item == NULL)
 		{
 			item = load_task(execution, row);
-			execution->items = lappend(execution->items, item);
+			add_item(execution, item);
 		}
 		items = lappend(items, item);
 	}
@@ -629,14 +675,46 @@ scope_task_output(UaefScope *scope, const char *id, int len)
 	return task == NULL ? NULL : task->output;
 }
 
+Jsonb *
+uaef_execution_input(UaefExecution *execution)
+{
+	if (execution->input == NULL)
+	{
+		MemoryContext back = MemoryContextSwitchTo(execution->step->context);
+
+		execution->input = DatumGetJsonbP(PointerGetDatum(execution->stored_input));
+		MemoryContextSwitchTo(back);
+	}
+	return execution->input;
+}
+
+static Jsonb *
+scope_in(UaefScope *scope)
+{
+	return uaef_execution_input(scope->task_arg);
+}
+
+static Jsonb *
+scope_sys(UaefScope *scope)
+{
+	UaefExecution *execution = scope->task_arg;
+	MemoryContext back = MemoryContextSwitchTo(execution->step->context);
+	Jsonb	   *sys = build_sys(execution);
+
+	MemoryContextSwitchTo(back);
+	return sys;
+}
+
 UaefScope *
 uaef_execution_scope(UaefExecution *execution)
 {
 	execution->scope.in = execution->input;
+	execution->scope.fetch_in = scope_in;
+	execution->scope.fetch_sys = scope_sys;
 	execution->scope.item = NULL;
 	execution->scope.ctx = execution->def->context != NULL ?
 		execution->def->context : uaef_json_empty();
-	execution->scope.sys = build_sys(execution);
+	execution->scope.sys = NULL;
 	execution->scope.task = scope_task_output;
 	execution->scope.task_arg = execution;
 	return &execution->scope;
@@ -782,6 +860,10 @@ uaef_task_become(UaefTask *task, UaefTaskStatus status)
 			 (long long) task->task_id, uaef_task_status_name(task->status),
 			 uaef_task_status_name(status));
 	from = task->status;
+	if (task->def->n_limits > 0 && task->stored &&
+		from != UAEF_TASK_PENDING &&
+		status != UAEF_TASK_RUNNING && status != UAEF_TASK_WAITING_INPUT)
+		uaef_limit_release(execution, task);
 	task->status = status;
 	task->dirty = true;
 	if (uaef_task_ended(status))

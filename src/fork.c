@@ -22,7 +22,6 @@
 #include "own_execution.h"
 #include "retry.h"
 #include "spi_util.h"
-#include "workflow_stat.h"
 
 /*
  * Whether what a task has come to can be taken over.
@@ -123,8 +122,8 @@ new_fork(UaefStep *step, const UaefFork *fork, UaefExecution *source,
 	execution->priority = source->priority;
 	execution->initiated_by = caller;
 	execution->session_role = GetSessionUserId();
-	execution->input = fork->input != NULL ? fork->input : source->input;
-	execution->started_at = step->now;
+	execution->input = fork->input != NULL ? fork->input :
+		uaef_execution_input(source);
 	execution->timeout_ms = source->timeout_ms;
 	execution->is_fork = true;
 	execution->forked_from = source->id;
@@ -162,7 +161,6 @@ uaef_engine_fork(const UaefFork *fork)
 	uaef_step_event(source, NULL, "workflow_forked", uaef_json_end(&json));
 	uaef_step_event(execution, NULL, "workflow_started",
 					forked_payload(fork, execution, ids, n));
-	uaef_stat_count(execution->def->name, NULL, UAEF_STAT_STARTED, -1);
 	uaef_advance_again(execution);
 	uaef_execution_set_deadline(execution, step->now);
 	uaef_step_write(step);

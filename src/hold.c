@@ -21,6 +21,7 @@
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
+#include "advance.h"
 #include "clock.h"
 #include "errcodes.h"
 #include "failure.h"
@@ -158,4 +159,15 @@ void
 uaef_execution_hold(UaefExecution *execution)
 {
 	uaef_step_timer(execution, NULL, "start", DT_NOEND);
+}
+
+void
+uaef_execution_begin(UaefExecution *execution)
+{
+	UaefEvalError error = {0};
+
+	if (uaef_workflow_is_held(execution->def->name))
+		uaef_execution_hold(execution);
+	else if (!uaef_advance_request_start(execution, &error))
+		uaef_advance_cancel(execution, error.message);
 }

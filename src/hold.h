@@ -24,4 +24,10 @@ extern bool uaef_workflow_is_held(const char *workflow);
 /* Keep a pending execution until its workflow is released. */
 extern void uaef_execution_hold(UaefExecution *execution);
 
+/*
+ * Begin an execution whose time has come, unless its workflow is held.  One
+ * whose limits have a key that cannot be evaluated is cancelled.
+ */
+extern void uaef_execution_begin(UaefExecution *execution);
+
 #endif							/* UAEF_HOLD_H */

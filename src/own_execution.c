@@ -44,16 +44,15 @@ uaef_interval_us(const Interval *interval, const char *name)
 int64
 uaef_interval_us_or_zero(const Interval *interval, const char *name)
 {
-	int64		us = interval->time +
-		((int64) interval->month * DAYS_PER_MONTH + interval->day) *
-		USECS_PER_DAY;
+	double		us = interval->time + USECS_PER_DAY *
+		(interval->day + (double) DAYS_PER_MONTH * interval->month);
 
-	if (us < 0 || us > 3650 * USECS_PER_DAY)
+	if (us < 0 || us > (double) USECS_PER_DAY * 3650)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("\"%s\" must be longer than 0 and at most ten years",
 						name)));
-	return us;
+	return (int64) us;
 }
 
 void

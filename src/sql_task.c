@@ -46,20 +46,11 @@
 #include "errcodes.h"
 #include "failure.h"
 #include "guc.h"
+#include "ready_claim.h"
 #include "running_mark.h"
 #include "spi_util.h"
 #include "sql_run.h"
 #include "task_input.h"
-
-static UaefQuery claim_ready = {
-	"DELETE FROM uaef.task_ready WHERE ctid = ANY (ARRAY("
-	" SELECT ctid FROM uaef.task_ready"
-	" WHERE queue = '#sql' AND run_as = $1"
-	" ORDER BY queue, run_as, priority DESC, task_id"
-	" LIMIT $2 FOR UPDATE SKIP LOCKED))"
-	" RETURNING task_id, execution_id, task_no, item, priority",
-	2, {REGROLEOID, INT4OID}
-};
 
 static UaefQuery next_role = {
 	"SELECT run_as::pg_catalog.oid FROM uaef.task_ready"
@@ -181,21 +172,12 @@ claim_batch(Batch *batch, Oid role)
 	UaefTaskRef *refs = palloc0(sizeof(UaefTaskRef) * batch->limit);
 	pg_uuid_t  *ids = palloc(sizeof(pg_uuid_t) * batch->limit);
 	UaefCaller	back = uaef_spi_begin();
-	Datum		args[2];
 	int			n;
 
 	MemoryContextSwitchTo(context);
-	args[0] = ObjectIdGetDatum(role);
-	args[1] = Int32GetDatum(batch->limit);
-	n = (int) uaef_spi_run(&claim_ready, args, NULL);
+	n = uaef_ready_claim("#sql", role, batch->limit, refs);
 	for (int i = 0; i < n; i++)
-	{
-		bool		isnull;
-
-		refs[i].execution_id = ids[i] = uaef_spi_uuid(i, 2);
-		refs[i].task_no = DatumGetInt16(uaef_spi_value(i, 3, &isnull));
-		refs[i].item = uaef_spi_int32(i, 4);
-	}
+		ids[i] = refs[i].execution_id;
 
 	batch->n_claimed = n;
 	batch->peek = uaef_step_begin("system", NULL);

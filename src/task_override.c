@@ -20,6 +20,7 @@
 #include "definition_read.h"
 #include "errcodes.h"
 #include "failure.h"
+#include "limit.h"
 #include "own_execution.h"
 #include "retry.h"
 #include "spi_util.h"
@@ -101,23 +102,27 @@ merge(Jsonb *before, const UaefTaskChange *change)
 }
 
 /*
- * Put overrides in force for one task.  One that waits in the ready set takes
- * the place there that is now its own; one that somebody is just taking is
+ * Put overrides in force for one task.  One that waits in the ready set, or for
+ * its limits, takes the place there that is now its own; one that somebody is just taking is
  * theirs.
  */
 static void
 override(UaefTask *task, Jsonb *overrides, const UaefTaskChange *change)
 {
 	UaefStep   *step = task->execution->step;
-	bool		ready = task->status == UAEF_TASK_QUEUED && task->stored &&
+	bool		limited = task->def->n_limits > 0;
+	bool		withdrawn = task->status == UAEF_TASK_QUEUED && task->stored &&
 		(change->has_priority || change->queue != NULL) &&
-		uaef_step_unready(task);
+		(limited ? uaef_limit_withdraw(task) : uaef_step_unready(task));
+	UaefEvalError error = {0};
 
 	task->overrides = overrides;
 	task->dirty = true;
 	uaef_task_apply_overrides(task);
-	if (ready)
+	if (withdrawn && !limited)
 		step->ready = lappend(step->ready, task);
+	else if (withdrawn && !uaef_limit_ask(task->execution, task, &error))
+		uaef_eval_raise(&error);
 	if (task->status == UAEF_TASK_RUNNING && task->has_lease &&
 		change->timeout_ms > 0)
 		uaef_step_timer(task->execution, task, "timeout",

@@ -20,7 +20,9 @@
 #include "clock.h"
 #include "failure.h"
 #include "hold.h"
+#include "limit.h"
 #include "spi_util.h"
+#include "start_once.h"
 #include "task_kind.h"
 #include "uuid7.h"
 #include "wait_task.h"
@@ -66,6 +68,9 @@ typedef struct Timer
 static void fire(UaefExecution *execution, const Timer *timer);
 static void fire_start(UaefExecution *execution);
 static void fire_deadline(UaefExecution *execution);
+static void fire_granted_start(UaefExecution *execution);
+static void fire_limit_skip(UaefExecution *execution);
+static void fire_limit_cancel(UaefExecution *execution);
 static void fire_retry(UaefTask *task);
 static void fire_timeout(UaefTask *task);
 static void fire_lease(UaefTask *task);
@@ -77,7 +82,11 @@ static const struct
 	void		(*fire) (UaefExecution *execution);
 }			execution_timers[] = {
 	{"start", fire_start},
-	{"deadline", fire_deadline}
+	{"deadline", fire_deadline},
+	{"debounce", uaef_start_once_fire},
+	{"granted", fire_granted_start},
+	{"limit_skip", fire_limit_skip},
+	{"limit_cancel", fire_limit_cancel}
 };
 
 static const struct
@@ -92,7 +101,8 @@ static const struct
 	{"lease", fire_lease},
 	{"expiry", uaef_approval_expire},
 	{"reminder", uaef_approval_remind},
-	{"escalation", uaef_approval_escalate}
+	{"escalation", uaef_approval_escalate},
+	{"granted", uaef_advance_granted}
 };
 
 /* How long a timer of a busy execution waits, and one that raises errors. */
@@ -221,10 +231,20 @@ fire(UaefExecution *execution, const Timer *timer)
 static void
 fire_start(UaefExecution *execution)
 {
-	if (execution->started_at != 0)
+	if (execution->started_at == 0)
+		uaef_execution_begin(execution);
+}
+
+static void
+fire_granted_start(UaefExecution *execution)
+{
+	if (execution->started_at != 0 || !uaef_limit_holds(execution, NULL))
 		return;
 	if (uaef_workflow_is_held(execution->def->name))
+	{
+		uaef_limit_release(execution, NULL);
 		uaef_execution_hold(execution);
+	}
 	else
 		uaef_advance_start(execution);
 }
@@ -244,6 +264,20 @@ fire_deadline(UaefExecution *execution)
 	failure.message = psprintf("execution did not end within its timeout of %lld ms",
 							   (long long) execution->timeout_ms);
 	uaef_advance_fail_execution(execution, &failure);
+}
+
+static void
+fire_limit_skip(UaefExecution *execution)
+{
+	if (execution->started_at == 0)
+		uaef_advance_cancel(execution, "a limit of the workflow was reached");
+}
+
+static void
+fire_limit_cancel(UaefExecution *execution)
+{
+	uaef_advance_cancel(execution,
+						"a limit of the workflow was reached by a later execution");
 }
 
 static void

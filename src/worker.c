@@ -80,6 +80,7 @@ typedef struct Step
 } Step;
 
 static TimestampTz run_control(void);
+static TimestampTz run_limits(void);
 static TimestampTz run_timers(void);
 static TimestampTz run_executors(void);
 static TimestampTz run_deliveries(void);
@@ -93,6 +94,7 @@ static long seal_delay_ms(void);
 /* In the order in which they run. */
 static Step steps[] = {
 	{"looking around", UAEF_WAKE_CONTROL, run_control, NULL, 0},
+	{"granting limits", UAEF_WAKE_LIMITS, run_limits, NULL, 1},
 	{"firing timers", UAEF_WAKE_TIMERS, run_timers, NULL, 5},
 	{"starting executors", UAEF_WAKE_EXECUTORS, run_executors, NULL, 5},
 	{"delivering", UAEF_WAKE_HTTP, run_deliveries, NULL, 2},
@@ -104,10 +106,10 @@ static Step steps[] = {
 };
 
 #define CONTROL_STEP	(&steps[0])
-#define TIMER_STEP		(&steps[1])
-#define EXECUTOR_STEP	(&steps[2])
-#define DELIVERY_STEP	(&steps[3])
-#define CHECKPOINT_STEP	(&steps[5])
+#define TIMER_STEP		(&steps[2])
+#define EXECUTOR_STEP	(&steps[3])
+#define DELIVERY_STEP	(&steps[4])
+#define CHECKPOINT_STEP	(&steps[6])
 
 /* Executors are looked after less often while no more of them may run. */
 #define EXECUTOR_PAUSE_MS	5
@@ -596,6 +598,17 @@ run_control(void)
 	begin();
 	commit();
 	return DT_NOEND;
+}
+
+static TimestampTz
+run_limits(void)
+{
+	TimestampTz next = DT_NOEND;
+
+	begin();
+	uaef_engine_grant_limits(&next);
+	commit();
+	return wall_time(next);
 }
 
 static TimestampTz

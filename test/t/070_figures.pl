@@ -1,4 +1,4 @@
-# The figures of test/bench/figures, ledger and verify come out, with all their parts.  Their size
+# The figures of test/bench/figures, ledger, verify and engine come out, with all their parts.  Their size
 # says nothing here: the runs are far too short, and other tests run beside.
 use strict;
 use warnings;
@@ -38,4 +38,15 @@ for my $name (qw(one_per_s two_ratio tail_s))
 	like($figure{$name}{goal}, qr/^[<>]=? \d/, "$name has a goal");
 }
 is($figure{problems}{value}, 0, 'no problems');
+
+$output = `'$^X' '$FindBin::Bin/../bench/engine' --small --json`;
+is($?, 0, 'the benchmark of the engine runs');
+%figure = map { $_->{name} => $_ } @{ decode_json($output) };
+for my $name (qw(map_many_per_s map_ratio map_bounded_ratio complete_ratio
+	claim_ratio held_ratio idle_transactions))
+{
+	like($figure{$name}{value}, qr/^[\d.e-]+$/, "$name is a number");
+	like($figure{$name}{goal}, qr/^[<>]=? \d/, "$name has a goal");
+}
+is($figure{ledger_problems}{value}, 0, 'the ledger verifies afterwards');
 done_testing();
