@@ -53,6 +53,12 @@ extern Jsonb *uaef_failure_json(const UaefFailure *failure, const char *task,
 extern bool uaef_failure_retries(const UaefTask *task,
 								 const UaefFailure *failure);
 
+/*
+ * Count an attempt that took its executor or its worker along.  True when there
+ * were too many of them: then the task has failed.
+ */
+extern bool uaef_failure_lost(UaefTask *task);
+
 /* Put the task off until its next attempt. */
 extern void uaef_failure_schedule_retry(UaefTask *task,
 										const UaefFailure *failure);

@@ -22,5 +22,5 @@ uaef_task_input(UaefTask *task, UaefEvalError *error)
 
 	if (input != NULL)
 		return uaef_template_fill(input, uaef_task_scope(task), error);
-	return task->item_value != NULL ? task->item_value : task->execution->input;
+	return task->item_value != NULL ? task->item_value : uaef_execution_input(task->execution);
 }
