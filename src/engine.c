@@ -127,12 +127,8 @@ begin_execution(UaefExecution *execution, const UaefStart *start, Oid caller,
 {
 	UaefStep   *step = execution->step;
 	UaefEvalError error = {0};
-	UaefFailure failure;
 
-	if (!uaef_failure_unless_fits(&failure, psprintf("input of workflow \"%s\"",
-													 execution->def->name),
-								  execution->def->input_schema, start->input))
-		uaef_failure_raise(&failure);
+	uaef_require_input(execution->def, start->input);
 	execution->name = uaef_clip(start->name);
 	execution->priority = start->priority;
 	execution->initiated_by = caller;

@@ -227,3 +227,15 @@ uaef_failure_schedule_retry(UaefTask *task, const UaefFailure *failure)
 	uaef_step_event(execution, task, "task_retry_scheduled",
 					uaef_json_end(&json));
 }
+
+void
+uaef_require_input(const UaefDefinition *def, Jsonb *input)
+{
+	UaefFailure failure;
+
+	if (!uaef_failure_unless_fits(&failure,
+								  psprintf("input of workflow \"%s\"",
+										   def->name),
+								  def->input_schema, input))
+		uaef_failure_raise(&failure);
+}

@@ -37,6 +37,9 @@ extern bool uaef_failure_unless_fits(UaefFailure *failure, const char *what,
 /* Raise a failure whose code is a SQLSTATE, as an ERROR. */
 pg_noreturn extern void uaef_failure_raise(const UaefFailure *failure);
 
+/* Raise UA231 for an input that is not what the workflow's schema asks for. */
+extern void uaef_require_input(const UaefDefinition *def, Jsonb *input);
+
 /* Whether an ERROR says no to what was asked, rather than that we broke. */
 extern bool uaef_failure_is_refusal(const ErrorData *error);
 

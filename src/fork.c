@@ -124,6 +124,7 @@ new_fork(UaefStep *step, const UaefFork *fork, UaefExecution *source,
 	execution->session_role = GetSessionUserId();
 	execution->input = fork->input != NULL ? fork->input :
 		uaef_execution_input(source);
+	uaef_require_input(def, execution->input);
 	execution->timeout_ms = source->timeout_ms;
 	execution->is_fork = true;
 	execution->forked_from = source->id;

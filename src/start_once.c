@@ -133,6 +133,7 @@ debounce_again(UaefStep *step, const UaefStart *start, const pg_uuid_t *id)
 		uaef_spi_run(&put_off, args, NULL) == 0)
 		return false;
 
+	uaef_require_input(execution->def, start->input);
 	execution->stored_input = NULL;
 	execution->input = start->input;
 	execution->name = uaef_clip(start->name);
