@@ -34,10 +34,13 @@ CREATE TABLE uaef.workflow_execution (
 	error			jsonb,
 	created_at		timestamptz NOT NULL,
 	started_at		timestamptz,
-	completed_at	timestamptz
+	completed_at	timestamptz,
+	agent			text
 ) WITH (fillfactor = 80);
 COMMENT ON TABLE uaef.workflow_execution IS
 	'executions: one run of one version of a workflow';
+COMMENT ON COLUMN uaef.workflow_execution.agent IS
+	'agent_id of the agent that completed a task last: sys.agent';
 
 -- Keys of starts, so that a start that is repeated starts nothing.
 CREATE TABLE uaef.workflow_start_key (
@@ -89,7 +92,8 @@ COMMENT ON SEQUENCE uaef.task_id IS 'numbers of tasks';
 -- The ready set: what may run now.  Small; its one index is the claim order.
 -- It is not unique: a row too many is claimed and dropped, while waiting for
 -- another transaction's row could be a deadlock.
--- SQL tasks stand in queue '#sql' under the role that they run as.
+-- SQL tasks stand in queue '#sql' under the role that they run as, tasks of
+-- agents in '#agent/NAME' and '#capability/NAME' under role 1, which is none.
 CREATE TABLE uaef.task_ready (
 	queue			text COLLATE "C" NOT NULL,
 	run_as			regrole NOT NULL,

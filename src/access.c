@@ -70,6 +70,7 @@ static const AccessObject functions[] = {
 	{"evaluate_tiers", READERS},
 	{"explain_settlement", READERS},
 	{"fill_template", READERS},
+	{"find_available_agent", READERS | WORKER},
 	{"get_ready_tasks", READERS},
 	{"json_matches", READERS},
 	{"list_access", READERS},
@@ -97,6 +98,15 @@ static const AccessObject functions[] = {
 	{"signal_workflow", OPERATOR},
 	{"start_workflow", AUTHOR | OPERATOR},
 
+	/* agents */
+	{"activate_agent", OPERATOR},
+	{"deactivate_agent", OPERATOR},
+	{"drop_agent", OPERATOR},
+	{"register_agent", OPERATOR},
+	{"rotate_agent_key", OPERATOR},
+	{"suspend_agent", OPERATOR},
+	{"update_agent", OPERATOR},
+
 	/* deciding */
 	{"approve", APPROVER},
 	{"approve_settlement", APPROVER},
@@ -105,10 +115,14 @@ static const AccessObject functions[] = {
 	{"reject_settlement", APPROVER},
 
 	/* working outside of the database */
+	{"claim_agent_tasks", WORKER},
 	{"claim_tasks", WORKER},
+	{"complete_agent_task", WORKER},
 	{"complete_task", WORKER},
 	{"fail_task", WORKER},
 	{"heartbeat_task", WORKER},
+	{"report_agent_usage", WORKER},
+	{"verify_agent_key", WORKER},
 
 	/* the ledger */
 	{"attach_ledger", AUTHOR},
@@ -185,6 +199,8 @@ static const AccessObject functions[] = {
 
 static const AccessObject relations[] = {
 	{"access_grant", AUDITOR},
+	{"agent_registry", READERS},
+	{"agent_reputation", READERS},
 	{"anchor_status", OPERATOR | AUDITOR},
 	{"audit_summary", READERS},
 	{"audit_trail", READERS},

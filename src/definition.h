@@ -12,6 +12,7 @@
 #define UAEF_DEFINITION_H
 
 #include "condition.h"
+#include "json_schema.h"
 #include "template.h"
 
 typedef enum UaefTaskType
@@ -25,8 +26,13 @@ typedef enum UaefTaskType
 	UAEF_TASK_WAIT,
 	UAEF_TASK_EXTERNAL,
 	UAEF_TASK_SIGNAL,
-	UAEF_TASK_CHECKPOINT
+	UAEF_TASK_CHECKPOINT,
+	UAEF_TASK_AGENT
 } UaefTaskType;
+
+/* What the queues of agents' tasks begin with; a name follows. */
+#define UAEF_AGENT_QUEUE		"#agent/"
+#define UAEF_CAPABILITY_QUEUE	"#capability/"
 
 /* Longest name of a signal, in bytes. */
 #define UAEF_MAX_SIGNAL_NAME 200
@@ -138,6 +144,17 @@ typedef struct UaefExternalConfig
 	UaefTemplate *input;		/* NULL: all of in; for a map's task: item */
 } UaefExternalConfig;
 
+typedef struct UaefAgentConfig
+{
+	char	   *capability;		/* or NULL, then agent */
+	char	   *agent;			/* its name */
+	UaefTemplate *prompt;		/* a text; or NULL */
+	UaefTemplate *context;		/* or NULL */
+	UaefTemplate *input;		/* as of an external task */
+	Jsonb	   *output_schema;	/* or NULL */
+	UaefSchema *schema;			/* the same, compiled */
+} UaefAgentConfig;
+
 struct UaefTaskDef
 {
 	int			no;				/* index in the definition's tasks */
@@ -147,7 +164,7 @@ struct UaefTaskDef
 	UaefRetry	retry;
 	int64		timeout_ms;		/* of an attempt; 0: none */
 	UaefOnFailure on_failure;
-	char	   *queue;			/* external tasks; "default" */
+	char	   *queue;			/* external tasks; "default"; of agents */
 	int			priority;		/* added to the execution's */
 	int			join;			/* 0: all incoming edges resolved; n: n live */
 	int			n_in;			/* edges by number, in the definition's edges */
@@ -167,6 +184,7 @@ struct UaefTaskDef
 		UaefExternalConfig external;
 		UaefSignalConfig signal;
 		UaefCheckpointConfig checkpoint;
+		UaefAgentConfig agent;
 	}			config;
 };
 

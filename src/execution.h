@@ -110,6 +110,7 @@ struct UaefExecution
 	TimestampTz created_at;
 	TimestampTz started_at;
 	TimestampTz completed_at;
+	char	   *agent;			/* id of the last that completed a task; NULL */
 
 	UaefTask  **tasks;			/* by number; NULL: not looked at yet */
 	List	   *items;			/* UaefTask * of items looked at */
@@ -139,6 +140,7 @@ struct UaefStep
 	List	   *executions;		/* UaefExecution * */
 	List	   *ready;			/* UaefTask * for task_ready */
 	List	   *timers;			/* UaefTimerRow * */
+	List	   *agent_ends;		/* UaefAgentEnd *, of agent_task.c */
 	UaefEvent  *events;			/* in the order in which they happened */
 	int			n_events;
 	int			max_events;
