@@ -1,5 +1,5 @@
 ------------------------------------------------------------------------
--- Running workflows: start, control, tasks, approvals, triggers
+-- Running workflows: start, control, tasks, triggers
 ------------------------------------------------------------------------
 
 --
@@ -166,31 +166,6 @@ COMMENT ON FUNCTION uaef.heartbeat_task(bigint, uuid, interval) IS
 REVOKE ALL ON FUNCTION uaef.heartbeat_task(bigint, uuid, interval) FROM PUBLIC;
 
 --
--- approve(), reject()
---
-CREATE FUNCTION uaef.approve(approval_id bigint, reason text DEFAULT NULL, response jsonb DEFAULT NULL)
-RETURNS text
-AS 'MODULE_PATHNAME', 'uaef_approve'
-LANGUAGE C VOLATILE PARALLEL UNSAFE
-SET search_path = pg_catalog, pg_temp;
-
-COMMENT ON FUNCTION uaef.approve(bigint, text, jsonb) IS
-	'approve what a workflow asks, as the current role; returns the approval''s status: pending while more approvals are needed';
-
-REVOKE ALL ON FUNCTION uaef.approve(bigint, text, jsonb) FROM PUBLIC;
-
-CREATE FUNCTION uaef.reject(approval_id bigint, reason text DEFAULT NULL)
-RETURNS text
-AS 'MODULE_PATHNAME', 'uaef_reject'
-LANGUAGE C VOLATILE PARALLEL UNSAFE
-SET search_path = pg_catalog, pg_temp;
-
-COMMENT ON FUNCTION uaef.reject(bigint, text) IS
-	'reject what a workflow asks, as the current role; one rejection decides';
-
-REVOKE ALL ON FUNCTION uaef.reject(bigint, text) FROM PUBLIC;
-
---
 -- start_workflow_trigger(), attach_workflow(), detach_workflow()
 --
 CREATE FUNCTION uaef.start_workflow_trigger()
@@ -278,7 +253,15 @@ REVOKE ALL ON FUNCTION uaef.detach_workflow(regclass, text) FROM PUBLIC;
 -- Views for people: each shows what the roles started that one is a member of.
 --
 CREATE VIEW uaef.workflow_run WITH (security_barrier) AS
-SELECT e.execution_id, d.name AS workflow, d.version, e.name, e.status,
+SELECT e.execution_id, d.name AS workflow, d.version, e.name,
+	CASE WHEN e.status = 'running'
+		AND EXISTS (SELECT FROM uaef.human_approval a
+					WHERE a.execution_id = e.execution_id AND a.status = 'pending')
+		AND NOT EXISTS (SELECT FROM uaef.task_execution t
+						WHERE t.execution_id = e.execution_id
+							AND (t.status IN ('queued', 'running')
+								OR (t.status = 'pending' AND t.attempt > 0)))
+	THEN 'waiting_approval' ELSE e.status END AS status,
 	e.initiated_by, e.created_at, e.started_at, e.completed_at,
 	e.completed_at - e.started_at AS duration,
 	e.priority, e.open_tasks, e.input, e.output, e.error
@@ -286,6 +269,8 @@ FROM uaef.workflow_execution e
 JOIN uaef.workflow_definition d USING (definition_id)
 WHERE pg_catalog.pg_has_role(e.initiated_by, 'USAGE');
 COMMENT ON VIEW uaef.workflow_run IS 'executions, for people';
+COMMENT ON COLUMN uaef.workflow_run.status IS
+	'status; waiting_approval is a running execution that people are asked about, and nothing else of which runs or is ready';
 REVOKE ALL ON uaef.workflow_run FROM PUBLIC;
 
 CREATE VIEW uaef.task_run WITH (security_barrier) AS
@@ -315,27 +300,6 @@ WHERE s.consumed_at IS NULL AND pg_catalog.pg_has_role(e.initiated_by, 'USAGE');
 COMMENT ON VIEW uaef.workflow_signal_kept IS
 	'signals that no task has taken yet, in the order of signal_id';
 REVOKE ALL ON uaef.workflow_signal_kept FROM PUBLIC;
-
-CREATE VIEW uaef.pending_approval WITH (security_barrier) AS
-SELECT a.approval_id, a.execution_id, d.name AS workflow, a.task,
-	a.description, a.shown, a.need,
-	(SELECT pg_catalog.count(*) FROM uaef.human_approval_vote v
-	 WHERE v.approval_id = a.approval_id AND v.decision = 'approved') AS approved,
-	a.approvers, a.four_eyes, a.initiated_by, a.form,
-	a.requested_at, a.expires_at
-FROM uaef.human_approval a
-JOIN uaef.workflow_execution e USING (execution_id)
-JOIN uaef.workflow_definition d USING (definition_id)
-WHERE a.status = 'pending'
-	AND (pg_catalog.pg_has_role(a.initiated_by, 'USAGE')
-		OR (a.approvers IS NULL AND pg_catalog.has_function_privilege(
-				'uaef.approve(bigint, text, jsonb)', 'EXECUTE'))
-		OR EXISTS (SELECT FROM pg_catalog.unnest(a.approvers) r (role)
-				   JOIN pg_catalog.pg_roles p ON p.rolname = r.role
-				   WHERE pg_catalog.pg_has_role(p.oid, 'USAGE')));
-COMMENT ON VIEW uaef.pending_approval IS
-	'decisions that wait for the current role, or for others in its executions';
-REVOKE ALL ON uaef.pending_approval FROM PUBLIC;
 
 --
 -- get_ready_tasks()

@@ -66,3 +66,46 @@ FROM uaef.history_rule;
 COMMENT ON VIEW uaef.retention IS
 	'how long executions are kept after their end; the row without a workflow is for all that have none of their own';
 REVOKE ALL ON uaef.retention FROM PUBLIC;
+
+--
+-- stat_workflow
+--
+CREATE FUNCTION uaef._stat_workflow(
+	OUT workflow text, OUT task text, OUT started bigint, OUT completed bigint,
+	OUT failed bigint, OUT cancelled bigint, OUT skipped bigint,
+	OUT retried bigint, OUT total_ms float8, OUT mean_ms float8,
+	OUT max_ms float8, OUT p50_ms float8, OUT p95_ms float8,
+	OUT p99_ms float8, OUT since timestamptz)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'uaef_stat_workflow'
+LANGUAGE C VOLATILE PARALLEL RESTRICTED
+SET search_path = pg_catalog, pg_temp;
+
+COMMENT ON FUNCTION uaef._stat_workflow() IS
+	'what stat_workflow shows';
+
+REVOKE ALL ON FUNCTION uaef._stat_workflow() FROM PUBLIC;
+
+CREATE VIEW uaef.stat_workflow WITH (security_barrier) AS
+SELECT workflow, task, started, completed, failed, cancelled, skipped, retried,
+	pg_catalog.round(total_ms::numeric, 1) AS total_ms,
+	pg_catalog.round(mean_ms::numeric, 1) AS mean_ms,
+	pg_catalog.round(max_ms::numeric, 1) AS max_ms,
+	pg_catalog.round(p50_ms::numeric, 1) AS p50_ms,
+	pg_catalog.round(p95_ms::numeric, 1) AS p95_ms,
+	pg_catalog.round(p99_ms::numeric, 1) AS p99_ms, since
+FROM uaef._stat_workflow();
+COMMENT ON VIEW uaef.stat_workflow IS
+	'what workflows did since the server''s start or the last reset_stat_workflow(): a row for the executions of each, and one for each task; times in milliseconds, from start to end, percentiles by buckets of powers of two';
+REVOKE ALL ON uaef.stat_workflow FROM PUBLIC;
+
+CREATE FUNCTION uaef.reset_stat_workflow(workflow text DEFAULT NULL)
+RETURNS void
+AS 'MODULE_PATHNAME', 'uaef_reset_stat_workflow'
+LANGUAGE C VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp;
+
+COMMENT ON FUNCTION uaef.reset_stat_workflow(text) IS
+	'count what a workflow does from zero; null: all workflows of the database';
+
+REVOKE ALL ON FUNCTION uaef.reset_stat_workflow(text) FROM PUBLIC;

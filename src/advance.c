@@ -22,11 +22,14 @@
 #include "utils/timestamp.h"
 
 #include "advance.h"
+#include "approval_request.h"
 #include "digest.h"
 #include "errcodes.h"
 #include "failure.h"
 #include "map_task.h"
+#include "policy_check.h"
 #include "task_kind.h"
+#include "workflow_stat.h"
 
 static void drain(UaefExecution *execution);
 static void begin_task(UaefTask *task);
@@ -78,6 +81,7 @@ uaef_advance_start(UaefExecution *execution)
 		become(execution, UAEF_EXECUTION_RUNNING);
 	execution->started_at = execution->step->now;
 	execution->dirty = true;
+	uaef_stat_count(execution->def->name, NULL, UAEF_STAT_STARTED, -1);
 	for (int i = 0; i < execution->def->n_roots; i++)
 		execution->ready = lappend(execution->ready,
 								   uaef_execution_task(execution,
@@ -137,18 +141,28 @@ begin_task(UaefTask *task)
 
 	if (task->status != UAEF_TASK_PENDING)
 		return;
-	if (kind->begin != NULL)
-		kind->begin(task);
-	else
+	if (kind->begin == NULL)
 		begin_attempt(task);
+	else if (uaef_policy_admits(task))
+		kind->begin(task);
+}
+
+void
+uaef_advance_begin(UaefTask *task)
+{
+	begin_task(task);
+	drain(task->execution);
 }
 
 /*
- * Count an attempt, and let whoever runs such tasks have it.
+ * Count an attempt, and let whoever runs such tasks have it, unless a policy is
+ * against it.
  */
 static void
 begin_attempt(UaefTask *task)
 {
+	if (!uaef_policy_admits(task))
+		return;
 	task->attempt++;
 	task->worker = NULL;
 	task->has_lease = false;
@@ -440,6 +454,8 @@ uaef_advance_cancel_task(UaefTask *task)
 			 (task->status == UAEF_TASK_RUNNING ||
 			  task->status == UAEF_TASK_WAITING_INPUT))
 		kind->withdraw(task);
+	if (task->status == UAEF_TASK_WAITING_INPUT)
+		(void) uaef_approval_close(task, "cancelled");
 	uaef_task_become(task, UAEF_TASK_CANCELLED);
 	uaef_step_note(task, UAEF_NOTE_CANCELLED);
 }
@@ -472,6 +488,12 @@ end_execution(UaefExecution *execution, UaefExecutionStatus status)
 					   uaef_digest_hex(execution->output));
 	become(execution, status);
 	execution->completed_at = execution->step->now;
+	uaef_stat_count(execution->def->name, NULL,
+					status == UAEF_EXECUTION_COMPLETED ? UAEF_STAT_COMPLETED :
+					status == UAEF_EXECUTION_FAILED ? UAEF_STAT_FAILED :
+					UAEF_STAT_CANCELLED,
+					status == UAEF_EXECUTION_CANCELLED ? -1 :
+					Max(execution->completed_at - execution->started_at, 0));
 	uaef_step_event(execution, NULL,
 					psprintf("workflow_%s", uaef_execution_status_name(status)),
 					uaef_json_end(&json));

@@ -46,6 +46,9 @@ extern void uaef_task_event_begin(UaefJson *json, UaefTask *task);
 extern void uaef_advance_dispatch_item(UaefTask *item);
 extern void uaef_advance_cancel_task(UaefTask *task);
 
+/* Begin a pending task that had to wait before its attempt. */
+extern void uaef_advance_begin(UaefTask *task);
+
 /* Give a task that failed or was withheld to whoever runs it. */
 extern void uaef_advance_dispatch(UaefTask *task);
 

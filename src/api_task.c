@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * api_task.c
- *	  SQL entry points of tasks and approvals: fetch arguments, call, return.
+ *	  SQL entry points of tasks: fetch arguments, call, return.
  *
  *-------------------------------------------------------------------------
  */
@@ -11,7 +11,6 @@
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
-#include "approval.h"
 #include "claim.h"
 #include "json_util.h"
 #include "set_result.h"
@@ -133,36 +132,4 @@ uaef_heartbeat_task(PG_FUNCTION_ARGS)
 											   PG_GETARG_UUID_P(1),
 											   interval_us(PG_GETARG_INTERVAL_P(2),
 														   "extend")));
-}
-
-static Datum
-decide(FunctionCallInfo fcinfo, bool approve, int response_arg)
-{
-	const char *status;
-
-	if (PG_ARGISNULL(0))
-		PG_RETURN_NULL();
-	status = uaef_approval_decide(PG_GETARG_INT64(0), approve,
-								  PG_ARGISNULL(1) ? NULL :
-								  text_to_cstring(PG_GETARG_TEXT_PP(1)),
-								  response_arg < 0 ||
-								  PG_ARGISNULL(response_arg) ? NULL :
-								  PG_GETARG_JSONB_P(response_arg));
-	PG_RETURN_TEXT_P(cstring_to_text(status));
-}
-
-/* uaef.approve(approval_id bigint, reason text, response jsonb) returns text */
-PG_FUNCTION_INFO_V1(uaef_approve);
-Datum
-uaef_approve(PG_FUNCTION_ARGS)
-{
-	return decide(fcinfo, true, 2);
-}
-
-/* uaef.reject(approval_id bigint, reason text) returns text */
-PG_FUNCTION_INFO_V1(uaef_reject);
-Datum
-uaef_reject(PG_FUNCTION_ARGS)
-{
-	return decide(fcinfo, false, -1);
 }

@@ -12,6 +12,7 @@
 #include "access/xlog.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_database.h"
+#include "nodes/parsenodes.h"
 #include "storage/proc.h"
 #include "utils/acl.h"
 
@@ -100,6 +101,26 @@
 #else
 #define uaef_form_minimal_tuple(desc, values, nulls) \
 	heap_form_minimal_tuple(desc, values, nulls)
+#endif
+
+/* What a statement does to a table stands apart from its range table since 16. */
+#if PG_VERSION_NUM >= 160000
+typedef RTEPermissionInfo UaefPermInfo;
+#define uaef_perm_infos(stmt)		((stmt)->permInfos)
+#define uaef_is_perm_info(info)		true
+#else
+typedef RangeTblEntry UaefPermInfo;
+#define uaef_perm_infos(stmt)		((stmt)->rtable)
+#define uaef_is_perm_info(info)		((info)->rtekind == RTE_RELATION)
+#endif
+
+/* The executor is no longer told whether a plan runs once only since 18. */
+#if PG_VERSION_NUM >= 180000
+#define UAEF_EXECUTE_ONCE_PARAM
+#define UAEF_EXECUTE_ONCE_ARG
+#else
+#define UAEF_EXECUTE_ONCE_PARAM	, bool execute_once
+#define UAEF_EXECUTE_ONCE_ARG	, execute_once
 #endif
 
 /* The mark of a database whose DROP DATABASE was cut off (minor releases). */

@@ -93,14 +93,57 @@ typedef struct UaefParallelConfig
 	int			join;			/* 0: all items; n: as soon as n completed */
 } UaefParallelConfig;
 
+/* Roles that are named, or come from data. */
+typedef struct UaefRoleList
+{
+	UaefTemplate *roles;		/* gives a role or an array of them; or NULL */
+	int			n_fixed;		/* those that are written out */
+	char	  **fixed;
+} UaefRoleList;
+
+/* Approvers with a quorum of their own. */
+typedef struct UaefApprovalGroup
+{
+	UaefRoleList approvers;
+	int			need;
+} UaefApprovalGroup;
+
+typedef struct UaefApprovalStage
+{
+	UaefRoleList approvers;		/* roles NULL: whoever may approve, or groups */
+	int			need;
+	int			n_groups;		/* 0: approvers and need */
+	UaefApprovalGroup *groups;
+	int			reject_need;
+	UaefCondition *when;		/* NULL: always */
+} UaefApprovalStage;
+
+typedef struct UaefEscalation
+{
+	int64		after_ms;		/* of the stage's beginning; -1: at expiry */
+	UaefRoleList to;
+} UaefEscalation;
+
+/* What people are told of approvals: {"connector","body"}. */
+typedef struct UaefNotifyConfig
+{
+	char	   *connector;		/* NULL: they are not told */
+	UaefTemplate *body;			/* NULL: the approval's data */
+} UaefNotifyConfig;
+
 typedef struct UaefApprovalConfig
 {
 	UaefTemplate *description;	/* a string template, or NULL */
-	int			n_approvers;	/* 0: whoever may approve */
-	char	  **approvers;		/* role names */
-	int			need;
+	int			n_stages;
+	UaefApprovalStage *stages;
 	bool		four_eyes;		/* the initiator may not approve */
+	bool		distinct;		/* nor, in a stage, who did in another */
 	int64		expires_ms;		/* 0: never */
+	bool		expiry_escalates;	/* while an escalation is left */
+	int64		remind_ms;		/* 0: never */
+	int			n_escalations;
+	UaefEscalation *escalations;
+	UaefNotifyConfig notify;
 	Jsonb	   *form;			/* JSON Schema of the response, or NULL */
 	UaefTemplate *show;			/* or NULL */
 } UaefApprovalConfig;
@@ -172,6 +215,8 @@ struct UaefTaskDef
 	int			n_out;
 	int		   *out;
 	bool		has_labels;		/* an outgoing edge has "on" */
+	int			n_policies;		/* "policies": names, besides their scopes */
+	char	  **policies;
 	union
 	{
 		UaefSqlConfig sql;
@@ -211,6 +256,8 @@ typedef struct UaefDefinition
 	int		   *roots;
 	UaefTemplate *output;		/* NULL: what the tasks at the end gave */
 	Jsonb	   *context;		/* ctx; NULL: {} */
+	int			n_policies;		/* "policies": of all its tasks */
+	char	  **policies;
 	bool		only_pure;		/* no task ever waits */
 } UaefDefinition;
 
@@ -255,6 +302,9 @@ extern const UaefSqlConfig *uaef_task_sql(const UaefTaskDef *task);
 
 /* "parallel" covers map. */
 extern const char *uaef_task_type_name(UaefTaskType type);
+
+/* The type of this name; false when there is none. */
+extern bool uaef_task_type_by_name(const char *name, UaefTaskType *type);
 
 /* "30s", "5min", "2d", "PT1H": any interval, to ms; raises for anything else. */
 extern int64 uaef_duration_ms(const char *text);

@@ -2,7 +2,7 @@
  *
  * definition_catalog.c
  *	  What a new definition says about the database: SQL, roles, connectors,
- *	  checkpoints, agents.
+ *	  checkpoints, policies, agents.
  *
  * SQL is parsed and planned, not run, as the current user and with the
  * search_path that a new session of that user has, since that is where it
@@ -32,25 +32,37 @@ static UaefQuery find_connector = {
 	"SELECT 1 FROM uaef.connector WHERE name = $1", 1, {TEXTOID}
 };
 
+static UaefQuery find_policy = {
+	"SELECT 1 FROM uaef.policy WHERE name = $1"
+	" AND version = (SELECT max(version) FROM uaef.policy WHERE name = $1)"
+	" AND NOT dropped FOR SHARE",
+	1, {TEXTOID}
+};
+
 static int	use_default_search_path(void);
 static void check_task(const UaefTaskDef *task, const char *where);
 static void check_sql(const char *sql, bool is_query, const char *where);
 static void plan(const char *sql, bool is_query);
 static bool may_be_task(const RawStmt *raw);
 static bool only_reads(const CachedPlanSource *source);
-static void check_approvers(const UaefApprovalConfig *approval,
-							const char *where);
+static void check_roles(const UaefRoleList *roles, const char *what,
+						const char *where);
+static void check_approval(const UaefApprovalConfig *approval,
+						   const char *where);
 static void check_connector(const char *name, const char *where);
+static void check_policies(int n, char *const *names, const char *where);
 
 /*
- * Raises the planner's error, or 42704 for a role, UA405 for a connector,
- * UA341 for a checkpoint and UA360 for an agent, with the id of the task.
+ * Raises the planner's error, or 42704 for a role or a policy, UA405 for a
+ * connector, UA341 for a checkpoint and UA360 for an agent, with the id of the
+ * task.
  */
 void
 uaef_definition_check_catalog(const UaefDefinition *def)
 {
 	int			level = use_default_search_path();
 
+	check_policies(def->n_policies, def->policies, "the definition");
 	for (int i = 0; i < def->n_tasks; i++)
 	{
 		const UaefTaskDef *task = &def->tasks[i];
@@ -62,6 +74,7 @@ uaef_definition_check_catalog(const UaefDefinition *def)
 			check_task(task->config.parallel.task, where);
 		else
 			check_task(task, where);
+		check_policies(task->n_policies, task->policies, where);
 		pfree(where);
 	}
 	AtEOXact_GUC(true, level);
@@ -96,7 +109,7 @@ check_task(const UaefTaskDef *task, const char *where)
 				check_sql(uaef_task_sql(task)->sql, true, where);
 			break;
 		case UAEF_TASK_HUMAN_APPROVAL:
-			check_approvers(&task->config.approval, where);
+			check_approval(&task->config.approval, where);
 			break;
 		case UAEF_TASK_HTTP:
 			if (task->config.http.connector != NULL)
@@ -220,16 +233,38 @@ only_reads(const CachedPlanSource *source)
 	return true;
 }
 
+/*
+ * Roles that are written out; those out of data are looked up when people are
+ * asked.
+ */
 static void
-check_approvers(const UaefApprovalConfig *approval, const char *where)
+check_roles(const UaefRoleList *roles, const char *what, const char *where)
 {
-	for (int i = 0; i < approval->n_approvers; i++)
-		if (!OidIsValid(get_role_oid(approval->approvers[i], true)))
+	for (int i = 0; i < roles->n_fixed; i++)
+		if (!OidIsValid(get_role_oid(roles->fixed[i], true)))
 			ereport(ERROR,
 					(errcode(ERRCODE_UNDEFINED_OBJECT),
 					 errmsg("%s: role \"%s\" does not exist", where,
-							approval->approvers[i]),
-					 errdetail("It is one of the approvers.")));
+							roles->fixed[i]),
+					 errdetail("It is one of the %s.", what)));
+}
+
+static void
+check_approval(const UaefApprovalConfig *approval, const char *where)
+{
+	for (int i = 0; i < approval->n_stages; i++)
+	{
+		const UaefApprovalStage *stage = &approval->stages[i];
+
+		check_roles(&stage->approvers, "approvers", where);
+		for (int j = 0; j < stage->n_groups; j++)
+			check_roles(&stage->groups[j].approvers, "approvers", where);
+	}
+	for (int i = 0; i < approval->n_escalations; i++)
+		check_roles(&approval->escalations[i].to, "roles of an escalation",
+					where);
+	if (approval->notify.connector != NULL)
+		check_connector(approval->notify.connector, where);
 }
 
 static void
@@ -245,4 +280,26 @@ check_connector(const char *name, const char *where)
 				(errcode(ERRCODE_UAEF_UNDEFINED_CONNECTOR),
 				 errmsg("%s: connector \"%s\" does not exist", where, name),
 				 errhint("Use uaef.create_connector() to create it.")));
+}
+
+/*
+ * A policy that does not exist would protect nothing, and nobody would know.
+ */
+static void
+check_policies(int n, char *const *names, const char *where)
+{
+	for (int i = 0; i < n; i++)
+	{
+		Datum		args[] = {CStringGetTextDatum(names[i])};
+		UaefCaller	caller = uaef_spi_begin();
+		uint64		found = uaef_spi_run(&find_policy, args, NULL);
+
+		uaef_spi_end(caller);
+		if (found == 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_UNDEFINED_OBJECT),
+					 errmsg("%s: policy \"%s\" does not exist", where,
+							names[i]),
+					 errhint("Use uaef.create_policy() to create it.")));
+	}
 }

@@ -445,6 +445,9 @@ check_sys(const UaefPathUse *use)
 		return;
 	rest++;
 	len = strcspn(rest, ".[");
+	if (use->approval && len == strlen("approval") &&
+		strncmp(rest, "approval", len) == 0)
+		return;
 	for (int i = 0; i < lengthof(names); i++)
 		if (strlen(names[i]) == len && strncmp(names[i], rest, len) == 0)
 			return;

@@ -15,7 +15,7 @@
 #include "errcodes.h"
 #include "json_util.h"
 
-/* Most roles of an approval, cases of a decision, headers of a request. */
+/* Most cases of a decision, headers of a request. */
 #define MAX_LIST 1000
 
 /* How often the query of a wait is run. */
@@ -46,7 +46,7 @@ static Jsonb *read_expect(const UaefObject *config);
 /* What a type's config may hold, and who reads it; by UaefTaskType. */
 static const struct
 {
-	const char *keys[9];
+	const char *keys[16];
 	void		(*read) (const UaefObject *config, UaefTaskDef *task);
 }			readers[] = {
 	[UAEF_TASK_SQL] = {{"sql", "input"}, read_sql},
@@ -55,8 +55,9 @@ static const struct
 	[UAEF_TASK_PARALLEL] =
 	{{"over", "task", "concurrency", "join"}, read_parallel},
 	[UAEF_TASK_HUMAN_APPROVAL] =
-	{{"description", "approvers", "need", "four_eyes", "expires", "form",
-	"show"}, read_approval},
+	{{"description", "approvers", "need", "reject_need", "groups", "stages",
+			"four_eyes", "distinct", "expires", "on_expiry", "remind", "escalate",
+	"notify", "form", "show"}, read_approval},
 	[UAEF_TASK_HTTP] =
 	{{"connector", "url", "method", "headers", "body", "expect",
 	"idempotent"}, read_http},
@@ -92,7 +93,7 @@ read_sql(const UaefObject *config, UaefTaskDef *task)
 }
 
 /*----------
- * decision, condition
+ * decision, condition, human_approval
  * ----------
  */
 
@@ -150,6 +151,12 @@ read_condition(const UaefObject *config, UaefTaskDef *task)
 	task->config.condition.when = uaef_read_condition(config, "when", true);
 }
 
+static void
+read_approval(const UaefObject *config, UaefTaskDef *task)
+{
+	uaef_read_approval(config, &task->config.approval);
+}
+
 /*----------
  * parallel, map
  * ----------
@@ -181,30 +188,6 @@ read_parallel(const UaefObject *config, UaefTaskDef *task)
 												 task->id));
 	parallel->concurrency = uaef_read_int(config, "concurrency", 0, 1, 1000000);
 	parallel->join = uaef_read_join(config, "join");
-}
-
-/*----------
- * human_approval
- * ----------
- */
-
-static void
-read_approval(const UaefObject *config, UaefTaskDef *task)
-{
-	UaefApprovalConfig *approval = &task->config.approval;
-	int			n = uaef_read_texts(config, "approvers",
-									&approval->approvers);
-
-	if (n == 0 || n > MAX_LIST)
-		uaef_read_wrong(config, "approvers",
-						psprintf("an array of 1 to %d roles", MAX_LIST));
-	approval->n_approvers = Max(n, 0);
-	approval->description = uaef_read_text_template(config, "description");
-	approval->need = uaef_read_int(config, "need", 1, 1, MAX_LIST);
-	approval->four_eyes = uaef_read_bool(config, "four_eyes", true);
-	approval->expires_ms = uaef_read_duration(config, "expires", 0);
-	approval->form = uaef_read_document(config, "form");
-	approval->show = uaef_read_template(config, "show");
 }
 
 /*----------

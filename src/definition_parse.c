@@ -69,7 +69,10 @@ UaefDefinition *
 uaef_definition_compile(const char *name, Jsonb *document, bool plan_sql)
 {
 	static const char *const keys[] =
-	{"tasks", "edges", "output", "context", "description", NULL};
+	{
+		"tasks", "edges", "output", "context", "description", "policies",
+		NULL
+	};
 	UaefBuilder builder = {palloc0(sizeof(UaefDefinition))};
 	UaefDefinition *def = builder.def;
 	JsonbValue	root = {.type = jbvBinary};
@@ -95,6 +98,8 @@ uaef_definition_compile(const char *name, Jsonb *document, bool plan_sql)
 	edges = uaef_read_array(&object, "edges", false, &n_edges);
 	(void) uaef_read_text(&object, "description", false);
 	def->context = uaef_read_document(&object, "context");
+	def->n_policies = Max(uaef_read_texts(&object, "policies", &def->policies),
+						  0);
 
 	read_tasks(&builder, tasks, n_tasks, plan_sql);
 	uaef_definition_index(def);
@@ -196,7 +201,7 @@ read_task(UaefBuilder *builder, UaefTaskDef *task, JsonbValue *value)
 	static const char *const keys[] =
 	{
 		"id", "type", "config", "description", "timeout", "retry",
-		"on_failure", "queue", "priority", "join", NULL
+		"on_failure", "queue", "priority", "join", "policies", NULL
 	};
 	static const char *const outcomes[] = {"fail", "continue", "skip", NULL};
 	UaefObject	object;
@@ -209,6 +214,8 @@ read_task(UaefBuilder *builder, UaefTaskDef *task, JsonbValue *value)
 	task->on_failure = uaef_read_choice(&object, "on_failure", outcomes,
 										UAEF_FAIL_EXECUTION);
 	task->join = uaef_read_join(&object, "join");
+	task->n_policies = Max(uaef_read_texts(&object, "policies",
+										   &task->policies), 0);
 }
 
 /*
@@ -350,6 +357,19 @@ uaef_read_map_task(UaefBuilder *builder, const UaefTaskDef *map,
 						uaef_task_type_name(task->type)),
 				 errhint("The types of a map's task are: sql, http, wait, external, signal, checkpoint, agent.")));
 	return task;
+}
+
+bool
+uaef_task_type_by_name(const char *name, UaefTaskType *type)
+{
+	for (int i = 0; i < lengthof(types); i++)
+	{
+		if (strcmp(types[i].name, name) != 0)
+			continue;
+		*type = types[i].type;
+		return true;
+	}
+	return false;
 }
 
 const UaefSqlConfig *

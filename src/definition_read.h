@@ -24,6 +24,7 @@ typedef struct UaefPathUse
 	int			task;			/* the reading task; -1: at the end */
 	bool		after;			/* an edge: the task itself is completed */
 	bool		item;			/* inside a map: there is an item */
+	bool		approval;		/* told of one: there is sys.approval */
 	bool		signal;			/* a filter: there is a signal */
 } UaefPathUse;
 
@@ -111,6 +112,10 @@ pg_noreturn extern void uaef_read_rethrow(MemoryContext context,
 /* definition_config.c: "config" of a task whose type is known. */
 extern void uaef_read_config(UaefBuilder *builder, UaefTaskDef *task,
 							 JsonbValue *config, const char *where);
+
+/* definition_approval.c: "config" of a human_approval. */
+extern void uaef_read_approval(const UaefObject *config,
+							   UaefApprovalConfig *approval);
 
 /* definition_parse.c: the task of a map. */
 extern UaefTaskDef *uaef_read_map_task(UaefBuilder *builder,

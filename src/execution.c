@@ -30,6 +30,7 @@
 #include "row_write.h"
 #include "spi_util.h"
 #include "uuid7.h"
+#include "workflow_stat.h"
 
 #define EXECUTIONS_BY_ID \
 	"SELECT ctid, xmin, e.* FROM uaef.workflow_execution e" \
@@ -603,6 +604,37 @@ int_or(uint64 row, int column, int otherwise)
 }
 
 /*
+ * Count what becomes of a task.
+ */
+static void
+count_task(const UaefTask *task, UaefTaskStatus from)
+{
+	static const int kinds[] = {
+		[UAEF_TASK_COMPLETED] = UAEF_STAT_COMPLETED,
+		[UAEF_TASK_FAILED] = UAEF_STAT_FAILED,
+		[UAEF_TASK_SKIPPED] = UAEF_STAT_SKIPPED,
+		[UAEF_TASK_CANCELLED] = UAEF_STAT_CANCELLED
+	};
+	const UaefDefinition *def = task->execution->def;
+	const char *id = def->tasks[task->no].id;
+	bool		timed = task->status == UAEF_TASK_COMPLETED ||
+		task->status == UAEF_TASK_FAILED;
+	TimestampTz since = task->started_at != 0 ? task->started_at :
+		task->queued_at;
+
+	if (from == UAEF_TASK_PENDING && task->attempt <= 1 &&
+		task->status != UAEF_TASK_SKIPPED &&
+		task->status != UAEF_TASK_CANCELLED)
+		uaef_stat_count(def->name, id, UAEF_STAT_STARTED, -1);
+	if (task->status == UAEF_TASK_PENDING)
+		uaef_stat_count(def->name, id, UAEF_STAT_RETRIED, -1);
+	else if (uaef_task_ended(task->status))
+		uaef_stat_count(def->name, id, kinds[task->status],
+						!timed ? -1 : since == 0 ? 0 :
+						Max(task->completed_at - since, 0));
+}
+
+/*
  * Change a task's state; whatever the table of transitions does not name is a
  * bug of ours.
  */
@@ -610,6 +642,7 @@ void
 uaef_task_become(UaefTask *task, UaefTaskStatus status)
 {
 	UaefExecution *execution = task->execution;
+	UaefTaskStatus from;
 
 	if (!uaef_task_may_become(task->status, status))
 		elog(ERROR, "task %lld cannot go from %s to %s",
@@ -618,6 +651,7 @@ uaef_task_become(UaefTask *task, UaefTaskStatus status)
 	if (task->def->type == UAEF_TASK_AGENT &&
 		task->status == UAEF_TASK_RUNNING)
 		uaef_agent_attempt_ends(task, status);
+	from = task->status;
 	task->status = status;
 	task->dirty = true;
 	if (uaef_task_ended(status))
@@ -627,4 +661,5 @@ uaef_task_become(UaefTask *task, UaefTaskStatus status)
 		if (task->item == UAEF_NO_ITEM)
 			execution->open_tasks--;
 	}
+	count_task(task, from);
 }

@@ -15,6 +15,7 @@
 
 #include "errcodes.h"
 #include "failure.h"
+#include "policy_check.h"
 
 /* Classes of SQLSTATE that trying again cannot cure. */
 static const char *const permanent_classes[] = {
@@ -105,7 +106,7 @@ uaef_failure_json(const UaefFailure *failure, const char *task, int attempt)
  * A list of codes in the definition decides alone; without one, what is
  * transient is tried again.  The attempts of an HTTP task are those of its
  * delivery, which knows whether the request may be sent once more; what it
- * tells at last is final.
+ * tells at last is final.  So is what a policy denies.
  */
 bool
 uaef_failure_retries(const UaefTask *task, const UaefFailure *failure)
@@ -113,6 +114,7 @@ uaef_failure_retries(const UaefTask *task, const UaefFailure *failure)
 	const UaefRetry *retry = &task->def->retry;
 
 	if (task->def->type == UAEF_TASK_HTTP ||
+		strcmp(failure->code, UAEF_POLICY_DENIED) == 0 ||
 		task->attempt >= retry->max_attempts)
 		return false;
 	if (retry->n_on > 0)

@@ -64,6 +64,10 @@ static UaefQuery find_old = {
 	6, {UUIDOID, TIMESTAMPTZOID, TEXTOID, TEXTARRAYOID, INT4OID, BOOLOID}
 };
 
+#define OF_APPROVALS \
+	" WHERE approval_id IN (SELECT approval_id FROM uaef.human_approval" \
+	" WHERE execution_id = ANY ($1))"
+
 /* In the order in which one row leads to another. */
 static UaefQuery deletions[] = {
 	{"DELETE FROM uaef.delivery_attempt WHERE delivery_id IN ("
@@ -71,11 +75,16 @@ static UaefQuery deletions[] = {
 	1, {UUIDARRAYOID}},
 	{"DELETE FROM uaef.delivery WHERE execution_id = ANY ($1)",
 	1, {UUIDARRAYOID}},
-	{"DELETE FROM uaef.human_approval_vote WHERE approval_id IN ("
-		" SELECT approval_id FROM uaef.human_approval"
-		" WHERE execution_id = ANY ($1))",
+	{"DELETE FROM uaef.human_approval_vote" OF_APPROVALS, 1, {UUIDARRAYOID}},
+	{"DELETE FROM uaef.human_approval_comment" OF_APPROVALS,
+	1, {UUIDARRAYOID}},
+	{"DELETE FROM uaef.human_approval_stage" OF_APPROVALS, 1, {UUIDARRAYOID}},
+	{"DELETE FROM uaef.human_approval_group" OF_APPROVALS, 1, {UUIDARRAYOID}},
+	{"DELETE FROM uaef.human_approval_escalation" OF_APPROVALS,
 	1, {UUIDARRAYOID}},
 	{"DELETE FROM uaef.human_approval WHERE execution_id = ANY ($1)",
+	1, {UUIDARRAYOID}},
+	{"DELETE FROM uaef.policy_decision WHERE execution_id = ANY ($1)",
 	1, {UUIDARRAYOID}},
 	{"DELETE FROM uaef.workflow_signal WHERE execution_id = ANY ($1)",
 	1, {UUIDARRAYOID}},

@@ -7,12 +7,8 @@
  */
 #include "postgres.h"
 
-#include "access/xact.h"
-#include "utils/memutils.h"
-#include "utils/resowner.h"
-
 #include "advance.h"
-#include "delivery_queue.h"
+#include "delivery_offer.h"
 #include "failure.h"
 #include "task_kind.h"
 
@@ -88,45 +84,12 @@ fill_request(UaefTask *task, UaefDeliveryRequest *request,
 	return true;
 }
 
-/*
- * Queue a delivery.  What it refuses (an address that egress rules deny, say)
- * is the task's failure, so it is caught, and whatever it has written is
- * undone.  Returns the refusal, or NULL.
- */
-static ErrorData *
-enqueue_delivery(const UaefDeliveryRequest *request)
-{
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	ErrorData  *volatile refusal = NULL;
-
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(context);
-	PG_TRY();
-	{
-		(void) uaef_delivery_enqueue(request);
-		ReleaseCurrentSubTransaction();
-	}
-	PG_CATCH();
-	{
-		MemoryContextSwitchTo(context);
-		refusal = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-		if (!uaef_failure_is_refusal(refusal))
-			ReThrowError(refusal);
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(context);
-	CurrentResourceOwner = owner;
-	return refusal;
-}
-
 static void
 hand_out_http(UaefTask *task)
 {
 	UaefDeliveryRequest request;
 	UaefEvalError error = {0};
+	int64		delivery_id;
 	ErrorData  *refusal;
 
 	if (!fill_request(task, &request, &error))
@@ -134,7 +97,7 @@ hand_out_http(UaefTask *task)
 		uaef_advance_fail_evaluation(task, &error);
 		return;
 	}
-	refusal = enqueue_delivery(&request);
+	refusal = uaef_delivery_offer(&request, &delivery_id);
 	if (refusal != NULL)
 	{
 		UaefFailure failure;

@@ -21,6 +21,9 @@
 
 #include "spi_util.h"
 
+/* Set while one of our own queries is executed. */
+static bool running = false;
+
 static int	execute_by_key(SPIPlanPtr plan, Datum *args, const char *nulls,
 						   bool read_only);
 static Datum required_value(uint64 row, int column);
@@ -109,6 +112,7 @@ execute_by_key(SPIPlanPtr plan, Datum *args, const char *nulls, bool read_only)
 	bool		hashjoin = enable_hashjoin;
 	bool		mergejoin = enable_mergejoin;
 	bool		jit = jit_enabled;
+	bool		outer = running;
 	volatile int rc = 0;
 
 	PG_TRY();
@@ -117,6 +121,7 @@ execute_by_key(SPIPlanPtr plan, Datum *args, const char *nulls, bool read_only)
 		enable_hashjoin = false;
 		enable_mergejoin = false;
 		jit_enabled = false;
+		running = true;
 		rc = SPI_execute_plan(plan, args, nulls, read_only, 0);
 	}
 	PG_FINALLY();
@@ -125,10 +130,17 @@ execute_by_key(SPIPlanPtr plan, Datum *args, const char *nulls, bool read_only)
 		enable_hashjoin = hashjoin;
 		enable_mergejoin = mergejoin;
 		jit_enabled = jit;
+		running = outer;
 	}
 	PG_END_TRY();
 
 	return rc;
+}
+
+bool
+uaef_spi_running(void)
+{
+	return running;
 }
 
 Datum

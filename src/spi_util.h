@@ -58,6 +58,9 @@ extern uint64 uaef_spi_read(UaefQuery *query, Datum *args);
 /* The same for a query that only reads, as of now, whatever the snapshot. */
 extern uint64 uaef_spi_read_latest(UaefQuery *query, Datum *args);
 
+/* Whether one of these queries is being executed, and not the SQL of a user. */
+extern bool uaef_spi_running(void);
+
 /*
  * A column (from 1) of a row (from 0) of the last result.  The plain forms
  * raise when it is null; uaef_spi_value() reports it.

@@ -21,6 +21,7 @@
 #include "errcodes.h"
 #include "failure.h"
 #include "own_execution.h"
+#include "policy_check.h"
 #include "spi_util.h"
 #include "sql_here.h"
 #include "sql_run.h"
@@ -98,6 +99,7 @@ claim_and_run(UaefSqlJob *job, const pg_uuid_t *id, const char *actor,
 	job->ref.item = task->item;
 	job->ref.attempt = task->attempt;
 	job->input = uaef_task_input(task, &error);
+	job->guard = uaef_policy_guard(task);
 	if (job->input == NULL)
 		uaef_failure_from_eval(&job->failure, &error);
 	else

@@ -5,7 +5,8 @@
  *
  * The SQL runs with the rights of the current user, through a plan that the
  * backend keeps by definition and task.  Settings that it changes are put back,
- * and a timer of its own stops it when the task's time is over.
+ * and a timer of its own stops it when the task's time is over.  The guard of
+ * data_access policies is up while it runs, and while what it deferred fires.
  *
  *-------------------------------------------------------------------------
  */
@@ -31,9 +32,11 @@
 #include "utils/timeout.h"
 
 #include "advance.h"
+#include "clock.h"
 #include "errcodes.h"
 #include "failure.h"
 #include "guc.h"
+#include "policy_check.h"
 #include "sql_run.h"
 #include "task_kind.h"
 #include "wait_task.h"
@@ -290,11 +293,38 @@ note_duration(const UaefTask *task, instr_time start)
 		0.8 * entry->usual_us + 0.2 * us;
 }
 
+/*
+ * The time after which the SQL is stopped; 0: none.
+ */
+static int64
+time_limit_ms(const UaefSqlJob *job)
+{
+	int64		own = job->task->def->timeout_ms;
+	int64		given = uaef_guard_timeout_ms(job->guard);
+
+	return own > 0 && given > 0 ? Min(own, given) : Max(own, given);
+}
+
+/*
+ * Tell the guard how long it was.
+ */
+static void
+judge_time(const UaefSqlJob *job, instr_time start)
+{
+	instr_time	now;
+
+	INSTR_TIME_SET_CURRENT(now);
+	INSTR_TIME_SUBTRACT(now, start);
+	uaef_guard_took(job->guard, (int64) INSTR_TIME_GET_MILLISEC(now));
+}
+
 static void
 failure_of(UaefSqlJob *job, const ErrorData *error)
 {
 	job->timed_out = timed_out && error->sqlerrcode == ERRCODE_QUERY_CANCELED;
-	if (job->timed_out)
+	if (uaef_policy_failure(&job->failure, job->guard))
+		job->timed_out = false;
+	else if (job->timed_out)
 		uaef_failure_timeout(&job->failure, job->task->def);
 	else
 		uaef_failure_from_error(&job->failure, error);
@@ -305,6 +335,10 @@ uaef_sql_job_end(UaefTask *task, const UaefSqlJob *job)
 {
 	bool		is_wait = task->def->type == UAEF_TASK_WAIT;
 
+	if (job->began_at != 0 && !is_wait)
+		task->started_at = job->began_at;
+	if (!job->not_yet)
+		uaef_policy_record_guard(task, job->guard);
 	if (job->not_yet)
 		uaef_wait_task_again(task);
 	else if (job->succeeded)
@@ -326,10 +360,17 @@ uaef_sql_run(UaefSqlJob *job, bool whole_transaction)
 {
 	MemoryContext context = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
-	int64		timeout_ms = job->task->def->timeout_ms;
+	int64		timeout_ms = time_limit_ms(job);
 	instr_time	start;
 
+	/*
+	 * What the caller has deferred is not for the task's guard to judge; from
+	 * here on nothing is deferred, so that what the task does is.
+	 */
+	if (job->guard != NULL && !whole_transaction)
+		check_deferred_constraints();
 	INSTR_TIME_SET_CURRENT(start);
+	job->began_at = uaef_clock_now();
 	BeginInternalSubTransaction(NULL);
 	MemoryContextSwitchTo(context);
 	PG_TRY();
@@ -338,10 +379,13 @@ uaef_sql_run(UaefSqlJob *job, bool whole_transaction)
 
 		running = true;
 		start_timer(timeout_ms);
+		uaef_guard_up(job->guard);
 		job->output = run_plan(job);
 		if (whole_transaction && !job->not_yet)
 			check_deferred_constraints();
 		stop_timer(timeout_ms);
+		judge_time(job, start);
+		uaef_guard_down();
 		running = false;
 		AtEOXact_GUC(false, level);
 		if (job->not_yet)
@@ -354,9 +398,11 @@ uaef_sql_run(UaefSqlJob *job, bool whole_transaction)
 	{
 		ErrorData  *error;
 
+		uaef_guard_drop();
 		stop_timer(timeout_ms);
 		running = false;
 		MemoryContextSwitchTo(context);
+		judge_time(job, start);
 		error = CopyErrorData();
 		FlushErrorState();
 		RollbackAndReleaseCurrentSubTransaction();

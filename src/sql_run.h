@@ -8,6 +8,7 @@
 #ifndef UAEF_SQL_RUN_H
 #define UAEF_SQL_RUN_H
 
+#include "data_access.h"
 #include "execution.h"
 
 /* One task's SQL to be run, and what came of it. */
@@ -16,6 +17,8 @@ typedef struct UaefSqlJob
 	UaefTask   *task;			/* as it was peeked at */
 	UaefTaskRef ref;
 	Jsonb	   *input;
+	TimestampTz began_at;
+	UaefGuard  *guard;			/* of data_access policies, or NULL */
 	bool		succeeded;
 	bool		not_yet;		/* succeeded, but what it waits for is not so */
 	bool		timed_out;

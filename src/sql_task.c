@@ -42,6 +42,7 @@
 #include "errcodes.h"
 #include "failure.h"
 #include "guc.h"
+#include "policy_check.h"
 #include "spi_util.h"
 #include "sql_run.h"
 #include "task_input.h"
@@ -160,6 +161,7 @@ add_job(Batch *batch, const UaefTaskRef *ref)
 	job->input = uaef_task_input(task, &error);
 	if (job->input == NULL)
 		uaef_failure_from_eval(&job->failure, &error);
+	job->guard = uaef_policy_guard(task);
 	batch->n_jobs++;
 }
 

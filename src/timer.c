@@ -16,10 +16,11 @@
 #include "utils/timestamp.h"
 
 #include "advance.h"
-#include "approval.h"
+#include "approval_time.h"
 #include "clock.h"
 #include "errcodes.h"
 #include "failure.h"
+#include "policy_check.h"
 #include "spi_util.h"
 #include "task_kind.h"
 #include "uuid7.h"
@@ -68,7 +69,6 @@ static void fire_start(UaefExecution *execution);
 static void fire_retry(UaefTask *task);
 static void fire_timeout(UaefTask *task);
 static void fire_lease(UaefTask *task);
-static void fire_expiry(UaefTask *task);
 
 /* The timers of an execution, and those of its tasks. */
 static const struct
@@ -89,7 +89,10 @@ static const struct
 	{"retry", fire_retry},
 	{"timeout", fire_timeout},
 	{"lease", fire_lease},
-	{"expiry", fire_expiry}
+	{"expiry", uaef_approval_expire},
+	{"reminder", uaef_approval_remind},
+	{"escalation", uaef_approval_escalate},
+	{"policy", uaef_policy_fire}
 };
 
 /* How long a timer of a busy execution waits, and one that raises errors. */
@@ -237,8 +240,9 @@ fire_timeout(UaefTask *task)
 	const UaefTaskKind *kind = uaef_task_kind(task);
 	UaefFailure failure;
 
+	/* What waits for people, as a policy asked, has not begun. */
 	if (task->status != UAEF_TASK_RUNNING &&
-		task->status != UAEF_TASK_WAITING_INPUT)
+		(task->status != UAEF_TASK_WAITING_INPUT || task->started_at == 0))
 		return;
 	if (kind->time_out != NULL)
 	{
@@ -274,11 +278,4 @@ fire_lease(UaefTask *task)
 	}
 	uaef_failure_set(&failure, ERRCODE_UAEF_LEASE_LOST, "lease expired");
 	uaef_advance_fail(task, &failure);
-}
-
-static void
-fire_expiry(UaefTask *task)
-{
-	if (task->status == UAEF_TASK_WAITING_INPUT)
-		uaef_approval_expire(task);
 }

@@ -66,7 +66,8 @@ static const int task_next[] = {
 	/* Back to pending: the wait for the next attempt. */
 	[UAEF_TASK_RUNNING] =
 	BIT(UAEF_TASK_PENDING) | BIT(UAEF_TASK_QUEUED) | TASK_ENDINGS,
-	[UAEF_TASK_WAITING_INPUT] = TASK_ENDINGS,
+	/* Back to pending: people have agreed to what a policy asked for. */
+	[UAEF_TASK_WAITING_INPUT] = BIT(UAEF_TASK_PENDING) | TASK_ENDINGS,
 	[UAEF_TASK_COMPLETED] = 0,
 	[UAEF_TASK_FAILED] = 0,
 	[UAEF_TASK_SKIPPED] = 0,

@@ -10,11 +10,13 @@
 #include "fmgr.h"
 #include "miscadmin.h"
 
+#include "data_access.h"
 #include "guc.h"
 #include "launcher.h"
 #include "shmem.h"
 #include "wake.h"
 #include "worker_hook.h"
+#include "workflow_stat.h"
 
 PG_MODULE_MAGIC;
 
@@ -30,7 +32,9 @@ _PG_init(void)
 	if (IsBinaryUpgrade)
 		return;
 	uaef_shmem_init();
+	uaef_stat_init();
 	uaef_wake_init();
 	uaef_worker_hook_init();
 	uaef_launcher_init();
+	uaef_data_access_init();
 }

@@ -46,7 +46,7 @@ FROM (SELECT r.rolname AS role, f.may
            (VALUES ('read', 'uaef.workflow_graph(text, text)'),
                    ('author', 'uaef.create_workflow(text, jsonb, text)'),
                    ('operate', 'uaef.pause_workflow(uuid, text)'),
-                   ('approve', 'uaef.reject(bigint, text)'),
+                   ('approve', 'uaef.reject(bigint, text, bytea, regrole)'),
                    ('work', 'uaef.complete_task(bigint, jsonb, uuid)'),
                    ('grant', 'uaef.grant_access(regrole, text)')) f (may, name)
       WHERE r.rolname ~ '^regress_uaef_(anna|boss|carl|eve)$'

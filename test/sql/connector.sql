@@ -166,6 +166,7 @@ SELECT uaef.create_workflow('regress_headers', '{"tasks":[{"id":"call","type":"h
 SELECT uaef.start_workflow('regress_headers', '{"own":"d"}') AS headers \gset
 SELECT headers FROM uaef.delivery WHERE execution_id = :'headers';
 SELECT uaef.cancel_workflow(:'headers');
+DELETE FROM uaef.task_execution WHERE execution_id = :'headers';
 DELETE FROM uaef.workflow_execution WHERE execution_id = :'headers';
 DELETE FROM uaef.workflow_definition WHERE name = 'regress_headers';
 

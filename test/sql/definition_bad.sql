@@ -136,7 +136,7 @@ SELECT r.state, r.message, r.hint FROM (VALUES
 
 \echo # human_approval
 SELECT r.state, r.message FROM (VALUES
-	('{"approver":"x"}'::jsonb), ('{"approvers":"pg_monitor"}'), ('{"approvers":[]}'), ('{"approvers":["def_nobody"]}'),
+	('{"approver":"x"}'::jsonb), ('{"approvers":7}'), ('{"approvers":[]}'), ('{"approvers":["def_nobody"]}'),
 	('{"need":0}'), ('{"four_eyes":"yes"}'), ('{"expires":"never"}'), ('{"form":[]}'),
 	('{"description":"{{x.y}}"}'), ('{"show":{"a":"{{item}}"}}')) AS d(config),
 	pg_temp.refused(pg_temp.task(jsonb_build_object('type', 'human_approval', 'config', config))) r;

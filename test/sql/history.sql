@@ -1,13 +1,15 @@
 -- Executions go when they have been kept long enough, with all their rows; their
 -- events stay.
 SELECT uaef.create_workflow('quick', '{"tasks":[{"id":"a","type":"condition","config":{"when":{"in.n":{"$gte":0}}}}]}');
-SELECT uaef.create_workflow('ask', '{"tasks":[{"id":"a","type":"human_approval","config":{"four_eyes":false}}]}');
+SELECT uaef.create_workflow('ask', '{"tasks":[{"id":"a","type":"human_approval","config":{"four_eyes":false,"escalate":[{"after":"9h","to":"pg_monitor"}],
+	"stages":[{"groups":[{"approvers":"pg_monitor"}]},{"approvers":"pg_monitor","when":{"in.n":{"$exists":true}}}]}}]}');
 SELECT uaef.create_workflow('kept', '{"tasks":[{"id":"a","type":"condition","config":{"when":{"in.n":{"$gte":0}}}}]}');
 SELECT count(uaef.start_workflow('quick', jsonb_build_object('n', n), 'key ' || n)) FROM generate_series(1, 700) n;
 SELECT count(uaef.start_workflow('ask', '{}')) FROM generate_series(1, 3);
 SELECT count(uaef.start_workflow('kept', '{"n":1}')) FROM generate_series(1, 2);
+SELECT uaef.comment_approval(approval_id, 'why not') FROM uaef.pending_approval ORDER BY approval_id LIMIT 1;
 SELECT uaef.approve(approval_id) FROM uaef.pending_approval ORDER BY approval_id LIMIT 1;
-SELECT uaef.cancel_workflow(execution_id) FROM uaef.workflow_run WHERE workflow = 'ask' AND status = 'running' ORDER BY created_at LIMIT 1;
+SELECT uaef.cancel_workflow(execution_id) FROM uaef.workflow_run WHERE workflow = 'ask' AND status = 'waiting_approval' ORDER BY created_at LIMIT 1;
 
 SELECT count(*) AS orphans FROM uaef.task_execution WHERE execution_id NOT IN (SELECT execution_id FROM uaef.workflow_execution) \gset
 -- nothing is old enough
@@ -22,6 +24,9 @@ SELECT workflow, status, count(*) FROM uaef.workflow_run WHERE workflow IN ('qui
 SELECT (SELECT count(*) FROM uaef.task_execution WHERE execution_id NOT IN (SELECT execution_id FROM uaef.workflow_execution)) - :orphans AS tasks,
 	(SELECT count(*) FROM uaef.human_approval WHERE execution_id NOT IN (SELECT execution_id FROM uaef.workflow_execution)) AS approvals,
 	(SELECT count(*) FROM uaef.human_approval_vote WHERE approval_id NOT IN (SELECT approval_id FROM uaef.human_approval)) AS votes,
+	(SELECT count(*) FROM (SELECT approval_id FROM uaef.human_approval_comment UNION ALL SELECT approval_id FROM uaef.human_approval_stage
+		UNION ALL SELECT approval_id FROM uaef.human_approval_group UNION ALL SELECT approval_id FROM uaef.human_approval_escalation) x
+	 WHERE approval_id NOT IN (SELECT approval_id FROM uaef.human_approval)) AS parts,
 	(SELECT count(*) FROM uaef.workflow_start_key WHERE workflow = 'quick') AS keys;
 RESET uaef.test_now;
 SELECT payload - 'first' - 'last' FROM uaef.ledger_event WHERE event_type = 'executions_purged' AND payload->>'workflow' IN ('quick', 'ask') ORDER BY event_id;
@@ -57,4 +62,4 @@ SELECT uaef.purge_executions(now());
 RESET ROLE;
 SELECT uaef.revoke_access('history_operator', 'operator');
 DROP ROLE history_operator;
-SELECT uaef.cancel_workflow(execution_id) FROM uaef.workflow_run WHERE workflow = 'ask' AND status = 'running';
+SELECT uaef.cancel_workflow(execution_id) FROM uaef.workflow_run WHERE workflow = 'ask' AND status = 'waiting_approval';

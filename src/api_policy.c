@@ -1,0 +1,138 @@
+/*-------------------------------------------------------------------------
+ *
+ * api_policy.c
+ *	  SQL entry points of policies: fetch arguments, call, return.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "fmgr.h"
+#include "utils/builtins.h"
+
+#include "errcodes.h"
+#include "json_util.h"
+#include "policy.h"
+#include "set_result.h"
+#include "spi_util.h"
+
+PG_FUNCTION_INFO_V1(uaef_create_policy);
+PG_FUNCTION_INFO_V1(uaef_enable_policy);
+PG_FUNCTION_INFO_V1(uaef_disable_policy);
+PG_FUNCTION_INFO_V1(uaef_drop_policy);
+PG_FUNCTION_INFO_V1(uaef_explain_policies);
+
+/*
+ * create_policy(name text, type text, rules jsonb, enforcement text, scope jsonb,
+ * description text) RETURNS integer
+ */
+Datum
+uaef_create_policy(PG_FUNCTION_ARGS)
+{
+	for (int i = 0; i < 4; i++)
+		if (PG_ARGISNULL(i))
+			ereport(ERROR,
+					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+					 errmsg("name, type, rules and enforcement must not be null")));
+	PG_RETURN_INT32(uaef_policy_create(text_to_cstring(PG_GETARG_TEXT_PP(0)),
+									   text_to_cstring(PG_GETARG_TEXT_PP(1)),
+									   PG_GETARG_JSONB_P(2),
+									   text_to_cstring(PG_GETARG_TEXT_PP(3)),
+									   PG_ARGISNULL(4) ? uaef_json_empty() :
+									   PG_GETARG_JSONB_P(4),
+									   PG_ARGISNULL(5) ? NULL :
+									   text_to_cstring(PG_GETARG_TEXT_PP(5))));
+}
+
+/* enable_policy(name text) RETURNS void */
+Datum
+uaef_enable_policy(PG_FUNCTION_ARGS)
+{
+	uaef_policy_set_enabled(text_to_cstring(PG_GETARG_TEXT_PP(0)), true);
+	PG_RETURN_VOID();
+}
+
+/* disable_policy(name text) RETURNS void */
+Datum
+uaef_disable_policy(PG_FUNCTION_ARGS)
+{
+	uaef_policy_set_enabled(text_to_cstring(PG_GETARG_TEXT_PP(0)), false);
+	PG_RETURN_VOID();
+}
+
+/* drop_policy(name text) RETURNS void */
+Datum
+uaef_drop_policy(PG_FUNCTION_ARGS)
+{
+	uaef_policy_drop(text_to_cstring(PG_GETARG_TEXT_PP(0)));
+	PG_RETURN_VOID();
+}
+
+/*
+ * The rows of one task, or of what the items of a map run.
+ */
+static void
+put_policies(FunctionCallInfo fcinfo, const UaefDefinition *definition,
+			 const UaefTaskDef *def)
+{
+	const UaefPolicies *all = uaef_policies_get();
+
+	for (int i = 0; i < all->n; i++)
+	{
+		const UaefPolicy *policy = all->policies[i];
+		const char *by = uaef_policy_applies(policy, definition, def);
+		bool		nulls[7] = {false};
+		Datum		values[7];
+
+		if (by == NULL)
+			continue;
+		values[0] = CStringGetTextDatum(def->id);
+		values[1] = CStringGetTextDatum(uaef_task_type_name(def->type));
+		values[2] = CStringGetTextDatum(policy->name);
+		values[3] = Int32GetDatum(policy->version);
+		values[4] = CStringGetTextDatum(uaef_policy_type_name(policy->type));
+		values[5] = CStringGetTextDatum(uaef_enforcement_name(policy->enforcement));
+		values[6] = CStringGetTextDatum(by);
+		uaef_put_row(fcinfo, values, nulls);
+	}
+}
+
+/*
+ * explain_policies(workflow text, task text, version integer) RETURNS TABLE
+ * (task text, task_type text, policy text, policy_version integer, type text,
+ * enforcement text, applies_by text)
+ */
+Datum
+uaef_explain_policies(PG_FUNCTION_ARGS)
+{
+	char	   *workflow;
+	char	   *task = PG_ARGISNULL(1) ? NULL :
+		text_to_cstring(PG_GETARG_TEXT_PP(1));
+	int32		version = PG_ARGISNULL(2) ? 0 : PG_GETARG_INT32(2);
+	const UaefDefinition *definition;
+
+	if (PG_ARGISNULL(0))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("workflow must not be null")));
+	workflow = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	definition = uaef_definition_get(uaef_definition_find(workflow, version));
+	if (task != NULL &&
+		uaef_definition_task_no(definition, task, strlen(task)) < 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_UAEF_UNDEFINED_TASK),
+				 errmsg("workflow \"%s\" has no task \"%s\"", workflow,
+						task)));
+	uaef_begin_set(fcinfo);
+	for (int i = 0; i < definition->n_tasks; i++)
+	{
+		const UaefTaskDef *def = &definition->tasks[i];
+
+		if (task != NULL && strcmp(def->id, task) != 0)
+			continue;
+		put_policies(fcinfo, definition, def);
+		if (def->type == UAEF_TASK_PARALLEL && def->config.parallel.task)
+			put_policies(fcinfo, definition, def->config.parallel.task);
+	}
+	return (Datum) 0;
+}

@@ -1,0 +1,21 @@
+/*-------------------------------------------------------------------------
+ *
+ * delivery_offer.h
+ *	  Deliveries that may be refused without an error.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef UAEF_DELIVERY_OFFER_H
+#define UAEF_DELIVERY_OFFER_H
+
+#include "delivery_queue.h"
+
+/*
+ * Queue a delivery and set its id.  What refuses it (an address that egress
+ * rules deny, say) is returned, with whatever was written undone; else NULL.
+ * That we break is raised.
+ */
+extern ErrorData *uaef_delivery_offer(const UaefDeliveryRequest *request,
+									  int64 *delivery_id);
+
+#endif							/* UAEF_DELIVERY_OFFER_H */
