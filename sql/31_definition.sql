@@ -39,6 +39,33 @@ COMMENT ON FUNCTION uaef.workflow_graph(uuid, text) IS
 REVOKE ALL ON FUNCTION uaef.workflow_graph(uuid, text) FROM PUBLIC;
 
 --
+-- export_workflow()
+--
+CREATE FUNCTION uaef.export_workflow(name text, version integer DEFAULT NULL)
+RETURNS text
+AS 'MODULE_PATHNAME', 'uaef_export_workflow_script'
+LANGUAGE C STABLE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp;
+COMMENT ON FUNCTION uaef.export_workflow(text, integer) IS
+	'a script that makes this version of a workflow (the newest by default) elsewhere, the very same document; run twice it makes it once';
+REVOKE ALL ON FUNCTION uaef.export_workflow(text, integer) FROM PUBLIC;
+
+--
+-- compare_workflow()
+--
+CREATE FUNCTION uaef.compare_workflow(
+	name text,
+	old_version integer DEFAULT NULL,
+	new_version integer DEFAULT NULL)
+RETURNS TABLE (part text, path text, change text, old jsonb, new jsonb)
+AS 'MODULE_PATHNAME', 'uaef_compare_versions'
+LANGUAGE C STABLE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp;
+COMMENT ON FUNCTION uaef.compare_workflow(text, integer, integer) IS
+	'what differs between two versions of a workflow, by task, edge and JSON pointer; by default between the newest and the one before';
+REVOKE ALL ON FUNCTION uaef.compare_workflow(text, integer, integer) FROM PUBLIC;
+
+--
 -- workflow
 --
 CREATE VIEW uaef.workflow AS

@@ -79,16 +79,32 @@ static const AccessObject functions[] = {
 	{"_worker_status", OPERATOR | AUDITOR},
 	{"validate_json", READERS},
 	{"wait_for_workflow", READERS},
+	{"workflow_dependencies", AUTHOR | OPERATOR | AUDITOR},
 	{"workflow_graph", READERS},
+
+	/* building definitions */
+	{"approval_task", READERS},
+	{"condition_task", READERS},
+	{"decision_task", READERS},
+	{"edge", READERS},
+	{"external_task", READERS},
+	{"http_task", READERS},
+	{"map_task", READERS},
+	{"sql_task", READERS},
+	{"task", READERS},
+	{"wait_task", READERS},
+	{"workflow", READERS},
 
 	/* defining */
 	{"activate_settlement_rule", AUTHOR},
 	{"attach_workflow", AUTHOR},
+	{"compare_workflow", AUTHOR | AUDITOR},
 	{"create_checkpoint", AUTHOR},
 	{"create_settlement_rule", AUTHOR},
 	{"create_workflow", AUTHOR},
 	{"deactivate_settlement_rule", AUTHOR},
 	{"detach_workflow", AUTHOR},
+	{"export_workflow", AUTHOR | AUDITOR},
 	{"simulate_settlement", AUTHOR | AUDITOR},
 	{"start_workflow_trigger", AUTHOR},
 

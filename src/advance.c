@@ -106,6 +106,21 @@ uaef_advance_fail(UaefTask *task, const UaefFailure *failure)
 	drain(task->execution);
 }
 
+bool
+uaef_advance_result(UaefTask *task, Jsonb *output)
+{
+	UaefFailure failure;
+	bool		fits = uaef_failure_unless_fits(&failure, "output of the task",
+												task->def->output_schema,
+												output);
+
+	if (fits)
+		uaef_advance_complete(task, output, NULL);
+	else
+		uaef_advance_fail_now(task, &failure);
+	return fits;
+}
+
 /*
  * Begin what is ready, until nothing is, and see whether this was the end.
  */
@@ -420,6 +435,7 @@ static void
 finish(UaefExecution *execution)
 {
 	UaefEvalError error = {0};
+	UaefFailure failure;
 	Jsonb	   *output;
 
 	if (execution->def->output == NULL)
@@ -428,10 +444,12 @@ finish(UaefExecution *execution)
 		output = uaef_template_fill(execution->def->output,
 									uaef_execution_scope(execution), &error);
 	if (output == NULL)
-	{
-		UaefFailure failure;
-
 		uaef_failure_from_eval(&failure, &error);
+	else if (!uaef_failure_unless_fits(&failure, "output of the workflow",
+									   execution->def->output_schema, output))
+		output = NULL;
+	if (output == NULL)
+	{
 		execution->error = uaef_failure_json(&failure, NULL, 0);
 		end_execution(execution, UAEF_EXECUTION_FAILED);
 		return;

@@ -23,6 +23,12 @@ extern void uaef_advance_complete(UaefTask *task, Jsonb *output,
 								  const char *label);
 extern void uaef_advance_fail(UaefTask *task, const UaefFailure *failure);
 
+/*
+ * The end of an attempt that was made outside: it completes, or, when its
+ * output does not fit the task's schema, fails for good.  Returns which.
+ */
+extern bool uaef_advance_result(UaefTask *task, Jsonb *output);
+
 /* A failure that no attempt follows on. */
 extern void uaef_advance_fail_now(UaefTask *task, const UaefFailure *failure);
 

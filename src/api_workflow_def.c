@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * api_workflow_def.c
- *	  SQL functions: defining workflows and drawing them.
+ *	  SQL functions: defining workflows, drawing and comparing them.
  *
  *-------------------------------------------------------------------------
  */
@@ -13,6 +13,9 @@
 #include "utils/uuid.h"
 
 #include "definition.h"
+#include "set_result.h"
+#include "workflow_dependency.h"
+#include "workflow_export.h"
 #include "workflow_graph.h"
 
 /*
@@ -54,4 +57,84 @@ uaef_execution_graph(PG_FUNCTION_ARGS)
 	PG_RETURN_TEXT_P(cstring_to_text(
 									 uaef_graph_of_execution(PG_GETARG_UUID_P(0),
 															 text_to_cstring(PG_GETARG_TEXT_PP(1)))));
+}
+
+static int32
+version_arg(FunctionCallInfo fcinfo, int no)
+{
+	if (PG_ARGISNULL(no))
+		return 0;
+	if (PG_GETARG_INT32(no) < 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("a version is 1 or more, not %d",
+						PG_GETARG_INT32(no))));
+	return PG_GETARG_INT32(no);
+}
+
+static char *
+name_arg(FunctionCallInfo fcinfo)
+{
+	if (PG_ARGISNULL(0))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("the name of a workflow must not be null")));
+	return text_to_cstring(PG_GETARG_TEXT_PP(0));
+}
+
+/*
+ * export_workflow(name text, version integer) RETURNS text
+ */
+PG_FUNCTION_INFO_V1(uaef_export_workflow_script);
+Datum
+uaef_export_workflow_script(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_TEXT_P(cstring_to_text(uaef_export_workflow(name_arg(fcinfo),
+														  version_arg(fcinfo, 1))));
+}
+
+/*
+ * compare_workflow(name text, old_version integer, new_version integer)
+ * RETURNS TABLE (part text, path text, change text, old jsonb, new jsonb)
+ */
+PG_FUNCTION_INFO_V1(uaef_compare_versions);
+Datum
+uaef_compare_versions(PG_FUNCTION_ARGS)
+{
+	char	   *name = name_arg(fcinfo);
+	int32		old_version = version_arg(fcinfo, 1);
+	int32		new_version = version_arg(fcinfo, 2);
+
+	uaef_begin_set(fcinfo);
+	uaef_compare_workflow(fcinfo, name, old_version, new_version);
+	return (Datum) 0;
+}
+
+/*
+ * workflow_dependencies(name text)
+ * RETURNS TABLE (task text, kind text, object text)
+ */
+PG_FUNCTION_INFO_V1(uaef_workflow_dependencies);
+Datum
+uaef_workflow_dependencies(PG_FUNCTION_ARGS)
+{
+	uaef_begin_set(fcinfo);
+	uaef_dependency_list(fcinfo, text_to_cstring(PG_GETARG_TEXT_PP(0)));
+	return (Datum) 0;
+}
+
+/*
+ * workflow_ddl() RETURNS event_trigger
+ */
+PG_FUNCTION_INFO_V1(uaef_workflow_ddl);
+Datum
+uaef_workflow_ddl(PG_FUNCTION_ARGS)
+{
+	if (!CALLED_AS_EVENT_TRIGGER(fcinfo))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_EVENT_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("function \"%s\" must be called as an event trigger",
+						"workflow_ddl")));
+	uaef_dependency_heed_ddl((EventTriggerData *) fcinfo->context);
+	return (Datum) 0;
 }

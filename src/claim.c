@@ -242,7 +242,12 @@ uaef_claim_complete(int64 task_id, Jsonb *output, const pg_uuid_t *token)
 		if (task->status == UAEF_TASK_QUEUED)
 			(void) uaef_step_unready(task);
 		uaef_agent_check_output(task, output);
-		uaef_advance_complete(task, output, NULL);
+		if (!uaef_advance_result(task, output))
+			ereport(WARNING,
+					(errcode(ERRCODE_UAEF_SCHEMA_MISMATCH),
+					 errmsg("the task has failed"),
+					 errdetail_internal("%s", uaef_json_get_text(task->error,
+																 "message"))));
 		uaef_step_write(step);
 	}
 	uaef_spi_end(back);

@@ -217,6 +217,7 @@ struct UaefTaskDef
 	bool		has_labels;		/* an outgoing edge has "on" */
 	int			n_policies;		/* "policies": names, besides their scopes */
 	char	  **policies;
+	UaefSchema *output_schema;	/* or NULL */
 	union
 	{
 		UaefSqlConfig sql;
@@ -242,6 +243,15 @@ typedef struct UaefEdge
 	Jsonb	   *when_json;		/* as it was written, for graphs */
 } UaefEdge;
 
+/* Something of the database that a task needs: as pg_depend has it. */
+typedef struct UaefObjectUse
+{
+	const char *task;
+	Oid			classid;
+	Oid			objid;
+	int32		objsubid;
+} UaefObjectUse;
+
 typedef struct UaefDefinition
 {
 	int32		definition_id;
@@ -258,7 +268,10 @@ typedef struct UaefDefinition
 	Jsonb	   *context;		/* ctx; NULL: {} */
 	int			n_policies;		/* "policies": of all its tasks */
 	char	  **policies;
+	UaefSchema *input_schema;	/* or NULL */
+	UaefSchema *output_schema;	/* or NULL */
 	bool		only_pure;		/* no task ever waits */
+	List	   *objects;		/* UaefObjectUse *, if it has been planned */
 } UaefDefinition;
 
 /*

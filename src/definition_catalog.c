@@ -13,6 +13,7 @@
  */
 #include "postgres.h"
 
+#include "catalog/pg_authid_d.h"
 #include "catalog/pg_type_d.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
@@ -39,28 +40,30 @@ static UaefQuery find_policy = {
 	1, {TEXTOID}
 };
 
-static int	use_default_search_path(void);
-static void check_task(const UaefTaskDef *task, const char *where);
-static void check_sql(const char *sql, bool is_query, const char *where);
-static void plan(const char *sql, bool is_query);
+static int	use_search_path(const char *search_path);
+static void add_objects(UaefDefinition *def, const UaefTaskDef *task,
+						List *objects);
+static List *check_task(const UaefTaskDef *task, const char *where);
+static List *check_sql(const char *sql, bool is_query, const char *where);
+static List *plan(const char *sql, bool is_query, MemoryContext context);
 static bool may_be_task(const RawStmt *raw);
 static bool only_reads(const CachedPlanSource *source);
-static void check_roles(const UaefRoleList *roles, const char *what,
-						const char *where);
-static void check_approval(const UaefApprovalConfig *approval,
-						   const char *where);
+static List *check_roles(List *objects, const UaefRoleList *roles,
+						 const char *what, const char *where);
+static List *check_approval(const UaefApprovalConfig *approval,
+							const char *where);
 static void check_connector(const char *name, const char *where);
 static void check_policies(int n, char *const *names, const char *where);
 
 /*
  * Raises the planner's error, or 42704 for a role or a policy, UA405 for a
  * connector, UA341 for a checkpoint and UA360 for an agent, with the id of the
- * task.
+ * task.  Afterwards def->objects is what it needs.
  */
 void
-uaef_definition_check_catalog(const UaefDefinition *def)
+uaef_definition_check_catalog(UaefDefinition *def, const char *search_path)
 {
-	int			level = use_default_search_path();
+	int			level = use_search_path(search_path);
 
 	check_policies(def->n_policies, def->policies, "the definition");
 	for (int i = 0; i < def->n_tasks; i++)
@@ -71,46 +74,57 @@ uaef_definition_check_catalog(const UaefDefinition *def)
 		CHECK_FOR_INTERRUPTS();
 		if (task->type == UAEF_TASK_PARALLEL &&
 			task->config.parallel.task != NULL)
-			check_task(task->config.parallel.task, where);
-		else
-			check_task(task, where);
-		check_policies(task->n_policies, task->policies, where);
+			task = task->config.parallel.task;
+		add_objects(def, task, check_task(task, where));
+		check_policies(def->tasks[i].n_policies, def->tasks[i].policies,
+					   where);
 		pfree(where);
 	}
 	AtEOXact_GUC(true, level);
 }
 
+static void
+add_objects(UaefDefinition *def, const UaefTaskDef *task, List *objects)
+{
+	ListCell   *cell;
+
+	foreach(cell, objects)
+		((UaefObjectUse *) lfirst(cell))->task = task->id;
+	def->objects = list_concat(def->objects, objects);
+}
+
 /*
- * The functions that people call pin their search_path; go back to the one
- * that the session began with.  Returns the level for AtEOXact_GUC().
+ * The functions that people call pin their search_path; use another one, by
+ * default that which the session began with.  Returns the level for
+ * AtEOXact_GUC().
  */
 static int
-use_default_search_path(void)
+use_search_path(const char *search_path)
 {
 	int			level = NewGUCNestLevel();
 
-	(void) set_config_option("search_path",
-							 GetConfigOptionResetString("search_path"),
-							 PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
+	if (search_path == NULL)
+		search_path = GetConfigOptionResetString("search_path");
+
+	(void) set_config_option("search_path", search_path, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
 							 true, 0, false);
 	return level;
 }
 
-static void
+/* The objects that it needs. */
+static List *
 check_task(const UaefTaskDef *task, const char *where)
 {
 	switch (task->type)
 	{
 		case UAEF_TASK_SQL:
-			check_sql(task->config.sql.sql, false, where);
-			break;
+			return check_sql(task->config.sql.sql, false, where);
 		case UAEF_TASK_WAIT:
 			if (uaef_task_sql(task) != NULL)
-				check_sql(uaef_task_sql(task)->sql, true, where);
+				return check_sql(uaef_task_sql(task)->sql, true, where);
 			break;
 		case UAEF_TASK_HUMAN_APPROVAL:
-			check_approval(&task->config.approval, where);
-			break;
+			return check_approval(&task->config.approval, where);
 		case UAEF_TASK_HTTP:
 			if (task->config.http.connector != NULL)
 				check_connector(task->config.http.connector, where);
@@ -125,36 +139,42 @@ check_task(const UaefTaskDef *task, const char *where)
 		default:
 			break;
 	}
+	return NIL;
 }
 
-static void
+static List *
 check_sql(const char *sql, bool is_query, const char *where)
 {
 	MemoryContext context = CurrentMemoryContext;
+	List	   *objects = NIL;
 
 	PG_TRY();
 	{
-		plan(sql, is_query);
+		objects = plan(sql, is_query, context);
 	}
 	PG_CATCH();
 	{
 		uaef_read_rethrow(context, where, NULL);
 	}
 	PG_END_TRY();
+	return objects;
 }
 
 /*
  * Parse, analyse and plan one statement whose only parameter is $1 jsonb: that
- * of a SQL task, or the query of a wait.
+ * of a SQL task, or the query of a wait.  Returns the objects that it needs,
+ * in the context.
  */
-static void
-plan(const char *sql, bool is_query)
+static List *
+plan(const char *sql, bool is_query, MemoryContext context)
 {
 	Oid			types[] = {JSONBOID};
 	SPIPlanPtr	prepared;
 	List	   *sources;
 	CachedPlanSource *source;
 	CachedPlan *cached;
+	MemoryContext old;
+	List	   *objects;
 
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "could not connect to SPI");
@@ -189,7 +209,11 @@ plan(const char *sql, bool is_query)
 	cached = SPI_plan_get_cached_plan(prepared);
 	if (cached != NULL)
 		ReleaseCachedPlan(cached, NULL);
+	old = MemoryContextSwitchTo(context);
+	objects = uaef_definition_objects(source);
+	MemoryContextSwitchTo(old);
 	SPI_finish();
+	return objects;
 }
 
 /*
@@ -234,37 +258,50 @@ only_reads(const CachedPlanSource *source)
 }
 
 /*
- * Roles that are written out; those out of data are looked up when people are
- * asked.
+ * Roles that are written out, added to the objects that are needed; those out
+ * of data are looked up when people are asked.
  */
-static void
-check_roles(const UaefRoleList *roles, const char *what, const char *where)
+static List *
+check_roles(List *objects, const UaefRoleList *roles, const char *what,
+			const char *where)
 {
 	for (int i = 0; i < roles->n_fixed; i++)
-		if (!OidIsValid(get_role_oid(roles->fixed[i], true)))
+	{
+		UaefObjectUse *use = palloc0(sizeof(UaefObjectUse));
+
+		use->classid = AuthIdRelationId;
+		use->objid = get_role_oid(roles->fixed[i], true);
+		if (!OidIsValid(use->objid))
 			ereport(ERROR,
 					(errcode(ERRCODE_UNDEFINED_OBJECT),
 					 errmsg("%s: role \"%s\" does not exist", where,
 							roles->fixed[i]),
 					 errdetail("It is one of the %s.", what)));
+		objects = lappend(objects, use);
+	}
+	return objects;
 }
 
-static void
+static List *
 check_approval(const UaefApprovalConfig *approval, const char *where)
 {
+	List	   *objects = NIL;
+
 	for (int i = 0; i < approval->n_stages; i++)
 	{
 		const UaefApprovalStage *stage = &approval->stages[i];
 
-		check_roles(&stage->approvers, "approvers", where);
+		objects = check_roles(objects, &stage->approvers, "approvers", where);
 		for (int j = 0; j < stage->n_groups; j++)
-			check_roles(&stage->groups[j].approvers, "approvers", where);
+			objects = check_roles(objects, &stage->groups[j].approvers,
+								  "approvers", where);
 	}
 	for (int i = 0; i < approval->n_escalations; i++)
-		check_roles(&approval->escalations[i].to, "roles of an escalation",
-					where);
+		objects = check_roles(objects, &approval->escalations[i].to,
+							  "roles of an escalation", where);
 	if (approval->notify.connector != NULL)
 		check_connector(approval->notify.connector, where);
+	return objects;
 }
 
 static void

@@ -449,10 +449,7 @@ read_agent(const UaefObject *config, UaefTaskDef *task)
 	agent->context = uaef_read_template(config, "context");
 	agent->input = uaef_read_template(config, "input");
 	agent->output_schema = uaef_read_document(config, "output_schema");
-	if (agent->output_schema != NULL)
-		agent->schema = uaef_schema_compile(agent->output_schema,
-											psprintf("output_schema in %s",
-													 config->where));
+	agent->schema = uaef_read_schema(config, "output_schema");
 	task->queue = agent->agent != NULL ?
 		psprintf(UAEF_AGENT_QUEUE "%s", agent->agent) :
 		psprintf(UAEF_CAPABILITY_QUEUE "%s", agent->capability);

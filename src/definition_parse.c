@@ -71,7 +71,7 @@ uaef_definition_compile(const char *name, Jsonb *document, bool plan_sql)
 	static const char *const keys[] =
 	{
 		"tasks", "edges", "output", "context", "description", "policies",
-		NULL
+		"input_schema", "output_schema", NULL
 	};
 	UaefBuilder builder = {palloc0(sizeof(UaefDefinition))};
 	UaefDefinition *def = builder.def;
@@ -100,6 +100,8 @@ uaef_definition_compile(const char *name, Jsonb *document, bool plan_sql)
 	def->context = uaef_read_document(&object, "context");
 	def->n_policies = Max(uaef_read_texts(&object, "policies", &def->policies),
 						  0);
+	def->input_schema = uaef_read_schema(&object, "input_schema");
+	def->output_schema = uaef_read_schema(&object, "output_schema");
 
 	read_tasks(&builder, tasks, n_tasks, plan_sql);
 	uaef_definition_index(def);
@@ -110,7 +112,7 @@ uaef_definition_compile(const char *name, Jsonb *document, bool plan_sql)
 	uaef_definition_check(&builder);
 	def->only_pure = is_pure(def);
 	if (plan_sql)
-		uaef_definition_check_catalog(def);
+		uaef_definition_check_catalog(def, NULL);
 	return def;
 }
 
@@ -201,7 +203,8 @@ read_task(UaefBuilder *builder, UaefTaskDef *task, JsonbValue *value)
 	static const char *const keys[] =
 	{
 		"id", "type", "config", "description", "timeout", "retry",
-		"on_failure", "queue", "priority", "join", "policies", NULL
+		"on_failure", "queue", "priority", "join", "policies",
+		"output_schema", NULL
 	};
 	static const char *const outcomes[] = {"fail", "continue", "skip", NULL};
 	UaefObject	object;
@@ -273,6 +276,14 @@ read_common(const UaefObject *object, UaefTaskDef *task)
 						task->queue),
 				 errdetail("Only external tasks are claimed from a queue.")));
 
+	task->output_schema = uaef_read_schema(object, "output_schema");
+	if (task->output_schema != NULL && task->type != UAEF_TASK_SQL &&
+		task->type != UAEF_TASK_HTTP && task->type != UAEF_TASK_EXTERNAL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UAEF_BAD_DEFINITION),
+				 errmsg("%s cannot have \"output_schema\"", object->where),
+				 errdetail("Only the output of sql, http and external tasks comes from outside.")));
+
 	if (!uaef_read_value(object, "config", &config))
 	{
 		Jsonb	   *empty = uaef_json_empty();
@@ -337,7 +348,7 @@ uaef_read_map_task(UaefBuilder *builder, const UaefTaskDef *map,
 	static const char *const keys[] =
 	{
 		"type", "config", "description", "timeout", "retry", "queue",
-		"priority", NULL
+		"priority", "output_schema", NULL
 	};
 	UaefTaskDef *task = palloc0(sizeof(UaefTaskDef));
 	UaefObject	object = uaef_read_object(builder, value, keys, where);

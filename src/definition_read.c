@@ -457,6 +457,17 @@ uaef_read_document(const UaefObject *object, const char *key)
 	return uaef_json_from_value(&value);
 }
 
+UaefSchema *
+uaef_read_schema(const UaefObject *object, const char *key)
+{
+	JsonbValue	value;
+
+	if (!uaef_read_value(object, key, &value))
+		return NULL;
+	return uaef_schema_compile(uaef_json_from_value(&value),
+							   psprintf("\"%s\" in %s", key, object->where));
+}
+
 void
 uaef_read_rethrow(MemoryContext context, const char *where, const char *hint)
 {

@@ -14,6 +14,7 @@
 
 #include "compat.h"
 #include "definition.h"
+#include "utils/plancache.h"
 
 /* A path that a template or condition reads, and who reads it. */
 typedef struct UaefPathUse
@@ -101,6 +102,9 @@ extern UaefCondition *uaef_read_condition(const UaefObject *object,
 /* Copies of an object's document; NULL when it is missing. */
 extern Jsonb *uaef_read_document(const UaefObject *object, const char *key);
 
+/* A JSON Schema, compiled; NULL when it is missing.  Raises UA230. */
+extern UaefSchema *uaef_read_schema(const UaefObject *object, const char *key);
+
 /*
  * In PG_CATCH: raise the error again, with where before its message, and with
  * the hint (or NULL) if it has none.  context is the one that was current
@@ -126,7 +130,14 @@ extern UaefTaskDef *uaef_read_map_task(UaefBuilder *builder,
 extern void uaef_definition_index(UaefDefinition *def);
 extern void uaef_definition_check(UaefBuilder *builder);
 
-/* definition_catalog.c: SQL, roles and connectors that it names. */
-extern void uaef_definition_check_catalog(const UaefDefinition *def);
+/*
+ * definition_catalog.c: SQL, roles and connectors that it names.  search_path
+ * is the one to look names up by; NULL: that of the session.
+ */
+extern void uaef_definition_check_catalog(UaefDefinition *def,
+										  const char *search_path);
+
+/* definition_objects.c: the objects of a planned statement, without a task. */
+extern List *uaef_definition_objects(const CachedPlanSource *source);
 
 #endif							/* UAEF_DEFINITION_READ_H */

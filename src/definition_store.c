@@ -22,6 +22,7 @@
 #include "ledger.h"
 #include "spi_util.h"
 #include "versioned_name.h"
+#include "workflow_dependency.h"
 
 /* The newest version of a workflow; version is 0 when there is none. */
 typedef struct Newest
@@ -42,14 +43,15 @@ static UaefQuery insert_definition = {
 	"INSERT INTO uaef.workflow_definition (name, version, definition, digest,"
 	" description, created_by, created_at)"
 	" VALUES ($1, $2, $3, $4, $5, $6, $7)"
-	" ON CONFLICT (name, version) DO NOTHING",
+	" ON CONFLICT (name, version) DO NOTHING RETURNING definition_id",
 	7, {TEXTOID, INT4OID, JSONBOID, BYTEAOID, TEXTOID, REGROLEOID,
 	TIMESTAMPTZOID}
 };
 
 static Newest newest_of(const char *name, Datum digest);
-static void insert(const char *name, int32 version, Jsonb *document,
-				   Datum digest, const char *description);
+static void insert(const char *name, int32 version,
+				   const UaefDefinition *def, Jsonb *document, Datum digest,
+				   const char *description);
 static void record(const char *name, int32 version, Datum digest, Oid role);
 
 int32
@@ -68,8 +70,9 @@ uaef_definition_create(const char *name, Jsonb *document,
 	if (newest.same)
 		return newest.version;
 
-	(void) uaef_definition_compile(name, document, true);
-	insert(name, newest.version + 1, document, digest, description);
+	insert(name, newest.version + 1,
+		   uaef_definition_compile(name, document, true), document, digest,
+		   description);
 	return newest.version + 1;
 }
 
@@ -95,8 +98,8 @@ newest_of(const char *name, Datum digest)
  * older than the lock; then ON CONFLICT raises a serialization failure.
  */
 static void
-insert(const char *name, int32 version, Jsonb *document, Datum digest,
-	   const char *description)
+insert(const char *name, int32 version, const UaefDefinition *def,
+	   Jsonb *document, Datum digest, const char *description)
 {
 	Oid			role = GetUserId();
 	Datum		args[] = {
@@ -110,6 +113,7 @@ insert(const char *name, int32 version, Jsonb *document, Datum digest,
 
 	if (uaef_spi_run(&insert_definition, args, nulls) == 0)
 		elog(ERROR, "version %d of workflow \"%s\" exists", version, name);
+	uaef_dependency_store(uaef_spi_int32(0, 1), def);
 	record(name, version, digest, role);
 	uaef_spi_end(caller);
 }

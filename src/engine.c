@@ -105,6 +105,7 @@ uaef_engine_start(const UaefStart *start)
 	UaefStep   *step;
 	UaefExecution *execution;
 	int32		definition_id;
+	UaefFailure failure;
 	pg_uuid_t	id;
 
 	uaef_check_payload("input of the workflow", start->input);
@@ -125,6 +126,10 @@ uaef_engine_start(const UaefStart *start)
 		return id;
 	}
 
+	if (!uaef_failure_unless_fits(&failure, psprintf("input of workflow \"%s\"",
+													 execution->def->name),
+								  execution->def->input_schema, start->input))
+		uaef_failure_raise(&failure);
 	execution->name = uaef_clip(start->name);
 	execution->priority = start->priority;
 	execution->initiated_by = caller;
@@ -171,7 +176,7 @@ uaef_engine_complete(const UaefTaskRef *ref, Jsonb *output,
 
 	if (task != NULL)
 	{
-		uaef_advance_complete(task, output, NULL);
+		(void) uaef_advance_result(task, output);
 		uaef_step_write(step);
 	}
 	uaef_spi_end(back);

@@ -27,8 +27,11 @@ static const char *const permanent_classes[] = {
 	"UA",						/* our own: a path, a rule, a decision */
 };
 
-/* Longest time that a text of an error may take in a row or an event. */
+/* Longest that a text of an error may be in a row or an event. */
 #define MAX_MESSAGE 4000
+
+/* Most places that the failure of a schema names. */
+#define MAX_MISMATCHES 20
 
 char *
 uaef_clip(const char *text)
@@ -69,6 +72,39 @@ uaef_failure_from_eval(UaefFailure *failure, const UaefEvalError *error)
 {
 	uaef_failure_set(failure, error->sqlstate, error->message);
 	failure->detail = error->detail != NULL ? error->detail : error->path;
+}
+
+bool
+uaef_failure_unless_fits(UaefFailure *failure, const char *what,
+						 const UaefSchema *schema, Jsonb *value)
+{
+	UaefEvalError error;
+	List	   *mismatches;
+
+	if (schema == NULL ||
+		uaef_schema_failures(schema, value, MAX_MISMATCHES, &mismatches,
+							 &error))
+		return true;
+	if (error.sqlstate != ERRCODE_UAEF_SCHEMA_MISMATCH)
+	{
+		uaef_failure_from_eval(failure, &error);
+		return false;
+	}
+	uaef_failure_set(failure, error.sqlstate,
+					 psprintf("%s does not fit its JSON Schema", what));
+	failure->detail = uaef_clip(uaef_schema_failures_text(mismatches));
+	return false;
+}
+
+void
+uaef_failure_raise(const UaefFailure *failure)
+{
+	const char *code = failure->code;
+
+	ereport(ERROR,
+			(errcode(MAKE_SQLSTATE(code[0], code[1], code[2], code[3], code[4])),
+			 errmsg_internal("%s", failure->message),
+			 failure->detail ? errdetail_internal("%s", failure->detail) : 0));
 }
 
 bool

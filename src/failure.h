@@ -27,6 +27,16 @@ extern void uaef_failure_from_eval(UaefFailure *failure,
 extern void uaef_failure_from_error(UaefFailure *failure,
 									const ErrorData *error);
 
+/*
+ * Whether a value fits a schema, which may be NULL; if not, the failure says
+ * where it does not.  what is "output of the task".
+ */
+extern bool uaef_failure_unless_fits(UaefFailure *failure, const char *what,
+									 const UaefSchema *schema, Jsonb *value);
+
+/* Raise a failure whose code is a SQLSTATE, as an ERROR. */
+pg_noreturn extern void uaef_failure_raise(const UaefFailure *failure);
+
 /* Whether an ERROR says no to what was asked, rather than that we broke. */
 extern bool uaef_failure_is_refusal(const ErrorData *error);
 

@@ -21,6 +21,9 @@
 int			uaef_checkpoint_interval_ms = 10000;
 int			uaef_checkpoint_standbys = 0;
 
+/* What becomes of DDL that breaks workflows. */
+int			uaef_ddl_check = UAEF_DDL_WARN;
+
 /* How many SQL tasks an executor may commit together. */
 int			uaef_executor_batch_size = 100;
 
@@ -64,6 +67,13 @@ int			uaef_seal_overdue_s = 600;
 
 /* Whether the launcher keeps a worker in each database. */
 bool		uaef_start_workers = true;
+
+static const struct config_enum_entry ddl_checks[] = {
+	{"off", UAEF_DDL_OFF, false},
+	{"warn", UAEF_DDL_WARN, false},
+	{"error", UAEF_DDL_ERROR, false},
+	{NULL, 0, false}
+};
 
 static char *uaef_test_now = NULL;
 TimestampTz uaef_test_now_value = 0;
@@ -116,6 +126,16 @@ define_checkpoint_settings(void)
 				&uaef_ledger_signer_socket, GUC_SUPERUSER_ONLY, check_socket);
 }
 
+static void
+define_ddl_check(void)
+{
+	DefineCustomEnumVariable("uaef.ddl_check",
+							 "What becomes of a command that breaks workflows.",
+							 "off, warn or error: a live workflow whose SQL can no longer be planned is passed over, warned of, or keeps the command from running.",
+							 &uaef_ddl_check, UAEF_DDL_WARN, ddl_checks,
+							 PGC_USERSET, 0, NULL, NULL, NULL);
+}
+
 /*
  * Define every setting and reserve the prefix.
  */
@@ -123,6 +143,7 @@ void
 uaef_guc_init(void)
 {
 	define_checkpoint_settings();
+	define_ddl_check();
 	define_int("uaef.executor_batch_ms",
 			   "Longest time for which an executor collects finished SQL tasks into one commit.",
 			   NULL, &uaef_executor_batch_ms, 0, 1000, PGC_SIGHUP, GUC_UNIT_MS);

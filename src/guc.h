@@ -12,6 +12,7 @@
 
 extern int	uaef_checkpoint_interval_ms;
 extern int	uaef_checkpoint_standbys;
+extern int	uaef_ddl_check;
 extern int	uaef_executor_batch_size;
 extern int	uaef_executor_batch_ms;
 extern int	uaef_executor_idle_ms;
@@ -34,6 +35,14 @@ extern int	uaef_seal_interval_ms;
 extern int	uaef_seal_max_events;
 extern int	uaef_seal_overdue_s;
 extern bool uaef_start_workers;
+
+/* Values of uaef.ddl_check. */
+typedef enum UaefDdlCheck
+{
+	UAEF_DDL_OFF,
+	UAEF_DDL_WARN,
+	UAEF_DDL_ERROR
+} UaefDdlCheck;
 
 /* uaef.test_now, parsed; 0 when the wall clock rules. */
 extern TimestampTz uaef_test_now_value;

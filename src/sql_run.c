@@ -158,6 +158,7 @@ run_plan(UaefSqlJob *job)
 	const char *sql = uaef_task_sql(job->task->def)->sql;
 	Oid			type = JSONBOID;
 	Datum		arg = JsonbPGetDatum(job->input);
+	UaefFailure failure;
 	Jsonb	   *output = NULL;
 	int			rc;
 
@@ -180,6 +181,12 @@ run_plan(UaefSqlJob *job)
 	job->not_yet = job->task->def->type == UAEF_TASK_WAIT && !is_true();
 	if (!job->not_yet)
 		output = result_to_jsonb(rc);
+
+	/* An output that does not fit is an error, so what the SQL did is undone. */
+	if (output != NULL &&
+		!uaef_failure_unless_fits(&failure, "output of the task",
+								  job->task->def->output_schema, output))
+		uaef_failure_raise(&failure);
 	SPI_finish();
 	return output;
 }

@@ -34,7 +34,7 @@ SELECT r.* FROM (VALUES
 	('[]'::jsonb), ('1'), ('{}'), ('{"tasks":{}}'), ('{"tasks":[]}'), ('{"tasks":null}'),
 	('{"tasks":[1]}'), ('{"tasks":[{"type":"parallel"}]}'),
 	('{"tasks":[{"id":"a","type":"parallel"}],"edges":{}}'),
-	('{"tasks":[{"id":"a","type":"parallel"}],"input_schema":{}}'),
+	('{"tasks":[{"id":"a","type":"parallel"}],"inputs":{}}'),
 	('{"tasks":[{"id":"a","type":"parallel"}],"context":[]}'),
 	('{"tasks":[{"id":"a","type":"parallel"}],"description":1}')) AS d(doc),
 	pg_temp.refused(doc) r;
