@@ -35,6 +35,8 @@ CREATE TABLE uaef.workflow_execution (
 	created_at		timestamptz NOT NULL,
 	started_at		timestamptz,
 	completed_at	timestamptz,
+	schedule_id		integer,
+	tick_at			timestamptz,
 	agent			text
 ) WITH (fillfactor = 80);
 COMMENT ON TABLE uaef.workflow_execution IS

@@ -112,7 +112,10 @@ CREATE FUNCTION uaef.claim_tasks(
 	worker text,
 	queue text DEFAULT 'default',
 	max_tasks integer DEFAULT 1,
-	lease interval DEFAULT '30 seconds',
+	lease interval DEFAULT NULL,
+	queues text[] DEFAULT NULL,
+	capabilities text[] DEFAULT NULL,
+	wait interval DEFAULT NULL,
 	OUT task_id bigint,
 	OUT execution_id uuid,
 	OUT task text,
@@ -124,13 +127,64 @@ CREATE FUNCTION uaef.claim_tasks(
 	OUT item integer)
 RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'uaef_claim'
+LANGUAGE C VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp;
+
+COMMENT ON FUNCTION uaef.claim_tasks(text, text, integer, interval, text[], text[], interval) IS
+	'take external tasks of a queue, or of several, in the order of priority and age; those that need a capability only with it; each must be completed, failed, released or extended before its lease expires, by its lease token; lease null is as long as the task says, or 30 seconds; waits so long for a first task, in a transaction that has done nothing else';
+
+REVOKE ALL ON FUNCTION uaef.claim_tasks(text, text, integer, interval, text[], text[], interval) FROM PUBLIC;
+
+CREATE FUNCTION uaef.complete_tasks(
+	task_ids bigint[],
+	outputs jsonb[],
+	lease_tokens uuid[],
+	OUT task_id bigint,
+	OUT completed boolean,
+	OUT code text,
+	OUT message text)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'uaef_complete_tasks'
 LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp;
 
-COMMENT ON FUNCTION uaef.claim_tasks(text, text, integer, interval) IS
-	'take external tasks of a queue, in the order of priority and age; each must be completed, failed or extended before its lease expires, by its lease token';
+COMMENT ON FUNCTION uaef.complete_tasks(bigint[], jsonb[], uuid[]) IS
+	'give the outputs of many external tasks at once; tells of each whether it is completed, and if not why, by the SQLSTATE that complete_task() raises';
 
-REVOKE ALL ON FUNCTION uaef.claim_tasks(text, text, integer, interval) FROM PUBLIC;
+REVOKE ALL ON FUNCTION uaef.complete_tasks(bigint[], jsonb[], uuid[]) FROM PUBLIC;
+
+CREATE FUNCTION uaef.complete_tasks(
+	results jsonb,
+	OUT task_id bigint,
+	OUT completed boolean,
+	OUT code text,
+	OUT message text)
+RETURNS SETOF record
+LANGUAGE sql VOLATILE STRICT PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+SELECT c.* FROM (
+	SELECT array_agg(r.task_id) AS ids, array_agg(r.output) AS outputs,
+		array_agg(r.lease_token) AS tokens
+	FROM jsonb_to_recordset(results) r (task_id bigint, output jsonb, lease_token uuid)) a,
+	LATERAL uaef.complete_tasks(a.ids, a.outputs, a.tokens) c
+$$;
+
+COMMENT ON FUNCTION uaef.complete_tasks(jsonb) IS
+	'the same, by an array of objects with the keys task_id, output and lease_token';
+
+REVOKE ALL ON FUNCTION uaef.complete_tasks(jsonb) FROM PUBLIC;
+
+CREATE FUNCTION uaef.release_task(task_id bigint, lease_token uuid)
+RETURNS void
+AS 'MODULE_PATHNAME', 'uaef_release_task'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp;
+
+COMMENT ON FUNCTION uaef.release_task(bigint, uuid) IS
+	'give a claimed task back, for whoever claims it next; the attempt does not count';
+
+REVOKE ALL ON FUNCTION uaef.release_task(bigint, uuid) FROM PUBLIC;
 
 CREATE FUNCTION uaef.complete_task(task_id bigint, output jsonb DEFAULT '{}', lease_token uuid DEFAULT NULL)
 RETURNS void
@@ -175,7 +229,7 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp;
 
 COMMENT ON FUNCTION uaef.start_workflow_trigger() IS
-	'trigger: start the workflow that its first argument names, with the row as input; the second argument names the column of the idempotency key';
+	'trigger: start the workflow that its first argument names, with the row as input; the second argument is the column or the template of the idempotency key, the third the template of the input';
 
 REVOKE ALL ON FUNCTION uaef.start_workflow_trigger() FROM PUBLIC;
 
@@ -184,70 +238,54 @@ CREATE FUNCTION uaef.attach_workflow(
 	workflow text,
 	key text DEFAULT NULL,
 	condition text DEFAULT NULL,
-	event text DEFAULT 'INSERT')
+	event text DEFAULT 'INSERT',
+	input jsonb DEFAULT NULL,
+	columns text[] DEFAULT NULL,
+	per text DEFAULT 'row',
+	name text DEFAULT NULL)
 RETURNS text
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
-SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-	trigger_name text := left('uaef_start_' || workflow, 63);
-BEGIN
-	IF upper(event) NOT IN ('INSERT', 'UPDATE', 'INSERT OR UPDATE') THEN
-		RAISE EXCEPTION 'event "%" cannot start a workflow', event
-			USING ERRCODE = 'invalid_parameter_value',
-				HINT = 'Use INSERT, UPDATE, or INSERT OR UPDATE.';
-	END IF;
-	IF NOT EXISTS (SELECT FROM uaef.workflow w
-				   WHERE w.name = attach_workflow.workflow)
-	THEN
-		RAISE EXCEPTION 'workflow "%" does not exist', workflow
-			USING ERRCODE = 'UA302',
-				HINT = 'Use uaef.create_workflow() to create it.';
-	END IF;
-	IF key IS NOT NULL AND upper(event) <> 'INSERT' THEN
-		RAISE EXCEPTION 'a key allows only one start for each row'
-			USING ERRCODE = 'invalid_parameter_value',
-				DETAIL = 'An update of the row would start the workflow again with the same key.',
-				HINT = 'Leave the key out, or use the event INSERT.';
-	END IF;
-	IF key IS NOT NULL AND NOT EXISTS (
-		SELECT FROM pg_attribute
-		WHERE attrelid = "table" AND attname = key AND attnum > 0 AND NOT attisdropped)
-	THEN
-		RAISE EXCEPTION 'column "%" of table % does not exist', key, "table"
-			USING ERRCODE = 'undefined_column',
-				HINT = 'The key names the column whose value is the idempotency key.';
-	END IF;
-	EXECUTE format(
-		'CREATE TRIGGER %I AFTER %s ON %s FOR EACH ROW %s'
-		' EXECUTE FUNCTION uaef.start_workflow_trigger(%L, %L)',
-		trigger_name, upper(event), "table",
-		CASE WHEN condition IS NULL THEN '' ELSE 'WHEN (' || condition || ')' END,
-		workflow, coalesce(key, ''));
-	RETURN trigger_name;
-END
-$$;
+AS 'MODULE_PATHNAME', 'uaef_attach_workflow_sql'
+LANGUAGE C VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp;
 
-COMMENT ON FUNCTION uaef.attach_workflow(regclass, text, text, text, text) IS
-	'start a workflow for each row written to a table, in the writer''s transaction and as the writer; key names the column of the idempotency key; condition is the trigger''s WHEN; returns the trigger''s name';
+COMMENT ON FUNCTION uaef.attach_workflow(regclass, text, text, text, text, jsonb, text[], text, text) IS
+	'start a workflow for each row, or per statement, that writes a table of the caller, in the writer''s transaction and as the writer; key names the column of the idempotency key, or is a template; condition is the trigger''s WHEN; input is a template of row and old, or of rows and old_rows; columns are those of UPDATE OF; returns the trigger''s name';
 
-REVOKE ALL ON FUNCTION uaef.attach_workflow(regclass, text, text, text, text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION uaef.attach_workflow(regclass, text, text, text, text, jsonb, text[], text, text) FROM PUBLIC;
 
 CREATE FUNCTION uaef.detach_workflow("table" regclass, workflow text)
 RETURNS void
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
-SET search_path = pg_catalog, pg_temp
-AS $$
-BEGIN
-	EXECUTE format('DROP TRIGGER %I ON %s',
-		left('uaef_start_' || workflow, 63), "table");
-END
-$$;
+AS 'MODULE_PATHNAME', 'uaef_detach_workflow_sql'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp;
 
 COMMENT ON FUNCTION uaef.detach_workflow(regclass, text) IS
-	'undo attach_workflow()';
+	'drop the triggers on a table that start a workflow';
 
 REVOKE ALL ON FUNCTION uaef.detach_workflow(regclass, text) FROM PUBLIC;
+
+CREATE VIEW uaef.attached_workflow AS
+SELECT t.tgrelid::pg_catalog.regclass AS "table", t.tgname AS trigger,
+	a.args[1] AS workflow,
+	(SELECT pg_catalog.string_agg(e.name, ' OR ' ORDER BY e.name) FROM
+		(VALUES (4, 'INSERT'), (8, 'DELETE'), (16, 'UPDATE')) e (bit, name)
+	 WHERE t.tgtype::integer & e.bit <> 0) AS event,
+	CASE WHEN t.tgtype::integer & 1 <> 0 THEN 'row' ELSE 'statement' END AS per,
+	NULLIF(a.args[2], '') AS key,
+	NULLIF(a.args[3], '')::pg_catalog.jsonb AS input,
+	t.tgenabled <> 'D' AS enabled,
+	pg_catalog.pg_get_triggerdef(t.oid) AS definition
+FROM pg_catalog.pg_trigger t,
+	LATERAL (SELECT pg_catalog.array_agg(pg_catalog.convert_from(
+			pg_catalog.decode(part, 'hex'), pg_catalog.getdatabaseencoding()) ORDER BY no) AS args
+		FROM pg_catalog.regexp_split_to_table(pg_catalog.regexp_replace(
+			pg_catalog.encode(t.tgargs, 'hex'), '(..)', '\1 ', 'g'), '00 ')
+			WITH ORDINALITY p (part, no)) a
+WHERE NOT t.tgisinternal
+	AND t.tgfoid = 'uaef.start_workflow_trigger()'::pg_catalog.regprocedure;
+COMMENT ON VIEW uaef.attached_workflow IS
+	'tables whose rows start workflows, and how';
+REVOKE ALL ON uaef.attached_workflow FROM PUBLIC;
 
 --
 -- Views for people: each shows what the roles started that one is a member of.
@@ -300,6 +338,21 @@ WHERE s.consumed_at IS NULL AND pg_catalog.pg_has_role(e.initiated_by, 'USAGE');
 COMMENT ON VIEW uaef.workflow_signal_kept IS
 	'signals that no task has taken yet, in the order of signal_id';
 REVOKE ALL ON uaef.workflow_signal_kept FROM PUBLIC;
+
+CREATE VIEW uaef.external_queue AS
+SELECT pg_catalog.split_part(r.queue, E'\x1f', 1) AS queue,
+	NULLIF(pg_catalog.split_part(r.queue, E'\x1f', 2), '') AS capability,
+	pg_catalog.count(*) AS ready,
+	pg_catalog.max(r.priority) AS highest_priority,
+	pg_catalog.min(t.queued_at) AS oldest_at,
+	pg_catalog.clock_timestamp() - pg_catalog.min(t.queued_at) AS oldest_age
+FROM uaef.task_ready r
+JOIN uaef.task_execution t USING (execution_id, task_no, item)
+WHERE r.run_as = 0::pg_catalog.oid::pg_catalog.regrole AND t.status = 'queued'
+GROUP BY r.queue;
+COMMENT ON VIEW uaef.external_queue IS
+	'queues of external tasks: how many wait to be claimed, and since when the oldest does';
+REVOKE ALL ON uaef.external_queue FROM PUBLIC;
 
 --
 -- get_ready_tasks()

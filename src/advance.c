@@ -229,6 +229,19 @@ uaef_advance_requeue(UaefTask *task, const char *reason)
 }
 
 void
+uaef_advance_release(UaefTask *task)
+{
+	UaefJson	json;
+
+	uaef_task_event_begin(&json, task);
+	uaef_json_text(&json, "worker", task->worker);
+	uaef_step_event(task->execution, task, "task_released",
+					uaef_json_end(&json));
+	task->attempt--;
+	begin_attempt(task);
+}
+
+void
 uaef_advance_claimed(UaefTask *task, const char *worker,
 					 TimestampTz lease_expires_at)
 {

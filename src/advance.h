@@ -61,6 +61,9 @@ extern void uaef_advance_dispatch(UaefTask *task);
 /* Put a task whose worker was lost back into the ready set. */
 extern void uaef_advance_requeue(UaefTask *task, const char *reason);
 
+/* The same for a worker that gives it back: the attempt does not count. */
+extern void uaef_advance_release(UaefTask *task);
+
 /* An outside worker has taken the task. */
 extern void uaef_advance_claimed(UaefTask *task, const char *worker,
 								 TimestampTz lease_expires_at);

@@ -58,18 +58,31 @@ hand_out_agent(UaefTask *task)
 }
 
 /*
+ * Whether the task goes back because its agent gave it back: the event says so.
+ */
+static bool
+is_released(const UaefTask *task)
+{
+	const UaefExecution *execution = task->execution;
+
+	return execution->last_event >= 0 &&
+		strcmp(execution->step->events[execution->last_event].type,
+			   "task_released") == 0;
+}
+
+/*
  * Of a task that waits for its next attempt the last one has failed; of one
- * that is queued at once the agent was lost.
+ * that is queued at once the agent was lost, unless it gave the task back.
  */
 static const char *
-outcome(UaefTaskStatus status)
+outcome(const UaefTask *task, UaefTaskStatus status)
 {
 	switch (status)
 	{
 		case UAEF_TASK_COMPLETED:
 			return "completed";
 		case UAEF_TASK_QUEUED:
-			return "lost";
+			return is_released(task) ? "released" : "lost";
 		case UAEF_TASK_CANCELLED:
 			return "cancelled";
 		default:
@@ -85,7 +98,7 @@ uaef_agent_attempt_ends(UaefTask *task, UaefTaskStatus status)
 	UaefAgentEnd *end = palloc(sizeof(UaefAgentEnd));
 
 	end->task_id = task->task_id;
-	end->outcome = outcome(status);
+	end->outcome = outcome(task, status);
 	step->agent_ends = lappend(step->agent_ends, end);
 	if (status == UAEF_TASK_COMPLETED)
 	{

@@ -7,7 +7,9 @@
  */
 #include "postgres.h"
 
+#include "catalog/pg_type_d.h"
 #include "fmgr.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
@@ -19,6 +21,12 @@
 
 /* Most tasks that one call may claim. */
 #define MAX_CLAIM 10000
+
+/* Most pairs of queues and capabilities that one call may look at. */
+#define MAX_CLAIM_QUEUES 1000
+
+/* Longest wait of one call. */
+#define MAX_WAIT_US (10 * USECS_PER_MINUTE)
 
 /*
  * An interval as microseconds, months of 30 days; must be positive.
@@ -54,27 +62,122 @@ claim_row(const UaefClaim *claim, Datum *values, bool *nulls)
 	nulls[8] = claim->item == UAEF_NO_ITEM;
 }
 
+/* The texts of an array argument; *n is 0 when it is null. */
+static char **
+texts_arg(FunctionCallInfo fcinfo, int arg, const char *name, int *n)
+{
+	Datum	   *values;
+	bool	   *nulls;
+	char	  **texts;
+
+	*n = 0;
+	if (PG_ARGISNULL(arg))
+		return NULL;
+	deconstruct_array(PG_GETARG_ARRAYTYPE_P(arg), TEXTOID, -1, false,
+					  TYPALIGN_INT, &values, &nulls, n);
+	texts = palloc(sizeof(char *) * Max(*n, 1));
+	for (int i = 0; i < *n; i++)
+	{
+		if (nulls[i])
+			ereport(ERROR,
+					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+					 errmsg("\"%s\" cannot hold null", name)));
+		texts[i] = TextDatumGetCString(values[i]);
+	}
+	return texts;
+}
+
+static void
+add_key(UaefClaimRequest *request, char *key)
+{
+	for (int i = 0; i < request->n_keys; i++)
+		if (strcmp(request->keys[i], key) == 0)
+			return;
+	request->keys[request->n_keys++] = key;
+}
+
 /*
- * uaef.claim_tasks(worker text, queue text, max_tasks int, lease interval)
- * returns setof record
+ * The queues of a request: each without, and with each of the capabilities.
+ */
+static void
+read_keys(FunctionCallInfo fcinfo, UaefClaimRequest *request)
+{
+	int			n_queues;
+	int			n_capabilities;
+	char	  **queues = texts_arg(fcinfo, 4, "queues", &n_queues);
+	char	  **capabilities = texts_arg(fcinfo, 5, "capabilities",
+										 &n_capabilities);
+	char	   *one;
+
+	if (PG_ARGISNULL(4))
+	{
+		one = text_to_cstring(PG_GETARG_TEXT_PP(1));
+		queues = &one;
+		n_queues = 1;
+	}
+	if (n_queues == 0 ||
+		(int64) n_queues * (n_capabilities + 1) > MAX_CLAIM_QUEUES)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("queues, times capabilities and one, must be between 1 and %d",
+						MAX_CLAIM_QUEUES)));
+	request->keys = palloc(sizeof(char *) * n_queues * (n_capabilities + 1));
+	for (int i = 0; i < n_queues; i++)
+	{
+		add_key(request, uaef_queue_key(queues[i], NULL));
+		for (int j = 0; j < n_capabilities; j++)
+			add_key(request, uaef_queue_key(queues[i], capabilities[j]));
+	}
+}
+
+/*
+ * How long to wait for a task; 0: not at all.
+ */
+static int64
+wait_arg(FunctionCallInfo fcinfo, int arg)
+{
+	int64		us;
+
+	if (PG_ARGISNULL(arg))
+		return 0;
+	us = interval_us(PG_GETARG_INTERVAL_P(arg), "wait");
+	if (us > MAX_WAIT_US)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("\"wait\" can be 10 minutes at most"),
+				 errdetail("A transaction that waits holds back VACUUM."),
+				 errhint("Call claim_tasks() again.")));
+	return us;
+}
+
+/*
+ * uaef.claim_tasks(worker text, queue text, max_tasks int, lease interval,
+ * queues text[], capabilities text[], wait interval) returns setof record
  */
 PG_FUNCTION_INFO_V1(uaef_claim);
 Datum
 uaef_claim(PG_FUNCTION_ARGS)
 {
-	int			limit = PG_GETARG_INT32(2);
+	UaefClaimRequest request = {0};
 	UaefClaim  *claims;
 	int			n;
 
-	if (limit < 1 || limit > MAX_CLAIM)
+	if (PG_ARGISNULL(0) || PG_ARGISNULL(2) ||
+		(PG_ARGISNULL(1) && PG_ARGISNULL(4)))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("\"worker\", \"queue\" and \"max_tasks\" cannot be null")));
+	request.worker = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	request.limit = PG_GETARG_INT32(2);
+	if (request.limit < 1 || request.limit > MAX_CLAIM)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("\"max_tasks\" must be between 1 and %d", MAX_CLAIM)));
+	if (!PG_ARGISNULL(3))
+		request.lease_us = interval_us(PG_GETARG_INTERVAL_P(3), "lease");
+	read_keys(fcinfo, &request);
 	uaef_begin_set(fcinfo);
-	claims = uaef_claim_tasks(text_to_cstring(PG_GETARG_TEXT_PP(0)),
-							  text_to_cstring(PG_GETARG_TEXT_PP(1)), limit,
-							  interval_us(PG_GETARG_INTERVAL_P(3), "lease"),
-							  &n);
+	claims = uaef_claim_wait(&request, wait_arg(fcinfo, 6), &n);
 	for (int i = 0; i < n; i++)
 	{
 		Datum		values[CLAIM_COLUMNS];
@@ -84,6 +187,85 @@ uaef_claim(PG_FUNCTION_ARGS)
 		uaef_put_row(fcinfo, values, nulls);
 	}
 	return (Datum) 0;
+}
+
+/*
+ * The results of complete_tasks(), by three arrays of one length.
+ */
+static UaefResult *
+read_results(FunctionCallInfo fcinfo, int *n)
+{
+	static const Oid types[] = {INT8OID, JSONBOID, UUIDOID};
+	Datum	   *values[3];
+	bool	   *nulls[3];
+	int			lengths[3];
+	UaefResult *results;
+
+	deconstruct_array(PG_GETARG_ARRAYTYPE_P(0), types[0], 8,
+					  FLOAT8PASSBYVAL, TYPALIGN_DOUBLE, &values[0],
+					  &nulls[0], &lengths[0]);
+	deconstruct_array(PG_GETARG_ARRAYTYPE_P(1), types[1], -1, false,
+					  TYPALIGN_INT, &values[1], &nulls[1], &lengths[1]);
+	deconstruct_array(PG_GETARG_ARRAYTYPE_P(2), types[2], UUID_LEN, false,
+					  TYPALIGN_CHAR, &values[2], &nulls[2], &lengths[2]);
+	if (lengths[0] != lengths[1] || lengths[0] != lengths[2] ||
+		lengths[0] > MAX_CLAIM)
+		ereport(ERROR,
+				(errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR),
+				 errmsg("arrays of results must have the same length, at most %d",
+						MAX_CLAIM)));
+	*n = lengths[0];
+	results = palloc0(sizeof(UaefResult) * Max(*n, 1));
+	for (int i = 0; i < *n; i++)
+	{
+		results[i].task_id = nulls[0][i] ? 0 : DatumGetInt64(values[0][i]);
+		results[i].output = nulls[1][i] ? uaef_json_empty() :
+			DatumGetJsonbP(values[1][i]);
+		results[i].has_token = !nulls[2][i];
+		if (results[i].has_token)
+			results[i].token = *DatumGetUUIDP(values[2][i]);
+	}
+	return results;
+}
+
+/*
+ * uaef.complete_tasks(task_ids bigint[], outputs jsonb[], lease_tokens uuid[])
+ * returns setof (task_id bigint, completed bool, code text, message text)
+ */
+PG_FUNCTION_INFO_V1(uaef_complete_tasks);
+Datum
+uaef_complete_tasks(PG_FUNCTION_ARGS)
+{
+	int			n;
+	UaefResult *results = read_results(fcinfo, &n);
+
+	uaef_begin_set(fcinfo);
+	uaef_claim_complete_many(results, n);
+	for (int i = 0; i < n; i++)
+	{
+		bool		completed = results[i].sqlstate == 0;
+		Datum		values[4] = {Int64GetDatum(results[i].task_id)};
+		bool		nulls[4] = {false, false, completed, completed};
+
+		values[1] = BoolGetDatum(completed);
+		if (!completed)
+		{
+			values[2] =
+				CStringGetTextDatum(unpack_sql_state(results[i].sqlstate));
+			values[3] = CStringGetTextDatum(results[i].message);
+		}
+		uaef_put_row(fcinfo, values, nulls);
+	}
+	return (Datum) 0;
+}
+
+/* uaef.release_task(task_id bigint, lease_token uuid) returns void */
+PG_FUNCTION_INFO_V1(uaef_release_task);
+Datum
+uaef_release_task(PG_FUNCTION_ARGS)
+{
+	uaef_claim_release(PG_GETARG_INT64(0), PG_GETARG_UUID_P(1));
+	PG_RETURN_VOID();
 }
 
 /* uaef.complete_task(task_id bigint, output jsonb, lease_token uuid) */

@@ -27,6 +27,7 @@
 #include "own_execution.h"
 #include "spi_util.h"
 #include "task_input.h"
+#include "wake_claimers.h"
 
 static UaefQuery claim_ready = {
 	"DELETE FROM uaef.task_ready WHERE ctid = ANY (ARRAY("
@@ -38,11 +39,25 @@ static UaefQuery claim_ready = {
 	2, {TEXTOID, INT4OID}
 };
 
+/* How many of each queue are among the first $2 of all. */
+static UaefQuery count_ready = {
+	"SELECT no, pg_catalog.count(*)::pg_catalog.int4 FROM ("
+	" SELECT k.no FROM pg_catalog.unnest($1) WITH ORDINALITY k (queue, no),"
+	" LATERAL (SELECT priority, task_id FROM uaef.task_ready t"
+	" WHERE t.queue = k.queue AND run_as = 0::pg_catalog.oid::pg_catalog.regrole"
+	" ORDER BY t.queue, run_as, priority DESC, task_id LIMIT $2) r"
+	" ORDER BY r.priority DESC, r.task_id LIMIT $2) first GROUP BY no",
+	2, {TEXTARRAYOID, INT4OID}
+};
+
 static UaefQuery find_task = {
 	"SELECT execution_id, task_no, item FROM uaef.task_execution"
 	" WHERE task_id = $1",
 	1, {INT8OID}
 };
+
+/* How long a claim holds if nobody says. */
+#define USUAL_LEASE_US	(30 * USECS_PER_SEC)
 
 typedef struct Key
 {
@@ -93,33 +108,98 @@ claim_one(UaefTask *task, const char *worker, TimestampTz lease_expires_at,
 	return true;
 }
 
+/*
+ * Take rows of one queue out of the ready set; appends their keys, and returns
+ * how many.  A rollback gives them back, for others who may be waiting.
+ */
+static int
+take_ready(const char *queue, int limit, Key *keys)
+{
+	Datum		args[2] = {CStringGetTextDatum(queue), Int32GetDatum(limit)};
+	int			found = (int) uaef_spi_run(&claim_ready, args, NULL);
+
+	for (int i = 0; i < found; i++)
+	{
+		read_key(i, &keys[i]);
+		uaef_wake_claimer_on_abort(queue);
+	}
+	return found;
+}
+
+/*
+ * Take rows of several queues: first see how many of each are among the first
+ * of all, then take so many.  What others are taking meanwhile is made up for
+ * by any queue.
+ */
+static int
+take_of_many(const UaefClaimRequest *request, Key *keys)
+{
+	Datum	   *names = palloc(sizeof(Datum) * request->n_keys);
+	int		   *wanted = palloc0(sizeof(int) * request->n_keys);
+	Datum		args[2];
+	int			rows;
+	int			seen = 0;
+	int			found = 0;
+
+	for (int i = 0; i < request->n_keys; i++)
+		names[i] = CStringGetTextDatum(request->keys[i]);
+	args[0] = uaef_array(names, NULL, request->n_keys, TEXTOID);
+	args[1] = Int32GetDatum(request->limit);
+	rows = (int) uaef_spi_run(&count_ready, args, NULL);
+	for (int row = 0; row < rows; row++)
+	{
+		int			n = uaef_spi_int32(row, 2);
+
+		wanted[uaef_spi_int64(row, 1) - 1] = n;
+		seen += n;
+	}
+	for (int i = 0; i < request->n_keys; i++)
+		if (wanted[i] > 0)
+			found += take_ready(request->keys[i], wanted[i], keys + found);
+	for (int i = 0; i < request->n_keys && found < seen; i++)
+		found += take_ready(request->keys[i], request->limit - found,
+							keys + found);
+	return found;
+}
+
+/*
+ * How long a claim holds: as long as the worker asks for, or the task says.
+ */
+static TimestampTz
+lease_end(const UaefClaimRequest *request, const UaefTask *task)
+{
+	int64		us = request->lease_us;
+
+	if (us == 0)
+		us = task->def->type == UAEF_TASK_EXTERNAL ?
+			task->def->config.external.lease_ms * 1000 : 0;
+	return task->execution->step->now + (us == 0 ? USUAL_LEASE_US : us);
+}
+
 UaefClaim *
-uaef_claim_tasks(const char *worker, const char *queue, int limit,
-				 int64 lease_us, int *n)
+uaef_claim_tasks(const UaefClaimRequest *request, int *n)
 {
 	MemoryContext context = CurrentMemoryContext;
+	int			limit = request->limit;
 	UaefClaim  *claims = palloc0(sizeof(UaefClaim) * limit);
 	UaefCaller	back = uaef_spi_begin();
 	UaefStep   *step;
 	Key		   *keys = palloc(sizeof(Key) * limit);
 	pg_uuid_t  *ids = palloc(sizeof(pg_uuid_t) * limit);
-	Datum		args[2];
 	int			found;
 
 	/* What is claimed is returned, so it must outlive SPI's context. */
 	MemoryContextSwitchTo(context);
-	step = uaef_step_begin("worker", worker);
-	args[0] = CStringGetTextDatum(queue);
-	args[1] = Int32GetDatum(limit);
-	found = (int) uaef_spi_run(&claim_ready, args, NULL);
+	step = uaef_step_begin("worker", request->worker);
+	found = request->n_keys == 1 ?
+		take_ready(request->keys[0], limit, keys) :
+		take_of_many(request, keys);
 	for (int i = 0; i < found; i++)
-	{
-		read_key(i, &keys[i]);
 		ids[i] = keys[i].execution_id;
-	}
 
-	uaef_step_lock(step, ids, found);
 	*n = 0;
+	if (found > 0)
+		uaef_step_lock(step, ids, found);
 	for (int i = 0; i < found; i++)
 	{
 		UaefExecution *execution = uaef_step_execution(step, &ids[i]);
@@ -128,10 +208,12 @@ uaef_claim_tasks(const char *worker, const char *queue, int limit,
 
 		if (task != NULL && task->status == UAEF_TASK_QUEUED &&
 			execution->status == UAEF_EXECUTION_RUNNING &&
-			claim_one(task, worker, step->now + lease_us, &claims[*n]))
+			claim_one(task, request->worker, lease_end(request, task),
+					  &claims[*n]))
 			(*n)++;
 	}
-	uaef_step_write(step);
+	if (found > 0)
+		uaef_step_write(step);
 	uaef_spi_end(back);
 	return claims;
 }
@@ -206,8 +288,9 @@ check_open(UaefTask *task, const pg_uuid_t *token)
  * Whether this completion has been made before: a worker that lost its
  * connection at the commit may make it again.
  */
-static bool
-completed_so(UaefTask *task, Jsonb *output, const pg_uuid_t *token)
+bool
+uaef_claim_completed_so(UaefTask *task, Jsonb *output,
+						const pg_uuid_t *token)
 {
 	return token != NULL && task->status == UAEF_TASK_COMPLETED &&
 		task->output != NULL &&
@@ -236,7 +319,7 @@ uaef_claim_complete(int64 task_id, Jsonb *output, const pg_uuid_t *token)
 	back = uaef_spi_begin();
 	step = begin_result(caller, token);
 	task = lock_claimed(step, task_id, token, caller);
-	if (!completed_so(task, output, token))
+	if (!uaef_claim_completed_so(task, output, token))
 	{
 		check_open(task, token);
 		if (task->status == UAEF_TASK_QUEUED)
@@ -293,4 +376,18 @@ uaef_claim_heartbeat(int64 task_id, const pg_uuid_t *token, int64 extend_us)
 	uaef_step_write(step);
 	uaef_spi_end(back);
 	return until;
+}
+
+void
+uaef_claim_release(int64 task_id, const pg_uuid_t *token)
+{
+	Oid			caller = GetUserId();
+	UaefCaller	back = uaef_spi_begin();
+	UaefStep   *step = begin_result(caller, token);
+	UaefTask   *task = lock_claimed(step, task_id, token, caller);
+
+	check_open(task, token);
+	uaef_advance_release(task);
+	uaef_step_write(step);
+	uaef_spi_end(back);
 }

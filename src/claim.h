@@ -24,12 +24,28 @@ typedef struct UaefClaim
 	TimestampTz lease_expires_at;
 } UaefClaim;
 
+/* What a worker asks for. */
+typedef struct UaefClaimRequest
+{
+	const char *worker;
+	int			n_keys;
+	char	  **keys;			/* uaef_queue_key(), each once */
+	int			limit;
+	int64		lease_us;		/* 0: as the tasks say */
+} UaefClaimRequest;
+
 /*
- * Take at most limit tasks of a queue for a worker; allocated in the current
- * context.
+ * Take tasks of queues for a worker, the first by priority and age; allocated
+ * in the current context.
  */
-extern UaefClaim *uaef_claim_tasks(const char *worker, const char *queue,
-								   int limit, int64 lease_us, int *n);
+extern UaefClaim *uaef_claim_tasks(const UaefClaimRequest *request, int *n);
+
+/*
+ * The same, and wait at most so long for the first.  Raises 25001 in a
+ * transaction that has written or cannot see what others commit.
+ */
+extern UaefClaim *uaef_claim_wait(const UaefClaimRequest *request,
+								  int64 wait_us, int *n);
 
 /*
  * Results, by the current user.  token NULL: only for members of the role that
@@ -42,5 +58,29 @@ extern const char *uaef_claim_fail(int64 task_id, const char *error,
 								   bool retryable, const pg_uuid_t *token);
 extern TimestampTz uaef_claim_heartbeat(int64 task_id, const pg_uuid_t *token,
 										int64 extend_us);
+
+/* Give a task back under its lease; the attempt does not count. */
+extern void uaef_claim_release(int64 task_id, const pg_uuid_t *token);
+
+/* One result of many, and what became of it. */
+typedef struct UaefResult
+{
+	int64		task_id;
+	Jsonb	   *output;
+	bool		has_token;
+	pg_uuid_t	token;
+	int			sqlstate;		/* 0: the task is completed by it */
+	const char *message;
+} UaefResult;
+
+/*
+ * Complete tasks under their leases in one step; a result that is refused
+ * stays without effect, and the others count.
+ */
+extern void uaef_claim_complete_many(UaefResult *results, int n);
+
+/* Whether a completion has been made before, in the same words. */
+extern bool uaef_claim_completed_so(UaefTask *task, Jsonb *output,
+									const pg_uuid_t *token);
 
 #endif							/* UAEF_CLAIM_H */

@@ -185,6 +185,7 @@ typedef struct UaefCheckpointConfig
 typedef struct UaefExternalConfig
 {
 	UaefTemplate *input;		/* NULL: all of in; for a map's task: item */
+	int64		lease_ms;		/* of claims that ask for none; 0: usual */
 } UaefExternalConfig;
 
 typedef struct UaefAgentConfig
@@ -207,7 +208,7 @@ struct UaefTaskDef
 	UaefRetry	retry;
 	int64		timeout_ms;		/* of an attempt; 0: none */
 	UaefOnFailure on_failure;
-	char	   *queue;			/* external tasks; "default"; of agents */
+	char	   *queue;			/* external tasks; uaef_queue_key() */
 	int			priority;		/* added to the execution's */
 	int			join;			/* 0: all incoming edges resolved; n: n live */
 	int			n_in;			/* edges by number, in the definition's edges */
@@ -305,6 +306,12 @@ extern int32 uaef_definition_find(const char *name, int32 version);
  */
 extern int32 uaef_definition_create(const char *name, Jsonb *document,
 									const char *description);
+
+/*
+ * What stands for a queue's tasks that need a capability (NULL: none) in the
+ * ready set; palloc'd.
+ */
+extern char *uaef_queue_key(const char *queue, const char *capability);
 
 /* The number of a task by its id, or -1. */
 extern int	uaef_definition_task_no(const UaefDefinition *definition,

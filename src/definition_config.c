@@ -18,6 +18,9 @@
 /* Most cases of a decision, headers of a request. */
 #define MAX_LIST 1000
 
+/* Between a queue and a capability, in the ready set: unit separator. */
+#define CAPABILITY_MARK '\x1f'
+
 /* How often the query of a wait is run. */
 #define MIN_EVERY_MS		INT64CONST(100)
 #define DEFAULT_EVERY_MS	INT64CONST(5000)
@@ -62,7 +65,7 @@ static const struct
 	{{"connector", "url", "method", "headers", "body", "expect",
 	"idempotent"}, read_http},
 	[UAEF_TASK_WAIT] = {{"for", "until", "query", "every", "input"}, read_wait},
-	[UAEF_TASK_EXTERNAL] = {{"input"}, read_external},
+	[UAEF_TASK_EXTERNAL] = {{"input", "capability", "lease"}, read_external},
 	[UAEF_TASK_SIGNAL] = {{"name", "timeout", "match", "filter"}, read_signal},
 	[UAEF_TASK_CHECKPOINT] = {{"checkpoint", "data"}, read_checkpoint},
 	[UAEF_TASK_AGENT] =
@@ -390,7 +393,22 @@ read_wait(const UaefObject *config, UaefTaskDef *task)
 static void
 read_external(const UaefObject *config, UaefTaskDef *task)
 {
+	char	   *capability = uaef_read_text(config, "capability", false);
+
 	task->config.external.input = uaef_read_template(config, "input");
+	task->config.external.lease_ms = uaef_read_duration(config, "lease", 0);
+	if (capability == NULL)
+		return;
+	if (*capability == '\0' || strchr(capability, CAPABILITY_MARK) != NULL)
+		uaef_read_wrong(config, "capability", "a name");
+	task->queue = uaef_queue_key(task->queue, capability);
+}
+
+char *
+uaef_queue_key(const char *queue, const char *capability)
+{
+	return capability == NULL ? pstrdup(queue) :
+		psprintf("%s%c%s", queue, CAPABILITY_MARK, capability);
 }
 
 /*

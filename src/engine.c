@@ -92,6 +92,8 @@ started_payload(const UaefStart *start, UaefExecution *execution,
 	uaef_json_text(&json, "initiated_by", caller);
 	uaef_json_text(&json, "idempotency_key", start->idempotency_key);
 	uaef_json_time(&json, "start_at", start->start_at);
+	uaef_json_text(&json, "schedule", start->schedule);
+	uaef_json_time(&json, "tick", start->tick);
 	uaef_json_text(&json, "input_sha256", uaef_digest_hex(start->input));
 	return uaef_json_end(&json);
 }
@@ -114,6 +116,14 @@ uaef_engine_start(const UaefStart *start)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("input of a workflow must be a JSON object"),
 				 errhint("Give a list or a single value a name: {\"items\": [...]}.")));
+	if (start->schedule_id == 0 && start->idempotency_key != NULL &&
+		strncmp(start->idempotency_key, UAEF_SCHEDULE_KEY,
+				strlen(UAEF_SCHEDULE_KEY)) == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_RESERVED_NAME),
+				 errmsg("idempotency key \"%s\" is one of schedules",
+						start->idempotency_key),
+				 errhint("Use keys that begin otherwise.")));
 	back = uaef_spi_begin();
 	step = uaef_step_begin("user", caller_name);
 	definition_id = uaef_definition_find(start->workflow, start->version);
@@ -133,7 +143,10 @@ uaef_engine_start(const UaefStart *start)
 	execution->name = uaef_clip(start->name);
 	execution->priority = start->priority;
 	execution->initiated_by = caller;
-	execution->session_role = GetSessionUserId();
+	execution->session_role = start->schedule_id == 0 ? GetSessionUserId()
+		: start->session_role;
+	execution->schedule_id = start->schedule_id;
+	execution->tick_at = start->tick;
 	execution->input = start->input;
 	uaef_step_event(execution, NULL, "workflow_started",
 					started_payload(start, execution, caller_name));

@@ -21,6 +21,9 @@
 /* Item number of a task that is no item of a map. */
 #define UAEF_NO_ITEM (-1)
 
+/* How the idempotency keys of schedules begin. */
+#define UAEF_SCHEDULE_KEY "uaef.schedule/"
+
 /* One task of one execution. */
 typedef struct UaefTaskRef
 {
@@ -50,6 +53,10 @@ typedef struct UaefStart
 	const char *name;
 	int			priority;
 	TimestampTz start_at;		/* 0: now */
+	int			schedule_id;	/* 0: none, then the others are not read */
+	const char *schedule;
+	TimestampTz tick;
+	Oid			session_role;	/* instead of who is logged in */
 } UaefStart;
 
 /* Start an execution as the current user; returns its id. */

@@ -228,6 +228,8 @@ load_execution(UaefStep *step, uint64 row, int32 *definition_id)
 	execution->created_at = time_or_zero(row, COL(EXEC_CREATED_AT));
 	execution->started_at = time_or_zero(row, COL(EXEC_STARTED_AT));
 	execution->completed_at = time_or_zero(row, COL(EXEC_COMPLETED_AT));
+	execution->schedule_id = int_or(row, COL(EXEC_SCHEDULE_ID), 0);
+	execution->tick_at = time_or_zero(row, COL(EXEC_TICK_AT));
 	execution->ours = written_here(row, XMIN);
 	execution->session_role = uaef_spi_oid(row, COL(EXEC_SESSION_ROLE));
 	execution->agent = uaef_spi_text(row, COL(EXEC_AGENT));

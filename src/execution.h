@@ -110,6 +110,8 @@ struct UaefExecution
 	TimestampTz created_at;
 	TimestampTz started_at;
 	TimestampTz completed_at;
+	int			schedule_id;	/* that started it; 0: none */
+	TimestampTz tick_at;		/* for which tick */
 	char	   *agent;			/* id of the last that completed a task; NULL */
 
 	UaefTask  **tasks;			/* by number; NULL: not looked at yet */

@@ -120,6 +120,13 @@ initialize(UaefShared *shared)
 	}
 	for (i = 0; i < UAEF_MAX_WAITERS; i++)
 		pg_atomic_init_u32(&shared->waiters[i].proc, 0);
+	pg_atomic_init_u32(&shared->n_claimers, 0);
+	for (i = 0; i < UAEF_MAX_CLAIMERS; i++)
+	{
+		pg_atomic_init_u32(&shared->claimers[i].proc, 0);
+		pg_atomic_init_u32(&shared->claimers[i].waiting, 0);
+		pg_atomic_init_u32(&shared->claimers[i].database, InvalidOid);
+	}
 }
 
 uint32

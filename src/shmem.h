@@ -28,6 +28,8 @@
 #define UAEF_MAX_WORKERS	128 /* databases */
 #define UAEF_MAX_EXECUTORS	128
 #define UAEF_MAX_WAITERS	128
+#define UAEF_MAX_CLAIMERS	256
+#define UAEF_MAX_CLAIM_KEYS 32
 
 /* What a database's worker does. */
 typedef enum UaefWorkerState
@@ -96,6 +98,16 @@ typedef struct UaefWaiterSlot
 	pg_uuid_t	execution_id;
 } UaefWaiterSlot;
 
+/* A session in claim_tasks() that waits for tasks. */
+typedef struct UaefClaimerSlot
+{
+	pg_atomic_uint32 proc;		/* 0: free */
+	pg_atomic_uint32 waiting;	/* 1: nobody has woken it yet */
+	pg_atomic_uint32 database;
+	int			n_keys;			/* 0: too many to be kept, any will do */
+	uint32		keys[UAEF_MAX_CLAIM_KEYS];	/* hashes of queues */
+} UaefClaimerSlot;
+
 typedef struct UaefShared
 {
 	LWLock		lock;
@@ -107,6 +119,8 @@ typedef struct UaefShared
 	UaefWorkerSlot workers[UAEF_MAX_WORKERS];
 	UaefExecutorSlot executors[UAEF_MAX_EXECUTORS];
 	UaefWaiterSlot waiters[UAEF_MAX_WAITERS];
+	pg_atomic_uint32 n_claimers;
+	UaefClaimerSlot claimers[UAEF_MAX_CLAIMERS];
 } UaefShared;
 
 /* NULL until this process has attached. */

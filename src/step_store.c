@@ -21,6 +21,7 @@
 #include "settlement.h"
 #include "spi_util.h"
 #include "wake.h"
+#include "wake_claimers.h"
 
 static UaefQuery delete_ready = {
 	"DELETE FROM uaef.task_ready WHERE ctid = ANY (ARRAY("
@@ -214,6 +215,8 @@ write_ready(UaefStep *step)
 		uaef_table_insert(&table, row.values, row.nulls, NULL);
 		if (uaef_task_sql(task->def) != NULL)
 			uaef_wake_executor_on_commit(task->execution->initiated_by);
+		else
+			uaef_wake_claimer_on_commit(uaef_task_queue(task));
 	}
 	uaef_table_close(&table);
 	step->ready = NIL;
@@ -394,6 +397,9 @@ execution_row(Row *row, UaefExecution *execution)
 	set_time(row, EXEC_CREATED_AT, execution->created_at);
 	set_time(row, EXEC_STARTED_AT, execution->started_at);
 	set_time(row, EXEC_COMPLETED_AT, execution->completed_at);
+	set_counter(row, EXEC_SCHEDULE_ID, execution->schedule_id != 0,
+				execution->schedule_id);
+	set_time(row, EXEC_TICK_AT, execution->tick_at);
 	set_text(row, EXEC_AGENT, execution->agent);
 }
 
@@ -411,7 +417,11 @@ write_execution(UaefTable *table, UaefExecution *execution)
 	else
 		uaef_table_insert(table, row.values, row.nulls, &execution->tid);
 	if (execution->dirty && uaef_execution_ended(execution->status))
+	{
 		uaef_wake_waiters_on_commit(&execution->id);
+		if (execution->schedule_id != 0)
+			uaef_wake_worker_on_commit(UAEF_WAKE_SCHEDULES);
+	}
 	execution->stored = true;
 	execution->stored_open_tasks = execution->open_tasks;
 }

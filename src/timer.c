@@ -244,6 +244,11 @@ fire_timeout(UaefTask *task)
 	if (task->status != UAEF_TASK_RUNNING &&
 		(task->status != UAEF_TASK_WAITING_INPUT || task->started_at == 0))
 		return;
+	/* It was released, and taken again as the same attempt. */
+	if (task->has_lease &&
+		task->started_at + task->def->timeout_ms * 1000 >
+		task->execution->step->now)
+		return;
 	if (kind->time_out != NULL)
 	{
 		kind->time_out(task);

@@ -26,6 +26,7 @@
 #include "compat.h"
 #include "shmem.h"
 #include "wake.h"
+#include "wake_claimers.h"
 
 /* Beyond these, everybody of that kind is woken. */
 #define MAX_ROLES	8
@@ -121,6 +122,7 @@ uaef_wake_all_on_commit(void)
 	uaef_wake_worker_on_commit(UAEF_WAKE_WORK);
 	pending.all_roles = true;
 	pending.all_ended = true;
+	uaef_wake_claimers_on_commit();
 }
 
 static void
@@ -142,15 +144,22 @@ at_xact_end(XactEvent event, void *arg)
 		return;
 
 	uaef_wait_unregister();
+	if (event == XACT_EVENT_COMMIT)
+	{
+		/* Our rows are visible before we read who sleeps. */
+		pg_memory_barrier();
+		uaef_claimers_at_commit();
+	}
+	else if (event == XACT_EVENT_ABORT)
+		uaef_claimers_at_abort();
+	else
+		uaef_claimers_forget();
 	if (!have_pending)
 		return;
 
 	if (event == XACT_EVENT_COMMIT)
 	{
 		int			i;
-
-		/* Our rows are visible before we read who sleeps. */
-		pg_memory_barrier();
 
 		if (pending.all_roles)
 			wake_all_executors();

@@ -48,6 +48,7 @@
 #include "ledger.h"
 #include "ledger_anchor.h"
 #include "ledger_checkpoint.h"
+#include "schedule.h"
 #include "shmem.h"
 #include "wake.h"
 #include "worker.h"
@@ -80,6 +81,7 @@ typedef struct Step
 
 static TimestampTz run_control(void);
 static TimestampTz run_timers(void);
+static TimestampTz run_schedules(void);
 static TimestampTz run_executors(void);
 static TimestampTz run_deliveries(void);
 static TimestampTz run_seal(void);
@@ -92,6 +94,7 @@ static long seal_delay_ms(void);
 static Step steps[] = {
 	{"looking around", UAEF_WAKE_CONTROL, run_control, NULL, 0},
 	{"firing timers", UAEF_WAKE_TIMERS, run_timers, NULL, 5},
+	{"starting what is scheduled", UAEF_WAKE_SCHEDULES, run_schedules, NULL, 0},
 	{"starting executors", UAEF_WAKE_EXECUTORS, run_executors, NULL, 5},
 	{"delivering", UAEF_WAKE_HTTP, run_deliveries, NULL, 2},
 	{"sealing the ledger", UAEF_WAKE_EVENTS, run_seal, seal_delay_ms, 0},
@@ -102,9 +105,9 @@ static Step steps[] = {
 
 #define CONTROL_STEP	(&steps[0])
 #define TIMER_STEP		(&steps[1])
-#define EXECUTOR_STEP	(&steps[2])
-#define DELIVERY_STEP	(&steps[3])
-#define CHECKPOINT_STEP	(&steps[5])
+#define EXECUTOR_STEP	(&steps[3])
+#define DELIVERY_STEP	(&steps[4])
+#define CHECKPOINT_STEP	(&steps[6])
 
 /* Executors are looked after less often while no more of them may run. */
 #define EXECUTOR_PAUSE_MS	5
@@ -620,6 +623,21 @@ run_timers(void)
 	commit();
 	timers_alone = n < limit ? 0 : Max(timers_alone - 1, 0);
 	return n >= limit ? GetCurrentTimestamp() : wall_time(next);
+}
+
+/*
+ * One tick in each transaction, so that many late ones hold nothing else up.
+ */
+static TimestampTz
+run_schedules(void)
+{
+	TimestampTz next;
+	bool		fired;
+
+	begin();
+	fired = uaef_schedule_fire(&next);
+	commit();
+	return fired ? GetCurrentTimestamp() : wall_time(next);
 }
 
 static TimestampTz

@@ -79,6 +79,10 @@ SELECT uaef.find_available_agent('write') = :'writer', uaef.find_available_agent
 SELECT task, attempt, prompt, context, input, output_schema, workflow, item, task_id, lease_token FROM uaef.claim_agent_tasks(:'writer_key', 10) \gset
 \echo :task :attempt :prompt :context :input :workflow
 SELECT worker = :'writer' FROM uaef.task_run WHERE task_id = :task_id;
+SELECT uaef.release_task(:task_id, :'lease_token');
+SELECT running, lost, failed, cancelled FROM uaef.agent_reputation WHERE name = 'writer';
+SELECT task, attempt, task_id, lease_token FROM uaef.claim_agent_tasks(:'writer_key', 10) \gset
+\echo :task :attempt
 SELECT uaef.heartbeat_task(:task_id, :'lease_token', '10 minutes') > now();
 SELECT (pg_temp.refused(format('SELECT uaef.' || call, :task_id, :'lease_token'))).* FROM (VALUES
 	('complete_agent_task(%s, ''{}'', NULL, %L)'), ('complete_task(%s, ''{"text": 1}'', %L)'), ('complete_task(%s, ''{"text": "x"}'')'),

@@ -47,3 +47,71 @@ INSERT INTO trg_order VALUES (9, 50, NULL);
 \echo :LAST_ERROR_SQLSTATE
 DROP TABLE trg_order;
 DROP ROLE regress_trg_app;
+
+-- a template of the row, a key of several columns, updates of a column only
+CREATE TABLE trg_item (id int PRIMARY KEY, state text, n int);
+SELECT uaef.create_workflow('trg_t', '{"tasks": [{"id": "p", "type": "parallel"}]}');
+SELECT uaef.attach_workflow('trg_item', 'trg_t', key => '{{row.id}}-{{row.state}}', event => 'INSERT OR UPDATE',
+	input => '{"id": "{{row.id}}", "text": "item {{row.id}} is {{row.state}}"}', columns => '{state}');
+INSERT INTO trg_item VALUES (1, 'new', 0);
+UPDATE trg_item SET n = 5;
+UPDATE trg_item SET state = 'sent';
+UPDATE trg_item SET state = 'new' WHERE false;
+SELECT input FROM uaef.workflow_run WHERE workflow = 'trg_t' ORDER BY created_at, execution_id;
+SELECT "table", trigger, workflow, event, per, key, input, enabled FROM uaef.attached_workflow;
+SELECT uaef.detach_workflow('trg_item', 'trg_t');
+
+-- what was there before
+SELECT uaef.attach_workflow('trg_item', 'trg_t', event => 'update', input => '{"from": "{{old.state}}", "to": "{{row.state}}"}', name => 'changes');
+SELECT uaef.attach_workflow('trg_item', 'trg_t', event => 'DELETE', key => 'id');
+UPDATE trg_item SET state = 'back';
+DELETE FROM trg_item;
+SELECT input FROM uaef.workflow_run WHERE workflow = 'trg_t' ORDER BY created_at, execution_id OFFSET 2;
+SELECT definition FROM uaef.attached_workflow ORDER BY 1;
+SELECT uaef.detach_workflow('trg_item', 'trg_t');
+SELECT uaef.detach_workflow('trg_item', 'trg_t');
+\echo :LAST_ERROR_SQLSTATE
+
+-- one start for all rows of a statement, none for no rows
+SELECT uaef.create_workflow('trg_s', '{"tasks": [{"id": "p", "type": "parallel"}]}');
+SELECT uaef.attach_workflow('trg_item', 'trg_s', per => 'statement');
+SELECT uaef.attach_workflow('trg_item', 'trg_s', per => 'statement', event => 'UPDATE', name => 'u',
+	input => '{"first": "{{rows[0].n}}", "was": "{{old_rows[0].n}}"}', key => '{{rows[0].id}}');
+SELECT uaef.attach_workflow('trg_item', 'trg_s', per => 'statement', event => 'DELETE', name => 'd');
+INSERT INTO trg_item SELECT i, 'x', i FROM generate_series(1, 2) i;
+INSERT INTO trg_item SELECT WHERE false;
+UPDATE trg_item SET n = n + 10 WHERE id = 1;
+DELETE FROM trg_item WHERE id = 2;
+SELECT input FROM uaef.workflow_run WHERE workflow = 'trg_s' ORDER BY created_at, execution_id;
+SELECT uaef.detach_workflow('trg_item', 'trg_s');
+
+-- a path that is not there refuses the row
+SELECT uaef.attach_workflow('trg_item', 'trg_t', input => '{"x": "{{row.nothing}}"}');
+INSERT INTO trg_item VALUES (9, 'x', 1);
+\echo :LAST_ERROR_SQLSTATE
+SELECT uaef.detach_workflow('trg_item', 'trg_t');
+
+-- wrong uses: nothing is made
+SELECT uaef.attach_workflow('trg_item', 'trg_t', per => 'page');
+SELECT uaef.attach_workflow('trg_item', 'trg_t', event => 'INSERT UPDATE');
+SELECT uaef.attach_workflow('trg_item', 'trg_t', event => 'INSERT OR INSERT');
+SELECT uaef.attach_workflow('trg_item', 'trg_t', event => '');
+SELECT uaef.attach_workflow('trg_item', 'trg_t', columns => '{n}');
+SELECT uaef.attach_workflow('trg_item', 'trg_t', event => 'UPDATE', columns => '{nothing}');
+SELECT uaef.attach_workflow('trg_item', 'trg_t', per => 'statement', event => 'INSERT OR UPDATE');
+SELECT uaef.attach_workflow('trg_item', 'trg_t', per => 'statement', key => 'id');
+SELECT uaef.attach_workflow('trg_item', 'trg_t', input => '{"x": "{{row."}');
+SELECT uaef.attach_workflow('trg_item', 'trg_t', condition => 'NEW.nothing = 1');
+SELECT uaef.attach_workflow('trg_item', NULL);
+CREATE ROLE regress_trg_author;
+SELECT uaef.grant_access('regress_trg_author', 'author');
+GRANT TRIGGER ON trg_item TO regress_trg_author;
+SET ROLE regress_trg_author;
+SELECT uaef.attach_workflow('trg_item', 'trg_t');
+\echo :LAST_ERROR_SQLSTATE
+SELECT uaef.detach_workflow('trg_item', 'trg_t');
+RESET ROLE;
+SELECT count(*) FROM uaef.attached_workflow;
+DROP TABLE trg_item;
+SELECT uaef.revoke_access('regress_trg_author', 'author');
+DROP ROLE regress_trg_author;

@@ -1,4 +1,4 @@
-# The figures of test/bench/figures, ledger and verify come out, with all their parts.  Their size
+# The figures of test/bench/figures, ledger, verify and external come out, with all their parts.  Their size
 # says nothing here: the runs are far too short, and other tests run beside.
 use strict;
 use warnings;
@@ -38,4 +38,10 @@ for my $name (qw(one_per_s two_ratio tail_s))
 	like($figure{$name}{goal}, qr/^[<>]=? \d/, "$name has a goal");
 }
 is($figure{problems}{value}, 0, 'no problems');
+
+$output = `'$^X' '$FindBin::Bin/../bench/external' --small --json`;
+is($?, 0, 'the benchmark of outside workers runs');
+%figure = map { $_->{name} => $_ } @{ decode_json($output) };
+like($figure{$_}{value}, qr/^[\d.e-]+$/, "$_ is a number") for qw(one_per_s batch_per_s batch_ratio);
+is($figure{$_}{value}, 0, "$_: none") for qw(idle problems);
 done_testing();

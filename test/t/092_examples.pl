@@ -1,4 +1,4 @@
-# The worker in examples/ does the tasks of its queue: what it puts out is the
+# The workers in examples/ do the tasks of their queues: what it puts out is the
 # task's output, a command that fails fails the attempt, and a task whose lease
 # ran out comes to it with a new lease.
 use strict;
@@ -7,6 +7,7 @@ use warnings FATAL => 'all';
 use FindBin;
 use lib "$FindBin::Bin/../lib";
 
+use IPC::Run ();
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -73,6 +74,56 @@ like(output_of($id), qr/^completed/, 'and completes it');
 my ($status, $out, $error) = $node->psql('postgres',
 	"\\set VERBOSITY sqlstate\nSELECT uaef.complete_task($lost)");
 like($error, qr/UA306/, 'the result of the dead one is refused');
+
+python_worker() if system('/usr/bin/python3', '-c', 'import psycopg2') == 0;
+
+# The one in Python waits for its tasks, knows what it is able to do, and ends when
+# it is told to, without leaving a task behind.
+sub python_worker
+{
+	my $module = PostgreSQL::Test::Utils::tempdir;
+	append_to_file("$module/jobs.py", <<'END');
+class Wrong(Exception):
+    retryable = False
+
+def work(task):
+    if "fail" in task.input:
+        raise Wrong("cannot " + task.input["fail"])
+    if "slow" in task.input:
+        __import__("time").sleep(3)
+    return {"text": task.input.get("text", "").upper(), "attempt": task.attempt}
+END
+	$node->safe_psql('postgres', q{SELECT uaef.create_workflow('photo', '{"tasks": [
+		{"id": "develop", "type": "external", "queue": "photos", "config": {"capability": "colour"}}]}')});
+	my %environment = (PGHOST => $node->host, PGPORT => $node->port, PGDATABASE => 'postgres',
+		PGUSER => 'printer', PYTHONPATH => $module, PYTHONDONTWRITEBYTECODE => 1);
+	my ($said, $errors) = ('', '');
+	my $worker = IPC::Run::start([ 'env', (map { "$_=$environment{$_}" } keys %environment),
+			'/usr/bin/python3', "$FindBin::Bin/../../examples/worker.py", '-n', 2,
+			'labels,photos', 'jobs:work', 'colour' ], '>', \$said, '2>', \$errors);
+	my $begin = sub { return $node->safe_psql('postgres', "SELECT uaef.start_workflow('$_[0]', '$_[1]')") };
+	my $ends = sub {
+		my ($id, $output, $what) = @_;
+		ok($node->poll_query_until('postgres', "SELECT status IN ('completed', 'failed') FROM uaef.workflow_run WHERE execution_id = '$id'"),
+			"$what ends");
+		return is($node->safe_psql('postgres', "SELECT status, coalesce(output->>'text', error->>'message') FROM uaef.task_run WHERE execution_id = '$id'"),
+			$output, $what);
+	};
+
+	$ends->($begin->('label', '{"text": "loud"}'), 'completed|LOUD', 'a task of the worker in Python');
+	$ends->($begin->('photo', '{"text": "sea"}'), 'completed|SEA', 'one that needs a capability');
+	$ends->($begin->('label', '{"fail": "print"}'), 'failed|Wrong: cannot print', 'an exception without retry');
+	my $slow = $begin->('label', '{"slow": 1, "text": "late"}');
+	ok($node->poll_query_until('postgres', "SELECT status = 'running' FROM uaef.task_run WHERE execution_id = '$slow'"),
+		'a slow one runs');
+	$worker->signal('TERM');
+	my $took = seconds_of(sub { IPC::Run::finish($worker) });
+	is($worker->full_result(0), 0, 'SIGTERM ends the worker') or diag($errors);
+	cmp_ok($took, '<', 20, 'without the rest of its wait');
+	$ends->($slow, 'completed|LATE', 'after what it had begun');
+	is($errors, '', 'it had nothing to complain of');
+	return;
+}
 
 $node->stop;
 done_testing();

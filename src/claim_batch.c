@@ -1,0 +1,144 @@
+/*-------------------------------------------------------------------------
+ *
+ * claim_batch.c
+ *	  Results of many tasks in one step.
+ *
+ * All executions are locked at once, in their order, and written at once.  What
+ * is wrong with one result is told in its row, for a worker that has lost one
+ * lease has not lost the others.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type_d.h"
+#include "miscadmin.h"
+
+#include "advance.h"
+#include "claim.h"
+#include "errcodes.h"
+#include "guc.h"
+#include "spi_util.h"
+
+static UaefQuery find_tasks = {
+	"SELECT task_id, execution_id, task_no, item FROM uaef.task_execution"
+	" WHERE task_id = ANY ($1) ORDER BY task_id",
+	1, {INT8ARRAYOID}
+};
+
+/* Where a task is. */
+typedef struct Place
+{
+	int64		task_id;
+	pg_uuid_t	execution_id;
+	int			no;
+	int			item;
+} Place;
+
+static int
+compare_places(const void *a, const void *b)
+{
+	int64		left = ((const Place *) a)->task_id;
+	int64		right = ((const Place *) b)->task_id;
+
+	return left < right ? -1 : left > right ? 1 : 0;
+}
+
+/*
+ * Find tasks by their ids; in the order of these.
+ */
+static Place *
+find_places(const UaefResult *results, int n, int *found)
+{
+	Datum	   *ids = palloc(sizeof(Datum) * n);
+	Datum		arg;
+	Place	   *places;
+
+	for (int i = 0; i < n; i++)
+		ids[i] = Int64GetDatum(results[i].task_id);
+	arg = uaef_array(ids, NULL, n, INT8OID);
+	*found = (int) uaef_spi_run(&find_tasks, &arg, NULL);
+	places = palloc(sizeof(Place) * Max(*found, 1));
+	for (int i = 0; i < *found; i++)
+	{
+		bool		isnull;
+
+		places[i].task_id = uaef_spi_int64(i, 1);
+		places[i].execution_id = uaef_spi_uuid(i, 2);
+		places[i].no = DatumGetInt16(uaef_spi_value(i, 3, &isnull));
+		places[i].item = uaef_spi_int32(i, 4);
+	}
+	return places;
+}
+
+static void
+refuse(UaefResult *result, int sqlstate, const char *message)
+{
+	result->sqlstate = sqlstate;
+	result->message = message;
+}
+
+/*
+ * Complete one task, or say why not.
+ */
+static void
+complete_one(UaefTask *task, UaefResult *result)
+{
+	if (VARSIZE(result->output) > (Size) uaef_max_payload_kb * 1024)
+		refuse(result, ERRCODE_UAEF_TOO_LARGE, "output is too large");
+	else if (task->def->type != UAEF_TASK_EXTERNAL)
+		refuse(result, ERRCODE_UAEF_ILLEGAL_TRANSITION,
+			   psprintf("task is of type %s",
+						uaef_task_type_name(task->def->type)));
+	else if (!result->has_token || !task->has_lease ||
+			 memcmp(&result->token, &task->lease_token,
+					sizeof(pg_uuid_t)) != 0)
+		refuse(result, ERRCODE_UAEF_LEASE_LOST,
+			   "lease token is not that of the task");
+	else if (task->status == UAEF_TASK_RUNNING)
+		uaef_advance_complete(task, result->output, NULL);
+	else if (!uaef_claim_completed_so(task, result->output, &result->token))
+		refuse(result, ERRCODE_UAEF_ILLEGAL_TRANSITION,
+			   psprintf("task is %s", uaef_task_status_name(task->status)));
+}
+
+void
+uaef_claim_complete_many(UaefResult *results, int n)
+{
+	MemoryContext context = CurrentMemoryContext;
+	Oid			caller = GetUserId();
+	UaefCaller	back = uaef_spi_begin();
+	UaefStep   *step;
+	Place	   *places;
+	pg_uuid_t  *ids;
+	int			found;
+
+	/* What is said of the results is returned. */
+	MemoryContextSwitchTo(context);
+	step = uaef_step_begin("worker", GetUserNameFromId(caller, false));
+	places = find_places(results, n, &found);
+	ids = palloc(sizeof(pg_uuid_t) * Max(found, 1));
+	for (int i = 0; i < found; i++)
+		ids[i] = places[i].execution_id;
+	if (found > 0)
+		uaef_step_lock(step, ids, found);
+
+	for (int i = 0; i < n; i++)
+	{
+		Place		key = {.task_id = results[i].task_id};
+		Place	   *place = bsearch(&key, places, found, sizeof(Place),
+									compare_places);
+		UaefExecution *execution = place == NULL ? NULL :
+			uaef_step_execution(step, &place->execution_id);
+		UaefTask   *task = execution == NULL ? NULL :
+			uaef_execution_find(execution, place->no, place->item);
+
+		if (task == NULL)
+			refuse(&results[i], ERRCODE_UAEF_UNDEFINED_TASK,
+				   "task does not exist");
+		else
+			complete_one(task, &results[i]);
+	}
+	uaef_step_write(step);
+	uaef_spi_end(back);
+}

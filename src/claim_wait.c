@@ -1,0 +1,62 @@
+/*-------------------------------------------------------------------------
+ *
+ * claim_wait.c
+ *	  Waiting for tasks of a queue.
+ *
+ * The session looks once, and sleeps until a commit puts a task into one of
+ * its queues (wake_claimers.h).  It runs in one transaction all the while, and
+ * in one statement, which holds a snapshot: that is why a wait is limited.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "utils/timestamp.h"
+
+#include "claim.h"
+#include "wake_claimers.h"
+
+/*
+ * What the transaction has written would be locked for as long as it waits.
+ */
+static void
+check_transaction(void)
+{
+	if (IsolationUsesXactSnapshot())
+		ereport(ERROR,
+				(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
+				 errmsg("cannot wait for tasks in a transaction that does not see what others commit"),
+				 errhint("Use the isolation level READ COMMITTED.")));
+	if (TransactionIdIsValid(GetTopTransactionIdIfAny()))
+		ereport(ERROR,
+				(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
+				 errmsg("cannot wait for tasks in a transaction that has written"),
+				 errhint("Commit first; let claim_tasks() be a transaction of its own.")));
+}
+
+UaefClaim *
+uaef_claim_wait(const UaefClaimRequest *request, int64 wait_us, int *n)
+{
+	TimestampTz end = GetCurrentTimestamp() + wait_us;
+	UaefClaim  *claims;
+
+	if (wait_us <= 0)
+		return uaef_claim_tasks(request, n);
+
+	check_transaction();
+	for (;;)
+	{
+		long		left;
+
+		uaef_claimer_register(request->keys, request->n_keys);
+		claims = uaef_claim_tasks(request, n);
+		left = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), end);
+		if (*n > 0 || left <= 0)
+			break;
+		pfree(claims);
+		uaef_claimer_wait(left);
+	}
+	uaef_claimer_unregister(*n > 0);
+	return claims;
+}

@@ -1,0 +1,76 @@
+--
+-- Outside workers: queues, capabilities, many results at once, giving back
+--
+\set SHOW_CONTEXT never
+\set VERBOSITY terse
+SELECT uaef.stop_worker() IS NOT NULL AS stopped;
+SELECT uaef.create_workflow('ext', '{"tasks": [
+	{"id": "plain", "type": "external", "queue": "ext_a"},
+	{"id": "gpu", "type": "external", "queue": "ext_a", "priority": 5, "config": {"capability": "gpu", "lease": "2h"}},
+	{"id": "fax", "type": "external", "queue": "ext_b", "priority": 9, "config": {"capability": "fax"}}]}');
+SELECT uaef.start_workflow('ext', name => 'x 1') AS id \gset
+SELECT queue, capability, ready, highest_priority, oldest_age >= interval '0' AS aged
+FROM uaef.external_queue WHERE queue LIKE 'ext%' ORDER BY 1, 2;
+
+-- a worker gets what it is able to do, the first of all its queues first
+BEGIN;
+SELECT task FROM uaef.claim_tasks('w', 'ext_a', 10);
+SELECT task, lease_expires_at - now() > interval '1 hour' AS long FROM uaef.claim_tasks('w', 'ext_a', 10, capabilities => '{gpu}');
+ROLLBACK;
+BEGIN;
+SELECT task FROM uaef.claim_tasks('w', max_tasks => 2, queues => '{ext_a,ext_b,ext_b}', capabilities => '{gpu,fax}', lease => '1 min');
+SELECT task FROM uaef.claim_tasks('w', max_tasks => 2, queues => '{ext_a,ext_b}', capabilities => '{gpu,fax}');
+SELECT task FROM uaef.claim_tasks('w', max_tasks => 2, queues => '{ext_a,ext_b}', capabilities => '{gpu,fax}');
+ROLLBACK;
+SELECT task FROM uaef.claim_tasks('w', 'ext_b', 10, capabilities => '{gpu}');
+
+-- given back, the attempt does not count, and the old lease is worth nothing
+SELECT task_id, lease_token, attempt FROM uaef.claim_tasks('w', 'ext_a') \gset
+\set VERBOSITY sqlstate
+SELECT uaef.release_task(:task_id, gen_random_uuid());
+SELECT uaef.release_task(:task_id, :'lease_token');
+SELECT uaef.release_task(:task_id, :'lease_token');
+\set VERBOSITY terse
+SELECT status, attempt, worker FROM uaef.task_run WHERE task_id = :task_id;
+SELECT attempt FROM uaef.claim_tasks('w2', 'ext_a') \gset again_
+\echo :attempt :again_attempt
+SELECT event_type FROM uaef.audit_trail WHERE execution_id = :'id' AND event_type = 'task_released';
+SELECT uaef.cancel_workflow(:'id');
+
+-- many at once: each result has its verdict
+SELECT count(uaef.start_workflow('ext', name => 'x many')) FROM generate_series(1, 5);
+CREATE TEMP TABLE got AS SELECT row_number() OVER (ORDER BY task_id) AS n, * FROM uaef.claim_tasks('w', 'ext_a', 5);
+SELECT c.completed, c.code, c.message FROM
+	(SELECT array_agg(task_id ORDER BY n) || 0::bigint AS ids,
+		array_agg(jsonb_build_object('n', n) ORDER BY n) || '{}'::jsonb AS outputs,
+		array_agg(CASE n WHEN 2 THEN gen_random_uuid() WHEN 3 THEN NULL ELSE lease_token END ORDER BY n) || gen_random_uuid() AS tokens
+	 FROM got) a, uaef.complete_tasks(ids, outputs, tokens) c;
+SELECT n, status, output FROM got JOIN uaef.task_run USING (task_id) ORDER BY n;
+-- again: what is completed stays so, with the same output only
+SELECT c.completed, c.code FROM (SELECT jsonb_agg(jsonb_build_object('task_id', task_id, 'lease_token', lease_token,
+		'output', jsonb_build_object('n', CASE n WHEN 4 THEN 99 ELSE n END)) ORDER BY n) AS r FROM got) a, uaef.complete_tasks(r) c;
+SELECT count(*) FROM uaef.complete_tasks('[]');
+SELECT uaef.complete_tasks('{1}', '{}', '{}');
+SELECT completed, code FROM uaef.complete_tasks(ARRAY[NULL::bigint], ARRAY['{}'::jsonb], ARRAY[NULL::uuid]);
+
+-- waiting: over at once with a task, else after the time; not in just any transaction
+SELECT count(uaef.start_workflow('ext')) FROM generate_series(1, 1);
+SELECT task FROM uaef.claim_tasks('w', 'ext_a', wait => '1 minute');
+SELECT count(*) FROM uaef.claim_tasks('w', 'ext_nothing', wait => '10 ms');
+BEGIN;
+SELECT uaef.start_workflow('ext') IS NOT NULL AS started;
+SELECT uaef.claim_tasks('w', 'ext_a', wait => '1 minute');
+ROLLBACK;
+BEGIN ISOLATION LEVEL REPEATABLE READ;
+SELECT uaef.claim_tasks('w', 'ext_a', wait => '1 minute');
+ROLLBACK;
+SELECT uaef.claim_tasks('w', 'ext_a', wait => '1 hour');
+SELECT uaef.claim_tasks('w', queues => '{}');
+SELECT uaef.claim_tasks('w', queues => '{NULL}');
+SELECT uaef.claim_tasks('w', NULL);
+SELECT uaef.claim_tasks('w', max_tasks => 0);
+SELECT uaef.claim_tasks('w', lease => '-1 s');
+SELECT uaef.create_workflow('ext_bad', '{"tasks": [{"id": "a", "type": "external", "config": {"capability": ""}}]}');
+SELECT uaef.create_workflow('ext_bad', '{"tasks": [{"id": "a", "type": "external", "config": {"lease": "soon"}}]}');
+
+SELECT count(uaef.cancel_workflow(execution_id)) > 0 AS cancelled FROM uaef.workflow_run WHERE workflow = 'ext' AND status = 'running';
