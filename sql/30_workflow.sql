@@ -39,7 +39,8 @@ CREATE TABLE uaef.workflow_execution (
 	tick_at			timestamptz,
 	deadline_at		timestamptz,
 	forked_from		uuid,
-	timeout_ms		bigint
+	timeout_ms		bigint,
+	agent			text
 ) WITH (fillfactor = 80);
 COMMENT ON TABLE uaef.workflow_execution IS
 	'executions: one run of one version of a workflow';
@@ -49,6 +50,8 @@ COMMENT ON COLUMN uaef.workflow_execution.timeout_ms IS
 	'from its start, or from a retry, to its deadline; null: no deadline';
 COMMENT ON COLUMN uaef.workflow_execution.forked_from IS
 	'execution that fork_workflow() took outputs over from';
+COMMENT ON COLUMN uaef.workflow_execution.agent IS
+	'agent_id of the agent that completed a task last: sys.agent';
 
 -- Keys of starts, so that a start that is repeated starts nothing.
 CREATE TABLE uaef.workflow_start_key (
@@ -133,9 +136,11 @@ COMMENT ON SEQUENCE uaef.task_id IS 'numbers of tasks';
 -- The ready set: what may run now.  Small; its one index is the claim order.
 -- It is not unique: a row too many is claimed and dropped, while waiting for
 -- another transaction's row could be a deadlock.
--- SQL tasks stand in queue '#sql' under the role that they run as.  Rank is the
--- microsecond at which the task was queued, moved to the past by its priority
--- (uaef.priority_step), so that whoever waits gains on those that come later.
+-- SQL tasks stand in queue '#sql' under the role that they run as, tasks of
+-- agents in '#agent/NAME' and '#capability/NAME' under role 1, which is none.
+-- Rank is the microsecond at which the task was queued, moved to the past by its
+-- priority (uaef.priority_step), so that whoever waits gains on those that come
+-- later.
 CREATE TABLE uaef.task_ready (
 	queue			text COLLATE "C" NOT NULL,
 	run_as			regrole NOT NULL,

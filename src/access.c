@@ -71,6 +71,7 @@ static const AccessObject functions[] = {
 	{"explain_policies", READERS},
 	{"explain_settlement", READERS},
 	{"fill_template", READERS},
+	{"find_available_agent", READERS | WORKER},
 	{"get_ready_tasks", READERS},
 	{"json_matches", READERS},
 	{"list_access", READERS},
@@ -142,6 +143,15 @@ static const AccessObject functions[] = {
 	{"signal_workflow", OPERATOR},
 	{"start_workflow", AUTHOR | OPERATOR},
 
+	/* agents */
+	{"activate_agent", OPERATOR},
+	{"deactivate_agent", OPERATOR},
+	{"drop_agent", OPERATOR},
+	{"register_agent", OPERATOR},
+	{"rotate_agent_key", OPERATOR},
+	{"suspend_agent", OPERATOR},
+	{"update_agent", OPERATOR},
+
 	/* deciding */
 	{"approve", APPROVER},
 	{"approve_many", APPROVER},
@@ -156,12 +166,16 @@ static const AccessObject functions[] = {
 	{"withdraw_vote", APPROVER},
 
 	/* working outside of the database */
+	{"claim_agent_tasks", WORKER},
 	{"claim_tasks", WORKER},
+	{"complete_agent_task", WORKER},
 	{"complete_task", WORKER},
 	{"complete_tasks", WORKER},
 	{"fail_task", WORKER},
 	{"heartbeat_task", WORKER},
 	{"release_task", WORKER},
+	{"report_agent_usage", WORKER},
+	{"verify_agent_key", WORKER},
 
 	/* the ledger */
 	{"attach_ledger", AUTHOR},
@@ -244,6 +258,8 @@ static const AccessObject functions[] = {
 
 static const AccessObject relations[] = {
 	{"access_grant", AUDITOR},
+	{"agent_registry", READERS},
+	{"agent_reputation", READERS},
 	{"anchor_status", OPERATOR | AUDITOR},
 	{"approval_delegation", READERS},
 	{"approval_history", READERS},

@@ -20,6 +20,7 @@
 #include "utils/timestamp.h"
 
 #include "advance.h"
+#include "agent_task.h"
 #include "claim.h"
 #include "errcodes.h"
 #include "failure.h"
@@ -248,12 +249,15 @@ lock_claimed(UaefStep *step, int64 task_id, const pg_uuid_t *token, Oid caller)
 	else
 		execution = uaef_lock_execution(step, &key.execution_id);
 	task = uaef_execution_find(execution, key.no, key.item);
-	if (task->def->type != UAEF_TASK_EXTERNAL)
+	if (task->def->type != UAEF_TASK_EXTERNAL &&
+		!(task->def->type == UAEF_TASK_AGENT && token != NULL))
 		ereport(ERROR,
 				(errcode(ERRCODE_UAEF_ILLEGAL_TRANSITION),
 				 errmsg("task %lld is of type %s, not external",
 						(long long) task_id,
-						uaef_task_type_name(task->def->type))));
+						uaef_task_type_name(task->def->type)),
+				 task->def->type != UAEF_TASK_AGENT ? 0 :
+				 errhint("Only the agent that claimed it gives a result, by its lease token.")));
 	if (token != NULL && !(task->has_lease &&
 						   memcmp(token, &task->lease_token,
 								  sizeof(pg_uuid_t)) == 0))
@@ -326,6 +330,7 @@ uaef_claim_complete(int64 task_id, Jsonb *output, const pg_uuid_t *token)
 		check_open(task, token);
 		if (task->status == UAEF_TASK_QUEUED)
 			(void) uaef_step_unready(task);
+		uaef_agent_check_output(task, output);
 		if (!uaef_advance_result(task, output))
 			ereport(WARNING,
 					(errcode(ERRCODE_UAEF_SCHEMA_MISMATCH),

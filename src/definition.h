@@ -26,8 +26,13 @@ typedef enum UaefTaskType
 	UAEF_TASK_WAIT,
 	UAEF_TASK_EXTERNAL,
 	UAEF_TASK_SIGNAL,
-	UAEF_TASK_CHECKPOINT
+	UAEF_TASK_CHECKPOINT,
+	UAEF_TASK_AGENT
 } UaefTaskType;
+
+/* What the queues of agents' tasks begin with; a name follows. */
+#define UAEF_AGENT_QUEUE		"#agent/"
+#define UAEF_CAPABILITY_QUEUE	"#capability/"
 
 /* Longest name of a signal, in bytes. */
 #define UAEF_MAX_SIGNAL_NAME 200
@@ -210,6 +215,17 @@ typedef struct UaefExternalConfig
 	int64		lease_ms;		/* of claims that ask for none; 0: usual */
 } UaefExternalConfig;
 
+typedef struct UaefAgentConfig
+{
+	char	   *capability;		/* or NULL, then agent */
+	char	   *agent;			/* its name */
+	UaefTemplate *prompt;		/* a text; or NULL */
+	UaefTemplate *context;		/* or NULL */
+	UaefTemplate *input;		/* as of an external task */
+	Jsonb	   *output_schema;	/* or NULL */
+	UaefSchema *schema;			/* the same, compiled */
+} UaefAgentConfig;
+
 struct UaefTaskDef
 {
 	int			no;				/* index in the definition's tasks */
@@ -244,6 +260,7 @@ struct UaefTaskDef
 		UaefExternalConfig external;
 		UaefSignalConfig signal;
 		UaefCheckpointConfig checkpoint;
+		UaefAgentConfig agent;
 	}			config;
 };
 

@@ -2,7 +2,7 @@
  *
  * definition_catalog.c
  *	  What a new definition says about the database: SQL, roles, connectors,
- *	  checkpoints, policies.
+ *	  checkpoints, policies, agents.
  *
  * SQL is parsed and planned, not run, as the current user and with the
  * search_path that a new session of that user has, since that is where it
@@ -23,6 +23,7 @@
 #include "utils/guc.h"
 #include "utils/plancache.h"
 
+#include "agent.h"
 #include "compliance.h"
 #include "definition_read.h"
 #include "errcodes.h"
@@ -61,8 +62,8 @@ static void check_limits(const UaefLimitDef *limits, int n, const char *where);
 
 /*
  * Raises the planner's error, or 42704 for a role or a policy, UA405 for a
- * connector and UA341 for a checkpoint, with the id of the task.  Afterwards
- * def->objects is what it needs.
+ * connector, UA341 for a checkpoint and UA360 for an agent, with the id of the
+ * task.  Afterwards def->objects is what it needs.
  */
 void
 uaef_definition_check_catalog(UaefDefinition *def, const char *search_path)
@@ -137,6 +138,10 @@ check_task(const UaefTaskDef *task, const char *where)
 			break;
 		case UAEF_TASK_CHECKPOINT:
 			uaef_checkpoint_require(task->config.checkpoint.name, where);
+			break;
+		case UAEF_TASK_AGENT:
+			uaef_agent_require(task->config.agent.agent,
+							   task->config.agent.capability, where);
 			break;
 		default:
 			break;

@@ -43,7 +43,8 @@ static const struct
 	{"wait", UAEF_TASK_WAIT},
 	{"external", UAEF_TASK_EXTERNAL},
 	{"signal", UAEF_TASK_SIGNAL},
-	{"checkpoint", UAEF_TASK_CHECKPOINT}
+	{"checkpoint", UAEF_TASK_CHECKPOINT},
+	{"agent", UAEF_TASK_AGENT}
 };
 
 static void set_reader(UaefBuilder *builder, int task, bool after);
@@ -370,12 +371,13 @@ uaef_read_map_task(UaefBuilder *builder, const UaefTaskDef *map,
 	builder->reader.item = false;
 	if (task->type != UAEF_TASK_SQL && task->type != UAEF_TASK_HTTP &&
 		task->type != UAEF_TASK_WAIT && task->type != UAEF_TASK_EXTERNAL &&
-		task->type != UAEF_TASK_SIGNAL && task->type != UAEF_TASK_CHECKPOINT)
+		task->type != UAEF_TASK_SIGNAL && task->type != UAEF_TASK_CHECKPOINT &&
+		task->type != UAEF_TASK_AGENT)
 		ereport(ERROR,
 				(errcode(ERRCODE_UAEF_BAD_DEFINITION),
 				 errmsg("%s cannot be of type \"%s\"", where,
 						uaef_task_type_name(task->type)),
-				 errhint("The types of a map's task are: sql, http, wait, external, signal, checkpoint.")));
+				 errhint("The types of a map's task are: sql, http, wait, external, signal, checkpoint, agent.")));
 	return task;
 }
 

@@ -23,6 +23,7 @@
 #include "utils/lsyscache.h"
 #include "utils/timestamp.h"
 
+#include "agent_task.h"
 #include "clock.h"
 #include "execution.h"
 #include "execution_row.h"
@@ -287,6 +288,7 @@ load_execution(UaefStep *step, uint64 row, int32 *definition_id)
 								 &execution->forked_from);
 	execution->ours = written_here(row, XMIN);
 	execution->session_role = uaef_spi_oid(row, COL(EXEC_SESSION_ROLE));
+	execution->agent = uaef_spi_text(row, COL(EXEC_AGENT));
 	execution->tid = row_place(row);
 	execution->stored = true;
 	execution->last_event = -1;
@@ -749,6 +751,7 @@ build_sys(UaefExecution *execution)
 	uaef_json_time(&json, "completed_at", execution->completed_at);
 	uaef_json_text(&json, "status",
 				   uaef_execution_status_name(execution->status));
+	uaef_json_text(&json, "agent", execution->agent);
 	return uaef_json_end(&json);
 }
 
@@ -861,6 +864,9 @@ uaef_task_become(UaefTask *task, UaefTaskStatus status)
 		elog(ERROR, "task %lld cannot go from %s to %s",
 			 (long long) task->task_id, uaef_task_status_name(task->status),
 			 uaef_task_status_name(status));
+	if (task->def->type == UAEF_TASK_AGENT &&
+		task->status == UAEF_TASK_RUNNING)
+		uaef_agent_attempt_ends(task, status);
 	from = task->status;
 	if (task->def->n_limits > 0 && task->stored &&
 		from != UAEF_TASK_PENDING &&

@@ -124,6 +124,7 @@ struct UaefExecution
 	TimestampTz deadline_at;	/* 0: none */
 	bool		is_fork;
 	pg_uuid_t	forked_from;	/* if so */
+	char	   *agent;			/* id of the last that completed a task; NULL */
 
 	UaefTask  **tasks;			/* by number; NULL: not looked at yet */
 	List	   *items;			/* UaefTask * of items looked at */
@@ -157,6 +158,7 @@ struct UaefStep
 	List	   *timers;			/* UaefTimerRow * */
 	List	   *limit_requests; /* UaefLimitRequest *, see limit.h */
 	List	   *limit_releases; /* the same, without keys */
+	List	   *agent_ends;		/* UaefAgentEnd *, of agent_task.c */
 	UaefEvent  *events;			/* in the order in which they happened */
 	int			n_events;
 	int			max_events;

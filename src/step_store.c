@@ -15,6 +15,7 @@
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
+#include "agent_task.h"
 #include "execution.h"
 #include "execution_row.h"
 #include "guc.h"
@@ -167,11 +168,14 @@ uaef_task_queue(const UaefTask *task)
 }
 
 /*
- * As whom it runs; outside workers are not sorted by role.
+ * As whom it runs; outside workers are not sorted by role.  What is for agents
+ * stands apart, where claim_tasks() does not look.
  */
 Oid
 uaef_task_run_as(const UaefTask *task)
 {
+	if (task->def->type == UAEF_TASK_AGENT)
+		return UAEF_AGENT_ROLE;
 	return uaef_task_sql(task->def) != NULL ?
 		task->execution->initiated_by : InvalidOid;
 }
@@ -433,6 +437,7 @@ execution_row(Row *row, UaefExecution *execution)
 	row->nulls[EXEC_TIMEOUT_MS] = execution->timeout_ms == 0;
 	set_pointer(row, EXEC_FORKED_FROM,
 				execution->is_fork ? &execution->forked_from : NULL);
+	set_text(row, EXEC_AGENT, execution->agent);
 }
 
 static void
@@ -498,6 +503,8 @@ uaef_step_write(UaefStep *step)
 	write_executions(step);
 	foreach(cell, step->executions)
 		write_notes(lfirst(cell));
+	if (step->agent_ends != NIL)
+		uaef_agent_write_ends(step);
 
 	if (step->n_events > 0)
 		uaef_ledger_append(step->events, step->n_events);
