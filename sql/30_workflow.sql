@@ -34,10 +34,18 @@ CREATE TABLE uaef.workflow_execution (
 	error			jsonb,
 	created_at		timestamptz NOT NULL,
 	started_at		timestamptz,
-	completed_at	timestamptz
+	completed_at	timestamptz,
+	parent_execution_id uuid,
+	parent_task_id	bigint,
+	depth			integer NOT NULL DEFAULT 0,
+	ending			text
 ) WITH (fillfactor = 80);
 COMMENT ON TABLE uaef.workflow_execution IS
 	'executions: one run of one version of a workflow';
+COMMENT ON COLUMN uaef.workflow_execution.ending IS
+	'failed or cancelled: what it will be when what it did is compensated';
+CREATE INDEX workflow_execution_parent
+	ON uaef.workflow_execution (parent_execution_id);
 
 -- Keys of starts, so that a start that is repeated starts nothing.
 CREATE TABLE uaef.workflow_start_key (
@@ -52,8 +60,9 @@ COMMENT ON TABLE uaef.workflow_start_key IS
 
 -- A task of an execution has its row from when its first incoming edge is
 -- resolved; a task of the definition that has no row yet is pending.  Status is
--- pending, queued, running, waiting_input, completed, failed, skipped or
--- cancelled.
+-- pending, queued, running, waiting_input, completed, failed, skipped,
+-- cancelled or compensated.  Item is -1 for the task itself, -2 for what
+-- compensates it.
 CREATE TABLE uaef.task_execution (
 	execution_id	uuid NOT NULL,
 	task_no			smallint NOT NULL,
@@ -77,6 +86,8 @@ CREATE TABLE uaef.task_execution (
 	queued_at		timestamptz,
 	started_at		timestamptz,
 	completed_at	timestamptz,
+	child_execution_id uuid,
+	runs			integer,
 	PRIMARY KEY (execution_id, task_no, item)
 ) WITH (fillfactor = 80);
 COMMENT ON TABLE uaef.task_execution IS
@@ -103,8 +114,9 @@ COMMENT ON TABLE uaef.task_ready IS 'tasks that may run now';
 CREATE INDEX task_ready_order
 	ON uaef.task_ready (queue, run_as, priority DESC, task_id);
 
--- What is to happen later: kind is start, wait, retry, timeout, lease or
--- expiry.  A timer whose reason is gone fires and does
+-- What is to happen later: kind is start, wait, retry, timeout, lease, expiry,
+-- child or repeat (begin a child, begin its next run), ended (tell the parent),
+-- cancel or stop (with compensation, or without).  A timer whose reason is gone fires and does
 -- nothing, so that completing a task need not look for its timers.
 CREATE TABLE uaef.task_timer (
 	due_at			timestamptz NOT NULL,

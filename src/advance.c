@@ -22,6 +22,7 @@
 #include "utils/timestamp.h"
 
 #include "advance.h"
+#include "compensation.h"
 #include "digest.h"
 #include "errcodes.h"
 #include "failure.h"
@@ -40,8 +41,8 @@ static void finish(UaefExecution *execution);
 static void end_execution(UaefExecution *execution,
 						  UaefExecutionStatus status);
 
-static void
-become(UaefExecution *execution, UaefExecutionStatus status)
+void
+uaef_execution_become(UaefExecution *execution, UaefExecutionStatus status)
 {
 	if (!uaef_execution_may_become(execution->status, status))
 		ereport(ERROR,
@@ -61,8 +62,10 @@ uaef_task_event_begin(UaefJson *json, UaefTask *task)
 {
 	uaef_json_begin(json);
 	uaef_json_text(json, "task", task->execution->def->tasks[task->no].id);
-	if (task->item != UAEF_NO_ITEM)
+	if (task->item >= 0)
 		uaef_json_int(json, "item", task->item);
+	else if (task->item == UAEF_COMPENSATION)
+		uaef_json_bool(json, "compensates", true);
 	if (task->attempt > 0)
 		uaef_json_int(json, "attempt", task->attempt);
 }
@@ -75,7 +78,7 @@ void
 uaef_advance_start(UaefExecution *execution)
 {
 	if (execution->status != UAEF_EXECUTION_PAUSED)
-		become(execution, UAEF_EXECUTION_RUNNING);
+		uaef_execution_become(execution, UAEF_EXECUTION_RUNNING);
 	execution->started_at = execution->step->now;
 	execution->dirty = true;
 	for (int i = 0; i < execution->def->n_roots; i++)
@@ -122,9 +125,11 @@ drain(UaefExecution *execution)
 			begin_task(lfirst(cell));
 		}
 	}
-	if (execution->open_tasks == 0 &&
+	if (execution->open_tasks == 0 && !execution->is_ending &&
 		!uaef_execution_ended(execution->status))
 		finish(execution);
+	if (execution->compensate_next)
+		uaef_compensation_go_on(execution);
 }
 
 /*
@@ -154,6 +159,8 @@ begin_attempt(UaefTask *task)
 	task->has_lease = false;
 	task->lease_expires_at = 0;
 	task->started_at = 0;
+	task->has_child = false;
+	task->runs = 0;
 	uaef_task_become(task, UAEF_TASK_QUEUED);
 	task->queued_at = task->execution->step->now;
 	uaef_step_note(task, UAEF_NOTE_QUEUED);
@@ -247,9 +254,13 @@ uaef_advance_finish_task(UaefTask *task, Jsonb *output, const char *label)
 	if (task->started_at == 0)
 		task->started_at = execution->step->now;
 	uaef_task_become(task, UAEF_TASK_COMPLETED);
-	uaef_step_event(execution, task, "task_completed", uaef_json_end(&json));
+	uaef_step_event(execution, task,
+					task->item == UAEF_COMPENSATION ? "task_compensated" :
+					"task_completed", uaef_json_end(&json));
 
-	if (task->item != UAEF_NO_ITEM)
+	if (task->item == UAEF_COMPENSATION)
+		uaef_compensation_ended(task);
+	else if (task->item != UAEF_NO_ITEM)
 		uaef_map_item_ended(task);
 	else
 		resolve_edges(task, true, label);
@@ -270,8 +281,16 @@ uaef_advance_fail_finally(UaefTask *task, const UaefFailure *failure)
 	uaef_json_text(&json, "worker", task->worker);
 	uaef_json_jsonb(&json, "error", task->error);
 	uaef_task_become(task, UAEF_TASK_FAILED);
-	uaef_step_event(execution, task, "task_failed", uaef_json_end(&json));
+	uaef_step_event(execution, task,
+					task->item == UAEF_COMPENSATION ?
+					"task_compensation_failed" : "task_failed",
+					uaef_json_end(&json));
 
+	if (task->item == UAEF_COMPENSATION)
+	{
+		uaef_compensation_ended(task);
+		return;
+	}
 	if (task->item != UAEF_NO_ITEM)
 	{
 		uaef_map_item_failed(task, failure);
@@ -341,7 +360,7 @@ resolve_edges(UaefTask *task, bool live, const char *label)
 		bool		follows = live &&
 			(edge->on == NULL || (label != NULL && strcmp(edge->on, label) == 0));
 
-		if (uaef_execution_ended(execution->status))
+		if (uaef_execution_ended(execution->status) || execution->is_ending)
 			return;
 		if (follows && edge->when != NULL &&
 			!uaef_condition_eval(edge->when, uaef_task_scope(task), &follows,
@@ -426,26 +445,33 @@ finish(UaefExecution *execution)
 	end_execution(execution, UAEF_EXECUTION_COMPLETED);
 }
 
+void
+uaef_advance_withdraw(UaefTask *task)
+{
+	const UaefTaskKind *kind = uaef_task_kind(task);
+
+	if (kind->withdraw != NULL &&
+		(task->status == UAEF_TASK_RUNNING ||
+		 task->status == UAEF_TASK_WAITING_INPUT))
+		kind->withdraw(task);
+}
+
 /*
  * Stop one task of an execution, or of a map, that ends without it.
  */
 void
 uaef_advance_cancel_task(UaefTask *task)
 {
-	const UaefTaskKind *kind = uaef_task_kind(task);
-
 	if (task->status == UAEF_TASK_QUEUED && task->stored)
 		(void) uaef_step_unready(task);
-	else if (kind->withdraw != NULL &&
-			 (task->status == UAEF_TASK_RUNNING ||
-			  task->status == UAEF_TASK_WAITING_INPUT))
-		kind->withdraw(task);
+	else
+		uaef_advance_withdraw(task);
 	uaef_task_become(task, UAEF_TASK_CANCELLED);
 	uaef_step_note(task, UAEF_NOTE_CANCELLED);
 }
 
-static void
-cancel_open_tasks(UaefExecution *execution)
+void
+uaef_advance_cancel_open_tasks(UaefExecution *execution)
 {
 	ListCell   *cell;
 
@@ -455,10 +481,21 @@ cancel_open_tasks(UaefExecution *execution)
 }
 
 /*
- * Give an execution its final state and tell so.
+ * End an execution, or have what it did compensated before.
  */
 static void
 end_execution(UaefExecution *execution, UaefExecutionStatus status)
+{
+	if (execution->def->n_compensated == 0 ||
+		!uaef_compensation_begin(execution, status))
+		uaef_advance_end(execution, status);
+}
+
+/*
+ * Give an execution its final state and tell so.
+ */
+void
+uaef_advance_end(UaefExecution *execution, UaefExecutionStatus status)
 {
 	UaefJson	json;
 
@@ -470,26 +507,36 @@ end_execution(UaefExecution *execution, UaefExecutionStatus status)
 	if (execution->output != NULL)
 		uaef_json_text(&json, "output_sha256",
 					   uaef_digest_hex(execution->output));
-	become(execution, status);
+	uaef_execution_become(execution, status);
 	execution->completed_at = execution->step->now;
 	uaef_step_event(execution, NULL,
 					psprintf("workflow_%s", uaef_execution_status_name(status)),
 					uaef_json_end(&json));
 	if (execution->open_tasks > 0)
-		cancel_open_tasks(execution);
+		uaef_advance_cancel_open_tasks(execution);
 	uaef_execution_scope(execution);
+	if (execution->has_parent)
+		execution->step->ended = lappend(execution->step->ended, execution);
 }
 
 void
-uaef_advance_cancel(UaefExecution *execution, const char *reason)
+uaef_advance_cancel(UaefExecution *execution, const char *reason,
+					bool compensate)
 {
 	UaefJson	json;
 
+	if (execution->is_ending)
+	{
+		uaef_compensation_stop(execution, reason, compensate);
+		return;
+	}
 	uaef_json_begin(&json);
 	uaef_json_text(&json, "code", "cancelled");
 	uaef_json_text(&json, "message", reason);
 	execution->error = uaef_json_end(&json);
+	execution->no_compensation = !compensate;
 	end_execution(execution, UAEF_EXECUTION_CANCELLED);
+	drain(execution);
 }
 
 static void
@@ -510,7 +557,7 @@ uaef_advance_pause(UaefExecution *execution, const char *reason)
 {
 	ListCell   *cell;
 
-	become(execution, UAEF_EXECUTION_PAUSED);
+	uaef_execution_become(execution, UAEF_EXECUTION_PAUSED);
 	control_event(execution, "workflow_paused", reason);
 	foreach(cell, uaef_execution_open_tasks(execution))
 	{
@@ -532,7 +579,7 @@ uaef_advance_resume(UaefExecution *execution, const char *reason)
 				 errmsg("execution is %s and cannot be resumed",
 						uaef_execution_status_name(execution->status)),
 				 errhint("Only a paused execution can be resumed.")));
-	become(execution, execution->started_at != 0 ?
+	uaef_execution_become(execution, execution->started_at != 0 ?
 		   UAEF_EXECUTION_RUNNING : UAEF_EXECUTION_PENDING);
 	control_event(execution, "workflow_resumed", reason);
 	foreach(cell, uaef_execution_open_tasks(execution))

@@ -23,7 +23,8 @@ typedef enum UaefTaskType
 	UAEF_TASK_HUMAN_APPROVAL,
 	UAEF_TASK_HTTP,
 	UAEF_TASK_WAIT,
-	UAEF_TASK_EXTERNAL
+	UAEF_TASK_EXTERNAL,
+	UAEF_TASK_WORKFLOW
 } UaefTaskType;
 
 typedef enum UaefOnFailure
@@ -118,10 +119,27 @@ typedef struct UaefExternalConfig
 	UaefTemplate *input;		/* NULL: all of in; for a map's task: item */
 } UaefExternalConfig;
 
+/* "repeat": run the workflow again until a condition holds. */
+typedef struct UaefRepeat
+{
+	UaefCondition *until;		/* over the last output; NULL: run once */
+	int			max;			/* runs */
+	int64		delay_ms;		/* between runs */
+	UaefTemplate *first;		/* "last" before the first run, or NULL */
+} UaefRepeat;
+
+typedef struct UaefWorkflowConfig
+{
+	char	   *name;
+	int			version;		/* 0: newest */
+	UaefTemplate *input;		/* NULL: all of in; for a map's task: item */
+	UaefRepeat	repeat;
+} UaefWorkflowConfig;
+
 struct UaefTaskDef
 {
 	int			no;				/* index in the definition's tasks */
-	char	   *id;				/* a map's task has the map's */
+	char	   *id;				/* a task within a task has the outer one's */
 	char	   *description;	/* for people, or NULL */
 	UaefTaskType type;
 	UaefRetry	retry;
@@ -135,6 +153,8 @@ struct UaefTaskDef
 	int			n_out;
 	int		   *out;
 	bool		has_labels;		/* an outgoing edge has "on" */
+	int			rank;			/* no task that comes before has a higher one */
+	UaefTaskDef *compensate;	/* what undoes it, or NULL */
 	union
 	{
 		UaefSqlConfig sql;
@@ -145,6 +165,7 @@ struct UaefTaskDef
 		UaefHttpConfig http;
 		UaefWaitConfig wait;
 		UaefExternalConfig external;
+		UaefWorkflowConfig workflow;
 	}			config;
 };
 
@@ -169,9 +190,11 @@ typedef struct UaefDefinition
 	UaefEdge   *edges;
 	int			n_roots;		/* tasks without incoming edges */
 	int		   *roots;
+	int			n_compensated;	/* tasks with "compensate" */
 	UaefTemplate *output;		/* NULL: what the tasks at the end gave */
 	Jsonb	   *context;		/* ctx; NULL: {} */
 	bool		only_pure;		/* no task ever waits */
+	bool		runs_workflows; /* a task is of type workflow */
 } UaefDefinition;
 
 /*
@@ -195,6 +218,9 @@ extern const UaefDefinition *uaef_definition_get(int32 definition_id);
  * when there is none.
  */
 extern int32 uaef_definition_find(const char *name, int32 version);
+
+/* The same, but 0 when there is none. */
+extern int32 uaef_definition_look_up(const char *name, int32 version);
 
 /*
  * Store a definition as a new version of the workflow, or find that the

@@ -170,20 +170,29 @@ load(int32 definition_id)
 }
 
 int32
-uaef_definition_find(const char *name, int32 version)
+uaef_definition_look_up(const char *name, int32 version)
 {
 	Datum		args[] = {CStringGetTextDatum(name), Int32GetDatum(version)};
 	UaefCaller	caller = uaef_spi_begin();
-	int32		definition_id;
+	int32		definition_id = 0;
 
-	if (uaef_spi_run(&find_definition, args, NULL) == 0)
+	if (uaef_spi_run(&find_definition, args, NULL) > 0)
+		definition_id = uaef_spi_int32(0, 1);
+	uaef_spi_end(caller);
+	return definition_id;
+}
+
+int32
+uaef_definition_find(const char *name, int32 version)
+{
+	int32		definition_id = uaef_definition_look_up(name, version);
+
+	if (definition_id == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_UAEF_UNDEFINED_WORKFLOW),
 				 version == 0 ?
 				 errmsg("workflow \"%s\" does not exist", name) :
 				 errmsg("workflow \"%s\" has no version %d", name, version),
 				 errhint("Use uaef.create_workflow() to create it.")));
-	definition_id = uaef_spi_int32(0, 1);
-	uaef_spi_end(caller);
 	return definition_id;
 }

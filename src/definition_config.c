@@ -53,7 +53,9 @@ static const struct
 	{{"connector", "url", "method", "headers", "body", "expect",
 	"idempotent"}, read_http},
 	[UAEF_TASK_WAIT] = {{"for", "until"}, read_wait},
-	[UAEF_TASK_EXTERNAL] = {{"input"}, read_external}
+	[UAEF_TASK_EXTERNAL] = {{"input"}, read_external},
+	[UAEF_TASK_WORKFLOW] =
+	{{"workflow", "version", "input", "repeat"}, uaef_read_workflow}
 };
 
 /*

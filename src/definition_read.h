@@ -24,6 +24,7 @@ typedef struct UaefPathUse
 	int			task;			/* the reading task; -1: at the end */
 	bool		after;			/* an edge: the task itself is completed */
 	bool		item;			/* inside a map: there is an item */
+	bool		last;			/* a run that follows on others */
 } UaefPathUse;
 
 /* A definition in the making. */
@@ -115,6 +116,9 @@ extern void uaef_read_config(UaefBuilder *builder, UaefTaskDef *task,
 extern UaefTaskDef *uaef_read_map_task(UaefBuilder *builder,
 									   const UaefTaskDef *map,
 									   JsonbValue *value, const char *where);
+
+/* definition_workflow.c: "config" of a task that runs a workflow. */
+extern void uaef_read_workflow(const UaefObject *config, UaefTaskDef *task);
 
 /* definition_check.c: ids, edges, labels, paths. */
 extern void uaef_definition_index(UaefDefinition *def);

@@ -88,6 +88,7 @@ static UaefQuery find_item_outputs = {
 };
 
 static void load_execution(UaefStep *step, uint64 row, int32 *definition_id);
+static void load_lineage(UaefExecution *execution, uint64 row);
 static UaefTask *load_task(UaefExecution *execution, uint64 row);
 static UaefTask *new_task(UaefExecution *execution, const UaefTaskDef *def,
 						  int no, int item);
@@ -228,19 +229,46 @@ load_execution(UaefStep *step, uint64 row, int32 *definition_id)
 	execution->completed_at = time_or_zero(row, COL(EXEC_COMPLETED_AT));
 	execution->ours = written_here(row, XMIN);
 	execution->session_role = uaef_spi_oid(row, COL(EXEC_SESSION_ROLE));
+	load_lineage(execution, row);
 	execution->tid = row_place(row);
 	execution->stored = true;
 	execution->last_event = -1;
 	step->executions = lappend(step->executions, execution);
 }
 
-UaefExecution *
-uaef_step_new_execution(UaefStep *step, const UaefDefinition *def)
+/*
+ * Whose child an execution is, and how it is about to end.
+ */
+static void
+load_lineage(UaefExecution *execution, uint64 row)
+{
+	bool		isnull;
+	Datum		parent = uaef_spi_value(row, COL(EXEC_PARENT_EXECUTION_ID),
+										&isnull);
+	char	   *ending = uaef_spi_text(row, COL(EXEC_ENDING));
+
+	if (!isnull)
+	{
+		execution->has_parent = true;
+		execution->parent_id = *DatumGetUUIDP(parent);
+		execution->parent_task_id = uaef_spi_int64(row,
+												   COL(EXEC_PARENT_TASK_ID));
+		execution->depth = uaef_spi_int32(row, COL(EXEC_DEPTH));
+	}
+	if (ending != NULL)
+	{
+		execution->is_ending = true;
+		execution->ending = uaef_execution_status_by_name(ending);
+	}
+}
+
+static UaefExecution *
+new_execution(UaefStep *step, const UaefDefinition *def, const pg_uuid_t *id)
 {
 	UaefExecution *execution = palloc0(sizeof(UaefExecution));
 
 	execution->step = step;
-	uaef_uuid7(&execution->id);
+	execution->id = *id;
 	execution->def = def;
 	execution->dirty = true;
 	execution->last_event = -1;
@@ -252,6 +280,35 @@ uaef_step_new_execution(UaefStep *step, const UaefDefinition *def)
 	return execution;
 }
 
+UaefExecution *
+uaef_step_new_execution(UaefStep *step, const UaefDefinition *def)
+{
+	pg_uuid_t	id;
+
+	uaef_uuid7(&id);
+	return new_execution(step, def, &id);
+}
+
+UaefExecution *
+uaef_step_new_child(UaefTask *task, const UaefDefinition *def)
+{
+	UaefExecution *parent = task->execution;
+	UaefExecution *child;
+	pg_uuid_t	id;
+
+	uaef_uuid7_after(&id, &parent->id);
+	child = new_execution(parent->step, def, &id);
+	child->has_parent = true;
+	child->parent_id = parent->id;
+	child->parent_task_id = task->task_id;
+	child->parent_task = task;
+	child->depth = parent->depth + 1;
+	child->priority = parent->priority;
+	child->initiated_by = parent->initiated_by;
+	child->session_role = parent->session_role;
+	return child;
+}
+
 /*
  * The definition of what a task number, or an item of it, runs.
  */
@@ -260,7 +317,15 @@ task_definition(UaefExecution *execution, int no, int item)
 {
 	const UaefTaskDef *def = &execution->def->tasks[no];
 
-	return item == UAEF_NO_ITEM ? def : def->config.parallel.task;
+	switch (item)
+	{
+		case UAEF_NO_ITEM:
+			return def;
+		case UAEF_COMPENSATION:
+			return def->compensate;
+		default:
+			return def->config.parallel.task;
+	}
 }
 
 static UaefTask *
@@ -275,6 +340,7 @@ new_task(UaefExecution *execution, const UaefTaskDef *def, int no, int item)
 	task->dirty = true;
 	task->status = UAEF_TASK_PENDING;
 	task->items_total = -1;
+	execution->step->n_tasks++;
 	return task;
 }
 
@@ -291,6 +357,7 @@ load_task(UaefExecution *execution, uint64 row)
 								task_definition(execution, no, item), no, item);
 	char	   *status = uaef_spi_text(row, COL(TASK_STATUS));
 	Datum		token = uaef_spi_value(row, COL(TASK_LEASE_TOKEN), &isnull);
+	Datum		child;
 
 	task->stored = true;
 	task->dirty = false;
@@ -316,6 +383,13 @@ load_task(UaefExecution *execution, uint64 row)
 	task->queued_at = time_or_zero(row, COL(TASK_QUEUED_AT));
 	task->started_at = time_or_zero(row, COL(TASK_STARTED_AT));
 	task->completed_at = time_or_zero(row, COL(TASK_COMPLETED_AT));
+	task->runs = int_or(row, COL(TASK_RUNS), 0);
+	child = uaef_spi_value(row, COL(TASK_CHILD_EXECUTION_ID), &isnull);
+	if (!isnull)
+	{
+		task->has_child = true;
+		task->child_id = *DatumGetUUIDP(child);
+	}
 	task->tid = row_place(row);
 	task->ours = written_here(row, XMIN);
 	return task;
@@ -389,6 +463,18 @@ uaef_execution_new_item(UaefExecution *execution, UaefTask *map, int item,
 
 	task->task_id = nextval_internal(execution->step->task_sequence, false);
 	task->item_value = value;
+	execution->items = lappend(execution->items, task);
+	return task;
+}
+
+UaefTask *
+uaef_execution_new_compensation(UaefExecution *execution, int no)
+{
+	UaefTask   *task = new_task(execution,
+								execution->def->tasks[no].compensate, no,
+								UAEF_COMPENSATION);
+
+	task->task_id = nextval_internal(execution->step->task_sequence, false);
 	execution->items = lappend(execution->items, task);
 	return task;
 }
@@ -504,6 +590,7 @@ uaef_execution_outputs(UaefExecution *execution, const int *nos, int n)
 
 /*
  * The output of a task by its id, for paths task.<id>; NULL when it has none.
+ * What a workflow gave that is to be repeated is not yet an output.
  */
 static Jsonb *
 scope_task_output(UaefScope *scope, const char *id, int len)
@@ -515,7 +602,8 @@ scope_task_output(UaefScope *scope, const char *id, int len)
 	if (no < 0)
 		return NULL;
 	task = uaef_execution_find(execution, no, UAEF_NO_ITEM);
-	return task == NULL ? NULL : task->output;
+	return task == NULL || !uaef_task_ended(task->status) ? NULL :
+		task->output;
 }
 
 UaefScope *
@@ -539,6 +627,7 @@ uaef_task_scope(UaefTask *task)
 	if (scope->task == NULL)
 		scope = uaef_execution_scope(task->execution);
 	scope->item = task->item_value;
+	scope->last = NULL;
 	return scope;
 }
 
@@ -607,6 +696,7 @@ void
 uaef_task_become(UaefTask *task, UaefTaskStatus status)
 {
 	UaefExecution *execution = task->execution;
+	bool		ends = uaef_task_ended(status) && !uaef_task_ended(task->status);
 
 	if (!uaef_task_may_become(task->status, status))
 		elog(ERROR, "task %lld cannot go from %s to %s",
@@ -614,7 +704,7 @@ uaef_task_become(UaefTask *task, UaefTaskStatus status)
 			 uaef_task_status_name(status));
 	task->status = status;
 	task->dirty = true;
-	if (uaef_task_ended(status))
+	if (ends)
 	{
 		task->completed_at = execution->step->now;
 		task->lease_expires_at = 0;

@@ -49,6 +49,7 @@ int			uaef_ledger_quorum = 0;
 int			uaef_max_executors = 2;
 
 /* Limits of a definition and of what runs through it. */
+int			uaef_max_depth = 16;
 int			uaef_max_map_items = 100000;
 int			uaef_max_payload_kb = 1024;
 int			uaef_max_tasks = 10000;
@@ -149,6 +150,10 @@ uaef_guc_init(void)
 			   "Number of witnesses that must have cosigned a checkpoint for it to count as anchored.",
 			   "With 0 any anchor will do.",
 			   &uaef_ledger_quorum, 0, 100, PGC_SIGHUP, 0);
+	define_int("uaef.max_depth",
+			   "How deep workflows that run workflows may be nested.",
+			   "The execution that somebody started is at depth 0.",
+			   &uaef_max_depth, 0, 1000, PGC_SUSET, 0);
 	define_int("uaef.max_executors",
 			   "Largest number of SQL executors per database.",
 			   "Each takes one of max_worker_processes.",

@@ -31,7 +31,8 @@ typedef enum PathRoot
 	ROOT_TASK,
 	ROOT_ITEM,
 	ROOT_CTX,
-	ROOT_SYS
+	ROOT_SYS,
+	ROOT_LAST
 } PathRoot;
 
 /* A key of an object, or, when name is NULL, an index of an array. */
@@ -181,7 +182,8 @@ find_root(const PathStep *step)
 		{"task", ROOT_TASK},
 		{"item", ROOT_ITEM},
 		{"ctx", ROOT_CTX},
-		{"sys", ROOT_SYS}
+		{"sys", ROOT_SYS},
+		{"last", ROOT_LAST}
 	};
 
 	for (int i = 0; i < lengthof(roots); i++)
@@ -199,7 +201,7 @@ check_root(const PathStep *steps, int n)
 	PathRoot	root = find_root(&steps[0]);
 
 	if (root == ROOT_OTHER)
-		return "It must begin with in, task, item, ctx or sys.";
+		return "It must begin with in, task, item, ctx, sys or last.";
 	if (root == ROOT_TASK && (n < 2 || steps[1].name == NULL))
 		return "A task's id must follow \"task\".";
 	return NULL;
@@ -368,6 +370,8 @@ uaef_path_get(const UaefPath *path, UaefScope *scope, JsonbValue *value)
 		document = scope->ctx;
 	else if (path->root == ROOT_SYS)
 		document = scope->sys;
+	else if (path->root == ROOT_LAST)
+		document = scope->last;
 	else if (path->root == ROOT_TASK && scope->task != NULL &&
 			 path->nsteps > 1 && path->steps[1].name != NULL)
 	{

@@ -22,7 +22,8 @@ static const UaefTaskKind *const kinds[] = {
 	[UAEF_TASK_HUMAN_APPROVAL] = &uaef_approval_task,
 	[UAEF_TASK_HTTP] = &uaef_http_task,
 	[UAEF_TASK_WAIT] = &uaef_wait_task,
-	[UAEF_TASK_EXTERNAL] = &ready_task
+	[UAEF_TASK_EXTERNAL] = &ready_task,
+	[UAEF_TASK_WORKFLOW] = &uaef_workflow_task
 };
 
 const UaefTaskKind *

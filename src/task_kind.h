@@ -41,5 +41,6 @@ extern const UaefTaskKind uaef_map_task;
 extern const UaefTaskKind uaef_approval_task;
 extern const UaefTaskKind uaef_http_task;
 extern const UaefTaskKind uaef_wait_task;
+extern const UaefTaskKind uaef_workflow_task;
 
 #endif							/* UAEF_TASK_KIND_H */

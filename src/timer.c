@@ -23,6 +23,7 @@
 #include "spi_util.h"
 #include "uuid7.h"
 #include "wait_task.h"
+#include "workflow_task.h"
 
 static UaefQuery claim_timers = {
 	"DELETE FROM uaef.task_timer WHERE ctid = ANY (ARRAY("
@@ -68,14 +69,23 @@ static void fire_retry(UaefTask *task);
 static void fire_timeout(UaefTask *task);
 static void fire_lease(UaefTask *task);
 static void fire_expiry(UaefTask *task);
+static void fire_cancel(UaefExecution *execution);
+static void fire_stop(UaefExecution *execution);
 
-/* The timers of an execution, and those of its tasks. */
+/*
+ * The timers of an execution, and those of its tasks.  That an execution has
+ * ended is the reason of one of them; all others are over then.
+ */
 static const struct
 {
 	const char *kind;
+	bool		ended;
 	void		(*fire) (UaefExecution *execution);
 }			execution_timers[] = {
-	{"start", fire_start}
+	{"start", false, fire_start},
+	{"cancel", false, fire_cancel},
+	{"stop", false, fire_stop},
+	{"ended", true, uaef_workflow_task_ended}
 };
 
 static const struct
@@ -87,7 +97,9 @@ static const struct
 	{"retry", fire_retry},
 	{"timeout", fire_timeout},
 	{"lease", fire_lease},
-	{"expiry", fire_expiry}
+	{"expiry", fire_expiry},
+	{"child", uaef_workflow_task_fire},
+	{"repeat", uaef_workflow_task_fire}
 };
 
 /* How long a timer of a busy execution waits, and one that raises errors. */
@@ -179,7 +191,7 @@ uaef_engine_fire_timers(int limit, int *claimed, TimestampTz *next)
 
 		if (execution == NULL)
 			put_off(&timers[i], step->now);
-		else if (!uaef_execution_ended(execution->status))
+		else
 			fire(execution, &timers[i]);
 	}
 	uaef_step_write(step);
@@ -198,15 +210,19 @@ uaef_engine_fire_timers(int limit, int *claimed, TimestampTz *next)
 static void
 fire(UaefExecution *execution, const Timer *timer)
 {
+	bool		ended = uaef_execution_ended(execution->status);
 	UaefTask   *task;
 
 	if (timer->task_no < 0)
 	{
 		for (int i = 0; i < lengthof(execution_timers); i++)
-			if (strcmp(timer->kind, execution_timers[i].kind) == 0)
+			if (strcmp(timer->kind, execution_timers[i].kind) == 0 &&
+				execution_timers[i].ended == ended)
 				execution_timers[i].fire(execution);
 		return;
 	}
+	if (ended)
+		return;
 	task = uaef_execution_find(execution, timer->task_no, timer->item);
 	if (task == NULL || task->attempt != timer->attempt)
 		return;
@@ -222,6 +238,21 @@ fire_start(UaefExecution *execution)
 		uaef_advance_start(execution);
 }
 
+/*
+ * Its parent has ended, and could not cancel it then.
+ */
+static void
+fire_cancel(UaefExecution *execution)
+{
+	uaef_workflow_task_cancel_child(execution, true);
+}
+
+static void
+fire_stop(UaefExecution *execution)
+{
+	uaef_workflow_task_cancel_child(execution, false);
+}
+
 static void
 fire_retry(UaefTask *task)
 {
@@ -234,8 +265,11 @@ fire_timeout(UaefTask *task)
 {
 	UaefFailure failure;
 
-	if (task->status != UAEF_TASK_RUNNING)
+	/* A workflow that is repeated is queued again before each run. */
+	if (task->status != UAEF_TASK_RUNNING &&
+		!(task->status == UAEF_TASK_QUEUED && task->runs > 0))
 		return;
+	uaef_advance_withdraw(task);
 	uaef_failure_timeout(&failure, task->def);
 	uaef_advance_fail(task, &failure);
 }

@@ -48,6 +48,7 @@ static const char *const task_status_names[] = {
 	[UAEF_TASK_FAILED] = "failed",
 	[UAEF_TASK_SKIPPED] = "skipped",
 	[UAEF_TASK_CANCELLED] = "cancelled",
+	[UAEF_TASK_COMPENSATED] = "compensated",
 };
 
 #define TASK_ENDINGS \
@@ -67,10 +68,12 @@ static const int task_next[] = {
 	[UAEF_TASK_RUNNING] =
 	BIT(UAEF_TASK_PENDING) | BIT(UAEF_TASK_QUEUED) | TASK_ENDINGS,
 	[UAEF_TASK_WAITING_INPUT] = TASK_ENDINGS,
-	[UAEF_TASK_COMPLETED] = 0,
+	/* What it did was undone, because its execution fails. */
+	[UAEF_TASK_COMPLETED] = BIT(UAEF_TASK_COMPENSATED),
 	[UAEF_TASK_FAILED] = 0,
 	[UAEF_TASK_SKIPPED] = 0,
 	[UAEF_TASK_CANCELLED] = 0,
+	[UAEF_TASK_COMPENSATED] = 0,
 };
 
 const char *
@@ -112,7 +115,7 @@ uaef_execution_ended(UaefExecutionStatus status)
 bool
 uaef_task_ended(UaefTaskStatus status)
 {
-	return task_next[status] == 0;
+	return task_next[status] == 0 || status == UAEF_TASK_COMPLETED;
 }
 
 bool

@@ -13,6 +13,9 @@
 /* A new UUID of the current millisecond. */
 extern void uaef_uuid7(pg_uuid_t *uuid);
 
+/* A new UUID that sorts after another, made now or a little later. */
+extern void uaef_uuid7_after(pg_uuid_t *uuid, const pg_uuid_t *other);
+
 /* Text form; palloc'd. */
 extern char *uaef_uuid_text(const pg_uuid_t *uuid);
 

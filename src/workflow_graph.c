@@ -71,7 +71,8 @@ static const struct
 	{"completed", "#dcfce7", "#16a34a"},
 	{"failed", "#fee2e2", "#dc2626"},
 	{"skipped", "#fafafa", "#d4d4d8"},
-	{"cancelled", "#f3e8ff", "#9333ea"}
+	{"cancelled", "#f3e8ff", "#9333ea"},
+	{"compensated", "#ffedd5", "#ea580c"}
 };
 
 static char *draw(Picture *picture, const char *format);
@@ -346,7 +347,8 @@ draw_mermaid(Picture *picture)
 		[UAEF_TASK_HUMAN_APPROVAL] = {"([\"", "\"])"},
 		[UAEF_TASK_HTTP] = {"[/\"", "\"/]"},
 		[UAEF_TASK_WAIT] = {"((\"", "\"))"},
-		[UAEF_TASK_EXTERNAL] = {"[\"", "\"]"}
+		[UAEF_TASK_EXTERNAL] = {"[\"", "\"]"},
+		[UAEF_TASK_WORKFLOW] = {"{{\"", "\"}}"}
 	};
 	const UaefDefinition *def = picture->def;
 	StringInfo	out = &picture->out;
