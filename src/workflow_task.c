@@ -31,8 +31,11 @@
 #include "task_kind.h"
 #include "workflow_task.h"
 
-/* So many tasks in memory, and the step leaves more children to later ones. */
-#define MAX_STEP_TASKS 100000
+/*
+ * So many tasks in memory, and the step leaves more children to later ones:
+ * whatever a definition asks for, memory is bounded.
+ */
+#define MAX_STEP_TASKS 20000
 
 /* Children that one step cancels; the others are left to later ones. */
 #define MAX_STEP_CANCELS 1000
@@ -500,7 +503,11 @@ begin_children(UaefStep *step)
 		UaefExecution *child = lfirst(cell);
 
 		CHECK_FOR_INTERRUPTS();
-		if (child->status == UAEF_EXECUTION_PENDING)
+		if (child->status != UAEF_EXECUTION_PENDING)
+			continue;
+		if (step->n_tasks > MAX_STEP_TASKS)
+			uaef_step_timer(child, NULL, "start", step->now);
+		else
 			uaef_advance_start(child);
 	}
 }
