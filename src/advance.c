@@ -580,7 +580,7 @@ uaef_advance_resume(UaefExecution *execution, const char *reason)
 						uaef_execution_status_name(execution->status)),
 				 errhint("Only a paused execution can be resumed.")));
 	uaef_execution_become(execution, execution->started_at != 0 ?
-		   UAEF_EXECUTION_RUNNING : UAEF_EXECUTION_PENDING);
+						  UAEF_EXECUTION_RUNNING : UAEF_EXECUTION_PENDING);
 	control_event(execution, "workflow_resumed", reason);
 	foreach(cell, uaef_execution_open_tasks(execution))
 	{

@@ -89,7 +89,8 @@ uaef_failure_from_error(UaefFailure *failure, const ErrorData *error)
 }
 
 /*
- * One that was cancelled is not begun again: somebody wanted its end.
+ * What was transient for the child is so for who began it.  One that was
+ * cancelled is not begun again: somebody wanted its end.
  */
 void
 uaef_failure_from_child(UaefFailure *failure, const UaefExecution *child)
@@ -106,8 +107,10 @@ uaef_failure_from_child(UaefFailure *failure, const UaefExecution *child)
 				 uaef_uuid_text(&child->id)) :
 		psprintf("execution %s", uaef_uuid_text(&child->id));
 	failure->transient = child->status == UAEF_EXECUTION_FAILED &&
-		!in_class(failure->code, permanent_classes,
-				  lengthof(permanent_classes));
+		(strcmp(failure->code,
+				unpack_sql_state(ERRCODE_UAEF_TASK_TIMEOUT)) == 0 ||
+		 !in_class(failure->code, permanent_classes,
+				   lengthof(permanent_classes)));
 }
 
 Jsonb *
