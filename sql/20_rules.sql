@@ -1,5 +1,5 @@
 ------------------------------------------------------------------------
--- Rules: conditions, templates, amounts, splits.  All pure.
+-- Rules: conditions, templates, schemas, amounts, splits.  All pure.
 --
 -- C functions that are immutable look no name up, so none of these pins its
 -- search_path: the pin costs several times what they do themselves.
@@ -26,6 +26,30 @@ LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION uaef.fill_template(jsonb, jsonb) IS
 	'a template with each {{path}} replaced by its value in a document';
 REVOKE ALL ON FUNCTION uaef.fill_template(jsonb, jsonb) FROM PUBLIC;
+
+--
+-- json_matches()
+--
+CREATE FUNCTION uaef.json_matches(schema jsonb, value jsonb)
+RETURNS boolean
+AS 'MODULE_PATHNAME', 'uaef_json_matches'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION uaef.json_matches(jsonb, jsonb) IS
+	'whether a value is what a JSON Schema (draft 2020-12) asks for; UA230 when the schema is invalid';
+REVOKE ALL ON FUNCTION uaef.json_matches(jsonb, jsonb) FROM PUBLIC;
+
+--
+-- validate_json()
+--
+CREATE FUNCTION uaef.validate_json(
+	schema jsonb,
+	value jsonb)
+RETURNS TABLE (path text, keyword text, message text)
+AS 'MODULE_PATHNAME', 'uaef_validate_json'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE ROWS 10;
+COMMENT ON FUNCTION uaef.validate_json(jsonb, jsonb) IS
+	'what is wrong with a value by a JSON Schema (draft 2020-12): JSON pointer, keyword and message, at most 1000; no row when it fits';
+REVOKE ALL ON FUNCTION uaef.validate_json(jsonb, jsonb) FROM PUBLIC;
 
 --
 -- evaluate_amount()

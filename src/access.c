@@ -70,7 +70,9 @@ static const AccessObject functions[] = {
 	{"explain_settlement", READERS},
 	{"fill_template", READERS},
 	{"get_ready_tasks", READERS},
+	{"json_matches", READERS},
 	{"list_access", READERS},
+	{"validate_json", READERS},
 	{"wait_for_workflow", READERS},
 	{"workflow_graph", READERS},
 

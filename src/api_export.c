@@ -38,6 +38,11 @@ uaef_export_ledger(PG_FUNCTION_ARGS)
 	{
 		int64		from = PG_ARGISNULL(0) ? 0 : PG_GETARG_INT64(0);
 
+		if (from < 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("from_event must not be negative"),
+					 errhint("Leave it out for the whole ledger.")));
 		context = SRF_FIRSTCALL_INIT();
 		caller = MemoryContextSwitchTo(context->multi_call_memory_ctx);
 		context->user_fctx = uaef_export_begin(PG_ARGISNULL(0) ? NULL : &from);

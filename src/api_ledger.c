@@ -254,6 +254,19 @@ bounded(FunctionCallInfo fcinfo, int argno, const char *name, int missing,
 }
 
 /*
+ * A quorum of nothing would prove less than whoever asks for it expects.
+ */
+static void
+check_quorum(const UaefVerifyOptions *options)
+{
+	if (options->quorum > 0 && options->ncheckpoints == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("quorum needs checkpoints"),
+				 errhint("Give the checkpoints that witnesses have signed, and the keys of the witnesses.")));
+}
+
+/*
  * The arguments that verify_ledger() and ledger_verdict() have.
  */
 static void
@@ -269,6 +282,7 @@ verify_options(FunctionCallInfo fcinfo, UaefVerifyOptions *options)
 	options->jobs = bounded(fcinfo, 5, "jobs", 1, 1, 1024);
 	options->sample = bounded(fcinfo, 6, "sample", 0, 0, INT_MAX);
 	options->indexes = !PG_ARGISNULL(7) && PG_GETARG_BOOL(7);
+	check_quorum(options);
 }
 
 /*

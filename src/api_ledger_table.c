@@ -94,12 +94,16 @@ uaef_attach_ledger(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("table must not be null")));
+	if (PG_ARGISNULL(3))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("existing must not be null")));
 	PG_RETURN_INT64(uaef_ledger_attach(PG_GETARG_OID(0),
 									   PG_ARGISNULL(1) ? NULL :
 									   PG_GETARG_ARRAYTYPE_P(1),
 									   PG_ARGISNULL(2) ? NULL :
 									   PG_GETARG_ARRAYTYPE_P(2),
-									   PG_ARGISNULL(3) || PG_GETARG_BOOL(3)));
+									   PG_GETARG_BOOL(3)));
 }
 
 /*

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * api_rules.c
- *	  SQL entry points of the rules: conditions, templates, amounts, splits.
+ *	  SQL entry points of the rules: conditions, templates, schemas, amounts, splits.
  *
  * A compiled program is kept with the call site (fn_extra) and used again as
  * long as its source has the same bytes, so that a query over many rows
@@ -25,7 +25,12 @@
 #include "amount.h"
 #include "condition.h"
 #include "errcodes.h"
+#include "json_schema.h"
+#include "set_result.h"
 #include "template.h"
+
+/* Most failures that validate_json() tells. */
+#define MAX_FAILURES	1000
 
 /* A program and the bytes that it was compiled from. */
 typedef struct ProgramCache
@@ -46,6 +51,7 @@ static void *cached_program(FunctionCallInfo fcinfo, struct varlena *source,
 							struct varlena *currency, CompileProgram compile);
 static void *compile_condition(struct varlena *source, const char *currency);
 static void *compile_template(struct varlena *source, const char *currency);
+static void *compile_schema(struct varlena *source, const char *currency);
 static void *compile_amount(struct varlena *source, const char *currency);
 static void *compile_tiers(struct varlena *source, const char *currency);
 static Numeric evaluate(const UaefAmount *amount, Jsonb *data, text * rounding,
@@ -55,6 +61,8 @@ static void check_currency(const char *currency);
 
 PG_FUNCTION_INFO_V1(uaef_evaluate_condition);
 PG_FUNCTION_INFO_V1(uaef_fill_template);
+PG_FUNCTION_INFO_V1(uaef_json_matches);
+PG_FUNCTION_INFO_V1(uaef_validate_json);
 PG_FUNCTION_INFO_V1(uaef_evaluate_amount);
 PG_FUNCTION_INFO_V1(uaef_evaluate_tiers);
 PG_FUNCTION_INFO_V1(uaef_allocate_amount);
@@ -134,6 +142,12 @@ static void *
 compile_template(struct varlena *source, const char *currency)
 {
 	return uaef_template_compile_any_root((Jsonb *) source);
+}
+
+static void *
+compile_schema(struct varlena *source, const char *currency)
+{
+	return uaef_schema_compile((Jsonb *) source, NULL);
 }
 
 static void *
@@ -224,6 +238,54 @@ uaef_fill_template(PG_FUNCTION_ARGS)
 	if (document == NULL)
 		uaef_eval_raise(&error);
 	PG_RETURN_JSONB_P(document);
+}
+
+/* uaef.json_matches(schema jsonb, value jsonb) RETURNS boolean */
+Datum
+uaef_json_matches(PG_FUNCTION_ARGS)
+{
+	UaefSchema *schema =
+		cached_program(fcinfo, (struct varlena *) PG_GETARG_JSONB_P(0),
+					   NULL, compile_schema);
+	UaefEvalError error;
+	bool		matches = uaef_schema_valid(schema, PG_GETARG_JSONB_P(1),
+											&error);
+
+	if (!matches && error.sqlstate != ERRCODE_UAEF_SCHEMA_MISMATCH)
+		uaef_eval_raise(&error);
+	PG_RETURN_BOOL(matches);
+}
+
+/*
+ * uaef.validate_json(schema jsonb, value jsonb)
+ * RETURNS TABLE (path text, keyword text, message text)
+ */
+Datum
+uaef_validate_json(PG_FUNCTION_ARGS)
+{
+	UaefSchema *schema = uaef_schema_compile(PG_GETARG_JSONB_P(0), NULL);
+	UaefEvalError error;
+	List	   *failures;
+	ListCell   *cell;
+
+	if (!uaef_schema_failures(schema, PG_GETARG_JSONB_P(1), MAX_FAILURES,
+							  &failures, &error) &&
+		error.sqlstate != ERRCODE_UAEF_SCHEMA_MISMATCH)
+		uaef_eval_raise(&error);
+	uaef_begin_set(fcinfo);
+	foreach(cell, failures)
+	{
+		const UaefSchemaFailure *failure = lfirst(cell);
+		Datum		values[] = {
+			CStringGetTextDatum(failure->path),
+			CStringGetTextDatum(failure->keyword),
+			CStringGetTextDatum(failure->message)
+		};
+		bool		nulls[3] = {false};
+
+		uaef_put_row(fcinfo, values, nulls);
+	}
+	return (Datum) 0;
 }
 
 /*

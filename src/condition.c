@@ -16,32 +16,20 @@
  */
 #include "postgres.h"
 
-#include "catalog/pg_collation.h"
-#include "lib/stringinfo.h"
-#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "port/pg_bitutils.h"
-#include "regex/regex.h"
 #include "utils/builtins.h"
 #include "utils/numeric.h"
 
 #include "compat.h"
 #include "condition_internal.h"
 #include "errcodes.h"
+#include "json_walk.h"
+#include "pattern.h"
 
 #define MAX_CONDITION_DEPTH		64
 #define MAX_CONDITION_NODES		1000
 #define MAX_LIST_LENGTH			10000
-#define MAX_REGEX_BYTES			1000
-
-/* Where in the document we are; a chain on the stack. */
-typedef struct Place
-{
-	const struct Place *up;
-	const char *key;			/* NULL: an element */
-	int			len;
-	int			index;
-} Place;
 
 typedef struct Compiler
 {
@@ -50,15 +38,7 @@ typedef struct Compiler
 	int			depth;
 } Compiler;
 
-/* The pairs of an object, or, without keys, the elements of an array. */
-typedef struct Members
-{
-	int			n;
-	JsonbValue *keys;
-	JsonbValue *values;
-} Members;
-
-typedef void (*CompileOperand) (Compiler *compiler, const Place *place,
+typedef void (*CompileOperand) (Compiler *compiler, const UaefPlace *place,
 								ConditionClause *clause);
 
 typedef struct Operator
@@ -68,58 +48,54 @@ typedef struct Operator
 	CompileOperand compile;
 } Operator;
 
-static void append_place(StringInfo out, const Place *place);
-pg_noreturn static void bad_condition(const Place *place, const char *detail);
-static bool key_is(const JsonbValue *key, const char *name);
+pg_noreturn static void bad_condition(const UaefPlace *place, const char *detail);
 static char *key_text(const JsonbValue *key);
-static Place place_below(const Place *up, const JsonbValue *key, int index);
-static Members read_members(JsonbValue *container);
-static void count_node(Compiler *compiler, const Place *place);
-static void require_type(const Place *place, ConditionClause *clause,
+static void count_node(Compiler *compiler, const UaefPlace *place);
+static void require_type(const UaefPlace *place, ConditionClause *clause,
 						 uint32 types, const char *what);
-static void compile_any(Compiler *compiler, const Place *place,
+static void compile_any(Compiler *compiler, const UaefPlace *place,
 						ConditionClause *clause);
-static void compile_ordered(Compiler *compiler, const Place *place,
+static void compile_ordered(Compiler *compiler, const UaefPlace *place,
 							ConditionClause *clause);
-static void compile_list(Compiler *compiler, const Place *place,
+static void compile_list(Compiler *compiler, const UaefPlace *place,
 						 ConditionClause *clause);
-static void compile_exists(Compiler *compiler, const Place *place,
+static void compile_exists(Compiler *compiler, const UaefPlace *place,
 						   ConditionClause *clause);
-static uint32 type_by_name(const Place *place, const JsonbValue *name);
-static void compile_type(Compiler *compiler, const Place *place,
+static uint32 type_by_name(const UaefPlace *place, const JsonbValue *name);
+static void compile_type(Compiler *compiler, const UaefPlace *place,
 						 ConditionClause *clause);
-static void compile_regex(Compiler *compiler, const Place *place,
+static void compile_regex(Compiler *compiler, const UaefPlace *place,
 						  ConditionClause *clause);
-static void compile_between(Compiler *compiler, const Place *place,
+static void compile_between(Compiler *compiler, const UaefPlace *place,
 							ConditionClause *clause);
-static void compile_not(Compiler *compiler, const Place *place,
+static void compile_not(Compiler *compiler, const UaefPlace *place,
 						ConditionClause *clause);
-static void compile_size(Compiler *compiler, const Place *place,
+static void compile_size(Compiler *compiler, const UaefPlace *place,
 						 ConditionClause *clause);
-static void compile_elem_match(Compiler *compiler, const Place *place,
+static void compile_elem_match(Compiler *compiler, const UaefPlace *place,
 							   ConditionClause *clause);
-static JsonPath *parse_jsonpath(const Place *place, char *source);
-static void compile_jsonpath(Compiler *compiler, const Place *place,
+static JsonPath *parse_jsonpath(const UaefPlace *place, char *source);
+static void compile_jsonpath(Compiler *compiler, const UaefPlace *place,
 							 ConditionClause *clause);
 static const Operator *find_operator(const JsonbValue *key);
-static void compile_clause(Compiler *compiler, const Place *place,
+static void compile_clause(Compiler *compiler, const UaefPlace *place,
 						   const JsonbValue *key, const JsonbValue *operand,
 						   ConditionClause *clause);
-static bool has_operator(const Members *members);
-static void check_exists_alone(const Place *place,
+static bool has_operator(const UaefMembers *members);
+static void check_exists_alone(const UaefPlace *place,
 							   const ConditionClauses *clauses);
-static void compile_clauses(Compiler *compiler, const Place *place,
+static void compile_clauses(Compiler *compiler, const UaefPlace *place,
 							JsonbValue *operators, ConditionClauses *clauses);
-static UaefPath *compile_field_path(Compiler *compiler, const Place *place,
+static UaefPath *compile_field_path(Compiler *compiler, const UaefPlace *place,
 									const JsonbValue *key);
 static ConditionNode *make_node(ConditionKind kind, int n);
-static ConditionNode *compile_field(Compiler *compiler, const Place *place,
+static ConditionNode *compile_field(Compiler *compiler, const UaefPlace *place,
 									const JsonbValue *key, JsonbValue *value);
-static ConditionNode *compile_group(Compiler *compiler, const Place *place,
+static ConditionNode *compile_group(Compiler *compiler, const UaefPlace *place,
 									ConditionKind kind, JsonbValue *value);
-static ConditionNode *compile_member(Compiler *compiler, const Place *place,
+static ConditionNode *compile_member(Compiler *compiler, const UaefPlace *place,
 									 const JsonbValue *key, JsonbValue *value);
-static ConditionNode *compile_node(Compiler *compiler, const Place *place,
+static ConditionNode *compile_node(Compiler *compiler, const UaefPlace *place,
 								   JsonbValue *value);
 static void visit_node(const ConditionNode *node,
 					   void (*visit) (const UaefPath *path, void *arg),
@@ -145,48 +121,13 @@ static const Operator operators[] = {
 	{"$jsonpath", OP_JSONPATH, compile_jsonpath}
 };
 
-/* The place as a JSON pointer (RFC 6901). */
 static void
-append_place(StringInfo out, const Place *place)
+bad_condition(const UaefPlace *place, const char *detail)
 {
-	if (place == NULL)
-		return;
-	append_place(out, place->up);
-	appendStringInfoChar(out, '/');
-	if (place->key == NULL)
-	{
-		appendStringInfo(out, "%d", place->index);
-		return;
-	}
-	for (int i = 0; i < place->len; i++)
-	{
-		if (place->key[i] == '~')
-			appendStringInfoString(out, "~0");
-		else if (place->key[i] == '/')
-			appendStringInfoString(out, "~1");
-		else
-			appendStringInfoChar(out, place->key[i]);
-	}
-}
-
-static void
-bad_condition(const Place *place, const char *detail)
-{
-	StringInfoData pointer;
-
-	initStringInfo(&pointer);
-	append_place(&pointer, place);
 	ereport(ERROR,
 			(errcode(ERRCODE_UAEF_BAD_CONDITION),
-			 errmsg("invalid condition at \"%s\"", pointer.data),
+			 errmsg("invalid condition at \"%s\"", uaef_place_text(place)),
 			 errdetail_internal("%s", detail)));
-}
-
-static bool
-key_is(const JsonbValue *key, const char *name)
-{
-	return key->val.string.len == strlen(name) &&
-		memcmp(key->val.string.val, name, key->val.string.len) == 0;
 }
 
 static char *
@@ -195,44 +136,8 @@ key_text(const JsonbValue *key)
 	return uaef_eval_clip(key->val.string.val, key->val.string.len);
 }
 
-/* The place of a member; key is NULL for an element. */
-static Place
-place_below(const Place *up, const JsonbValue *key, int index)
-{
-	Place		place = {up, NULL, 0, index};
-
-	if (key != NULL)
-	{
-		place.key = key->val.string.val;
-		place.len = key->val.string.len;
-	}
-	return place;
-}
-
-/* The members of an object or array, in stored order. */
-static Members
-read_members(JsonbValue *container)
-{
-	int			size = JsonContainerSize(container->val.binary.data);
-	JsonbIterator *it = JsonbIteratorInit(container->val.binary.data);
-	JsonbIteratorToken token;
-	JsonbValue	value;
-	Members		members = {0, palloc(Max(1, size) * sizeof(JsonbValue)),
-	palloc(Max(1, size) * sizeof(JsonbValue))};
-
-	(void) JsonbIteratorNext(&it, &value, false);
-	while ((token = JsonbIteratorNext(&it, &value, true)) != WJB_DONE)
-	{
-		if (token == WJB_KEY)
-			members.keys[members.n] = value;
-		else if (token == WJB_VALUE || token == WJB_ELEM)
-			members.values[members.n++] = value;
-	}
-	return members;
-}
-
 static void
-count_node(Compiler *compiler, const Place *place)
+count_node(Compiler *compiler, const UaefPlace *place)
 {
 	if (++compiler->nodes > MAX_CONDITION_NODES)
 		bad_condition(place, psprintf("The condition has more than %d parts.",
@@ -241,7 +146,7 @@ count_node(Compiler *compiler, const Place *place)
 
 /* Note the operand's type; raises when it is none of types. */
 static void
-require_type(const Place *place, ConditionClause *clause, uint32 types,
+require_type(const UaefPlace *place, ConditionClause *clause, uint32 types,
 			 const char *what)
 {
 	clause->types = uaef_condition_type(&clause->operand);
@@ -252,14 +157,14 @@ require_type(const Place *place, ConditionClause *clause, uint32 types,
 
 /* $eq, $ne: any operand */
 static void
-compile_any(Compiler *compiler, const Place *place, ConditionClause *clause)
+compile_any(Compiler *compiler, const UaefPlace *place, ConditionClause *clause)
 {
 	clause->types = uaef_condition_type(&clause->operand);
 }
 
 /* $gt, $gte, $lt, $lte: what has an order */
 static void
-compile_ordered(Compiler *compiler, const Place *place,
+compile_ordered(Compiler *compiler, const UaefPlace *place,
 				ConditionClause *clause)
 {
 	require_type(place, clause, TYPE_NUMBER | TYPE_STRING,
@@ -271,12 +176,12 @@ compile_ordered(Compiler *compiler, const Place *place,
  * a value of another type is known to be a mistake
  */
 static void
-compile_list(Compiler *compiler, const Place *place, ConditionClause *clause)
+compile_list(Compiler *compiler, const UaefPlace *place, ConditionClause *clause)
 {
-	Members		members;
+	UaefMembers members;
 
 	require_type(place, clause, TYPE_ARRAY, "an array");
-	members = read_members(&clause->operand);
+	members = uaef_members(&clause->operand);
 	if (members.n == 0)
 		bad_condition(place, psprintf("%s needs at least one element.",
 									  clause->name));
@@ -295,13 +200,13 @@ compile_list(Compiler *compiler, const Place *place, ConditionClause *clause)
 }
 
 static void
-compile_exists(Compiler *compiler, const Place *place, ConditionClause *clause)
+compile_exists(Compiler *compiler, const UaefPlace *place, ConditionClause *clause)
 {
 	require_type(place, clause, TYPE_BOOLEAN, "true or false");
 }
 
 static uint32
-type_by_name(const Place *place, const JsonbValue *name)
+type_by_name(const UaefPlace *place, const JsonbValue *name)
 {
 	static const struct
 	{
@@ -318,7 +223,7 @@ type_by_name(const Place *place, const JsonbValue *name)
 
 	for (int i = 0; i < lengthof(types); i++)
 	{
-		if (name->type == jbvString && key_is(name, types[i].name))
+		if (name->type == jbvString && uaef_key_is(name, types[i].name))
 			return types[i].type;
 	}
 	bad_condition(place, "$type takes null, boolean, number, string, array, object, or a list of them.");
@@ -326,12 +231,12 @@ type_by_name(const Place *place, const JsonbValue *name)
 
 /* $type: the name of a type, or a list of names */
 static void
-compile_type(Compiler *compiler, const Place *place, ConditionClause *clause)
+compile_type(Compiler *compiler, const UaefPlace *place, ConditionClause *clause)
 {
-	Members		members = {1, NULL, &clause->operand};
+	UaefMembers members = {1, NULL, &clause->operand};
 
 	if (uaef_condition_type(&clause->operand) == TYPE_ARRAY)
-		members = read_members(&clause->operand);
+		members = uaef_members(&clause->operand);
 	clause->types = 0;
 	for (int i = 0; i < members.n; i++)
 		clause->types |= type_by_name(place, &members.values[i]);
@@ -339,54 +244,30 @@ compile_type(Compiler *compiler, const Place *place, ConditionClause *clause)
 		bad_condition(place, "$type needs at least one type.");
 }
 
-/*
- * $regex: an advanced regular expression without back-references, whose cost
- * is not bounded.  The C collation makes the result the same everywhere.
- */
+/* $regex: see pattern.h */
 static void
-compile_regex(Compiler *compiler, const Place *place, ConditionClause *clause)
+compile_regex(Compiler *compiler, const UaefPlace *place, ConditionClause *clause)
 {
-	const char *source;
-	int			len;
-	int			status;
-	pg_wchar   *wide;
-	regex_t		regex;
-	char		message[200];
+	const char *problem;
 
 	require_type(place, clause, TYPE_STRING, "a string");
-	source = clause->operand.val.string.val;
-	len = clause->operand.val.string.len;
-	if (len > MAX_REGEX_BYTES)
-		bad_condition(place, psprintf("A regular expression may have at most %d bytes.",
-									  MAX_REGEX_BYTES));
-
-	wide = palloc((len + 1) * sizeof(pg_wchar));
-	len = pg_mb2wchar_with_len(source, wide, len);
-	status = pg_regcomp(&regex, wide, len, REG_ADVANCED, C_COLLATION_OID);
-	if (status != REG_OKAY)
-	{
-		pg_regerror(status, &regex, message, sizeof(message));
-		bad_condition(place, psprintf("The regular expression is invalid: %s.",
-									  message));
-	}
-	status = regex.re_info & REG_UBACKREF;
-	pg_regfree(&regex);
-	pfree(wide);
-	if (status != 0)
-		bad_condition(place, "The regular expression has a back-reference.");
-	clause->regex = cstring_to_text_with_len(source,
+	problem = uaef_pattern_problem(clause->operand.val.string.val,
+								   clause->operand.val.string.len);
+	if (problem != NULL)
+		bad_condition(place, problem);
+	clause->regex = cstring_to_text_with_len(clause->operand.val.string.val,
 											 clause->operand.val.string.len);
 }
 
 /* $between: [low, high], both included */
 static void
-compile_between(Compiler *compiler, const Place *place,
+compile_between(Compiler *compiler, const UaefPlace *place,
 				ConditionClause *clause)
 {
-	Members		members;
+	UaefMembers members;
 
 	require_type(place, clause, TYPE_ARRAY, "[low, high]");
-	members = read_members(&clause->operand);
+	members = uaef_members(&clause->operand);
 	if (members.n != 2)
 		bad_condition(place, "$between takes [low, high].");
 	clause->types = uaef_condition_type(&members.values[0]);
@@ -401,7 +282,7 @@ compile_between(Compiler *compiler, const Place *place,
 
 /* $not under a field: operators that must not all hold */
 static void
-compile_not(Compiler *compiler, const Place *place, ConditionClause *clause)
+compile_not(Compiler *compiler, const UaefPlace *place, ConditionClause *clause)
 {
 	require_type(place, clause, TYPE_OBJECT, "an object of operators");
 	compile_clauses(compiler, place, &clause->operand, &clause->inner);
@@ -409,7 +290,7 @@ compile_not(Compiler *compiler, const Place *place, ConditionClause *clause)
 
 /* $size: a number, or operators for the number of elements */
 static void
-compile_size(Compiler *compiler, const Place *place, ConditionClause *clause)
+compile_size(Compiler *compiler, const UaefPlace *place, ConditionClause *clause)
 {
 	ConditionClause *equal;
 
@@ -435,15 +316,15 @@ compile_size(Compiler *compiler, const Place *place, ConditionClause *clause)
  * when they stand alone.
  */
 static void
-compile_elem_match(Compiler *compiler, const Place *place,
+compile_elem_match(Compiler *compiler, const UaefPlace *place,
 				   ConditionClause *clause)
 {
 	Compiler	below = *compiler;
-	Members		members;
+	UaefMembers members;
 	bool		of_scalars = false;
 
 	require_type(place, clause, TYPE_OBJECT, "an object");
-	members = read_members(&clause->operand);
+	members = uaef_members(&clause->operand);
 	for (int i = 0; i < members.n; i++)
 	{
 		const Operator *operator = find_operator(&members.keys[i]);
@@ -465,7 +346,7 @@ compile_elem_match(Compiler *compiler, const Place *place,
 
 /* Compile a jsonpath; a syntax error in it is one of the condition. */
 static JsonPath *
-parse_jsonpath(const Place *place, char *source)
+parse_jsonpath(const UaefPlace *place, char *source)
 {
 	MemoryContext context = CurrentMemoryContext;
 	ErrorData  *volatile error = NULL;
@@ -496,7 +377,7 @@ parse_jsonpath(const Place *place, char *source)
 
 /* $jsonpath: a predicate in strict mode, where a missing key has no answer */
 static void
-compile_jsonpath(Compiler *compiler, const Place *place,
+compile_jsonpath(Compiler *compiler, const UaefPlace *place,
 				 ConditionClause *clause)
 {
 	require_type(place, clause, TYPE_STRING, "a string");
@@ -512,7 +393,7 @@ find_operator(const JsonbValue *key)
 {
 	for (int i = 0; i < lengthof(operators); i++)
 	{
-		if (key_is(key, operators[i].name))
+		if (uaef_key_is(key, operators[i].name))
 			return &operators[i];
 	}
 	return NULL;
@@ -520,10 +401,10 @@ find_operator(const JsonbValue *key)
 
 /* Compile one operator with its operand. */
 static void
-compile_clause(Compiler *compiler, const Place *place, const JsonbValue *key,
+compile_clause(Compiler *compiler, const UaefPlace *place, const JsonbValue *key,
 			   const JsonbValue *operand, ConditionClause *clause)
 {
-	Place		here = place_below(place, key, 0);
+	UaefPlace	here = uaef_place_below(place, key, 0);
 	const Operator *operator = find_operator(key);
 
 	count_node(compiler, &here);
@@ -537,7 +418,7 @@ compile_clause(Compiler *compiler, const Place *place, const JsonbValue *key,
 }
 
 static bool
-has_operator(const Members *members)
+has_operator(const UaefMembers *members)
 {
 	for (int i = 0; i < members->n; i++)
 	{
@@ -550,7 +431,7 @@ has_operator(const Members *members)
 
 /* What is not there has no other properties. */
 static void
-check_exists_alone(const Place *place, const ConditionClauses *clauses)
+check_exists_alone(const UaefPlace *place, const ConditionClauses *clauses)
 {
 	if (clauses->n > 1 && clauses->items[0].op == OP_EXISTS &&
 		!clauses->items[0].operand.val.boolean)
@@ -562,10 +443,10 @@ check_exists_alone(const Place *place, const ConditionClauses *clauses)
  * others; jsonb has an order of its own for the rest.
  */
 static void
-compile_clauses(Compiler *compiler, const Place *place, JsonbValue *operators,
+compile_clauses(Compiler *compiler, const UaefPlace *place, JsonbValue *operators,
 				ConditionClauses *clauses)
 {
-	Members		members = read_members(operators);
+	UaefMembers members = uaef_members(operators);
 
 	if (++compiler->depth > MAX_CONDITION_DEPTH)
 		bad_condition(place, psprintf("The condition is deeper than %d levels.",
@@ -579,7 +460,7 @@ compile_clauses(Compiler *compiler, const Place *place, JsonbValue *operators,
 	{
 		for (int i = 0; i < members.n; i++)
 		{
-			if (key_is(&members.keys[i], "$exists") == (pass == 0))
+			if (uaef_key_is(&members.keys[i], "$exists") == (pass == 0))
 				compile_clause(compiler, place, &members.keys[i],
 							   &members.values[i],
 							   &clauses->items[clauses->n++]);
@@ -590,7 +471,7 @@ compile_clauses(Compiler *compiler, const Place *place, JsonbValue *operators,
 }
 
 static UaefPath *
-compile_field_path(Compiler *compiler, const Place *place,
+compile_field_path(Compiler *compiler, const UaefPlace *place,
 				   const JsonbValue *key)
 {
 	const char *problem;
@@ -616,7 +497,7 @@ make_node(ConditionKind kind, int n)
 
 /* Compile "path": {operators}, or "path": value, which is equality. */
 static ConditionNode *
-compile_field(Compiler *compiler, const Place *place, const JsonbValue *key,
+compile_field(Compiler *compiler, const UaefPlace *place, const JsonbValue *key,
 			  JsonbValue *value)
 {
 	ConditionNode *node = make_node(CONDITION_FIELD, 0);
@@ -625,7 +506,7 @@ compile_field(Compiler *compiler, const Place *place, const JsonbValue *key,
 	node->path = compile_field_path(compiler, place, key);
 	if (uaef_condition_type(value) == TYPE_OBJECT)
 	{
-		Members		members = read_members(value);
+		UaefMembers members = uaef_members(value);
 
 		if (members.n == 0 || has_operator(&members))
 		{
@@ -645,21 +526,21 @@ compile_field(Compiler *compiler, const Place *place, const JsonbValue *key,
 
 /* Compile the array of $and, $or, $nor. */
 static ConditionNode *
-compile_group(Compiler *compiler, const Place *place, ConditionKind kind,
+compile_group(Compiler *compiler, const UaefPlace *place, ConditionKind kind,
 			  JsonbValue *value)
 {
 	ConditionNode *node;
-	Members		members;
+	UaefMembers members;
 
 	if (uaef_condition_type(value) != TYPE_ARRAY)
 		bad_condition(place, "An array of conditions is needed.");
-	members = read_members(value);
+	members = uaef_members(value);
 	if (members.n == 0)
 		bad_condition(place, "At least one condition is needed.");
 	node = make_node(kind, members.n);
 	for (int i = 0; i < members.n; i++)
 	{
-		Place		below = place_below(place, NULL, i);
+		UaefPlace	below = uaef_place_below(place, NULL, i);
 
 		node->children[node->n++] = compile_node(compiler, &below,
 												 &members.values[i]);
@@ -669,26 +550,26 @@ compile_group(Compiler *compiler, const Place *place, ConditionKind kind,
 
 /* Compile one member of a condition's object. */
 static ConditionNode *
-compile_member(Compiler *compiler, const Place *place, const JsonbValue *key,
+compile_member(Compiler *compiler, const UaefPlace *place, const JsonbValue *key,
 			   JsonbValue *value)
 {
 	ConditionNode *node;
-	Place		here = place_below(place, key, 0);
+	UaefPlace	here = uaef_place_below(place, key, 0);
 
 	count_node(compiler, &here);
-	if (key_is(key, "$and"))
+	if (uaef_key_is(key, "$and"))
 		return compile_group(compiler, &here, CONDITION_AND, value);
-	if (key_is(key, "$or"))
+	if (uaef_key_is(key, "$or"))
 		return compile_group(compiler, &here, CONDITION_OR, value);
-	if (key_is(key, "$nor"))
+	if (uaef_key_is(key, "$nor"))
 		return compile_group(compiler, &here, CONDITION_NOR, value);
-	if (key_is(key, "$not"))
+	if (uaef_key_is(key, "$not"))
 	{
 		node = make_node(CONDITION_NOT, 1);
 		node->children[node->n++] = compile_node(compiler, &here, value);
 		return node;
 	}
-	if (key_is(key, "$jsonpath"))
+	if (uaef_key_is(key, "$jsonpath"))
 	{
 		if (!compiler->any_root)
 			bad_condition(&here, "$jsonpath needs a path: {\"in\": {\"$jsonpath\": ...}}.");
@@ -705,10 +586,10 @@ compile_member(Compiler *compiler, const Place *place, const JsonbValue *key,
 
 /* Compile a condition: an object whose members must all hold. */
 static ConditionNode *
-compile_node(Compiler *compiler, const Place *place, JsonbValue *value)
+compile_node(Compiler *compiler, const UaefPlace *place, JsonbValue *value)
 {
 	ConditionNode *node;
-	Members		members;
+	UaefMembers members;
 
 	check_stack_depth();
 	if (uaef_condition_type(value) != TYPE_OBJECT)
@@ -717,7 +598,7 @@ compile_node(Compiler *compiler, const Place *place, JsonbValue *value)
 	if (++compiler->depth > MAX_CONDITION_DEPTH)
 		bad_condition(place, psprintf("The condition is deeper than %d levels.",
 									  MAX_CONDITION_DEPTH));
-	members = read_members(value);
+	members = uaef_members(value);
 	if (members.n == 0)
 		bad_condition(place, "An empty condition says nothing.");
 

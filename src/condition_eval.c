@@ -13,16 +13,15 @@
  */
 #include "postgres.h"
 
-#include "catalog/pg_collation.h"
 #include "fmgr.h"
 #include "miscadmin.h"
-#include "regex/regex.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/numeric.h"
 
 #include "condition_internal.h"
 #include "errcodes.h"
+#include "pattern.h"
 
 /* Clauses put to values in one evaluation, which $elemMatch can multiply. */
 #define MAX_STEPS	1000000
@@ -243,10 +242,8 @@ eval_regex(Evaluation *eval, const ConditionClause *clause,
 
 	if (value->type != jbvString)
 		return fail_type(eval, clause, subject);
-	*result = RE_compile_and_execute(clause->regex,
-									 value->val.string.val,
-									 value->val.string.len, REG_ADVANCED,
-									 C_COLLATION_OID, 0, NULL);
+	*result = uaef_pattern_matches(clause->regex, value->val.string.val,
+								   value->val.string.len);
 	return true;
 }
 

@@ -46,6 +46,8 @@
 #define ERRCODE_UAEF_BAD_EXPRESSION		MAKE_SQLSTATE('U', 'A', '2', '2', '1')
 #define ERRCODE_UAEF_BAD_TEMPLATE		MAKE_SQLSTATE('U', 'A', '2', '2', '2')
 #define ERRCODE_UAEF_ZERO_AMOUNT		MAKE_SQLSTATE('U', 'A', '2', '2', '3')
+#define ERRCODE_UAEF_BAD_SCHEMA			MAKE_SQLSTATE('U', 'A', '2', '3', '0')
+#define ERRCODE_UAEF_SCHEMA_MISMATCH	MAKE_SQLSTATE('U', 'A', '2', '3', '1')
 
 /* UA3xx: engine (definitions, executions, tasks, approvals, settlement) */
 #define ERRCODE_UAEF_BAD_DEFINITION		MAKE_SQLSTATE('U', 'A', '3', '0', '0')

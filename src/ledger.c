@@ -70,6 +70,7 @@
 #include "guc.h"
 #include "identity.h"
 #include "ledger.h"
+#include "ledger_head.h"
 #include "ledger_signature.h"
 #include "row_write.h"
 #include "spi_util.h"
@@ -436,41 +437,16 @@ choose_stream(void)
 static void
 read_head(Relation rel, StreamHead *head)
 {
-	ScanKeyData key;
-	Relation	index;
-	SysScanDesc scan;
-	HeapTuple	tuple;
+	UaefStreamEnd end;
 
-	if (!rel->rd_indexvalid)
-		list_free(RelationGetIndexList(rel));
-	index = index_open(rel->rd_pkindex, AccessShareLock);
-
-	ScanKeyInit(&key, UAEF_EVENT_STREAM, BTEqualStrategyNumber, F_UUID_EQ,
-				UUIDPGetDatum(&head->stream));
-	scan = systable_beginscan_ordered(rel, index, SnapshotSelf, 1, &key);
-	tuple = systable_getnext_ordered(scan, BackwardScanDirection);
-	if (HeapTupleIsValid(tuple))
-	{
-		Datum		values[UAEF_EVENT_COLUMNS];
-		bool		nulls[UAEF_EVENT_COLUMNS];
-
-		heap_deform_tuple(tuple, RelationGetDescr(rel), values, nulls);
-		memcpy(head->hash, uaef_datum_hash(values[UAEF_EVENT_HASH - 1]),
-			   UAEF_HASH_LEN);
-		head->seq = DatumGetInt64(values[UAEF_EVENT_STREAM_SEQ - 1]);
-		head->recorded_at =
-			DatumGetTimestampTz(values[UAEF_EVENT_RECORDED_AT - 1]);
-	}
+	uaef_ledger_read_end(rel, &head->stream, &end);
+	head->seq = end.seq;
+	head->recorded_at = end.seq > 0 ? end.recorded_at : PG_INT64_MIN;
+	if (end.seq > 0)
+		memcpy(head->hash, end.hash, UAEF_HASH_LEN);
 	else
-	{
-		head->seq = 0;
-		head->recorded_at = PG_INT64_MIN;
 		uaef_genesis_hash(uaef_ledger_id(), &head->stream, head->hash);
-	}
 	head->known = true;
-
-	systable_endscan_ordered(scan);
-	index_close(index, AccessShareLock);
 }
 
 /*

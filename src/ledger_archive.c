@@ -326,6 +326,8 @@ mark_restored(int64 retirement, int64 told)
 	bool		nulls[RETIREMENT_COLUMNS];
 
 	uaef_table_open(&table, "ledger_retirement");
+	uaef_require_columns(RelationGetDescr(table.rel), "ledger_retirement",
+						 RETIREMENT_COLUMNS);
 	tuple = uaef_find_by_int64(table.rel, "ledger_retirement_pkey",
 							   RETIREMENT_EVENT_ID, retirement);
 	heap_deform_tuple(tuple, RelationGetDescr(table.rel), values, nulls);

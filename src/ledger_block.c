@@ -20,6 +20,7 @@
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
+#include "utils/memutils.h"
 #include "utils/rel.h"
 
 #include "compat.h"
@@ -68,6 +69,31 @@ read_frontier(Datum value, UaefBlock *block)
 							  VARSIZE_ANY_EXHDR(packed));
 }
 
+/*
+ * Whether a value can be read as a pg_snapshot: its length, in front of xmin
+ * and xmax and the transactions in progress, is that of its number of them.
+ */
+static bool
+is_snapshot(Datum value)
+{
+	struct varlena *plain = PG_DETOAST_DATUM(value);
+	uint32		nxip;
+
+	if (VARSIZE(plain) < VARHDRSZ + sizeof(uint32) + 2 * sizeof(uint64))
+		return false;
+	memcpy(&nxip, VARDATA(plain), sizeof(nxip));
+	return nxip < MaxAllocSize / sizeof(uint64) &&
+		VARSIZE(plain) == VARHDRSZ + sizeof(uint32) +
+		(2 + (Size) nxip) * sizeof(uint64);
+}
+
+char *
+uaef_block_snapshot(Datum value)
+{
+	return is_snapshot(value) ?
+		OidOutputFunctionCall(F_PG_SNAPSHOT_OUT, value) : NULL;
+}
+
 #define VALUE(column) values[(column) - 1]
 
 bool
@@ -90,8 +116,7 @@ uaef_block_read(HeapTuple tuple, TupleDesc desc, UaefBlock *block)
 	block->tree_size = DatumGetInt64(VALUE(UAEF_BLOCK_TREE_SIZE));
 	block->first_event_id = DatumGetInt64(VALUE(UAEF_BLOCK_FIRST_EVENT_ID));
 	block->last_event_id = DatumGetInt64(VALUE(UAEF_BLOCK_LAST_EVENT_ID));
-	block->snapshot =
-		OidOutputFunctionCall(F_PG_SNAPSHOT_OUT, VALUE(UAEF_BLOCK_SNAPSHOT));
+	block->snapshot = uaef_block_snapshot(VALUE(UAEF_BLOCK_SNAPSHOT));
 	block->incarnation = TextDatumGetCString(VALUE(UAEF_BLOCK_INCARNATION));
 	block->timeline = DatumGetInt32(VALUE(UAEF_BLOCK_TIMELINE));
 	block->foreign_event_id =
@@ -104,7 +129,8 @@ uaef_block_read(HeapTuple tuple, TupleDesc desc, UaefBlock *block)
 		   UAEF_HASH_LEN);
 	memcpy(block->hash, uaef_datum_hash(VALUE(UAEF_BLOCK_HASH)),
 		   UAEF_HASH_LEN);
-	return block->tree_size == block->first_leaf + block->leaf_count &&
+	return block->snapshot != NULL &&
+		block->tree_size == block->first_leaf + block->leaf_count &&
 		read_event_ids(VALUE(UAEF_BLOCK_EVENT_IDS), block) &&
 		read_frontier(VALUE(UAEF_BLOCK_FRONTIER), block);
 }

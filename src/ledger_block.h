@@ -75,6 +75,9 @@ extern void uaef_block_genesis(UaefBlock *block);
  */
 extern bool uaef_block_read(HeapTuple tuple, TupleDesc desc, UaefBlock *block);
 
+/* The text of a pg_snapshot; NULL when its bytes are none. */
+extern char *uaef_block_snapshot(Datum value);
+
 /* The last block that a snapshot sees, or the genesis block. */
 extern void uaef_block_last(Snapshot snapshot, UaefBlock *block);
 

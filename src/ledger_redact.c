@@ -136,6 +136,8 @@ redact(UaefKeeping *keeping, int64 event_id)
 	int64		told;
 
 	uaef_table_open(&table, "ledger_event");
+	uaef_require_columns(RelationGetDescr(table.rel), "ledger_event",
+						 UAEF_EVENT_COLUMNS);
 	tuple = find_event(table.rel, event_id);
 	heap_deform_tuple(tuple, RelationGetDescr(table.rel), values, nulls);
 	require_redactable(event_id, values, nulls);
@@ -148,6 +150,8 @@ redact(UaefKeeping *keeping, int64 event_id)
 	row[REDACTION_EVENT_ID - 1] = Int64GetDatum(event_id);
 	row[REDACTION_BY - 1] = Int64GetDatum(told);
 	uaef_table_open(&table, "ledger_redaction");
+	uaef_require_columns(RelationGetDescr(table.rel), "ledger_redaction",
+						 REDACTION_COLUMNS);
 	uaef_table_insert(&table, row, no_nulls, NULL);
 	uaef_table_close(&table);
 

@@ -397,6 +397,8 @@ uaef_retired_head(const pg_uuid_t *stream, const UaefRetired *retired,
 
 	ScanKeyInit(&key, HEAD_STREAM, BTEqualStrategyNumber, F_UUID_EQ,
 				UUIDPGetDatum(stream));
+	uaef_require_columns(RelationGetDescr(rel), "ledger_retired_head",
+						 HEAD_HASH);
 	scan = systable_beginscan_ordered(rel, index, GetActiveSnapshot(), 1,
 									  &key);
 	tuple = systable_getnext_ordered(scan, BackwardScanDirection);

@@ -127,6 +127,8 @@ find_signer(Datum name, Datum *values, bool *nulls, ItemPointer tid)
 	HeapTuple	tuple;
 	bool		found;
 
+	uaef_require_columns(RelationGetDescr(rel), "ledger_signer",
+						 SIGNER_COLUMNS);
 	ScanKeyInit(&key, SIGNER_NAME, BTEqualStrategyNumber, F_TEXTEQ, name);
 	key.sk_collation = C_COLLATION_OID;
 	scan = systable_beginscan(rel,
@@ -207,6 +209,8 @@ uaef_register_signer(const char *public_key, Oid role)
 	VALUE(SIGNER_REGISTERED_BY) = Int64GetDatum(told);
 	ISNULL(SIGNER_REVOKED_BY) = true;
 	uaef_table_open(&table, "ledger_signer");
+	uaef_require_columns(RelationGetDescr(table.rel), "ledger_signer",
+						 SIGNER_COLUMNS);
 	uaef_table_insert(&table, values, nulls, NULL);
 	uaef_table_close(&table);
 	uaef_keeping_end(&keeping);

@@ -14,7 +14,6 @@
 #include "miscadmin.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
-#include "utils/fmgroids.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/timestamp.h"
@@ -37,7 +36,6 @@ typedef struct BlockWalk
 static void found_block(VerifyScan *scan, ItemPointer tid, Datum *values,
 						bool *nulls);
 static int	compare_refs(const void *a, const void *b);
-static bool is_snapshot(Datum value);
 static void read_columns(const Datum *values, UaefBlock *block);
 static int64 read_ids(Datum value, UaefBlock *block);
 static void look_at_blocks(VerifyScan *scan);
@@ -52,24 +50,6 @@ static void check_ids(const UaefReport *report, BlockWalk *walk,
  * Reading
  * ----------
  */
-
-/*
- * Whether a value can be read as a pg_snapshot: its length, in front of xmin
- * and xmax and the transactions in progress, is that of its number of them.
- */
-static bool
-is_snapshot(Datum value)
-{
-	struct varlena *plain = PG_DETOAST_DATUM(value);
-	uint32		nxip;
-
-	if (VARSIZE(plain) < VARHDRSZ + sizeof(uint32) + 2 * sizeof(uint64))
-		return false;
-	memcpy(&nxip, VARDATA(plain), sizeof(nxip));
-	return nxip < MaxAllocSize / sizeof(uint64) &&
-		VARSIZE(plain) == VARHDRSZ + sizeof(uint32) +
-		(2 + (Size) nxip) * sizeof(uint64);
-}
 
 #define VALUE(column) values[(column) - 1]
 
@@ -147,9 +127,7 @@ uaef_verify_read_block(UaefHeap *heap, ItemPointer tid, bool with_ids,
 		if (nulls[i])
 			return true;
 	read_columns(values, block);
-	if (is_snapshot(VALUE(UAEF_BLOCK_SNAPSHOT)))
-		block->snapshot = OidOutputFunctionCall(F_PG_SNAPSHOT_OUT,
-												VALUE(UAEF_BLOCK_SNAPSHOT));
+	block->snapshot = uaef_block_snapshot(VALUE(UAEF_BLOCK_SNAPSHOT));
 	frontier = PG_DETOAST_DATUM_PACKED(VALUE(UAEF_BLOCK_FRONTIER));
 	row->has_frontier =
 		uaef_frontier_load(&block->frontier, block->tree_size,
@@ -319,6 +297,8 @@ look_at_block(VerifyScan *scan, BlockWalk *walk)
 	if (!row.sound && deep)
 		uaef_report_problem(scan->report, "BLOCK_CHAIN_BREAK", &place,
 							"the block's row is malformed");
+	if (!row.sound)
+		scan->damaged++;
 	first_leaf = ref->no == walk->before.block.no + 1 &&
 		walk->before.sound ?
 		walk->before.block.tree_size : row.block.first_leaf;
@@ -385,6 +365,7 @@ uaef_verify_list_blocks(VerifyScan *scan, int64 from_block,
 		place.ctid = &list->refs[walk.next].tid;
 		uaef_report_problem(scan->report, "HEAP_DAMAGED", &place,
 							psprintf("the block cannot be read: %s", problem));
+		scan->damaged++;
 		walk.next++;
 	}
 	uaef_block_genesis(&list->last);

@@ -325,6 +325,7 @@ report_damage(void *arg, BlockNumber block, OffsetNumber row,
 	ItemPointerData tid;
 	UaefPlace	place = {.ctid = &tid};
 
+	scan->damaged++;
 	ItemPointerSet(&tid, block, row);
 	uaef_report_problem(scan->report, "HEAP_DAMAGED", &place,
 						psprintf("table \"%s\", page %u: %s", scan->table,

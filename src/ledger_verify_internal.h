@@ -133,6 +133,7 @@ typedef struct VerifyPlan
 
 	pg_atomic_uint64 next_chunk;
 	pg_atomic_uint64 events;	/* that were looked at */
+	pg_atomic_uint64 damaged;	/* rows that cannot be taken apart */
 	pg_atomic_uint64 pages_done;
 } VerifyPlan;
 
@@ -233,6 +234,7 @@ struct VerifyScan
 	IdPage	   *page;
 	uint64		sum;
 	uint64		events_seen;
+	uint64		damaged;		/* rows that cannot be taken apart */
 
 	/* Where the walk is, for going on behind an error. */
 	UaefHeap   *walked;

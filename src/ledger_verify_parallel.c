@@ -209,6 +209,7 @@ run_chunks(VerifyScan *scan, bool protect)
 	uaef_verify_chain_flush(scan);
 	uaef_verify_leaf_flush(scan);
 	(void) pg_atomic_fetch_add_u64(&plan->events, scan->events_seen);
+	(void) pg_atomic_fetch_add_u64(&plan->damaged, scan->damaged);
 }
 
 static void
