@@ -43,11 +43,13 @@ typedef struct Picture
 	int		   *level;			/* by task */
 	Live	   *live;			/* by task; NULL: no execution */
 	char	   *status;			/* of the execution */
+	char	   *parent;			/* its parent, or NULL */
 	StringInfoData out;
 } Picture;
 
 static UaefQuery find_execution = {
-	"SELECT definition_id, initiated_by, status"
+	"SELECT definition_id, initiated_by, status,"
+	" parent_execution_id::pg_catalog.text"
 	" FROM uaef.workflow_execution WHERE execution_id = $1",
 	1, {UUIDOID}
 };
@@ -119,6 +121,7 @@ uaef_graph_of_execution(const pg_uuid_t *execution_id, const char *format)
 	definition_id = uaef_spi_int32(0, 1);
 	role = uaef_spi_oid(0, 2);
 	picture.status = uaef_spi_text(0, 3);
+	picture.parent = uaef_spi_text(0, 4);
 	uaef_spi_end(caller);
 
 	uaef_require_member(role, psprintf("execution %s", id));
@@ -302,6 +305,8 @@ draw_text(Picture *picture)
 	appendStringInfo(out, "%s, version %d", def->name, def->version);
 	if (picture->status != NULL)
 		appendStringInfo(out, ": %s", picture->status);
+	if (picture->parent != NULL)
+		appendStringInfo(out, ", child of %s", picture->parent);
 	for (int i = 0; i < def->n_tasks; i++)
 	{
 		int			no = picture->order[i];

@@ -51,6 +51,7 @@ SELECT wt_events(child_execution_id) FROM uaef.task_run WHERE execution_id = :'e
 SELECT bool_and(c.parent_task_id = t.task_id AND c.execution_id > t.execution_id AND c.initiated_by = current_user::regrole)
 FROM uaef.task_run t JOIN uaef.workflow_run c ON c.execution_id = t.child_execution_id WHERE t.execution_id = :'e';
 SELECT uaef.workflow_graph('wt_top');
+SELECT replace(uaef.workflow_graph(child_execution_id), :'e', '(parent)') AS graph FROM uaef.task_run WHERE execution_id = :'e' AND task = 'm';
 SELECT uaef.workflow_graph('wt_top', 'mermaid');
 
 -- a child waits for the outside, and its end goes up
