@@ -276,6 +276,7 @@ uaef_advance_fail_finally(UaefTask *task, const UaefFailure *failure)
 	UaefJson	json;
 
 	task->error = uaef_failure_json(failure, NULL, task->attempt);
+	task->output = NULL;		/* of the runs before, in a loop */
 	uaef_task_event_begin(&json, task);
 	uaef_json_text(&json, "from", uaef_task_status_name(task->status));
 	uaef_json_text(&json, "worker", task->worker);

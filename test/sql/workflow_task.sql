@@ -143,6 +143,11 @@ SELECT uaef.create_workflow('wt_spin', $${"tasks": [{"id": "l", "type": "workflo
 SELECT uaef.start_workflow('wt_spin') AS e \gset
 SELECT status, error FROM uaef.workflow_run WHERE execution_id = :'e';
 SELECT count(*) FROM uaef.workflow_run WHERE parent_execution_id = :'e';
+-- what the runs before gave is not the output of a loop that failed
+SELECT uaef.create_workflow('wt_spin', $${"tasks": [{"id": "l", "type": "workflow", "on_failure": "skip", "config": {"workflow": "wt_leaf",
+  "input": {"n": 3}, "repeat": {"until": {"last.size": "big"}, "max": 2}}}]}$$);
+SELECT uaef.start_workflow('wt_spin') AS e \gset
+SELECT r.status, r.output, t.status, t.output FROM uaef.workflow_run r JOIN uaef.task_run t USING (execution_id) WHERE execution_id = :'e';
 -- a pause holds the next run, the delay of a loop is a timer
 SELECT uaef.create_workflow('wt_slow', $${"tasks": [{"id": "l", "type": "workflow", "config": {"workflow": "wt_leaf",
   "repeat": {"until": {"last.size": "big"}, "delay": "1 hour"}}}]}$$);
