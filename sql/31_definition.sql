@@ -54,3 +54,63 @@ CREATE VIEW uaef.workflow AS
 COMMENT ON VIEW uaef.workflow IS
 	'workflows: the newest version of each, and its number of tasks';
 REVOKE ALL ON uaef.workflow FROM PUBLIC;
+
+--
+-- create_checkpoint(), evaluate_checkpoint()
+--
+CREATE FUNCTION uaef.create_checkpoint(
+	name text,
+	definition jsonb,
+	description text DEFAULT NULL)
+RETURNS integer
+AS 'MODULE_PATHNAME', 'uaef_create_checkpoint'
+LANGUAGE C VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp;
+COMMENT ON FUNCTION uaef.create_checkpoint(text, jsonb, text) IS
+	'check a compliance checkpoint, store it as the newest version, and return its version; a definition equal to the newest version is not stored again; the newest version counts, for executions that run already too';
+REVOKE ALL ON FUNCTION uaef.create_checkpoint(text, jsonb, text) FROM PUBLIC;
+
+CREATE FUNCTION uaef.evaluate_checkpoint(name text, data jsonb)
+RETURNS jsonb
+AS 'MODULE_PATHNAME', 'uaef_evaluate_checkpoint'
+LANGUAGE C STABLE STRICT PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp;
+COMMENT ON FUNCTION uaef.evaluate_checkpoint(text, jsonb) IS
+	'put a document to a compliance checkpoint, whose paths begin with its keys: whether it passed, and its failures; nothing is recorded';
+REVOKE ALL ON FUNCTION uaef.evaluate_checkpoint(text, jsonb) FROM PUBLIC;
+
+--
+-- checkpoint, checkpoint_run
+--
+CREATE VIEW uaef.checkpoint AS
+	SELECT DISTINCT ON (name)
+		name,
+		version,
+		definition,
+		description,
+		created_by,
+		created_at
+	FROM uaef.compliance_checkpoint
+	ORDER BY name, version DESC;
+COMMENT ON VIEW uaef.checkpoint IS
+	'compliance checkpoints: the newest version of each';
+REVOKE ALL ON uaef.checkpoint FROM PUBLIC;
+
+CREATE VIEW uaef.checkpoint_run WITH (security_barrier) AS
+	SELECT r.execution_id,
+		d.name AS workflow,
+		t.task,
+		NULLIF(t.item, -1) AS item,
+		r.checkpoint,
+		r.version,
+		r.passed,
+		r.failures,
+		r.evaluated_at
+	FROM uaef.compliance_result r
+	JOIN uaef.workflow_execution e USING (execution_id)
+	JOIN uaef.workflow_definition d USING (definition_id)
+	LEFT JOIN uaef.task_execution t USING (task_id)
+	WHERE pg_catalog.pg_has_role(e.initiated_by, 'USAGE');
+COMMENT ON VIEW uaef.checkpoint_run IS
+	'what compliance checkpoints said about executions, for people';
+REVOKE ALL ON uaef.checkpoint_run FROM PUBLIC;

@@ -74,6 +74,24 @@ COMMENT ON FUNCTION uaef.resume_workflow(uuid, text) IS
 REVOKE ALL ON FUNCTION uaef.resume_workflow(uuid, text) FROM PUBLIC;
 
 --
+-- signal_workflow()
+--
+CREATE FUNCTION uaef.signal_workflow(
+	execution_id uuid,
+	signal text,
+	payload jsonb DEFAULT '{}',
+	idempotency_key text DEFAULT NULL)
+RETURNS text
+AS 'MODULE_PATHNAME', 'uaef_signal_workflow'
+LANGUAGE C VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp;
+
+COMMENT ON FUNCTION uaef.signal_workflow(uuid, text, jsonb, text) IS
+	'send a signal to an execution; returns consumed when a task took it, kept when it waits for one, at most uaef.max_kept_signals of them; repeated with the same idempotency key it sends nothing and returns what became of the first one';
+
+REVOKE ALL ON FUNCTION uaef.signal_workflow(uuid, text, jsonb, text) FROM PUBLIC;
+
+--
 -- execute_next_tasks()
 --
 CREATE FUNCTION uaef.execute_next_tasks(execution_id uuid)
@@ -83,7 +101,7 @@ LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp;
 
 COMMENT ON FUNCTION uaef.execute_next_tasks(uuid) IS
-	'run the ready SQL tasks of an execution in the caller''s transaction, and what becomes ready by them; returns how many were run; needs no worker';
+	'run the ready SQL tasks of an execution, and the queries that its tasks wait for, in the caller''s transaction, and what becomes ready by them; returns how many were run; needs no worker';
 
 REVOKE ALL ON FUNCTION uaef.execute_next_tasks(uuid) FROM PUBLIC;
 
@@ -288,6 +306,18 @@ WHERE pg_catalog.pg_has_role(e.initiated_by, 'USAGE');
 COMMENT ON VIEW uaef.task_run IS
 	'tasks of executions and items of map tasks, for people; a task that nothing has reached yet has no row';
 REVOKE ALL ON uaef.task_run FROM PUBLIC;
+
+CREATE VIEW uaef.workflow_signal_kept WITH (security_barrier) AS
+SELECT s.signal_id, s.execution_id, d.name AS workflow,
+	e.status AS execution_status, s.name AS signal, s.payload,
+	s.idempotency_key, s.sent_by, s.sent_at
+FROM uaef.workflow_signal s
+JOIN uaef.workflow_execution e USING (execution_id)
+JOIN uaef.workflow_definition d USING (definition_id)
+WHERE s.consumed_at IS NULL AND pg_catalog.pg_has_role(e.initiated_by, 'USAGE');
+COMMENT ON VIEW uaef.workflow_signal_kept IS
+	'signals that no task has taken yet, in the order of signal_id';
+REVOKE ALL ON uaef.workflow_signal_kept FROM PUBLIC;
 
 CREATE VIEW uaef.pending_approval WITH (security_barrier) AS
 SELECT a.approval_id, a.execution_id, d.name AS workflow, a.task,

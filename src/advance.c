@@ -446,27 +446,20 @@ finish(UaefExecution *execution)
 	end_execution(execution, UAEF_EXECUTION_COMPLETED);
 }
 
-void
-uaef_advance_withdraw(UaefTask *task)
-{
-	const UaefTaskKind *kind = uaef_task_kind(task);
-
-	if (kind->withdraw != NULL &&
-		(task->status == UAEF_TASK_RUNNING ||
-		 task->status == UAEF_TASK_WAITING_INPUT))
-		kind->withdraw(task);
-}
-
 /*
  * Stop one task of an execution, or of a map, that ends without it.
  */
 void
 uaef_advance_cancel_task(UaefTask *task)
 {
+	const UaefTaskKind *kind = uaef_task_kind(task);
+
 	if (task->status == UAEF_TASK_QUEUED && task->stored)
 		(void) uaef_step_unready(task);
-	else
-		uaef_advance_withdraw(task);
+	else if (kind->withdraw != NULL &&
+			 (task->status == UAEF_TASK_RUNNING ||
+			  task->status == UAEF_TASK_WAITING_INPUT))
+		kind->withdraw(task);
 	uaef_task_become(task, UAEF_TASK_CANCELLED);
 	uaef_step_note(task, UAEF_NOTE_CANCELLED);
 }

@@ -46,9 +46,6 @@ extern void uaef_task_event_begin(UaefJson *json, UaefTask *task);
 extern void uaef_advance_dispatch_item(UaefTask *item);
 extern void uaef_advance_cancel_task(UaefTask *task);
 
-/* Take back what a task has asked of others. */
-extern void uaef_advance_withdraw(UaefTask *task);
-
 /* For compensation.c: the parts of an execution's end. */
 extern void uaef_execution_become(UaefExecution *execution,
 								  UaefExecutionStatus status);

@@ -16,6 +16,7 @@
 #include "sql_here.h"
 #include "start_trigger.h"
 #include "waiting.h"
+#include "workflow_signal.h"
 
 /* A text argument, or NULL. */
 static char *
@@ -93,6 +94,23 @@ uaef_resume_workflow(PG_FUNCTION_ARGS)
 	uaef_engine_control(PG_GETARG_UUID_P(0), UAEF_CONTROL_RESUME,
 						text_arg(fcinfo, 1));
 	PG_RETURN_VOID();
+}
+
+/*
+ * uaef.signal_workflow(execution_id uuid, signal text, payload jsonb,
+ * idempotency_key text) returns text
+ */
+PG_FUNCTION_INFO_V1(uaef_signal_workflow);
+Datum
+uaef_signal_workflow(PG_FUNCTION_ARGS)
+{
+	require_arg(fcinfo, 0, "execution_id");
+	require_arg(fcinfo, 1, "signal");
+	require_arg(fcinfo, 2, "payload");
+	PG_RETURN_TEXT_P(cstring_to_text(uaef_signal_send(PG_GETARG_UUID_P(0),
+													  text_arg(fcinfo, 1),
+													  PG_GETARG_JSONB_P(2),
+													  text_arg(fcinfo, 3))));
 }
 
 /* uaef.wait_for_workflow(execution_id uuid, timeout interval) returns text */

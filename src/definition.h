@@ -24,8 +24,13 @@ typedef enum UaefTaskType
 	UAEF_TASK_HTTP,
 	UAEF_TASK_WAIT,
 	UAEF_TASK_EXTERNAL,
+	UAEF_TASK_SIGNAL,
+	UAEF_TASK_CHECKPOINT,
 	UAEF_TASK_WORKFLOW
 } UaefTaskType;
+
+/* Longest name of a signal, in bytes. */
+#define UAEF_MAX_SIGNAL_NAME 200
 
 typedef enum UaefOnFailure
 {
@@ -110,9 +115,24 @@ typedef struct UaefHttpConfig
 
 typedef struct UaefWaitConfig
 {
-	int64		for_ms;			/* -1: until */
-	UaefTemplate *until;		/* gives a timestamp string */
+	int64		for_ms;			/* -1: until, or query */
+	UaefTemplate *until;		/* gives a timestamp string; or NULL */
+	UaefSqlConfig query;		/* its sql is NULL: for, or until */
+	int64		every_ms;		/* how often the query is run */
 } UaefWaitConfig;
+
+typedef struct UaefSignalConfig
+{
+	char	   *name;
+	UaefTemplate *match;		/* the payload must contain it; or NULL */
+	UaefCondition *filter;		/* over signal; or NULL */
+} UaefSignalConfig;
+
+typedef struct UaefCheckpointConfig
+{
+	char	   *name;
+	UaefTemplate *data;			/* NULL: all that paths can read */
+} UaefCheckpointConfig;
 
 typedef struct UaefExternalConfig
 {
@@ -165,6 +185,8 @@ struct UaefTaskDef
 		UaefHttpConfig http;
 		UaefWaitConfig wait;
 		UaefExternalConfig external;
+		UaefSignalConfig signal;
+		UaefCheckpointConfig checkpoint;
 		UaefWorkflowConfig workflow;
 	}			config;
 };
@@ -235,6 +257,9 @@ extern int32 uaef_definition_create(const char *name, Jsonb *document,
 /* The number of a task by its id, or -1. */
 extern int	uaef_definition_task_no(const UaefDefinition *definition,
 									const char *id, int len);
+
+/* The SQL that a task runs as the role that started it, or NULL. */
+extern const UaefSqlConfig *uaef_task_sql(const UaefTaskDef *task);
 
 /* "parallel" covers map. */
 extern const char *uaef_task_type_name(UaefTaskType type);

@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * definition_catalog.c
- *	  What a new definition says about the database: SQL, roles, connectors.
+ *	  What a new definition says about the database: SQL, roles, connectors,
+ *	  checkpoints.
  *
  * SQL is parsed and planned, not run, as the current user and with the
  * search_path that a new session of that user has, since that is where it
@@ -21,6 +22,7 @@
 #include "utils/guc.h"
 #include "utils/plancache.h"
 
+#include "compliance.h"
 #include "definition_read.h"
 #include "errcodes.h"
 #include "spi_util.h"
@@ -32,9 +34,10 @@ static UaefQuery find_connector = {
 static int	use_default_search_path(void);
 static void check_task(const UaefDefinition *def, const UaefTaskDef *task,
 					   const char *where);
-static void check_sql(const char *sql, const char *where);
-static void plan(const char *sql);
+static void check_sql(const char *sql, bool is_query, const char *where);
+static void plan(const char *sql, bool is_query);
 static bool may_be_task(const RawStmt *raw);
+static bool only_reads(const CachedPlanSource *source);
 static void check_approvers(const UaefApprovalConfig *approval,
 							const char *where);
 static void check_connector(const char *name, const char *where);
@@ -43,8 +46,8 @@ static void check_workflow(const UaefDefinition *def,
 						   const char *where);
 
 /*
- * Raises the planner's error, or 42704 for a role and UA405 for a connector,
- * with the id of the task.
+ * Raises the planner's error, or 42704 for a role, UA405 for a connector and
+ * UA341 for a checkpoint, with the id of the task.
  */
 void
 uaef_definition_check_catalog(const UaefDefinition *def)
@@ -93,7 +96,11 @@ check_task(const UaefDefinition *def, const UaefTaskDef *task,
 	switch (task->type)
 	{
 		case UAEF_TASK_SQL:
-			check_sql(task->config.sql.sql, where);
+			check_sql(task->config.sql.sql, false, where);
+			break;
+		case UAEF_TASK_WAIT:
+			if (uaef_task_sql(task) != NULL)
+				check_sql(uaef_task_sql(task)->sql, true, where);
 			break;
 		case UAEF_TASK_HUMAN_APPROVAL:
 			check_approvers(&task->config.approval, where);
@@ -105,19 +112,22 @@ check_task(const UaefDefinition *def, const UaefTaskDef *task,
 		case UAEF_TASK_WORKFLOW:
 			check_workflow(def, &task->config.workflow, where);
 			break;
+		case UAEF_TASK_CHECKPOINT:
+			uaef_checkpoint_require(task->config.checkpoint.name, where);
+			break;
 		default:
 			break;
 	}
 }
 
 static void
-check_sql(const char *sql, const char *where)
+check_sql(const char *sql, bool is_query, const char *where)
 {
 	MemoryContext context = CurrentMemoryContext;
 
 	PG_TRY();
 	{
-		plan(sql);
+		plan(sql, is_query);
 	}
 	PG_CATCH();
 	{
@@ -127,10 +137,11 @@ check_sql(const char *sql, const char *where)
 }
 
 /*
- * Parse, analyse and plan one statement whose only parameter is $1 jsonb.
+ * Parse, analyse and plan one statement whose only parameter is $1 jsonb: that
+ * of a SQL task, or the query of a wait.
  */
 static void
-plan(const char *sql)
+plan(const char *sql, bool is_query)
 {
 	Oid			types[] = {JSONBOID};
 	SPIPlanPtr	prepared;
@@ -149,11 +160,19 @@ plan(const char *sql)
 	if (list_length(sources) != 1)
 		ereport(ERROR,
 				(errcode(ERRCODE_UAEF_BAD_DEFINITION),
-				 errmsg("\"sql\" must be one statement"),
+				 errmsg("\"%s\" must be one statement",
+						is_query ? "query" : "sql"),
 				 errdetail("It has %d statements.", list_length(sources)),
+				 is_query ? 0 :
 				 errhint("Use several tasks, or WITH, or a function.")));
 	source = linitial(sources);
-	if (!may_be_task(source->raw_parse_tree))
+	if (is_query && !only_reads(source))
+		ereport(ERROR,
+				(errcode(ERRCODE_UAEF_BAD_DEFINITION),
+				 errmsg("\"query\" must be a SELECT that changes and locks nothing"),
+				 errdetail("It is run again and again until it is true."),
+				 errhint("Change what is to be changed in a task that follows.")));
+	if (!is_query && !may_be_task(source->raw_parse_tree))
 		ereport(ERROR,
 				(errcode(ERRCODE_UAEF_BAD_DEFINITION),
 				 errmsg("this statement cannot be a task: %s",
@@ -189,6 +208,22 @@ may_be_task(const RawStmt *raw)
 		default:
 			return false;
 	}
+}
+
+static bool
+only_reads(const CachedPlanSource *source)
+{
+	ListCell   *cell;
+
+	foreach(cell, source->query_list)
+	{
+		const Query *query = lfirst(cell);
+
+		if (query->commandType != CMD_SELECT || query->hasModifyingCTE ||
+			query->hasForUpdate)
+			return false;
+	}
+	return true;
 }
 
 static void

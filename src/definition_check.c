@@ -287,6 +287,15 @@ label_is_legal(const UaefTaskDef *task, const char *label)
 			return strcmp(label, "approved") == 0 ||
 				strcmp(label, "rejected") == 0 ||
 				strcmp(label, "expired") == 0;
+		case UAEF_TASK_WAIT:
+			return uaef_task_sql(task) != NULL &&
+				(strcmp(label, "met") == 0 ||
+				 (strcmp(label, "timeout") == 0 && task->timeout_ms > 0));
+		case UAEF_TASK_SIGNAL:
+			return strcmp(label, "received") == 0 ||
+				(strcmp(label, "timeout") == 0 && task->timeout_ms > 0);
+		case UAEF_TASK_CHECKPOINT:
+			return strcmp(label, "passed") == 0 || strcmp(label, "failed") == 0;
 		default:
 			return false;
 	}
@@ -317,6 +326,14 @@ legal_labels(const UaefTaskDef *task)
 			return "Its labels are: true, false.";
 		case UAEF_TASK_HUMAN_APPROVAL:
 			return "Its labels are: approved, rejected, expired.";
+		case UAEF_TASK_WAIT:
+			return uaef_task_sql(task) != NULL ?
+				"Its labels are: met, and, with a timeout, timeout." :
+				"Only a wait for a query gives labels.";
+		case UAEF_TASK_SIGNAL:
+			return "Its labels are: received, and, with a timeout, timeout.";
+		case UAEF_TASK_CHECKPOINT:
+			return "Its labels are: passed, failed.";
 		default:
 			return psprintf("A task of type %s gives no label.",
 							uaef_task_type_name(task->type));
@@ -399,6 +416,12 @@ resolve_use(const UaefDefinition *def, const UaefPathUse *use)
 				 errmsg("\"%s\" in %s reads %s, which only a workflow that repeats has",
 						use->key, use->where, uaef_path_text(use->path)),
 				 errhint("\"last\" is the output of the run before: \"until\" reads it, and \"input\" where \"repeat\" has \"first\".")));
+	if (strcmp(root, "signal") == 0 && !use->signal)
+		ereport(ERROR,
+				(errcode(ERRCODE_UAEF_BAD_DEFINITION),
+				 errmsg("\"%s\" in %s reads %s, which only the filter of a signal has",
+						use->key, use->where, uaef_path_text(use->path)),
+				 errhint("What a signal brought is in the output of its task: task.<id>.payload.")));
 	if (strcmp(root, "sys") == 0)
 		check_sys(use);
 	if (strcmp(root, "task") != 0)

@@ -18,6 +18,11 @@
 /* Most roles of an approval, cases of a decision, headers of a request. */
 #define MAX_LIST 1000
 
+/* How often the query of a wait is run. */
+#define MIN_EVERY_MS		INT64CONST(100)
+#define DEFAULT_EVERY_MS	INT64CONST(5000)
+#define MAX_EVERY_MS		(INT64CONST(24) * 3600 * 1000)
+
 static void read_sql(const UaefObject *config, UaefTaskDef *task);
 static void read_decision(const UaefObject *config, UaefTaskDef *task);
 static void read_condition(const UaefObject *config, UaefTaskDef *task);
@@ -26,6 +31,8 @@ static void read_approval(const UaefObject *config, UaefTaskDef *task);
 static void read_http(const UaefObject *config, UaefTaskDef *task);
 static void read_wait(const UaefObject *config, UaefTaskDef *task);
 static void read_external(const UaefObject *config, UaefTaskDef *task);
+static void read_signal(const UaefObject *config, UaefTaskDef *task);
+static void read_checkpoint(const UaefObject *config, UaefTaskDef *task);
 
 static UaefCase read_case(const UaefObject *config, JsonbValue *value, int no,
 						  const UaefDecisionConfig *decision);
@@ -52,8 +59,10 @@ static const struct
 	[UAEF_TASK_HTTP] =
 	{{"connector", "url", "method", "headers", "body", "expect",
 	"idempotent"}, read_http},
-	[UAEF_TASK_WAIT] = {{"for", "until"}, read_wait},
+	[UAEF_TASK_WAIT] = {{"for", "until", "query", "every", "input"}, read_wait},
 	[UAEF_TASK_EXTERNAL] = {{"input"}, read_external},
+	[UAEF_TASK_SIGNAL] = {{"name", "timeout", "match", "filter"}, read_signal},
+	[UAEF_TASK_CHECKPOINT] = {{"checkpoint", "data"}, read_checkpoint},
 	[UAEF_TASK_WORKFLOW] =
 	{{"workflow", "version", "input", "repeat"}, uaef_read_workflow}
 };
@@ -363,7 +372,7 @@ read_expect(const UaefObject *config)
 }
 
 /*----------
- * wait, external
+ * wait, external, signal, checkpoint
  * ----------
  */
 
@@ -371,18 +380,66 @@ static void
 read_wait(const UaefObject *config, UaefTaskDef *task)
 {
 	UaefWaitConfig *wait = &task->config.wait;
+	int64		every_ms = uaef_read_duration(config, "every", -1);
 
 	wait->for_ms = uaef_read_duration(config, "for", -1);
 	wait->until = uaef_read_text_template(config, "until");
-	if ((wait->for_ms < 0) == (wait->until == NULL))
+	wait->query.sql = uaef_read_text(config, "query", false);
+	wait->query.input = uaef_read_template(config, "input");
+	wait->every_ms = every_ms < 0 ? DEFAULT_EVERY_MS : every_ms;
+	if ((wait->for_ms >= 0) + (wait->until != NULL) +
+		(wait->query.sql != NULL) != 1)
 		ereport(ERROR,
 				(errcode(ERRCODE_UAEF_BAD_DEFINITION),
-				 errmsg("%s must have either \"for\" or \"until\"",
+				 errmsg("%s must have one of \"for\", \"until\" and \"query\"",
 						config->where)));
+	if (wait->query.sql == NULL && (every_ms >= 0 || wait->query.input != NULL))
+		ereport(ERROR,
+				(errcode(ERRCODE_UAEF_BAD_DEFINITION),
+				 errmsg("\"every\" and \"input\" in %s belong to \"query\"",
+						config->where)));
+	if (wait->every_ms < MIN_EVERY_MS || wait->every_ms > MAX_EVERY_MS)
+		uaef_read_wrong(config, "every", "from 100ms to 1 day");
 }
 
 static void
 read_external(const UaefObject *config, UaefTaskDef *task)
 {
 	task->config.external.input = uaef_read_template(config, "input");
+}
+
+/*
+ * The time to wait for a signal may stand in the config, or with the task.
+ */
+static void
+read_signal(const UaefObject *config, UaefTaskDef *task)
+{
+	UaefSignalConfig *signal = &task->config.signal;
+	int64		timeout_ms = uaef_read_duration(config, "timeout", 0);
+
+	signal->name = uaef_read_text(config, "name", true);
+	if (strlen(signal->name) > UAEF_MAX_SIGNAL_NAME)
+		uaef_read_wrong(config, "name",
+						psprintf("a string of at most %d bytes",
+								 UAEF_MAX_SIGNAL_NAME));
+	if (timeout_ms > 0 && task->timeout_ms > 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_UAEF_BAD_DEFINITION),
+				 errmsg("\"timeout\" is both in %s and beside it",
+						config->where)));
+	if (timeout_ms > 0)
+		task->timeout_ms = timeout_ms;
+	if (uaef_read_document(config, "match") != NULL)
+		signal->match = uaef_read_template(config, "match");
+	config->builder->reader.signal = true;
+	signal->filter = uaef_read_condition(config, "filter", false);
+	config->builder->reader.signal = false;
+}
+
+static void
+read_checkpoint(const UaefObject *config, UaefTaskDef *task)
+{
+	task->config.checkpoint.name = uaef_read_text(config, "checkpoint", true);
+	if (uaef_read_document(config, "data") != NULL)
+		task->config.checkpoint.data = uaef_read_template(config, "data");
 }

@@ -42,6 +42,8 @@ static const struct
 	{"http", UAEF_TASK_HTTP},
 	{"wait", UAEF_TASK_WAIT},
 	{"external", UAEF_TASK_EXTERNAL},
+	{"signal", UAEF_TASK_SIGNAL},
+	{"checkpoint", UAEF_TASK_CHECKPOINT},
 	{"workflow", UAEF_TASK_WORKFLOW}
 };
 
@@ -360,14 +362,14 @@ uaef_read_map_task(UaefBuilder *builder, const UaefTaskDef *map,
 	static const UaefTaskType allowed[] =
 	{
 		UAEF_TASK_SQL, UAEF_TASK_HTTP, UAEF_TASK_WAIT, UAEF_TASK_EXTERNAL,
-		UAEF_TASK_WORKFLOW
+		UAEF_TASK_SIGNAL, UAEF_TASK_CHECKPOINT, UAEF_TASK_WORKFLOW
 	};
 	UaefTaskDef *task;
 
 	builder->reader.item = true;
 	task = read_inner_task(builder, map, value, where, allowed,
 						   lengthof(allowed),
-						   "The types of a map's task are: sql, http, wait, external, workflow.");
+						   "The types of a map's task are: sql, http, wait, external, signal, checkpoint, workflow.");
 	builder->reader.item = false;
 	return task;
 }
@@ -394,6 +396,16 @@ read_compensation(const UaefObject *object, UaefTaskDef *task)
 						lengthof(allowed),
 						"The types of what compensates are: sql, http, external, workflow.");
 	builder->def->n_compensated++;
+}
+
+const UaefSqlConfig *
+uaef_task_sql(const UaefTaskDef *task)
+{
+	if (task->type == UAEF_TASK_SQL)
+		return &task->config.sql;
+	if (task->type == UAEF_TASK_WAIT && task->config.wait.query.sql != NULL)
+		return &task->config.wait.query;
+	return NULL;
 }
 
 const char *

@@ -25,6 +25,7 @@ typedef struct UaefPathUse
 	bool		after;			/* an edge: the task itself is completed */
 	bool		item;			/* inside a map: there is an item */
 	bool		last;			/* a run that follows on others */
+	bool		signal;			/* a filter: there is a signal */
 } UaefPathUse;
 
 /* A definition in the making. */

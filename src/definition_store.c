@@ -3,21 +3,15 @@
  * definition_store.c
  *	  Storing definitions: names, owners, versions, the ledger event.
  *
- * Locking: whoever creates a version holds a lock on the workflow's name until
- * the transaction ends, so that versions are numbered one by one.  It is a lock
- * of the advisory kind with a tag that no SQL function can make.
+ * Locking: the workflow's name (versioned_name.c), until the transaction ends.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
-#include "catalog/namespace.h"
 #include "catalog/pg_type_d.h"
-#include "common/hashfn.h"
 #include "miscadmin.h"
-#include "storage/lock.h"
 #include "utils/builtins.h"
-#include "utils/lsyscache.h"
 
 #include "clock.h"
 #include "definition.h"
@@ -27,12 +21,7 @@
 #include "json_util.h"
 #include "ledger.h"
 #include "spi_util.h"
-
-/* Longest name of a workflow, in bytes. */
-#define MAX_NAME 200
-
-/* Class of our lock; those of the SQL functions are 1 and 2. */
-#define LOCK_CLASS 0x5541
+#include "versioned_name.h"
 
 /* The newest version of a workflow; version is 0 when there is none. */
 typedef struct Newest
@@ -58,8 +47,6 @@ static UaefQuery insert_definition = {
 	TIMESTAMPTZOID}
 };
 
-static void check_name(const char *name);
-static void lock_name(const char *name);
 static Newest newest_of(const char *name, Datum digest);
 static void insert(const char *name, int32 version, Jsonb *document,
 				   Datum digest, const char *description);
@@ -72,8 +59,8 @@ uaef_definition_create(const char *name, Jsonb *document,
 	Datum		digest;
 	Newest		newest;
 
-	check_name(name);
-	lock_name(name);
+	uaef_check_name("workflow", name);
+	uaef_lock_name("workflow_definition", name);
 	digest = PointerGetDatum(uaef_digest_bytea(document));
 	newest = newest_of(name, digest);
 	if (newest.version > 0)
@@ -84,40 +71,6 @@ uaef_definition_create(const char *name, Jsonb *document,
 	(void) uaef_definition_compile(name, document, true);
 	insert(name, newest.version + 1, document, digest, description);
 	return newest.version + 1;
-}
-
-/*
- * A name is shown in one line, and is never taken for an execution's id.
- */
-static void
-check_name(const char *name)
-{
-	int			len = strlen(name);
-	bool		is_uuid = len == 36 &&
-		strspn(name, "0123456789abcdefABCDEF-") == 36;
-
-	for (const char *c = name; *c != '\0'; c++)
-		if ((unsigned char) *c < ' ' || *c == 0x7f)
-			len = 0;
-	if (len == 0 || len > MAX_NAME || is_uuid)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_NAME),
-				 errmsg("\"%s\" is no name for a workflow", name),
-				 errdetail("A name has 1 to %d bytes, no control characters, and not the form of a UUID.",
-						   MAX_NAME)));
-}
-
-static void
-lock_name(const char *name)
-{
-	Oid			table = get_relname_relid("workflow_definition",
-										  get_namespace_oid("uaef", false));
-	LOCKTAG		tag;
-
-	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, table,
-						 hash_bytes((const unsigned char *) name,
-									strlen(name)), LOCK_CLASS);
-	(void) LockAcquire(&tag, ExclusiveLock, false, false);
 }
 
 static Newest

@@ -264,6 +264,12 @@ extern void uaef_step_timer_of(UaefStep *step, const pg_uuid_t *execution_id,
  */
 extern bool uaef_step_unready(UaefTask *task);
 
+/*
+ * Whether a task may stand in task_ready: it is queued, or it waits for a
+ * query, which is run many times while the task is running.
+ */
+extern bool uaef_task_stands_ready(const UaefTask *task);
+
 /* The queue of task_ready that a task belongs to, and as whom it runs. */
 extern const char *uaef_task_queue(const UaefTask *task);
 extern Oid	uaef_task_run_as(const UaefTask *task);

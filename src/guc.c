@@ -50,11 +50,13 @@ int			uaef_max_executors = 2;
 
 /* Limits of a definition and of what runs through it. */
 int			uaef_max_depth = 16;
+int			uaef_max_kept_signals = 1000;
 int			uaef_max_map_items = 100000;
 int			uaef_max_payload_kb = 1024;
 int			uaef_max_tasks = 10000;
 
 /* The ledger's sealer. */
+int			uaef_retention_interval_ms = 3600000;
 int			uaef_seal_interval_ms = 100;
 int			uaef_seal_max_events = 4096;
 
@@ -158,6 +160,9 @@ uaef_guc_init(void)
 			   "Largest number of SQL executors per database.",
 			   "Each takes one of max_worker_processes.",
 			   &uaef_max_executors, 0, 64, PGC_SIGHUP, 0);
+	define_int("uaef.max_kept_signals",
+			   "Largest number of signals that wait in one execution for a task to take them.",
+			   NULL, &uaef_max_kept_signals, 0, 1000000, PGC_SUSET, 0);
 	define_int("uaef.max_map_items",
 			   "Largest number of items that a map task expands to.",
 			   NULL, &uaef_max_map_items, 1, 10000000, PGC_SUSET, 0);
@@ -167,6 +172,10 @@ uaef_guc_init(void)
 	define_int("uaef.max_tasks",
 			   "Largest number of tasks in a workflow definition.",
 			   NULL, &uaef_max_tasks, 1, 30000, PGC_SUSET, 0);
+	define_int("uaef.retention_interval",
+			   "Time between two looks for executions to delete.",
+			   "Nothing is looked for where no retention is set.",
+			   &uaef_retention_interval_ms, 1000, 24 * 3600 * 1000, PGC_SIGHUP, GUC_UNIT_MS);
 	define_int("uaef.seal_interval",
 			   "Time that the sealer lets events gather before it seals a block.",
 			   NULL, &uaef_seal_interval_ms, 1, 3600000, PGC_SIGHUP, GUC_UNIT_MS);

@@ -41,8 +41,8 @@ take_queued(UaefExecution *execution)
 	{
 		UaefTask   *task = lfirst(cell);
 
-		if (task->def->type == UAEF_TASK_SQL &&
-			task->status == UAEF_TASK_QUEUED && uaef_step_unready(task))
+		if (uaef_task_sql(task->def) != NULL &&
+			uaef_task_stands_ready(task) && uaef_step_unready(task))
 			return task;
 	}
 	return NULL;
@@ -117,13 +117,10 @@ apply(UaefSqlJob *job, const pg_uuid_t *id, const char *actor, Oid caller)
 										   job->ref.item);
 
 	if (uaef_execution_ended(execution->status) || task == NULL ||
-		task->status != UAEF_TASK_QUEUED ||
+		!uaef_task_stands_ready(task) ||
 		task->attempt != job->ref.attempt)
 		return;
-	if (job->succeeded)
-		uaef_advance_complete(task, job->output, NULL);
-	else
-		uaef_advance_fail(task, &job->failure);
+	uaef_sql_job_end(task, job);
 	uaef_step_write(step);
 }
 

@@ -30,10 +30,13 @@
 #include "utils/resowner.h"
 #include "utils/timeout.h"
 
+#include "advance.h"
 #include "errcodes.h"
 #include "failure.h"
 #include "guc.h"
 #include "sql_run.h"
+#include "task_kind.h"
+#include "wait_task.h"
 
 /* Whose plan it is.  The table's OID tells one installation from the next. */
 typedef struct PlanKey
@@ -64,6 +67,7 @@ static bool running = false;
 
 static PlanEntry *plan_entry(const UaefTask *task);
 static Jsonb *run_plan(UaefSqlJob *job);
+static bool is_true(void);
 static Jsonb *result_to_jsonb(int rc);
 
 /*
@@ -150,10 +154,10 @@ static Jsonb *
 run_plan(UaefSqlJob *job)
 {
 	PlanEntry  *entry = plan_entry(job->task);
-	const char *sql = job->task->def->config.sql.sql;
+	const char *sql = uaef_task_sql(job->task->def)->sql;
 	Oid			type = JSONBOID;
 	Datum		arg = JsonbPGetDatum(job->input);
-	Jsonb	   *output;
+	Jsonb	   *output = NULL;
 	int			rc;
 
 	SPI_connect();
@@ -172,9 +176,37 @@ run_plan(UaefSqlJob *job)
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("a SQL task cannot run this kind of statement"),
 				 errdetail("SPI says %s.", SPI_result_code_string(rc))));
-	output = result_to_jsonb(rc);
+	job->not_yet = job->task->def->type == UAEF_TASK_WAIT && !is_true();
+	if (!job->not_yet)
+		output = result_to_jsonb(rc);
 	SPI_finish();
 	return output;
+}
+
+/*
+ * What the query of a wait says: a boolean alone is the answer; anything else
+ * is true when there is a row.
+ */
+static bool
+is_true(void)
+{
+	SPITupleTable *table = SPI_tuptable;
+	bool		isnull;
+	Datum		value;
+
+	if (table == NULL || table->numvals == 0)
+		return false;
+	if (table->tupdesc->natts != 1 ||
+		SPI_gettypeid(table->tupdesc, 1) != BOOLOID)
+		return true;
+	if (table->numvals > 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_CARDINALITY_VIOLATION),
+				 errmsg("the query of a wait gave %llu booleans",
+						(unsigned long long) table->numvals),
+				 errhint("Use bool_and() or bool_or() to make one of them, or a WHERE clause and another column.")));
+	value = SPI_getbinval(table->vals[0], table->tupdesc, 1, &isnull);
+	return !isnull && DatumGetBool(value);
 }
 
 /*
@@ -263,10 +295,26 @@ note_duration(const UaefTask *task, instr_time start)
 static void
 failure_of(UaefSqlJob *job, const ErrorData *error)
 {
-	if (timed_out && error->sqlerrcode == ERRCODE_QUERY_CANCELED)
+	job->timed_out = timed_out && error->sqlerrcode == ERRCODE_QUERY_CANCELED;
+	if (job->timed_out)
 		uaef_failure_timeout(&job->failure, job->task->def);
 	else
 		uaef_failure_from_error(&job->failure, error);
+}
+
+void
+uaef_sql_job_end(UaefTask *task, const UaefSqlJob *job)
+{
+	bool		is_wait = task->def->type == UAEF_TASK_WAIT;
+
+	if (job->not_yet)
+		uaef_wait_task_again(task);
+	else if (job->succeeded)
+		uaef_advance_complete(task, job->output, is_wait ? "met" : NULL);
+	else if (is_wait && job->timed_out)
+		uaef_task_kind(task)->time_out(task);
+	else
+		uaef_advance_fail(task, &job->failure);
 }
 
 bool
@@ -293,12 +341,15 @@ uaef_sql_run(UaefSqlJob *job, bool whole_transaction)
 		running = true;
 		start_timer(timeout_ms);
 		job->output = run_plan(job);
-		if (whole_transaction)
+		if (whole_transaction && !job->not_yet)
 			check_deferred_constraints();
 		stop_timer(timeout_ms);
 		running = false;
 		AtEOXact_GUC(false, level);
-		ReleaseCurrentSubTransaction();
+		if (job->not_yet)
+			RollbackAndReleaseCurrentSubTransaction();
+		else
+			ReleaseCurrentSubTransaction();
 		job->succeeded = true;
 	}
 	PG_CATCH();

@@ -17,6 +17,8 @@ typedef struct UaefSqlJob
 	UaefTaskRef ref;
 	Jsonb	   *input;
 	bool		succeeded;
+	bool		not_yet;		/* succeeded, but what it waits for is not so */
+	bool		timed_out;
 	Jsonb	   *output;
 	UaefFailure failure;		/* unless it succeeded */
 } UaefSqlJob;
@@ -25,9 +27,13 @@ typedef struct UaefSqlJob
  * Run a job as the current user.  With whole_transaction the transaction is
  * ours, so constraints that it defers are checked here, as part of the task.
  * The job's outcome is in it afterwards; nothing of a failed one remains.  A
- * cancel by the user of the caller's own session is raised again.
+ * cancel by the user of the caller's own session is raised again.  The query
+ * of a wait that is not true yet leaves nothing behind either.
  */
 extern void uaef_sql_run(UaefSqlJob *job, bool whole_transaction);
+
+/* Apply what came of a job to its task, which must still wait for it. */
+extern void uaef_sql_job_end(UaefTask *task, const UaefSqlJob *job);
 
 /* Whether a task's SQL is running in this process. */
 extern bool uaef_sql_running(void);

@@ -89,6 +89,7 @@ typedef enum Standing
  */
 static int	claim_size = 1;
 
+static bool may_run(const UaefExecution *execution, const UaefTask *task);
 static void claim_batch(Batch *batch, Oid role);
 static void run_batch(Batch *batch);
 static bool apply_batch(Batch *batch, Oid role);
@@ -124,6 +125,18 @@ uaef_engine_role_with_work(Oid after, const Oid *busy, int n_busy)
 }
 
 /*
+ * A paused execution begins nothing, but what it waits for may come about.
+ */
+static bool
+may_run(const UaefExecution *execution, const UaefTask *task)
+{
+	return uaef_task_stands_ready(task) &&
+		(execution->status == UAEF_EXECUTION_RUNNING ||
+		 (execution->status == UAEF_EXECUTION_PAUSED &&
+		  task->status == UAEF_TASK_RUNNING));
+}
+
+/*
  * Make a job of a claimed task, unless it is no longer to be run.  A task
  * whose input cannot be filled in is a job that has failed already.
  */
@@ -137,8 +150,7 @@ add_job(Batch *batch, const UaefTaskRef *ref)
 	UaefSqlJob *job = &batch->jobs[batch->n_jobs];
 	UaefEvalError error = {0};
 
-	if (task == NULL || task->status != UAEF_TASK_QUEUED ||
-		execution->status != UAEF_EXECUTION_RUNNING)
+	if (task == NULL || !may_run(execution, task))
 		return;
 
 	memset(job, 0, sizeof(UaefSqlJob));
@@ -232,7 +244,7 @@ run_batch(Batch *batch)
 static Standing
 standing_of(UaefExecution *execution, UaefTask *task, const UaefSqlJob *job)
 {
-	if (task != NULL && task->status == UAEF_TASK_QUEUED &&
+	if (task != NULL && uaef_task_stands_ready(task) &&
 		task->attempt == job->ref.attempt &&
 		!uaef_execution_ended(execution->status))
 		return WANTED;
@@ -254,11 +266,9 @@ apply_job(Batch *batch, UaefStep *step, UaefSqlJob *job)
 	Standing	standing = standing_of(execution, task, job);
 
 	if (standing != WANTED)
-		return standing == ENDED_HERE || !job->succeeded;
-	if (job->succeeded)
-		uaef_advance_complete(task, job->output, NULL);
-	else if (batch->n_run == 1 || job->input == NULL)
-		uaef_advance_fail(task, &job->failure);
+		return standing == ENDED_HERE || !job->succeeded || job->not_yet;
+	if (job->succeeded || batch->n_run == 1 || job->input == NULL)
+		uaef_sql_job_end(task, job);
 	return true;
 }
 
@@ -467,7 +477,7 @@ fail_alone(const UaefTaskRef *ref, const ErrorData *error, Oid role)
 		UaefTask   *task = uaef_execution_find(execution, ref->task_no,
 											   ref->item);
 
-		if (task != NULL && task->status == UAEF_TASK_QUEUED &&
+		if (task != NULL && uaef_task_stands_ready(task) &&
 			task->attempt == ref->attempt && uaef_step_unready(task))
 		{
 			uaef_advance_fail(task, &failure);

@@ -160,7 +160,7 @@ uaef_step_write_tasks(UaefStep *step)
 const char *
 uaef_task_queue(const UaefTask *task)
 {
-	return task->def->type == UAEF_TASK_SQL ? "#sql" : task->def->queue;
+	return uaef_task_sql(task->def) != NULL ? "#sql" : task->def->queue;
 }
 
 /*
@@ -169,8 +169,17 @@ uaef_task_queue(const UaefTask *task)
 Oid
 uaef_task_run_as(const UaefTask *task)
 {
-	return task->def->type == UAEF_TASK_SQL ?
+	return uaef_task_sql(task->def) != NULL ?
 		task->execution->initiated_by : InvalidOid;
+}
+
+bool
+uaef_task_stands_ready(const UaefTask *task)
+{
+	return task->status == UAEF_TASK_QUEUED ||
+		(task->status == UAEF_TASK_RUNNING &&
+		 task->def->type == UAEF_TASK_WAIT &&
+		 uaef_task_sql(task->def) != NULL);
 }
 
 static int32
@@ -196,7 +205,7 @@ write_ready(UaefStep *step)
 		Row			row;
 
 		/* It may have been cancelled since, by a failure in the same step. */
-		if (task->status != UAEF_TASK_QUEUED)
+		if (!uaef_task_stands_ready(task))
 			continue;
 		set_text(&row, 0, uaef_task_queue(task));
 		set(&row, 1, ObjectIdGetDatum(uaef_task_run_as(task)));
@@ -206,7 +215,7 @@ write_ready(UaefStep *step)
 		set(&row, 5, Int16GetDatum(task->no));
 		set(&row, 6, Int32GetDatum(task->item));
 		uaef_table_insert(&table, row.values, row.nulls, NULL);
-		if (task->def->type == UAEF_TASK_SQL)
+		if (uaef_task_sql(task->def) != NULL)
 			uaef_wake_executor_on_commit(task->execution->initiated_by);
 	}
 	uaef_table_close(&table);

@@ -16,8 +16,9 @@
 Jsonb *
 uaef_task_input(UaefTask *task, UaefEvalError *error)
 {
-	const UaefTemplate *input = task->def->type == UAEF_TASK_SQL ?
-		task->def->config.sql.input : task->def->config.external.input;
+	const UaefSqlConfig *sql = uaef_task_sql(task->def);
+	const UaefTemplate *input = sql != NULL ? sql->input :
+		task->def->config.external.input;
 
 	if (input != NULL)
 		return uaef_template_fill(input, uaef_task_scope(task), error);

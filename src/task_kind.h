@@ -31,6 +31,12 @@ typedef struct UaefTaskKind
 	 * is cancelled.  NULL: there is nothing.
 	 */
 	void		(*withdraw) (UaefTask *task);
+
+	/*
+	 * The time of an attempt is over, of a task that runs or waits.  NULL: it
+	 * fails.
+	 */
+	void		(*time_out) (UaefTask *task);
 } UaefTaskKind;
 
 extern const UaefTaskKind *uaef_task_kind(const UaefTask *task);
@@ -42,5 +48,7 @@ extern const UaefTaskKind uaef_approval_task;
 extern const UaefTaskKind uaef_http_task;
 extern const UaefTaskKind uaef_wait_task;
 extern const UaefTaskKind uaef_workflow_task;
+extern const UaefTaskKind uaef_signal_task;
+extern const UaefTaskKind uaef_checkpoint_task;
 
 #endif							/* UAEF_TASK_KIND_H */

@@ -21,6 +21,7 @@
 #include "errcodes.h"
 #include "failure.h"
 #include "spi_util.h"
+#include "task_kind.h"
 #include "uuid7.h"
 #include "wait_task.h"
 #include "workflow_task.h"
@@ -94,6 +95,7 @@ static const struct
 	void		(*fire) (UaefTask *task);
 }			task_timers[] = {
 	{"wait", uaef_wait_task_fire},
+	{"query", uaef_wait_task_look},
 	{"retry", fire_retry},
 	{"timeout", fire_timeout},
 	{"lease", fire_lease},
@@ -263,13 +265,19 @@ fire_retry(UaefTask *task)
 static void
 fire_timeout(UaefTask *task)
 {
+	const UaefTaskKind *kind = uaef_task_kind(task);
 	UaefFailure failure;
 
 	/* A workflow that is repeated is queued again before each run. */
 	if (task->status != UAEF_TASK_RUNNING &&
+		task->status != UAEF_TASK_WAITING_INPUT &&
 		!(task->status == UAEF_TASK_QUEUED && task->runs > 0))
 		return;
-	uaef_advance_withdraw(task);
+	if (kind->time_out != NULL)
+	{
+		kind->time_out(task);
+		return;
+	}
 	uaef_failure_timeout(&failure, task->def);
 	uaef_advance_fail(task, &failure);
 }

@@ -23,7 +23,7 @@ typedef enum UaefTaskStatus
 	UAEF_TASK_PENDING,			/* waits for edges, or for its next attempt */
 	UAEF_TASK_QUEUED,			/* may run */
 	UAEF_TASK_RUNNING,
-	UAEF_TASK_WAITING_INPUT,	/* for a person */
+	UAEF_TASK_WAITING_INPUT,	/* for a person, or for a signal */
 	UAEF_TASK_COMPLETED,
 	UAEF_TASK_FAILED,
 	UAEF_TASK_SKIPPED,

@@ -16,18 +16,24 @@
 #define EPOCH_SHIFT_US \
 	((int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY)
 
+static void
+put_time(pg_uuid_t *uuid, TimestampTz time)
+{
+	uint64		ms = (uint64) Max(time + EPOCH_SHIFT_US, 0) / 1000;
+
+	for (int i = 0; i < 6; i++)
+		uuid->data[i] = (unsigned char) (ms >> (40 - 8 * i));
+}
+
 void
 uaef_uuid7(pg_uuid_t *uuid)
 {
-	uint64		ms = (uint64) (GetCurrentTimestamp() + EPOCH_SHIFT_US) / 1000;
-
 	if (!pg_strong_random(uuid->data, UUID_LEN))
 		ereport(ERROR,
 				(errcode(ERRCODE_INTERNAL_ERROR),
 				 errmsg("could not generate random values")));
 
-	for (int i = 0; i < 6; i++)
-		uuid->data[i] = (unsigned char) (ms >> (40 - 8 * i));
+	put_time(uuid, GetCurrentTimestamp());
 	uuid->data[6] = (uuid->data[6] & 0x0f) | 0x70;
 	uuid->data[8] = (uuid->data[8] & 0x3f) | 0x80;
 }
@@ -43,6 +49,13 @@ uaef_uuid7_after(pg_uuid_t *uuid, const pg_uuid_t *other)
 	memcpy(uuid->data, other->data, 6);
 	for (int i = 5; i >= 0 && ++uuid->data[i] == 0; i--)
 		;
+}
+
+void
+uaef_uuid7_floor(TimestampTz time, pg_uuid_t *uuid)
+{
+	memset(uuid->data, 0, UUID_LEN);
+	put_time(uuid, time);
 }
 
 char *

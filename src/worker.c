@@ -43,6 +43,7 @@
 #include "executor.h"
 #include "executor_pool.h"
 #include "guc.h"
+#include "history.h"
 #include "identity.h"
 #include "ledger.h"
 #include "ledger_anchor.h"
@@ -84,6 +85,7 @@ static TimestampTz run_deliveries(void);
 static TimestampTz run_seal(void);
 static TimestampTz run_checkpoint(void);
 static TimestampTz run_anchors(void);
+static TimestampTz run_history(void);
 static long seal_delay_ms(void);
 
 /* In the order in which they run. */
@@ -95,6 +97,7 @@ static Step steps[] = {
 	{"sealing the ledger", UAEF_WAKE_EVENTS, run_seal, seal_delay_ms, 0},
 	{"signing a checkpoint", 0, run_checkpoint, NULL, 0},
 	{"anchoring the ledger", UAEF_WAKE_ANCHORS, run_anchors, NULL, 5},
+	{"deleting old executions", 0, run_history, NULL, 100},
 };
 
 #define CONTROL_STEP	(&steps[0])
@@ -679,6 +682,17 @@ run_anchors(void)
 
 	begin();
 	next = uaef_anchor_work();
+	commit();
+	return wall_time(next);
+}
+
+static TimestampTz
+run_history(void)
+{
+	TimestampTz next;
+
+	begin();
+	next = uaef_history_work();
 	commit();
 	return wall_time(next);
 }

@@ -358,7 +358,9 @@ draw_mermaid(Picture *picture)
 		[UAEF_TASK_HTTP] = {"[/\"", "\"/]"},
 		[UAEF_TASK_WAIT] = {"((\"", "\"))"},
 		[UAEF_TASK_EXTERNAL] = {"[\"", "\"]"},
-		[UAEF_TASK_WORKFLOW] = {"{{\"", "\"}}"}
+		[UAEF_TASK_SIGNAL] = {">\"", "\"]"},
+		[UAEF_TASK_CHECKPOINT] = {"{{\"", "\"}}"},
+		[UAEF_TASK_WORKFLOW] = {"[/\"", "\"\\]"}
 	};
 	const UaefDefinition *def = picture->def;
 	StringInfo	out = &picture->out;

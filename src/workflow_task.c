@@ -45,10 +45,12 @@
 
 static void hand_out_workflow(UaefTask *task);
 static void withdraw_workflow(UaefTask *task);
+static void time_out_workflow(UaefTask *task);
 
 const UaefTaskKind uaef_workflow_task = {
 	.hand_out = hand_out_workflow,
-	.withdraw = withdraw_workflow
+	.withdraw = withdraw_workflow,
+	.time_out = time_out_workflow
 };
 
 static UaefQuery find_task = {
@@ -401,6 +403,19 @@ withdraw_workflow(UaefTask *task)
 	unwanted->id = task->child_id;
 	unwanted->compensate = !task->execution->no_compensation;
 	step->unwanted = lappend(step->unwanted, unwanted);
+}
+
+/*
+ * The time of an attempt is over, with all its runs.
+ */
+static void
+time_out_workflow(UaefTask *task)
+{
+	UaefFailure failure;
+
+	withdraw_workflow(task);
+	uaef_failure_timeout(&failure, task->def);
+	uaef_advance_fail(task, &failure);
 }
 
 void

@@ -1,0 +1,524 @@
+#!/usr/bin/env python3
+"""A model of the workflow engine, written from docs/workflows.md, and a
+generator of cases for it.
+
+    workflow_model.py CASES SEED > script.sql
+    psql ... -f script.sql > answers
+    workflow_model.py CASES SEED answers      says where they differ
+
+A case is a random workflow and a random sequence of what clients do to one
+execution of it; the model says which states the tasks must be in after each.
+The case of one seed is always the same, so that any can be run alone.
+"""
+
+import json
+import random
+import sys
+
+PURE = ("decision", "condition", "parallel")
+FAILS = "SELECT 1 / ($1->>'zero')::integer"
+ENDED = ("completed", "failed", "skipped", "cancelled")
+
+
+class Task:
+    """A task of an execution, or an item of a map."""
+
+    def __init__(self, spec, item=None):
+        self.spec = spec
+        self.item = item
+        self.status = "pending"
+        self.attempt = 0
+        self.resolved = 0
+        self.live = 0
+        self.output = None
+        self.handed_out = False
+        self.total = None
+        self.started = self.completed = self.failed = 0
+
+    @property
+    def type(self):
+        return self.spec["type"]
+
+    @property
+    def ended(self):
+        return self.status in ENDED
+
+
+class Model:
+    """An execution."""
+
+    def __init__(self, definition, data):
+        self.tasks = definition["tasks"]
+        self.edges = definition.get("edges", [])
+        self.data = data
+        self.rows = {}
+        self.items = {}
+        self.ready = []
+        self.status = "running"
+        self.output = None
+        into = {edge["to"] for edge in self.edges}
+        self.incoming = {t["id"]: sum(e["to"] == t["id"] for e in self.edges) for t in self.tasks}
+        self.ready = [self.row(t["id"]) for t in self.tasks if t["id"] not in into]
+        self.drain()
+
+    # ---- rows ----------------------------------------------------------
+
+    def row(self, name):
+        if name not in self.rows:
+            self.rows[name] = Task(next(t for t in self.tasks if t["id"] == name))
+        return self.rows[name]
+
+    def all_rows(self):
+        return list(self.rows.values()) + [i for items in self.items.values() for i in items]
+
+    @property
+    def over(self):
+        return self.status in ("completed", "failed", "cancelled")
+
+    # ---- what follows from what ----------------------------------------
+
+    def drain(self):
+        while self.ready and not self.over:
+            ready, self.ready = self.ready, []
+            for task in ready:
+                if self.over:
+                    break
+                self.begin(task)
+        if not self.over and all(t.ended for t in self.rows.values()):
+            self.output = {
+                t["id"]: self.rows[t["id"]].output
+                for t in self.tasks
+                if not any(e["from"] == t["id"] for e in self.edges)
+                and t["id"] in self.rows and self.rows[t["id"]].output is not None
+            }
+            self.status = "completed"
+
+    def begin(self, task):
+        if task.status != "pending":
+            return
+        config = task.spec.get("config", {})
+        if task.type == "decision":
+            label = next((c["label"] for c in config["cases"] if self.data["n"] >= c["when"]["in.n"]["$gte"]),
+                         config.get("default"))
+            if label is None:
+                self.fail(task)
+            else:
+                self.finish(task, {"decision": label}, label)
+        elif task.type == "condition":
+            met = self.data["n"] >= config["when"]["in.n"]["$gte"]
+            self.finish(task, {"result": met}, "true" if met else "false")
+        elif task.type == "parallel" and "over" not in config:
+            self.finish(task, {}, None)
+        elif task.type == "parallel":
+            self.begin_map(task)
+        else:
+            self.begin_attempt(task)
+
+    def begin_attempt(self, task):
+        task.attempt += 1
+        task.status = "queued"
+        task.handed_out = False
+        if self.status != "paused":
+            self.hand_out(task)
+
+    def hand_out(self, task):
+        task.handed_out = True
+        if task.type == "human_approval":
+            task.status = "waiting_input"
+        elif task.type == "wait":
+            task.status = "running"
+
+    def begin_map(self, task):
+        task.attempt = 1
+        task.total = len(self.data["items"])
+        self.items[task.spec["id"]] = []
+        if task.total == 0:
+            self.finish(task, [], None)
+            return
+        task.status = "running"
+        self.begin_items(task)
+
+    def begin_items(self, task):
+        config = task.spec["config"]
+        items = self.items[task.spec["id"]]
+        limit = config.get("concurrency", task.total)
+        while task.started < task.total and task.started - task.completed - task.failed < limit:
+            item = Task(config["task"] | {"id": task.spec["id"]}, task.started)
+            task.started += 1
+            items.append(item)
+            self.begin_attempt(item)
+
+    def finish(self, task, output, label):
+        task.output = output
+        task.status = "completed"
+        if task.item is not None:
+            self.item_completed(self.rows[task.spec["id"]])
+        else:
+            self.resolve(task, True, label)
+
+    def join_of(self, task):
+        join = task.spec.get("config", {}).get("join", "all")
+        return 0 if join == "all" else 1 if join == "any" else join
+
+    def item_completed(self, task):
+        if task.status != "running":
+            return
+        join = self.join_of(task)
+        task.completed += 1
+        if join:
+            enough = task.completed >= min(join, task.total)
+        else:
+            enough = task.completed >= task.total
+        if not enough:
+            self.begin_items(task)
+            return
+        self.cancel_items(task)
+        outputs = [i.output for i in self.items[task.spec["id"]] if i.status == "completed"]
+        self.finish(task, outputs, None)
+
+    def item_failed(self, task):
+        if task.status != "running":
+            return
+        join = self.join_of(task)
+        task.failed += 1
+        if join and task.total - task.failed >= join:
+            self.begin_items(task)
+            return
+        self.cancel_items(task)
+        self.fail(task)
+
+    def cancel_items(self, task):
+        for item in self.items[task.spec["id"]]:
+            if not item.ended:
+                item.status = "cancelled"
+
+    def fail(self, task):
+        task.status = "failed"
+        if task.item is not None:
+            self.item_failed(self.rows[task.spec["id"]])
+            return
+        how = task.spec.get("on_failure", "fail")
+        if how == "fail":
+            self.end("failed")
+        elif how == "continue":
+            task.output = {"error": None}
+            self.resolve(task, True, None)
+        else:
+            self.resolve(task, False, None)
+
+    def end(self, status):
+        self.status = status
+        self.ready = []
+        for task in self.all_rows():
+            if not task.ended:
+                task.status = "cancelled"
+
+    def resolve(self, task, live, label):
+        for edge in self.edges:
+            if edge["from"] != task.spec["id"]:
+                continue
+            if self.over:
+                return
+            follows = live and ("on" not in edge or edge["on"] == label)
+            if follows and "when" in edge:
+                (path, test), = edge["when"].items()
+                if not isinstance(task.output, dict) or "v" not in task.output:
+                    self.end("failed")
+                    return
+                follows = task.output["v"] >= test["$gte"]
+            self.resolve_edge(self.row(edge["to"]), follows)
+
+    def resolve_edge(self, task, live):
+        if task.status != "pending" or task.attempt > 0:
+            return
+        join = task.spec.get("join", "all")
+        join = 0 if join == "all" else 1 if join == "any" else join
+        task.resolved += 1
+        task.live += live
+        known = task.resolved == self.incoming[task.spec["id"]]
+        if (task.live == join and live) if join else (known and task.live > 0):
+            self.ready.append(task)
+        elif known and (not join or task.live < join):
+            task.status = "skipped"
+            self.resolve(task, False, None)
+
+    # ---- what clients do -------------------------------------------------
+
+    def claim(self):
+        if self.status == "running":
+            for task in self.all_rows():
+                if task.type == "external" and task.status == "queued" and task.handed_out:
+                    task.status = "running"
+
+    def complete(self, task, output):
+        self.finish(task, output, None)
+        self.drain()
+
+    def failure(self, task, retryable):
+        if retryable and task.attempt < task.spec.get("retry", {}).get("max_attempts", 1):
+            task.status = "pending"
+        else:
+            self.fail(task)
+        self.drain()
+
+    def decide(self, task, approved):
+        labelled = any("on" in e for e in self.edges if e["from"] == task.spec["id"])
+        outcome = "approved" if approved else "rejected"
+        if approved or labelled:
+            self.finish(task, {"decision": outcome}, outcome)
+        else:
+            self.fail(task)
+        self.drain()
+
+    def run_sql(self):
+        while self.status == "running":
+            tasks = [self.rows[t["id"]] for t in self.tasks if t["id"] in self.rows]
+            items = [i for t in self.tasks for i in self.items.get(t["id"], [])]
+            task = next((t for t in tasks + items if t.type == "sql" and t.status == "queued"), None)
+            if task is None:
+                return
+            if task.spec["config"]["sql"] == FAILS:
+                self.fail(task)
+            else:
+                self.finish(task, {"v": 5}, None)
+            self.drain()
+
+    def pause(self):
+        self.status = "paused"
+        for task in self.all_rows():
+            if task.status == "queued":
+                task.handed_out = False
+
+    def resume(self):
+        self.status = "running"
+        for t in self.tasks:
+            task = self.rows.get(t["id"])
+            if task and task.status == "queued" and not self.over:
+                self.hand_out(task)
+        for items in self.items.values():
+            for item in items:
+                if item.status == "queued":
+                    self.hand_out(item)
+        self.drain()
+
+    def cancel(self):
+        self.end("cancelled")
+
+    def state(self):
+        rows = []
+        for t in self.tasks:
+            if t["id"] in self.rows:
+                rows.append(f'{t["id"]}={self.rows[t["id"]].status}')
+            rows += [f'{t["id"]}[{i.item}]={i.status}' for i in self.items.get(t["id"], [])]
+        return self.status + " " + " ".join(sorted(rows))
+
+
+# ---- random cases --------------------------------------------------------
+
+
+def random_task(rng, name):
+    kind = rng.choices(
+        ["decision", "condition", "fork", "map", "human_approval", "external", "sql", "wait"],
+        [2, 2, 1, 2, 2, 5, 4, 1])[0]
+    task = {"id": name, "type": "parallel" if kind in ("fork", "map") else kind}
+    if kind == "decision":
+        labels = rng.sample(["a", "b", "c"], rng.randint(1, 3))
+        task["config"] = {"cases": [{"label": x, "when": {"in.n": {"$gte": rng.randint(0, 9)}}} for x in labels]}
+        if rng.random() < 0.8:
+            task["config"]["default"] = "d"
+    elif kind == "condition":
+        task["config"] = {"when": {"in.n": {"$gte": rng.randint(0, 9)}}}
+    elif kind == "map":
+        inner = rng.choice(["external", "sql"])
+        task["config"] = {"over": "{{in.items}}", "task": {"type": inner}}
+        if inner == "sql":
+            task["config"]["task"]["config"] = {"sql": random_sql(rng)}
+        if rng.random() < 0.5:
+            task["config"]["concurrency"] = rng.randint(1, 3)
+        if rng.random() < 0.4:
+            task["config"]["join"] = rng.choice(["any", 1, 2, 3])
+    elif kind == "human_approval":
+        task["config"] = {"four_eyes": False}
+    elif kind == "sql":
+        task["config"] = {"sql": random_sql(rng)}
+    elif kind == "wait":
+        task["config"] = {"for": "30 days"}
+    if kind == "external" and rng.random() < 0.3:
+        task["retry"] = {"max_attempts": 2, "initial": "1 day", "max": "1 day"}
+    if rng.random() < 0.35:
+        task["on_failure"] = rng.choice(["continue", "skip"])
+    return task
+
+
+def random_sql(rng):
+    return FAILS if rng.random() < 0.15 else "SELECT 5 AS v"
+
+
+def random_edge(rng, source, target):
+    edge = {"from": source["id"], "to": target["id"]}
+    chance = rng.random()
+    labels = {"decision": None, "condition": ["true", "false"], "human_approval": ["approved", "rejected"]}
+    if source["type"] == "decision":
+        labels["decision"] = [c["label"] for c in source["config"]["cases"]]
+        if "default" in source["config"]:
+            labels["decision"].append("d")
+    if source["type"] in labels and chance < 0.6:
+        edge["on"] = rng.choice(labels[source["type"]])
+    elif source["type"] in ("external", "sql") and chance < 0.3:
+        edge["when"] = {f'task.{source["id"]}.v': {"$gte": rng.randint(0, 9)}}
+    return edge
+
+
+def random_case(seed):
+    """A definition, an input, and a source of chances for what follows."""
+    rng = random.Random(seed)
+    n = rng.choice([1, 2, 3, 5, 8, 13, 20]) if rng.random() < 0.97 else 200
+    tasks = [random_task(rng, f"t{i}") for i in range(n)]
+    edges = []
+    for i in range(1, n):
+        for j in rng.sample(range(max(0, i - 8), i), min(i, rng.choice([0, 1, 1, 1, 2, 3]), 8)):
+            edges.append(random_edge(rng, tasks[j], tasks[i]))
+    for task in tasks:
+        into = sum(e["to"] == task["id"] for e in edges)
+        if into > 1 and rng.random() < 0.4:
+            task["join"] = rng.choice(["any", rng.randint(1, into)])
+    data = {"n": rng.randint(0, 9), "zero": 0, "items": [{"zero": 0, "k": k} for k in range(rng.choice([0, 1, 2, 5]))]}
+    return {"tasks": tasks, "edges": edges}, data, rng
+
+
+def choose(rng, model):
+    """What a client does next: its name, the task, more arguments."""
+    if rng.random() < 0.03:
+        return "cancel", None, []
+    if model.status == "paused":
+        if rng.random() < 0.4:
+            return "resume", None, []
+    elif rng.random() < 0.08:
+        return "pause", None, []
+    running = [t for t in model.all_rows() if t.type == "external" and t.status == "running"]
+    asked = [t for t in model.all_rows() if t.type == "human_approval" and t.status == "waiting_input"]
+    ways = ["claim", "run_sql"] + ["complete"] * 4 * bool(running) + ["failure"] * bool(running) + ["decide"] * bool(asked)
+    way = rng.choice(ways)
+    if way == "complete":
+        return way, rng.choice(running), [{"v": rng.randint(0, 9)}]
+    if way == "failure":
+        return way, rng.choice(running), [rng.random() < 0.5]
+    if way == "decide":
+        return way, rng.choice(asked), [rng.random() < 0.7]
+    return way, None, []
+
+
+def play(seed):
+    """Yields what is done and the state that the execution must then be in."""
+    definition, data, rng = random_case(seed)
+    model = Model(definition, data)
+    yield "start", None, [definition, data], model
+    for _ in range(rng.randint(3, 60)):
+        if model.over:
+            break
+        way, task, arguments = choose(rng, model)
+        place = None if task is None else (task.spec["id"], task.item)
+        getattr(model, way)(*([task] if task else []), *arguments)
+        yield way, place, arguments, model
+    if not model.over:
+        model.cancel()
+        yield "cancel", None, [], model
+
+
+SETUP = r"""
+\set QUIET on
+\pset format unaligned
+\pset tuples_only on
+\set ON_ERROR_STOP off
+SET client_min_messages = warning;
+CREATE SCHEMA model;
+CREATE FUNCTION model.execution() RETURNS uuid LANGUAGE sql AS
+	$$ SELECT current_setting('model.execution')::uuid $$;
+CREATE FUNCTION model.task(text, integer) RETURNS bigint LANGUAGE sql AS
+	$$ SELECT task_id FROM uaef.task_run WHERE execution_id = model.execution()
+	AND task = $1 AND item IS NOT DISTINCT FROM $2 $$;
+CREATE FUNCTION model.state() RETURNS text LANGUAGE sql AS $$
+	SELECT status || ' ' || (SELECT coalesce(string_agg(task || coalesce('[' || item || ']', '') || '=' || status, ' '
+		ORDER BY task || coalesce('[' || item || ']', '') || '=' || status COLLATE "C"), '')
+		FROM uaef.task_run t WHERE t.execution_id = r.execution_id) || coalesce(' ' || output::text, '')
+	FROM uaef.workflow_run r WHERE execution_id = model.execution() $$;
+CREATE FUNCTION model.claimed() RETURNS text LANGUAGE sql AS $$
+	WITH c AS (SELECT * FROM uaef.claim_tasks('model', max_tasks => 10000)) SELECT 'claimed' FROM (SELECT count(*) FROM c) n $$;
+"""
+
+
+def quoted(value):
+    return "'" + json.dumps(value).replace("'", "''") + "'"
+
+
+def statement(way, place, arguments):
+    """What does it in SQL."""
+    task = "" if place is None else "model.task('%s', %s)" % (place[0], "NULL" if place[1] is None else place[1])
+    if way == "start":
+        return ("SELECT uaef.create_workflow('model', %s) > 0 AS made \\gset\n"
+                "SELECT set_config('model.execution', uaef.start_workflow('model', %s)::text, false) AS id \\gset"
+                % (quoted(arguments[0]), quoted(arguments[1])))
+    if way == "claim":
+        return "SELECT model.claimed() AS done \\gset"
+    if way == "run_sql":
+        return "SELECT uaef.execute_next_tasks(model.execution()) AS done \\gset"
+    if way == "complete":
+        return "SELECT uaef.complete_task(%s, %s) AS done \\gset" % (task, quoted(arguments[0]))
+    if way == "failure":
+        return "SELECT uaef.fail_task(%s, 'no', %s) AS done \\gset" % (task, arguments[0])
+    if way == "decide":
+        return ("SELECT uaef.%s(approval_id) AS done FROM uaef.pending_approval"
+                " WHERE execution_id = model.execution() AND task = '%s' \\gset"
+                % ("approve" if arguments[0] else "reject", place[0]))
+    return "SELECT uaef.%s_workflow(model.execution()) AS done \\gset" % way
+
+
+def write_script(cases, seed):
+    print(SETUP)
+    for case in range(seed, seed + cases):
+        for step, (way, place, arguments, _) in enumerate(play(case)):
+            print(statement(way, place, arguments))
+            print(f"SELECT '{case}/{step} ' || model.state();")
+
+
+def same(model, answer):
+    if not model.output:
+        return answer.rstrip(" {}") == model.state().rstrip()
+    state, _, output = answer.partition(" {")
+    return state == model.state() and without_details(json.loads("{" + output)) == without_details(model.output)
+
+
+def without_details(output):
+    """What of an output the model knows."""
+    if isinstance(output, dict):
+        return {k: without_details(v) for k, v in output.items()
+                if k not in ("error", "approval_id", "approver", "reason", "response")}
+    return output
+
+
+def compare(cases, seed, path):
+    with open(path, encoding="utf-8") as answers:
+        lines = dict(line.rstrip("\n").split(" ", 1) for line in answers if "/" in line.split(" ", 1)[0])
+    wrong = steps = 0
+    for case in range(seed, seed + cases):
+        done = []
+        for step, (way, place, arguments, model) in enumerate(play(case)):
+            steps += 1
+            done.append(f"{way} {place or ''} {arguments if way != 'start' else ''}")
+            answer = lines.get(f"{case}/{step}")
+            if answer is None or not same(model, answer):
+                wrong += 1
+                print(f"seed {case}, step {step}:", *done, f"server {answer}", f"model  {model.state()} {model.output or ''}",
+                      json.dumps(random_case(case)[:2]), sep="\n    ")
+                break
+    print(f"{cases} cases, {steps} steps, {wrong} differ")
+    return wrong
+
+
+if __name__ == "__main__":
+    if len(sys.argv) == 3:
+        write_script(int(sys.argv[1]), int(sys.argv[2]))
+    elif len(sys.argv) == 4:
+        sys.exit(1 if compare(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]) else 0)
+    else:
+        sys.exit(__doc__)
