@@ -37,7 +37,11 @@ CREATE TABLE uaef.workflow_execution (
 	completed_at	timestamptz,
 	deadline_at		timestamptz,
 	forked_from		uuid,
-	timeout_ms		bigint
+	timeout_ms		bigint,
+	parent_execution_id uuid,
+	parent_task_id	bigint,
+	depth			integer NOT NULL DEFAULT 0,
+	ending			text
 ) WITH (fillfactor = 80);
 COMMENT ON TABLE uaef.workflow_execution IS
 	'executions: one run of one version of a workflow';
@@ -47,6 +51,10 @@ COMMENT ON COLUMN uaef.workflow_execution.timeout_ms IS
 	'from its start, or from a retry, to its deadline; null: no deadline';
 COMMENT ON COLUMN uaef.workflow_execution.forked_from IS
 	'execution that fork_workflow() took outputs over from';
+COMMENT ON COLUMN uaef.workflow_execution.ending IS
+	'failed or cancelled: what it will be when what it did is compensated';
+CREATE INDEX workflow_execution_parent
+	ON uaef.workflow_execution (parent_execution_id);
 
 -- Keys of starts, so that a start that is repeated starts nothing.
 CREATE TABLE uaef.workflow_start_key (
@@ -76,8 +84,9 @@ CREATE INDEX workflow_start_once_execution
 
 -- A task of an execution has its row from when its first incoming edge is
 -- resolved; a task of the definition that has no row yet is pending.  Status is
--- pending, queued, running, waiting_input, completed, failed, skipped or
--- cancelled.
+-- pending, queued, running, waiting_input, completed, failed, skipped,
+-- cancelled or compensated.  Item is -1 for the task itself, -2 for what
+-- compensates it.
 CREATE TABLE uaef.task_execution (
 	execution_id	uuid NOT NULL,
 	task_no			smallint NOT NULL,
@@ -107,6 +116,8 @@ CREATE TABLE uaef.task_execution (
 	items_redo		integer,
 	progress		jsonb,
 	overrides		jsonb,
+	child_execution_id uuid,
+	runs			integer,
 	PRIMARY KEY (execution_id, task_no, item)
 ) WITH (fillfactor = 80);
 COMMENT ON TABLE uaef.task_execution IS
@@ -148,8 +159,10 @@ CREATE INDEX task_ready_order
 	ON uaef.task_ready (queue, run_as, rank, task_id);
 
 -- What is to happen later: kind is start, debounce, deadline, wait, query, retry,
--- timeout, lease, expiry, reminder or escalation, or what a limit has decided:
--- granted, limit_skip, limit_cancel.  A timer whose reason is gone fires and does
+-- timeout, lease, expiry, reminder or escalation, child or repeat (begin a child,
+-- begin its next run), ended (tell the parent), cancel or stop (with compensation,
+-- or without), or what a limit has decided: granted, limit_skip, limit_cancel.  A
+-- timer whose reason is gone fires and does
 -- nothing, so that completing a task need not look for its timers.
 CREATE TABLE uaef.task_timer (
 	due_at			timestamptz NOT NULL,

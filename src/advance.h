@@ -53,6 +53,13 @@ extern void uaef_task_event_begin(UaefJson *json, UaefTask *task);
 extern void uaef_advance_dispatch_item(UaefTask *item);
 extern void uaef_advance_cancel_task(UaefTask *task);
 
+/* For compensation.c: the parts of an execution's end. */
+extern void uaef_execution_become(UaefExecution *execution,
+								  UaefExecutionStatus status);
+extern void uaef_advance_cancel_open_tasks(UaefExecution *execution);
+extern void uaef_advance_end(UaefExecution *execution,
+							 UaefExecutionStatus status);
+
 /* Give a task that failed or was withheld to whoever runs it. */
 extern void uaef_advance_dispatch(UaefTask *task);
 
@@ -77,7 +84,12 @@ extern void uaef_advance_again(UaefExecution *execution);
 extern void uaef_advance_fail_execution(UaefExecution *execution,
 										const UaefFailure *failure);
 
-extern void uaef_advance_cancel(UaefExecution *execution, const char *reason);
+/*
+ * compensate: what it did is undone first.  One that is being compensated can
+ * only be cancelled without; raises UA305.
+ */
+extern void uaef_advance_cancel(UaefExecution *execution, const char *reason,
+								bool compensate);
 extern void uaef_advance_pause(UaefExecution *execution, const char *reason);
 extern void uaef_advance_resume(UaefExecution *execution, const char *reason);
 

@@ -36,7 +36,8 @@ static UaefQuery find_limit = {
 };
 
 static int	use_default_search_path(void);
-static void check_task(const UaefTaskDef *task, const char *where);
+static void check_task(const UaefDefinition *def, const UaefTaskDef *task,
+					   const char *where);
 static void check_sql(const char *sql, bool is_query, const char *where);
 static void plan(const char *sql, bool is_query);
 static bool may_be_task(const RawStmt *raw);
@@ -47,6 +48,9 @@ static void check_approval(const UaefApprovalConfig *approval,
 						   const char *where);
 static void check_connector(const char *name, const char *where);
 static void check_limits(const UaefLimitDef *limits, int n, const char *where);
+static void check_workflow(const UaefDefinition *def,
+						   const UaefWorkflowConfig *config,
+						   const char *where);
 
 /*
  * Raises the planner's error, or 42704 for a role, UA405 for a connector and
@@ -66,9 +70,12 @@ uaef_definition_check_catalog(const UaefDefinition *def)
 		CHECK_FOR_INTERRUPTS();
 		if (task->type == UAEF_TASK_PARALLEL &&
 			task->config.parallel.task != NULL)
-			check_task(task->config.parallel.task, where);
+			check_task(def, task->config.parallel.task, where);
 		else
-			check_task(task, where);
+			check_task(def, task, where);
+		if (task->compensate != NULL)
+			check_task(def, task->compensate,
+					   psprintf("compensate of %s", where));
 		pfree(where);
 	}
 	AtEOXact_GUC(true, level);
@@ -91,7 +98,8 @@ use_default_search_path(void)
 }
 
 static void
-check_task(const UaefTaskDef *task, const char *where)
+check_task(const UaefDefinition *def, const UaefTaskDef *task,
+		   const char *where)
 {
 	check_limits(task->limits, task->n_limits, where);
 	switch (task->type)
@@ -109,6 +117,9 @@ check_task(const UaefTaskDef *task, const char *where)
 		case UAEF_TASK_HTTP:
 			if (task->config.http.connector != NULL)
 				check_connector(task->config.http.connector, where);
+			break;
+		case UAEF_TASK_WORKFLOW:
+			check_workflow(def, &task->config.workflow, where);
 			break;
 		case UAEF_TASK_CHECKPOINT:
 			uaef_checkpoint_require(task->config.checkpoint.name, where);
@@ -294,4 +305,25 @@ check_connector(const char *name, const char *where)
 				(errcode(ERRCODE_UAEF_UNDEFINED_CONNECTOR),
 				 errmsg("%s: connector \"%s\" does not exist", where, name),
 				 errhint("Use uaef.create_connector() to create it.")));
+}
+
+/*
+ * A workflow may run itself, so the name of the one that is being made will
+ * do; a certain version must be there already.
+ */
+static void
+check_workflow(const UaefDefinition *def, const UaefWorkflowConfig *config,
+			   const char *where)
+{
+	if (config->version == 0 && strcmp(config->name, def->name) == 0)
+		return;
+	if (uaef_definition_look_up(config->name, config->version) == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_UAEF_UNDEFINED_WORKFLOW),
+				 config->version == 0 ?
+				 errmsg("%s: workflow \"%s\" does not exist", where,
+						config->name) :
+				 errmsg("%s: workflow \"%s\" has no version %d", where,
+						config->name, config->version),
+				 errhint("Create it first.  Of two workflows that run each other, create one without that task, then add a version that has it.")));
 }

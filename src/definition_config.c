@@ -63,7 +63,9 @@ static const struct
 	[UAEF_TASK_WAIT] = {{"for", "until", "query", "every", "input"}, read_wait},
 	[UAEF_TASK_EXTERNAL] = {{"input"}, read_external},
 	[UAEF_TASK_SIGNAL] = {{"name", "timeout", "match", "filter"}, read_signal},
-	[UAEF_TASK_CHECKPOINT] = {{"checkpoint", "data"}, read_checkpoint}
+	[UAEF_TASK_CHECKPOINT] = {{"checkpoint", "data"}, read_checkpoint},
+	[UAEF_TASK_WORKFLOW] =
+	{{"workflow", "version", "input", "repeat"}, uaef_read_workflow}
 };
 
 /*

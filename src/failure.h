@@ -27,6 +27,10 @@ extern void uaef_failure_from_eval(UaefFailure *failure,
 extern void uaef_failure_from_error(UaefFailure *failure,
 									const ErrorData *error);
 
+/* From an execution that a task began: the code and message of its error. */
+extern void uaef_failure_from_child(UaefFailure *failure,
+									const UaefExecution *child);
+
 /* Whether an ERROR says no to what was asked, rather than that we broke. */
 extern bool uaef_failure_is_refusal(const ErrorData *error);
 
