@@ -40,7 +40,11 @@ CREATE TABLE uaef.workflow_execution (
 	deadline_at		timestamptz,
 	forked_from		uuid,
 	timeout_ms		bigint,
-	agent			text
+	agent			text,
+	parent_execution_id uuid,
+	parent_task_id	bigint,
+	depth			integer NOT NULL DEFAULT 0,
+	ending			text
 ) WITH (fillfactor = 80);
 COMMENT ON TABLE uaef.workflow_execution IS
 	'executions: one run of one version of a workflow';
@@ -52,6 +56,10 @@ COMMENT ON COLUMN uaef.workflow_execution.forked_from IS
 	'execution that fork_workflow() took outputs over from';
 COMMENT ON COLUMN uaef.workflow_execution.agent IS
 	'agent_id of the agent that completed a task last: sys.agent';
+COMMENT ON COLUMN uaef.workflow_execution.ending IS
+	'failed or cancelled: what it will be when what it did is compensated';
+CREATE INDEX workflow_execution_parent
+	ON uaef.workflow_execution (parent_execution_id);
 
 -- Keys of starts, so that a start that is repeated starts nothing.
 CREATE TABLE uaef.workflow_start_key (
@@ -81,8 +89,9 @@ CREATE INDEX workflow_start_once_execution
 
 -- A task of an execution has its row from when its first incoming edge is
 -- resolved; a task of the definition that has no row yet is pending.  Status is
--- pending, queued, running, waiting_input, completed, failed, skipped or
--- cancelled.
+-- pending, queued, running, waiting_input, completed, failed, skipped,
+-- cancelled or compensated.  Item is -1 for the task itself, -2 for what
+-- compensates it.
 CREATE TABLE uaef.task_execution (
 	execution_id	uuid NOT NULL,
 	task_no			smallint NOT NULL,
@@ -112,6 +121,8 @@ CREATE TABLE uaef.task_execution (
 	items_redo		integer,
 	progress		jsonb,
 	overrides		jsonb,
+	child_execution_id uuid,
+	runs			integer,
 	PRIMARY KEY (execution_id, task_no, item)
 ) WITH (fillfactor = 80);
 COMMENT ON TABLE uaef.task_execution IS
@@ -155,8 +166,10 @@ CREATE INDEX task_ready_order
 	ON uaef.task_ready (queue, run_as, rank, task_id);
 
 -- What is to happen later: kind is start, debounce, deadline, wait, query, retry,
--- timeout, lease, expiry, reminder, escalation or policy, or what a limit has
--- decided: granted, limit_skip, limit_cancel.  A timer whose reason is gone fires and does
+-- timeout, lease, expiry, reminder, escalation or policy, child or repeat (begin
+-- a child, begin its next run), ended (tell the parent), cancel or stop (with
+-- compensation, or without), or what a limit has decided: granted, limit_skip,
+-- limit_cancel.  A timer whose reason is gone fires and does
 -- nothing, so that completing a task need not look for its timers.
 CREATE TABLE uaef.task_timer (
 	due_at			timestamptz NOT NULL,

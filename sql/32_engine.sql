@@ -44,16 +44,16 @@ REVOKE ALL ON FUNCTION uaef.wait_for_workflow(uuid, interval) FROM PUBLIC;
 --
 -- cancel_workflow(), pause_workflow(), resume_workflow()
 --
-CREATE FUNCTION uaef.cancel_workflow(execution_id uuid, reason text DEFAULT NULL)
+CREATE FUNCTION uaef.cancel_workflow(execution_id uuid, reason text DEFAULT NULL, compensate boolean DEFAULT true)
 RETURNS void
 AS 'MODULE_PATHNAME', 'uaef_cancel_workflow'
 LANGUAGE C VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp;
 
-COMMENT ON FUNCTION uaef.cancel_workflow(uuid, text) IS
-	'end an execution and its open tasks now; what a task has committed stays';
+COMMENT ON FUNCTION uaef.cancel_workflow(uuid, text, boolean) IS
+	'end an execution, its open tasks and the executions that they began; what tasks have committed stays, unless they have a compensation, which runs first; compensate => false ends it now, without any';
 
-REVOKE ALL ON FUNCTION uaef.cancel_workflow(uuid, text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION uaef.cancel_workflow(uuid, text, boolean) FROM PUBLIC;
 
 CREATE FUNCTION uaef.pause_workflow(execution_id uuid, reason text DEFAULT NULL)
 RETURNS void
@@ -499,7 +499,8 @@ SELECT e.execution_id, d.name AS workflow, d.version, e.name,
 	e.initiated_by, e.created_at, e.started_at, e.completed_at,
 	e.completed_at - e.started_at AS duration,
 	e.priority, e.open_tasks, e.input, e.output, e.error,
-	e.deadline_at, e.forked_from
+	e.deadline_at, e.forked_from,
+	e.parent_execution_id, e.parent_task_id, e.depth, e.ending
 FROM uaef.workflow_execution e
 JOIN uaef.workflow_definition d USING (definition_id)
 WHERE pg_catalog.pg_has_role(e.initiated_by, 'USAGE');
@@ -510,13 +511,15 @@ REVOKE ALL ON uaef.workflow_run FROM PUBLIC;
 
 CREATE VIEW uaef.task_run WITH (security_barrier) AS
 SELECT t.task_id, t.execution_id, d.name AS workflow, t.task,
-	NULLIF(t.item, -1) AS item,
-	d.definition -> 'tasks' -> t.task_no::integer ->> 'type' AS type,
+	CASE WHEN t.item >= 0 THEN t.item END AS item,
+	CASE WHEN t.item = -2 THEN d.definition -> 'tasks' -> t.task_no::integer -> 'compensate' ->> 'type'
+		ELSE d.definition -> 'tasks' -> t.task_no::integer ->> 'type' END AS type,
 	t.status, t.attempt, t.queued_at, t.started_at, t.completed_at,
 	t.worker, t.lease_expires_at,
 	t.items_total, t.items_started, t.items_completed, t.items_failed,
 	t.item_value, t.output, t.error,
-	t.losses, t.progress, t.overrides
+	t.losses, t.progress, t.overrides,
+	t.child_execution_id, t.runs, t.item = -2 AS compensates
 FROM uaef.task_execution t
 JOIN uaef.workflow_execution e USING (execution_id)
 JOIN uaef.workflow_definition d USING (definition_id)

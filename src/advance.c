@@ -23,6 +23,7 @@
 
 #include "advance.h"
 #include "approval_request.h"
+#include "compensation.h"
 #include "digest.h"
 #include "errcodes.h"
 #include "failure.h"
@@ -44,8 +45,8 @@ static void finish(UaefExecution *execution);
 static void end_execution(UaefExecution *execution,
 						  UaefExecutionStatus status);
 
-static void
-become(UaefExecution *execution, UaefExecutionStatus status)
+void
+uaef_execution_become(UaefExecution *execution, UaefExecutionStatus status)
 {
 	if (!uaef_execution_may_become(execution->status, status))
 		ereport(ERROR,
@@ -65,8 +66,10 @@ uaef_task_event_begin(UaefJson *json, UaefTask *task)
 {
 	uaef_json_begin(json);
 	uaef_json_text(json, "task", task->execution->def->tasks[task->no].id);
-	if (task->item != UAEF_NO_ITEM)
+	if (task->item >= 0)
 		uaef_json_int(json, "item", task->item);
+	else if (task->item == UAEF_COMPENSATION)
+		uaef_json_bool(json, "compensates", true);
 	if (task->attempt > 0)
 		uaef_json_int(json, "attempt", task->attempt);
 }
@@ -103,7 +106,7 @@ void
 uaef_advance_start(UaefExecution *execution)
 {
 	if (execution->status != UAEF_EXECUTION_PAUSED)
-		become(execution, UAEF_EXECUTION_RUNNING);
+		uaef_execution_become(execution, UAEF_EXECUTION_RUNNING);
 	execution->started_at = execution->step->now;
 	execution->dirty = true;
 	uaef_stat_count(execution->def->name, NULL, UAEF_STAT_STARTED, -1);
@@ -175,9 +178,11 @@ drain(UaefExecution *execution)
 			begin_task(lfirst(cell));
 		}
 	}
-	if (execution->open_tasks == 0 &&
+	if (execution->open_tasks == 0 && !execution->is_ending &&
 		!uaef_execution_ended(execution->status))
 		finish(execution);
+	if (execution->compensate_next)
+		uaef_compensation_go_on(execution);
 }
 
 /*
@@ -217,6 +222,8 @@ begin_attempt(UaefTask *task)
 	task->progress = NULL;
 	task->lease_expires_at = 0;
 	task->started_at = 0;
+	task->has_child = false;
+	task->runs = 0;
 	uaef_task_become(task, UAEF_TASK_QUEUED);
 	task->queued_at = task->execution->step->now;
 	uaef_step_note(task, UAEF_NOTE_QUEUED);
@@ -343,9 +350,13 @@ uaef_advance_finish_task(UaefTask *task, Jsonb *output, const char *label)
 	if (task->started_at == 0)
 		task->started_at = execution->step->now;
 	uaef_task_become(task, UAEF_TASK_COMPLETED);
-	uaef_step_event(execution, task, "task_completed", uaef_json_end(&json));
+	uaef_step_event(execution, task,
+					task->item == UAEF_COMPENSATION ? "task_compensated" :
+					"task_completed", uaef_json_end(&json));
 
-	if (task->item != UAEF_NO_ITEM)
+	if (task->item == UAEF_COMPENSATION)
+		uaef_compensation_ended(task);
+	else if (task->item != UAEF_NO_ITEM)
 		uaef_map_item_ended(task);
 	else
 		resolve_edges(task, true);
@@ -361,13 +372,22 @@ uaef_advance_fail_finally(UaefTask *task, const UaefFailure *failure)
 	UaefJson	json;
 
 	task->error = uaef_failure_json(failure, NULL, task->attempt);
+	task->output = NULL;		/* of the runs before, in a loop */
 	uaef_task_event_begin(&json, task);
 	uaef_json_text(&json, "from", uaef_task_status_name(task->status));
 	uaef_json_text(&json, "worker", task->worker);
 	uaef_json_jsonb(&json, "error", task->error);
 	uaef_task_become(task, UAEF_TASK_FAILED);
-	uaef_step_event(execution, task, "task_failed", uaef_json_end(&json));
+	uaef_step_event(execution, task,
+					task->item == UAEF_COMPENSATION ?
+					"task_compensation_failed" : "task_failed",
+					uaef_json_end(&json));
 
+	if (task->item == UAEF_COMPENSATION)
+	{
+		uaef_compensation_ended(task);
+		return;
+	}
 	if (task->item != UAEF_NO_ITEM)
 	{
 		uaef_map_item_failed(task, failure);
@@ -438,7 +458,7 @@ resolve_edges(UaefTask *task, bool live)
 			(edge->on == NULL ||
 			 (task->label != NULL && strcmp(edge->on, task->label) == 0));
 
-		if (uaef_execution_ended(execution->status))
+		if (uaef_execution_ended(execution->status) || execution->is_ending)
 			return;
 		if (follows && edge->when != NULL &&
 			!uaef_condition_eval(edge->when, uaef_task_scope(task), &follows,
@@ -546,8 +566,8 @@ uaef_advance_cancel_task(UaefTask *task)
 	uaef_step_note(task, UAEF_NOTE_CANCELLED);
 }
 
-static void
-cancel_open_tasks(UaefExecution *execution)
+void
+uaef_advance_cancel_open_tasks(UaefExecution *execution)
 {
 	ListCell   *cell;
 
@@ -557,10 +577,21 @@ cancel_open_tasks(UaefExecution *execution)
 }
 
 /*
- * Give an execution its final state and tell so.
+ * End an execution, or have what it did compensated before.
  */
 static void
 end_execution(UaefExecution *execution, UaefExecutionStatus status)
+{
+	if (execution->def->n_compensated == 0 ||
+		!uaef_compensation_begin(execution, status))
+		uaef_advance_end(execution, status);
+}
+
+/*
+ * Give an execution its final state and tell so.
+ */
+void
+uaef_advance_end(UaefExecution *execution, UaefExecutionStatus status)
 {
 	UaefJson	json;
 
@@ -572,7 +603,7 @@ end_execution(UaefExecution *execution, UaefExecutionStatus status)
 	if (execution->output != NULL)
 		uaef_json_text(&json, "output_sha256",
 					   uaef_digest_hex(execution->output));
-	become(execution, status);
+	uaef_execution_become(execution, status);
 	if (execution->def->n_limits > 0)
 		uaef_limit_release(execution, NULL);
 	execution->completed_at = execution->step->now;
@@ -586,8 +617,10 @@ end_execution(UaefExecution *execution, UaefExecutionStatus status)
 					psprintf("workflow_%s", uaef_execution_status_name(status)),
 					uaef_json_end(&json));
 	if (execution->open_tasks > 0)
-		cancel_open_tasks(execution);
+		uaef_advance_cancel_open_tasks(execution);
 	uaef_execution_scope(execution);
+	if (execution->has_parent)
+		execution->step->ended = lappend(execution->step->ended, execution);
 }
 
 void
@@ -596,6 +629,7 @@ uaef_advance_fail_execution(UaefExecution *execution,
 {
 	execution->error = uaef_failure_json(failure, NULL, 0);
 	end_execution(execution, UAEF_EXECUTION_FAILED);
+	drain(execution);
 }
 
 /*
@@ -612,13 +646,13 @@ uaef_advance_again(UaefExecution *execution)
 			uaef_advance_start(execution);
 		else
 		{
-			become(execution, UAEF_EXECUTION_RUNNING);
+			uaef_execution_become(execution, UAEF_EXECUTION_RUNNING);
 			go_on(execution);
 		}
 		return;
 	}
 	if (execution->status != UAEF_EXECUTION_PENDING)
-		become(execution, UAEF_EXECUTION_PENDING);
+		uaef_execution_become(execution, UAEF_EXECUTION_PENDING);
 	execution->started_at = 0;
 	execution->dirty = true;
 	if (!uaef_limit_ask(execution, NULL, &error))
@@ -626,15 +660,23 @@ uaef_advance_again(UaefExecution *execution)
 }
 
 void
-uaef_advance_cancel(UaefExecution *execution, const char *reason)
+uaef_advance_cancel(UaefExecution *execution, const char *reason,
+					bool compensate)
 {
 	UaefJson	json;
 
+	if (execution->is_ending)
+	{
+		uaef_compensation_stop(execution, reason, compensate);
+		return;
+	}
 	uaef_json_begin(&json);
 	uaef_json_text(&json, "code", "cancelled");
 	uaef_json_text(&json, "message", reason);
 	execution->error = uaef_json_end(&json);
+	execution->no_compensation = !compensate;
 	end_execution(execution, UAEF_EXECUTION_CANCELLED);
+	drain(execution);
 }
 
 static void
@@ -655,7 +697,7 @@ uaef_advance_pause(UaefExecution *execution, const char *reason)
 {
 	ListCell   *cell;
 
-	become(execution, UAEF_EXECUTION_PAUSED);
+	uaef_execution_become(execution, UAEF_EXECUTION_PAUSED);
 	control_event(execution, "workflow_paused", reason);
 	foreach(cell, uaef_execution_open_tasks(execution))
 	{
@@ -681,8 +723,8 @@ uaef_advance_resume(UaefExecution *execution, const char *reason)
 				 errmsg("execution is %s and cannot be resumed",
 						uaef_execution_status_name(execution->status)),
 				 errhint("Only a paused execution can be resumed.")));
-	become(execution, execution->started_at != 0 ?
-		   UAEF_EXECUTION_RUNNING : UAEF_EXECUTION_PENDING);
+	uaef_execution_become(execution, execution->started_at != 0 ?
+						  UAEF_EXECUTION_RUNNING : UAEF_EXECUTION_PENDING);
 	control_event(execution, "workflow_resumed", reason);
 	foreach(cell, uaef_execution_open_tasks(execution))
 	{

@@ -61,6 +61,12 @@ extern void uaef_advance_cancel_task(UaefTask *task);
 
 /* Begin a pending task that had to wait before its attempt. */
 extern void uaef_advance_begin(UaefTask *task);
+/* For compensation.c: the parts of an execution's end. */
+extern void uaef_execution_become(UaefExecution *execution,
+								  UaefExecutionStatus status);
+extern void uaef_advance_cancel_open_tasks(UaefExecution *execution);
+extern void uaef_advance_end(UaefExecution *execution,
+							 UaefExecutionStatus status);
 
 /* Give a task that failed or was withheld to whoever runs it. */
 extern void uaef_advance_dispatch(UaefTask *task);
@@ -89,7 +95,12 @@ extern void uaef_advance_again(UaefExecution *execution);
 extern void uaef_advance_fail_execution(UaefExecution *execution,
 										const UaefFailure *failure);
 
-extern void uaef_advance_cancel(UaefExecution *execution, const char *reason);
+/*
+ * compensate: what it did is undone first.  One that is being compensated can
+ * only be cancelled without; raises UA305.
+ */
+extern void uaef_advance_cancel(UaefExecution *execution, const char *reason,
+								bool compensate);
 extern void uaef_advance_pause(UaefExecution *execution, const char *reason);
 extern void uaef_advance_resume(UaefExecution *execution, const char *reason);
 

@@ -47,7 +47,7 @@ claim_row(const UaefClaim *claim, Datum *values, bool *nulls)
 	values[6] = TimestampTzGetDatum(claim->lease_expires_at);
 	values[7] = CStringGetTextDatum(claim->workflow);
 	values[8] = Int32GetDatum(claim->item);
-	nulls[8] = claim->item == UAEF_NO_ITEM;
+	nulls[8] = claim->item < 0;
 }
 
 /* The texts of an array argument; *n is 0 when it is null. */

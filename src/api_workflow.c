@@ -75,14 +75,19 @@ uaef_start_workflow(PG_FUNCTION_ARGS)
 	PG_RETURN_UUID_P(id);
 }
 
-/* uaef.cancel_workflow(execution_id uuid, reason text) returns void */
+/*
+ * uaef.cancel_workflow(execution_id uuid, reason text, compensate bool)
+ * returns void
+ */
 PG_FUNCTION_INFO_V1(uaef_cancel_workflow);
 Datum
 uaef_cancel_workflow(PG_FUNCTION_ARGS)
 {
 	require_arg(fcinfo, 0, "execution_id");
-	uaef_engine_control(PG_GETARG_UUID_P(0), UAEF_CONTROL_CANCEL,
-						text_arg(fcinfo, 1));
+	require_arg(fcinfo, 2, "compensate");
+	uaef_engine_control(PG_GETARG_UUID_P(0),
+						PG_GETARG_BOOL(2) ? UAEF_CONTROL_CANCEL :
+						UAEF_CONTROL_STOP, text_arg(fcinfo, 1));
 	PG_RETURN_VOID();
 }
 

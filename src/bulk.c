@@ -134,6 +134,8 @@ typedef struct Batch
 	const char *error;			/* the last refusal */
 } Batch;
 
+static void cancel(UaefExecution *execution, const char *reason);
+
 /* What an operation does, and to executions in which states. */
 static const struct
 {
@@ -141,11 +143,17 @@ static const struct
 	const char *statuses[3];
 	void		(*apply) (UaefExecution *execution, const char *reason);
 }			operations[] = {
-	{"cancel", {"pending", "running", "paused"}, uaef_advance_cancel},
+	{"cancel", {"pending", "running", "paused"}, cancel},
 	{"pause", {"pending", "running"}, uaef_advance_pause},
 	{"resume", {"paused"}, uaef_advance_resume},
 	{"retry", {"failed", "cancelled"}, NULL}
 };
+
+static void
+cancel(UaefExecution *execution, const char *reason)
+{
+	uaef_advance_cancel(execution, reason, true);
+}
 
 static int
 operation_no(const char *name)
@@ -353,7 +361,8 @@ apply_one(const Batch *batch, const pg_uuid_t *id, bool *applied)
 	if (execution == NULL)
 		return false;
 	if (!suits(uaef_execution_status_name(execution->status),
-			   batch->operation))
+			   batch->operation) ||
+		(execution->is_ending && operations[no].apply == cancel))
 		return true;
 	if (operations[no].apply != NULL)
 		operations[no].apply(execution, batch->reason);

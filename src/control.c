@@ -14,6 +14,7 @@
 #include "failure.h"
 #include "own_execution.h"
 #include "spi_util.h"
+#include "workflow_task.h"
 
 void
 uaef_engine_control(const pg_uuid_t *id, UaefControl control,
@@ -29,7 +30,12 @@ uaef_engine_control(const pg_uuid_t *id, UaefControl control,
 	switch (control)
 	{
 		case UAEF_CONTROL_CANCEL:
-			uaef_advance_cancel(execution, reason);
+			uaef_workflow_task_lock_children(execution);
+			uaef_advance_cancel(execution, reason, true);
+			break;
+		case UAEF_CONTROL_STOP:
+			uaef_workflow_task_lock_children(execution);
+			uaef_advance_cancel(execution, reason, false);
 			break;
 		case UAEF_CONTROL_PAUSE:
 			uaef_advance_pause(execution, reason);

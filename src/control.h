@@ -13,6 +13,7 @@
 typedef enum UaefControl
 {
 	UAEF_CONTROL_CANCEL,
+	UAEF_CONTROL_STOP,			/* cancel, without compensation */
 	UAEF_CONTROL_PAUSE,
 	UAEF_CONTROL_RESUME
 } UaefControl;

@@ -27,7 +27,8 @@ typedef enum UaefTaskType
 	UAEF_TASK_EXTERNAL,
 	UAEF_TASK_SIGNAL,
 	UAEF_TASK_CHECKPOINT,
-	UAEF_TASK_AGENT
+	UAEF_TASK_AGENT,
+	UAEF_TASK_WORKFLOW
 } UaefTaskType;
 
 /* What the queues of agents' tasks begin with; a name follows. */
@@ -225,11 +226,27 @@ typedef struct UaefAgentConfig
 	Jsonb	   *output_schema;	/* or NULL */
 	UaefSchema *schema;			/* the same, compiled */
 } UaefAgentConfig;
+/* "repeat": run the workflow again until a condition holds. */
+typedef struct UaefRepeat
+{
+	UaefCondition *until;		/* over the last output; NULL: run once */
+	int			max;			/* runs */
+	int64		delay_ms;		/* between runs */
+	UaefTemplate *first;		/* "last" before the first run, or NULL */
+} UaefRepeat;
+
+typedef struct UaefWorkflowConfig
+{
+	char	   *name;
+	int			version;		/* 0: newest */
+	UaefTemplate *input;		/* NULL: all of in; for a map's task: item */
+	UaefRepeat	repeat;
+} UaefWorkflowConfig;
 
 struct UaefTaskDef
 {
 	int			no;				/* index in the definition's tasks */
-	char	   *id;				/* a map's task has the map's */
+	char	   *id;				/* a task within a task has the outer one's */
 	char	   *description;	/* for people, or NULL */
 	UaefTaskType type;
 	UaefRetry	retry;
@@ -248,6 +265,8 @@ struct UaefTaskDef
 	UaefSchema *output_schema;	/* or NULL */
 	int			n_limits;
 	UaefLimitDef *limits;
+	int			rank;			/* no task that comes before has a higher one */
+	UaefTaskDef *compensate;	/* what undoes it, or NULL */
 	union
 	{
 		UaefSqlConfig sql;
@@ -261,6 +280,7 @@ struct UaefTaskDef
 		UaefSignalConfig signal;
 		UaefCheckpointConfig checkpoint;
 		UaefAgentConfig agent;
+		UaefWorkflowConfig workflow;
 	}			config;
 };
 
@@ -294,6 +314,7 @@ typedef struct UaefDefinition
 	UaefEdge   *edges;
 	int			n_roots;		/* tasks without incoming edges */
 	int		   *roots;
+	int			n_compensated;	/* tasks with "compensate" */
 	UaefTemplate *output;		/* NULL: what the tasks at the end gave */
 	Jsonb	   *context;		/* ctx; NULL: {} */
 	int			n_policies;		/* "policies": of all its tasks */
@@ -306,6 +327,7 @@ typedef struct UaefDefinition
 	int			n_limits;		/* of whole executions */
 	UaefLimitDef *limits;
 	UaefOnLimit on_limit;
+	bool		runs_workflows; /* a task is of type workflow */
 } UaefDefinition;
 
 /*
@@ -333,6 +355,9 @@ extern int32 uaef_definition_find(const char *name, int32 version);
 /* The same, and whether executions of it are held back just now. */
 extern int32 uaef_definition_find_start(const char *name, int32 version,
 										bool *held);
+
+/* The same, but 0 when there is none. */
+extern int32 uaef_definition_look_up(const char *name, int32 version);
 
 /*
  * Store a definition as a new version of the workflow, or find that the

@@ -171,6 +171,33 @@ load(int32 definition_id)
 	return definition;
 }
 
+/*
+ * The id of a definition, or 0, and whether executions of it are held back.
+ */
+static int32
+look_up(const char *name, int32 version, bool *held)
+{
+	Datum		args[] = {CStringGetTextDatum(name), Int32GetDatum(version)};
+	UaefCaller	caller = uaef_spi_begin();
+	int32		definition_id = 0;
+
+	if (uaef_spi_run(&find_definition, args, NULL) > 0)
+	{
+		definition_id = uaef_spi_int32(0, 1);
+		*held = uaef_spi_bool(0, 2);
+	}
+	uaef_spi_end(caller);
+	return definition_id;
+}
+
+int32
+uaef_definition_look_up(const char *name, int32 version)
+{
+	bool		held;
+
+	return look_up(name, version, &held);
+}
+
 int32
 uaef_definition_find(const char *name, int32 version)
 {
@@ -182,19 +209,14 @@ uaef_definition_find(const char *name, int32 version)
 int32
 uaef_definition_find_start(const char *name, int32 version, bool *held)
 {
-	Datum		args[] = {CStringGetTextDatum(name), Int32GetDatum(version)};
-	UaefCaller	caller = uaef_spi_begin();
-	int32		definition_id;
+	int32		definition_id = look_up(name, version, held);
 
-	if (uaef_spi_run(&find_definition, args, NULL) == 0)
+	if (definition_id == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_UAEF_UNDEFINED_WORKFLOW),
 				 version == 0 ?
 				 errmsg("workflow \"%s\" does not exist", name) :
 				 errmsg("workflow \"%s\" has no version %d", name, version),
 				 errhint("Use uaef.create_workflow() to create it.")));
-	definition_id = uaef_spi_int32(0, 1);
-	*held = uaef_spi_bool(0, 2);
-	uaef_spi_end(caller);
 	return definition_id;
 }

@@ -43,7 +43,8 @@ static UaefQuery find_policy = {
 static int	use_search_path(const char *search_path);
 static void add_objects(UaefDefinition *def, const UaefTaskDef *task,
 						List *objects);
-static List *check_task(const UaefTaskDef *task, const char *where);
+static List *check_task(const UaefDefinition *def, const UaefTaskDef *task,
+						const char *where);
 static List *check_sql(const char *sql, bool is_query, const char *where);
 static List *plan(const char *sql, bool is_query, MemoryContext context);
 static UaefQuery find_limit = {
@@ -59,6 +60,9 @@ static List *check_approval(const UaefApprovalConfig *approval,
 static void check_connector(const char *name, const char *where);
 static void check_policies(int n, char *const *names, const char *where);
 static void check_limits(const UaefLimitDef *limits, int n, const char *where);
+static void check_workflow(const UaefDefinition *def,
+						   const UaefWorkflowConfig *config,
+						   const char *where);
 
 /*
  * Raises the planner's error, or 42704 for a role or a policy, UA405 for a
@@ -81,7 +85,11 @@ uaef_definition_check_catalog(UaefDefinition *def, const char *search_path)
 		if (task->type == UAEF_TASK_PARALLEL &&
 			task->config.parallel.task != NULL)
 			task = task->config.parallel.task;
-		add_objects(def, task, check_task(task, where));
+		add_objects(def, task, check_task(def, task, where));
+		if (def->tasks[i].compensate != NULL)
+			add_objects(def, def->tasks[i].compensate,
+						check_task(def, def->tasks[i].compensate,
+								   psprintf("compensate of %s", where)));
 		check_policies(def->tasks[i].n_policies, def->tasks[i].policies,
 					   where);
 		pfree(where);
@@ -119,7 +127,8 @@ use_search_path(const char *search_path)
 
 /* The objects that it needs. */
 static List *
-check_task(const UaefTaskDef *task, const char *where)
+check_task(const UaefDefinition *def, const UaefTaskDef *task,
+		   const char *where)
 {
 	check_limits(task->limits, task->n_limits, where);
 	switch (task->type)
@@ -135,6 +144,9 @@ check_task(const UaefTaskDef *task, const char *where)
 		case UAEF_TASK_HTTP:
 			if (task->config.http.connector != NULL)
 				check_connector(task->config.http.connector, where);
+			break;
+		case UAEF_TASK_WORKFLOW:
+			check_workflow(def, &task->config.workflow, where);
 			break;
 		case UAEF_TASK_CHECKPOINT:
 			uaef_checkpoint_require(task->config.checkpoint.name, where);
@@ -369,4 +381,25 @@ check_policies(int n, char *const *names, const char *where)
 							names[i]),
 					 errhint("Use uaef.create_policy() to create it.")));
 	}
+}
+
+/*
+ * A workflow may run itself, so the name of the one that is being made will
+ * do; a certain version must be there already.
+ */
+static void
+check_workflow(const UaefDefinition *def, const UaefWorkflowConfig *config,
+			   const char *where)
+{
+	if (config->version == 0 && strcmp(config->name, def->name) == 0)
+		return;
+	if (uaef_definition_look_up(config->name, config->version) == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_UAEF_UNDEFINED_WORKFLOW),
+				 config->version == 0 ?
+				 errmsg("%s: workflow \"%s\" does not exist", where,
+						config->name) :
+				 errmsg("%s: workflow \"%s\" has no version %d", where,
+						config->name, config->version),
+				 errhint("Create it first.  Of two workflows that run each other, create one without that task, then add a version that has it.")));
 }

@@ -113,6 +113,8 @@ uaef_definition_check(UaefBuilder *builder)
 	check_duplicate_edges(def);
 	dag = build_graph(def);
 	check_cycle(def, dag, order);
+	for (int i = 0; i < def->n_tasks; i++)
+		def->tasks[order[i]].rank = i;
 	check_labels(def);
 	check_joins(def);
 	check_uses(builder, dag, order);
@@ -408,6 +410,12 @@ resolve_use(const UaefDefinition *def, const UaefPathUse *use)
 				(errcode(ERRCODE_UAEF_BAD_DEFINITION),
 				 errmsg("\"%s\" in %s reads %s, which only the task of a map has",
 						use->key, use->where, uaef_path_text(use->path))));
+	if (strcmp(root, "last") == 0 && !use->last)
+		ereport(ERROR,
+				(errcode(ERRCODE_UAEF_BAD_DEFINITION),
+				 errmsg("\"%s\" in %s reads %s, which only a workflow that repeats has",
+						use->key, use->where, uaef_path_text(use->path)),
+				 errhint("\"last\" is the output of the run before: \"until\" reads it, and \"input\" where \"repeat\" has \"first\".")));
 	if (strcmp(root, "signal") == 0 && !use->signal)
 		ereport(ERROR,
 				(errcode(ERRCODE_UAEF_BAD_DEFINITION),

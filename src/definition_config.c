@@ -70,7 +70,9 @@ static const struct
 	[UAEF_TASK_CHECKPOINT] = {{"checkpoint", "data"}, read_checkpoint},
 	[UAEF_TASK_AGENT] =
 	{{"capability", "agent", "prompt", "context", "input", "output_schema"},
-	read_agent}
+	read_agent},
+	[UAEF_TASK_WORKFLOW] =
+	{{"workflow", "version", "input", "repeat"}, uaef_read_workflow}
 };
 
 /*

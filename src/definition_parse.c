@@ -44,7 +44,8 @@ static const struct
 	{"external", UAEF_TASK_EXTERNAL},
 	{"signal", UAEF_TASK_SIGNAL},
 	{"checkpoint", UAEF_TASK_CHECKPOINT},
-	{"agent", UAEF_TASK_AGENT}
+	{"agent", UAEF_TASK_AGENT},
+	{"workflow", UAEF_TASK_WORKFLOW}
 };
 
 static void set_reader(UaefBuilder *builder, int task, bool after);
@@ -57,6 +58,7 @@ static char *read_id(JsonbValue *value, int no);
 static void read_common(const UaefObject *object, UaefTaskDef *task);
 static void read_type(const UaefObject *object, UaefTaskDef *task);
 static void require_map(const UaefObject *object);
+static void read_compensation(const UaefObject *object, UaefTaskDef *task);
 static void read_retry(const UaefObject *object, UaefRetry *retry);
 static int	read_codes(const UaefObject *object, const char *key,
 					   char ***codes);
@@ -135,6 +137,7 @@ set_reader(UaefBuilder *builder, int task, bool after)
 	builder->reader.task = task;
 	builder->reader.after = after;
 	builder->reader.item = false;
+	builder->reader.last = false;
 }
 
 /*
@@ -213,8 +216,8 @@ read_task(UaefBuilder *builder, UaefTaskDef *task, JsonbValue *value)
 	static const char *const keys[] =
 	{
 		"id", "type", "config", "description", "timeout", "retry",
-		"on_failure", "queue", "priority", "join", "limits", "policies",
-		"output_schema", NULL
+		"on_failure", "queue", "priority", "join", "limits", "compensate",
+		"policies", "output_schema", NULL
 	};
 	static const char *const outcomes[] = {"fail", "continue", "skip", NULL};
 	UaefObject	object;
@@ -229,6 +232,7 @@ read_task(UaefBuilder *builder, UaefTaskDef *task, JsonbValue *value)
 	task->join = uaef_read_join(&object, "join");
 	task->n_policies = Max(uaef_read_texts(&object, "policies",
 										   &task->policies), 0);
+	read_compensation(&object, task);
 }
 
 /*
@@ -349,12 +353,13 @@ require_map(const UaefObject *object)
 }
 
 /*
- * The task that each item of a map runs: a plain task, without what belongs
- * to a node of the graph.
+ * A task within a task, of one of some types: a plain task, without what
+ * belongs to a node of the graph.
  */
-UaefTaskDef *
-uaef_read_map_task(UaefBuilder *builder, const UaefTaskDef *map,
-				   JsonbValue *value, const char *where)
+static UaefTaskDef *
+read_inner_task(UaefBuilder *builder, const UaefTaskDef *outer,
+				JsonbValue *value, const char *where,
+				const UaefTaskType *allowed, int n_allowed, const char *hint)
 {
 	static const char *const keys[] =
 	{
@@ -364,20 +369,39 @@ uaef_read_map_task(UaefBuilder *builder, const UaefTaskDef *map,
 	UaefTaskDef *task = palloc0(sizeof(UaefTaskDef));
 	UaefObject	object = uaef_read_object(builder, value, keys, where);
 
-	task->no = map->no;
-	task->id = map->id;
-	builder->reader.item = true;
+	task->no = outer->no;
+	task->id = outer->id;
 	read_common(&object, task);
+	for (int i = 0; i < n_allowed; i++)
+		if (task->type == allowed[i])
+			return task;
+	ereport(ERROR,
+			(errcode(ERRCODE_UAEF_BAD_DEFINITION),
+			 errmsg("%s cannot be of type \"%s\"", where,
+					uaef_task_type_name(task->type)),
+			 errhint("%s", hint)));
+}
+
+/*
+ * The task that each item of a map runs.
+ */
+UaefTaskDef *
+uaef_read_map_task(UaefBuilder *builder, const UaefTaskDef *map,
+				   JsonbValue *value, const char *where)
+{
+	static const UaefTaskType allowed[] =
+	{
+		UAEF_TASK_SQL, UAEF_TASK_HTTP, UAEF_TASK_WAIT, UAEF_TASK_EXTERNAL,
+		UAEF_TASK_SIGNAL, UAEF_TASK_CHECKPOINT, UAEF_TASK_AGENT,
+		UAEF_TASK_WORKFLOW
+	};
+	UaefTaskDef *task;
+
+	builder->reader.item = true;
+	task = read_inner_task(builder, map, value, where, allowed,
+						   lengthof(allowed),
+						   "The types of a map's task are: sql, http, wait, external, signal, checkpoint, agent, workflow.");
 	builder->reader.item = false;
-	if (task->type != UAEF_TASK_SQL && task->type != UAEF_TASK_HTTP &&
-		task->type != UAEF_TASK_WAIT && task->type != UAEF_TASK_EXTERNAL &&
-		task->type != UAEF_TASK_SIGNAL && task->type != UAEF_TASK_CHECKPOINT &&
-		task->type != UAEF_TASK_AGENT)
-		ereport(ERROR,
-				(errcode(ERRCODE_UAEF_BAD_DEFINITION),
-				 errmsg("%s cannot be of type \"%s\"", where,
-						uaef_task_type_name(task->type)),
-				 errhint("The types of a map's task are: sql, http, wait, external, signal, checkpoint, agent.")));
 	return task;
 }
 
@@ -392,6 +416,30 @@ uaef_task_type_by_name(const char *name, UaefTaskType *type)
 		return true;
 	}
 	return false;
+}
+
+/*
+ * What undoes a task: it reads what the task itself can read, and its output.
+ */
+static void
+read_compensation(const UaefObject *object, UaefTaskDef *task)
+{
+	static const UaefTaskType allowed[] =
+	{
+		UAEF_TASK_SQL, UAEF_TASK_HTTP, UAEF_TASK_EXTERNAL, UAEF_TASK_WORKFLOW
+	};
+	UaefBuilder *builder = object->builder;
+	JsonbValue	value;
+
+	if (!uaef_read_value(object, "compensate", &value))
+		return;
+	set_reader(builder, task->no, true);
+	task->compensate =
+		read_inner_task(builder, task, &value,
+						psprintf("compensate of %s", object->where), allowed,
+						lengthof(allowed),
+						"The types of what compensates are: sql, http, external, workflow.");
+	builder->def->n_compensated++;
 }
 
 const UaefSqlConfig *

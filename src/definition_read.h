@@ -26,6 +26,7 @@ typedef struct UaefPathUse
 	bool		after;			/* an edge: the task itself is completed */
 	bool		item;			/* inside a map: there is an item */
 	bool		approval;		/* told of one: there is sys.approval */
+	bool		last;			/* a run that follows on others */
 	bool		signal;			/* a filter: there is a signal */
 } UaefPathUse;
 
@@ -136,6 +137,9 @@ extern int	uaef_read_limits(const UaefObject *object, const UaefTaskDef *task,
 extern UaefTaskDef *uaef_read_map_task(UaefBuilder *builder,
 									   const UaefTaskDef *map,
 									   JsonbValue *value, const char *where);
+
+/* definition_workflow.c: "config" of a task that runs a workflow. */
+extern void uaef_read_workflow(const UaefObject *config, UaefTaskDef *task);
 
 /* definition_check.c: ids, edges, labels, paths. */
 extern void uaef_definition_index(UaefDefinition *def);

@@ -138,6 +138,7 @@ typedef struct ItemEntry
 } ItemEntry;
 
 static void load_execution(UaefStep *step, uint64 row, int32 *definition_id);
+static void load_lineage(UaefExecution *execution, uint64 row);
 static UaefTask *load_task(UaefExecution *execution, uint64 row);
 static UaefTask *new_task(UaefExecution *execution, const UaefTaskDef *def,
 						  int no, int item);
@@ -289,19 +290,46 @@ load_execution(UaefStep *step, uint64 row, int32 *definition_id)
 	execution->ours = written_here(row, XMIN);
 	execution->session_role = uaef_spi_oid(row, COL(EXEC_SESSION_ROLE));
 	execution->agent = uaef_spi_text(row, COL(EXEC_AGENT));
+	load_lineage(execution, row);
 	execution->tid = row_place(row);
 	execution->stored = true;
 	execution->last_event = -1;
 	step->executions = lappend(step->executions, execution);
 }
 
-UaefExecution *
-uaef_step_new_execution(UaefStep *step, const UaefDefinition *def)
+/*
+ * Whose child an execution is, and how it is about to end.
+ */
+static void
+load_lineage(UaefExecution *execution, uint64 row)
+{
+	bool		isnull;
+	Datum		parent = uaef_spi_value(row, COL(EXEC_PARENT_EXECUTION_ID),
+										&isnull);
+	char	   *ending = uaef_spi_text(row, COL(EXEC_ENDING));
+
+	if (!isnull)
+	{
+		execution->has_parent = true;
+		execution->parent_id = *DatumGetUUIDP(parent);
+		execution->parent_task_id = uaef_spi_int64(row,
+												   COL(EXEC_PARENT_TASK_ID));
+		execution->depth = uaef_spi_int32(row, COL(EXEC_DEPTH));
+	}
+	if (ending != NULL)
+	{
+		execution->is_ending = true;
+		execution->ending = uaef_execution_status_by_name(ending);
+	}
+}
+
+static UaefExecution *
+new_execution(UaefStep *step, const UaefDefinition *def, const pg_uuid_t *id)
 {
 	UaefExecution *execution = palloc0(sizeof(UaefExecution));
 
 	execution->step = step;
-	uaef_uuid7(&execution->id);
+	execution->id = *id;
 	execution->def = def;
 	execution->dirty = true;
 	execution->last_event = -1;
@@ -313,6 +341,36 @@ uaef_step_new_execution(UaefStep *step, const UaefDefinition *def)
 	return execution;
 }
 
+UaefExecution *
+uaef_step_new_execution(UaefStep *step, const UaefDefinition *def)
+{
+	pg_uuid_t	id;
+
+	uaef_uuid7(&id);
+	return new_execution(step, def, &id);
+}
+
+UaefExecution *
+uaef_step_new_child(UaefTask *task, const UaefDefinition *def)
+{
+	UaefExecution *parent = task->execution;
+	UaefExecution *child;
+	pg_uuid_t	id;
+
+	uaef_uuid7_after(&id, &parent->id);
+	child = new_execution(parent->step, def, &id);
+	child->has_parent = true;
+	child->parent_id = parent->id;
+	child->parent_task_id = task->task_id;
+	child->parent_task = task;
+	child->depth = parent->depth + 1;
+	child->priority = parent->priority;
+	child->initiated_by = parent->initiated_by;
+	child->session_role = parent->session_role;
+	child->timeout_ms = def->timeout_ms;
+	return child;
+}
+
 /*
  * The definition of what a task number, or an item of it, runs.
  */
@@ -321,7 +379,15 @@ task_definition(UaefExecution *execution, int no, int item)
 {
 	const UaefTaskDef *def = &execution->def->tasks[no];
 
-	return item == UAEF_NO_ITEM ? def : def->config.parallel.task;
+	switch (item)
+	{
+		case UAEF_NO_ITEM:
+			return def;
+		case UAEF_COMPENSATION:
+			return def->compensate;
+		default:
+			return def->config.parallel.task;
+	}
 }
 
 static UaefTask *
@@ -336,6 +402,7 @@ new_task(UaefExecution *execution, const UaefTaskDef *def, int no, int item)
 	task->dirty = true;
 	task->status = UAEF_TASK_PENDING;
 	task->items_total = -1;
+	execution->step->n_tasks++;
 	return task;
 }
 
@@ -351,6 +418,7 @@ load_task(UaefExecution *execution, uint64 row)
 	UaefTask   *task = new_task(execution,
 								task_definition(execution, no, item), no, item);
 	char	   *status = uaef_spi_text(row, COL(TASK_STATUS));
+	Datum		child;
 
 	task->stored = true;
 	task->dirty = false;
@@ -380,6 +448,13 @@ load_task(UaefExecution *execution, uint64 row)
 	task->overrides = uaef_spi_jsonb(row, COL(TASK_OVERRIDES));
 	if (task->overrides != NULL)
 		uaef_task_apply_overrides(task);
+	task->runs = int_or(row, COL(TASK_RUNS), 0);
+	child = uaef_spi_value(row, COL(TASK_CHILD_EXECUTION_ID), &isnull);
+	if (!isnull)
+	{
+		task->has_child = true;
+		task->child_id = *DatumGetUUIDP(child);
+	}
 	task->tid = row_place(row);
 	task->ours = written_here(row, XMIN);
 	return task;
@@ -508,6 +583,18 @@ uaef_execution_new_item(UaefExecution *execution, UaefTask *map, int item,
 	if (task->overrides != NULL)
 		uaef_task_apply_overrides(task);
 	task->item_value = value;
+	add_item(execution, task);
+	return task;
+}
+
+UaefTask *
+uaef_execution_new_compensation(UaefExecution *execution, int no)
+{
+	UaefTask   *task = new_task(execution,
+								execution->def->tasks[no].compensate, no,
+								UAEF_COMPENSATION);
+
+	task->task_id = nextval_internal(execution->step->task_sequence, false);
 	add_item(execution, task);
 	return task;
 }
@@ -665,6 +752,7 @@ uaef_execution_outputs(UaefExecution *execution, const int *nos, int n)
 
 /*
  * The output of a task by its id, for paths task.<id>; NULL when it has none.
+ * What a workflow gave that is to be repeated is not yet an output.
  */
 static Jsonb *
 scope_task_output(UaefScope *scope, const char *id, int len)
@@ -676,7 +764,8 @@ scope_task_output(UaefScope *scope, const char *id, int len)
 	if (no < 0)
 		return NULL;
 	task = uaef_execution_find(execution, no, UAEF_NO_ITEM);
-	return task == NULL ? NULL : task->output;
+	return task == NULL || !uaef_task_ended(task->status) ? NULL :
+		task->output;
 }
 
 Jsonb *
@@ -732,6 +821,7 @@ uaef_task_scope(UaefTask *task)
 	if (scope->task == NULL)
 		scope = uaef_execution_scope(task->execution);
 	scope->item = task->item_value;
+	scope->last = NULL;
 	return scope;
 }
 
@@ -835,6 +925,8 @@ count_task(const UaefTask *task, UaefTaskStatus from)
 	TimestampTz since = task->started_at != 0 ? task->started_at :
 		task->queued_at;
 
+	if (task->item == UAEF_COMPENSATION)
+		return;
 	if (from == UAEF_TASK_PENDING && task->attempt <= 1 &&
 		task->status != UAEF_TASK_SKIPPED &&
 		task->status != UAEF_TASK_CANCELLED)
@@ -844,7 +936,7 @@ count_task(const UaefTask *task, UaefTaskStatus from)
 		if (from != UAEF_TASK_SKIPPED)
 			uaef_stat_count(def->name, id, UAEF_STAT_RETRIED, -1);
 	}
-	else if (uaef_task_ended(task->status))
+	else if (uaef_task_ended(task->status) && !uaef_task_ended(from))
 		uaef_stat_count(def->name, id, kinds[task->status],
 						!timed ? -1 : since == 0 ? 0 :
 						Max(task->completed_at - since, 0));
@@ -859,6 +951,7 @@ uaef_task_become(UaefTask *task, UaefTaskStatus status)
 {
 	UaefExecution *execution = task->execution;
 	UaefTaskStatus from;
+	bool		ends = uaef_task_ended(status) && !uaef_task_ended(task->status);
 
 	if (!uaef_task_may_become(task->status, status))
 		elog(ERROR, "task %lld cannot go from %s to %s",
@@ -869,12 +962,12 @@ uaef_task_become(UaefTask *task, UaefTaskStatus status)
 		uaef_agent_attempt_ends(task, status);
 	from = task->status;
 	if (task->def->n_limits > 0 && task->stored &&
-		from != UAEF_TASK_PENDING &&
+		from != UAEF_TASK_PENDING && !uaef_task_ended(from) &&
 		status != UAEF_TASK_RUNNING && status != UAEF_TASK_WAITING_INPUT)
 		uaef_limit_release(execution, task);
 	task->status = status;
 	task->dirty = true;
-	if (uaef_task_ended(status))
+	if (ends)
 	{
 		task->completed_at = execution->step->now;
 		task->lease_expires_at = 0;

@@ -35,9 +35,10 @@ typedef struct UaefTask UaefTask;
 struct UaefTask
 {
 	UaefExecution *execution;
-	const UaefTaskDef *def;		/* of an item: the map's inner task */
+	const UaefTaskDef *def;		/* of an item: the map's inner task; of a
+								 * compensation: it */
 	int16		no;
-	int32		item;			/* UAEF_NO_ITEM */
+	int32		item;			/* UAEF_NO_ITEM, UAEF_COMPENSATION */
 	int64		task_id;
 
 	bool		stored;			/* has a row */
@@ -71,6 +72,9 @@ struct UaefTask
 	int			items_redo;		/* of a map: items to be begun again */
 	Jsonb	   *progress;		/* of an outside worker */
 	Jsonb	   *overrides;		/* of alter_task(); in force in def */
+	bool		has_child;		/* of a workflow task: it has begun one */
+	pg_uuid_t	child_id;		/* the last one */
+	int			runs;			/* of a workflow task: in this attempt */
 };
 
 /*
@@ -125,6 +129,15 @@ struct UaefExecution
 	bool		is_fork;
 	pg_uuid_t	forked_from;	/* if so */
 	char	   *agent;			/* id of the last that completed a task; NULL */
+	bool		has_parent;		/* a task of another one began it */
+	pg_uuid_t	parent_id;
+	int64		parent_task_id;
+	UaefTask   *parent_task;	/* where the step began it, else NULL */
+	int			depth;			/* 0: nobody's child */
+	bool		is_ending;		/* what it did is being compensated */
+	UaefExecutionStatus ending; /* what it will be then */
+	bool		no_compensation;	/* it is to end without */
+	bool		compensate_next;	/* the next compensation may begin */
 
 	UaefTask  **tasks;			/* by number; NULL: not looked at yet */
 	List	   *items;			/* UaefTask * of items looked at */
@@ -138,7 +151,7 @@ struct UaefExecution
 /* A row to be written to task_timer. */
 typedef struct UaefTimerRow
 {
-	UaefExecution *execution;
+	pg_uuid_t	execution_id;
 	TimestampTz due_at;
 	int16		task_no;		/* -1: the execution's own */
 	int32		item;
@@ -162,7 +175,20 @@ struct UaefStep
 	UaefEvent  *events;			/* in the order in which they happened */
 	int			n_events;
 	int			max_events;
+	int			n_tasks;		/* in memory */
+
+	/* For workflow_task.c, which sees to them before the step is written. */
+	List	   *begun;			/* UaefExecution * of children to begin */
+	List	   *ended;			/* UaefExecution * of children that ended */
+	List	   *unwanted;		/* UaefUnwanted * */
 };
+
+/* A child whose parent no longer waits for it. */
+typedef struct UaefUnwanted
+{
+	pg_uuid_t	id;
+	bool		compensate;
+} UaefUnwanted;
 
 /*
  * Begin a step by this actor, in the current memory context, which must live
@@ -192,6 +218,10 @@ extern UaefExecution *uaef_step_execution(UaefStep *step, const pg_uuid_t *id);
 extern UaefExecution *uaef_step_new_execution(UaefStep *step,
 											  const UaefDefinition *def);
 
+/* The same for one that a task begins; it sorts after the task's execution. */
+extern UaefExecution *uaef_step_new_child(UaefTask *task,
+										  const UaefDefinition *def);
+
 /* Write all that changed, record the events, settle what completed. */
 extern void uaef_step_write(UaefStep *step);
 
@@ -205,6 +235,10 @@ extern UaefTask *uaef_execution_task(UaefExecution *execution, int no);
 extern UaefTask *uaef_execution_new_item(UaefExecution *execution,
 										 UaefTask *map, int item,
 										 Jsonb *value);
+
+/* What undoes a task, pending. */
+extern UaefTask *uaef_execution_new_compensation(UaefExecution *execution,
+												 int no);
 
 /* An item that the step has looked at, or NULL. */
 extern UaefTask *uaef_execution_known_item(UaefExecution *execution, int no,
@@ -272,6 +306,10 @@ extern void uaef_step_note(UaefTask *task, UaefNoteKind kind);
 /* Note a timer; task NULL: of the execution. */
 extern void uaef_step_timer(UaefExecution *execution, UaefTask *task,
 							const char *kind, TimestampTz due_at);
+
+/* The same for an execution that the step may not have. */
+extern void uaef_step_timer_of(UaefStep *step, const pg_uuid_t *execution_id,
+							   const char *kind, TimestampTz due_at);
 
 /*
  * Take a task out of the ready set; false when it is not there, or somebody

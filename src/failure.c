@@ -17,6 +17,7 @@
 #include "errcodes.h"
 #include "failure.h"
 #include "policy_check.h"
+#include "uuid7.h"
 
 /* Classes of SQLSTATE that trying again cannot cure. */
 static const char *const permanent_classes[] = {
@@ -127,6 +128,31 @@ uaef_failure_from_error(UaefFailure *failure, const ErrorData *error)
 								   lengthof(permanent_classes));
 }
 
+/*
+ * What was transient for the child is so for who began it.  One that was
+ * cancelled is not begun again: somebody wanted its end.
+ */
+void
+uaef_failure_from_child(UaefFailure *failure, const UaefExecution *child)
+{
+	char	   *task = uaef_json_get_text(child->error, "task");
+
+	memset(failure, 0, sizeof(UaefFailure));
+	failure->code = uaef_json_get_text(child->error, "code");
+	failure->message = uaef_json_get_text(child->error, "message");
+	if (failure->message == NULL)
+		failure->message = "its execution was cancelled";
+	failure->detail = task != NULL ?
+		psprintf("task \"%s\" of execution %s", task,
+				 uaef_uuid_text(&child->id)) :
+		psprintf("execution %s", uaef_uuid_text(&child->id));
+	failure->transient = child->status == UAEF_EXECUTION_FAILED &&
+		(strcmp(failure->code,
+				unpack_sql_state(ERRCODE_UAEF_TASK_TIMEOUT)) == 0 ||
+		 !in_class(failure->code, permanent_classes,
+				   lengthof(permanent_classes)));
+}
+
 Jsonb *
 uaef_failure_json(const UaefFailure *failure, const char *task, int attempt)
 {
@@ -217,11 +243,7 @@ uaef_failure_schedule_retry(UaefTask *task, const UaefFailure *failure)
 	uaef_task_become(task, UAEF_TASK_PENDING);
 	uaef_step_timer(execution, task, "retry", due);
 
-	uaef_json_begin(&json);
-	uaef_json_text(&json, "task", execution->def->tasks[task->no].id);
-	if (task->item != UAEF_NO_ITEM)
-		uaef_json_int(&json, "item", task->item);
-	uaef_json_int(&json, "attempt", task->attempt);
+	uaef_task_event_begin(&json, task);
 	uaef_json_jsonb(&json, "error", task->error);
 	uaef_json_time(&json, "retry_at", due);
 	uaef_step_event(execution, task, "task_retry_scheduled",

@@ -52,6 +52,7 @@ int			uaef_ledger_quorum = 0;
 int			uaef_max_executors = 2;
 
 /* Limits of a definition and of what runs through it. */
+int			uaef_max_depth = 16;
 int			uaef_max_kept_signals = 1000;
 int			uaef_max_map_items = 100000;
 int			uaef_max_payload_kb = 1024;
@@ -129,6 +130,9 @@ define_checkpoint_settings(void)
 				&uaef_ledger_signer_socket, GUC_SUPERUSER_ONLY, check_socket);
 }
 
+/*
+ * How much there may be of something.
+ */
 static void
 define_ddl_check(void)
 {
@@ -140,8 +144,19 @@ define_ddl_check(void)
 }
 
 static void
-define_workflow_settings(void)
+define_limits(void)
 {
+	define_int("uaef.max_depth",
+			   "How deep workflows that run workflows may be nested.",
+			   "The execution that somebody started is at depth 0.",
+			   &uaef_max_depth, 0, 1000, PGC_SUSET, 0);
+	define_int("uaef.max_executors",
+			   "Largest number of SQL executors per database.",
+			   "Each takes one of max_worker_processes.",
+			   &uaef_max_executors, 0, 64, PGC_SIGHUP, 0);
+	define_int("uaef.max_kept_signals",
+			   "Largest number of signals that wait in one execution for a task to take them.",
+			   NULL, &uaef_max_kept_signals, 0, 1000000, PGC_SUSET, 0);
 	define_int("uaef.max_map_items",
 			   "Largest number of items that a map task expands to.",
 			   NULL, &uaef_max_map_items, 1, 10000000, PGC_SUSET, 0);
@@ -155,6 +170,10 @@ define_workflow_settings(void)
 			   "Time of waiting that one point of priority is worth.",
 			   "A change holds for tasks that are queued later.",
 			   &uaef_priority_step_ms, 0, 24 * 3600 * 1000, PGC_SIGHUP, GUC_UNIT_MS);
+	define_int("uaef.retention_interval",
+			   "Time between two looks for executions to delete.",
+			   "Nothing is looked for where no retention is set.",
+			   &uaef_retention_interval_ms, 1000, 24 * 3600 * 1000, PGC_SIGHUP, GUC_UNIT_MS);
 }
 
 /*
@@ -193,18 +212,7 @@ uaef_guc_init(void)
 			   "Number of witnesses that must have cosigned a checkpoint for it to count as anchored.",
 			   "With 0 any anchor will do.",
 			   &uaef_ledger_quorum, 0, 100, PGC_SIGHUP, 0);
-	define_int("uaef.max_executors",
-			   "Largest number of SQL executors per database.",
-			   "Each takes one of max_worker_processes.",
-			   &uaef_max_executors, 0, 64, PGC_SIGHUP, 0);
-	define_int("uaef.max_kept_signals",
-			   "Largest number of signals that wait in one execution for a task to take them.",
-			   NULL, &uaef_max_kept_signals, 0, 1000000, PGC_SUSET, 0);
-	define_workflow_settings();
-	define_int("uaef.retention_interval",
-			   "Time between two looks for executions to delete.",
-			   "Nothing is looked for where no retention is set.",
-			   &uaef_retention_interval_ms, 1000, 24 * 3600 * 1000, PGC_SIGHUP, GUC_UNIT_MS);
+	define_limits();
 	define_int("uaef.seal_interval",
 			   "Time that the sealer lets events gather before it seals a block.",
 			   NULL, &uaef_seal_interval_ms, 1, 3600000, PGC_SIGHUP, GUC_UNIT_MS);

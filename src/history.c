@@ -44,7 +44,7 @@ typedef struct Rule
 
 /*
  * Money that is not decided or not paid yet, and calls that are not over, keep
- * an execution.
+ * an execution; a parent keeps its children.
  */
 static UaefQuery find_old = {
 	"SELECT e.execution_id FROM uaef.workflow_execution e"
@@ -60,6 +60,8 @@ static UaefQuery find_old = {
 	" AND NOT EXISTS (SELECT FROM uaef.delivery q"
 	"  WHERE q.execution_id = e.execution_id"
 	"  AND q.status IN ('pending', 'sending', 'retry'))"
+	" AND NOT EXISTS (SELECT FROM uaef.workflow_execution p"
+	"  WHERE p.execution_id = e.parent_execution_id)"
 	" ORDER BY e.execution_id LIMIT $5 FOR UPDATE OF e SKIP LOCKED",
 	6, {UUIDOID, TIMESTAMPTZOID, TEXTOID, TEXTARRAYOID, INT4OID, BOOLOID}
 };
@@ -220,7 +222,7 @@ uaef_history_purge(const char *workflow, ArrayType *statuses,
 		CHECK_FOR_INTERRUPTS();
 		n = purge_batch(&rule, false, Min(BATCH, limit - total), role);
 		total += n;
-	} while (n == BATCH && total < limit);
+	} while (n > 0 && total < limit);
 	uaef_spi_end(back);
 	return total;
 }
@@ -333,7 +335,7 @@ uaef_history_work(void)
 		args[1] = Int64GetDatum(n);
 		args[2] = TimestampTzGetDatum(now);
 		(void) uaef_spi_run(&count_purged, args, nulls);
-		more = more || n == BATCH;
+		more = more || n > 0;
 	}
 	uaef_spi_end(back);
 	if (n_rules == 0)

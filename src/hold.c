@@ -169,5 +169,5 @@ uaef_execution_begin(UaefExecution *execution)
 	if (uaef_workflow_is_held(execution->def->name))
 		uaef_execution_hold(execution);
 	else if (!uaef_advance_request_start(execution, &error))
-		uaef_advance_cancel(execution, error.message);
+		uaef_advance_cancel(execution, error.message, true);
 }

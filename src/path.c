@@ -32,6 +32,7 @@ typedef enum PathRoot
 	ROOT_ITEM,
 	ROOT_CTX,
 	ROOT_SYS,
+	ROOT_LAST,
 	ROOT_SIGNAL
 } PathRoot;
 
@@ -183,6 +184,7 @@ find_root(const PathStep *step)
 		{"item", ROOT_ITEM},
 		{"ctx", ROOT_CTX},
 		{"sys", ROOT_SYS},
+		{"last", ROOT_LAST},
 		{"signal", ROOT_SIGNAL}
 	};
 
@@ -201,7 +203,7 @@ check_root(const PathStep *steps, int n)
 	PathRoot	root = find_root(&steps[0]);
 
 	if (root == ROOT_OTHER)
-		return "It must begin with in, task, item, ctx or sys, or with signal in the filter of a signal task.";
+		return "It must begin with in, task, item, ctx, sys or last, or with signal in the filter of a signal task.";
 	if (root == ROOT_TASK && (n < 2 || steps[1].name == NULL))
 		return "A task's id must follow \"task\".";
 	return NULL;
@@ -378,6 +380,8 @@ uaef_path_get(const UaefPath *path, UaefScope *scope, JsonbValue *value)
 			scope->sys = scope->fetch_sys(scope);
 		document = scope->sys;
 	}
+	else if (path->root == ROOT_LAST)
+		document = scope->last;
 	else if (path->root == ROOT_SIGNAL)
 		document = scope->signal;
 	else if (path->root == ROOT_TASK && scope->task != NULL &&

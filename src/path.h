@@ -17,7 +17,8 @@ typedef struct UaefPath UaefPath;
 
 /*
  * Compile a path.  Raises UA222 naming the text when its form is wrong.  A
- * path compiled for workflows must begin with in, task, item, ctx, sys or signal;
+ * path compiled for workflows must begin with in, task, item, ctx, sys, last or
+ * signal;
  * with any_root it may begin with any name.
  */
 extern UaefPath *uaef_path_compile(const char *text, int len, bool any_root);

@@ -17,6 +17,7 @@
 #include "utils/timestamp.h"
 
 #include "advance.h"
+#include "compensation.h"
 #include "errcodes.h"
 #include "failure.h"
 #include "own_execution.h"
@@ -143,6 +144,30 @@ require_unsuccessful(const UaefExecution *execution)
 			 errhint("Only an execution that failed or was cancelled can be retried.")));
 }
 
+/*
+ * What was undone is not there for the rest to go on from, and a child goes on
+ * only as a task of its parent.
+ */
+static void
+require_not_undone(const UaefExecution *execution)
+{
+	if (execution->has_parent)
+		ereport(ERROR,
+				(errcode(ERRCODE_UAEF_ILLEGAL_TRANSITION),
+				 errmsg("execution %s was begun by a task of another and cannot be retried",
+						uaef_uuid_text(&execution->id)),
+				 errdetail("Its parent is execution %s.",
+						   uaef_uuid_text(&execution->parent_id)),
+				 errhint("Retry the parent, whose task begins a new one, or use uaef.fork_workflow().")));
+	if (uaef_compensation_was_begun(execution))
+		ereport(ERROR,
+				(errcode(ERRCODE_UAEF_ILLEGAL_TRANSITION),
+				 errmsg("execution %s was compensated and cannot be retried",
+						uaef_uuid_text(&execution->id)),
+				 errdetail("What it did has been undone, as far as that was possible."),
+				 errhint("Use uaef.fork_workflow(), which runs again what was undone, or start a new execution.")));
+}
+
 void
 uaef_retry_execution(UaefExecution *execution, const char *from_task,
 					 const char *reason)
@@ -154,6 +179,7 @@ uaef_retry_execution(UaefExecution *execution, const char *from_task,
 	UaefJson	json;
 
 	require_unsuccessful(execution);
+	require_not_undone(execution);
 	if (from_task != NULL)
 		from = uaef_tasks_from(def, uaef_require_task_no(def, from_task));
 	n = reset_tasks(execution, from, ids);

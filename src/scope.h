@@ -3,7 +3,8 @@
  * scope.h
  *	  The data that paths read: a few named roots.
  *
- * In a workflow the roots are in, task, item, ctx, sys and, in filters, signal.  The SQL functions
+ * In a workflow the roots are in, task, item, ctx, sys, in loops last and in
+ * filters signal.  The SQL functions
  * that evaluate against one document use its keys as roots.  A root that is a
  * plain value has value set; task is fetched name by name, because a workflow
  * may have thousands of outputs of which a path needs one.
@@ -23,6 +24,7 @@ struct UaefScope
 	Jsonb	   *item;
 	Jsonb	   *ctx;
 	Jsonb	   *sys;
+	Jsonb	   *last;			/* of a repeated workflow: its last output */
 	Jsonb	   *signal;			/* what was sent, for the filter of a signal
 								 * task */
 

@@ -776,13 +776,14 @@ parse_distinct_from(UaefApprovalBand *band, Jsonb *object)
 }
 
 /*
- * item is a name of map tasks, signal one of filters; an execution that has
+ * item, last and signal are names of single tasks; an execution that has
  * ended has none.
  */
 static void
 check_root(const UaefPath *path, void *arg)
 {
 	if (strcmp(uaef_path_root(path), "item") == 0 ||
+		strcmp(uaef_path_root(path), "last") == 0 ||
 		strcmp(uaef_path_root(path), "signal") == 0)
 		refuse(ERRCODE_UAEF_BAD_TEMPLATE,
 			   "path \"%s\" has no meaning in a settlement rule",

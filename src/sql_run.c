@@ -47,6 +47,7 @@ typedef struct PlanKey
 	Oid			table;
 	int32		definition_id;
 	int32		task_no;
+	int32		compensation;	/* 1: what undoes the task */
 } PlanKey;
 
 typedef struct PlanEntry
@@ -132,6 +133,7 @@ plan_entry(const UaefTask *task)
 								  get_namespace_oid("uaef", false));
 	key.definition_id = task->execution->def->definition_id;
 	key.task_no = task->no;
+	key.compensation = task->item == UAEF_COMPENSATION ? 1 : 0;
 	entry = hash_search(plans, &key, HASH_ENTER, &found);
 	if (!found)
 	{

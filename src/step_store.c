@@ -3,7 +3,9 @@
  * step_store.c
  *	  Writing a step: all that it changed, table by table.
  *
- * The events come after the rows, so that none is recorded of what could not
+
+ * First comes what executions of the step ask of those above and below them,
+ * which may change more of them.  The events come after the rows, so that none is recorded of what could not
  * be written.  Settlement comes last: it reads what the step wrote.
  *
  *-------------------------------------------------------------------------
@@ -25,6 +27,7 @@
 #include "spi_util.h"
 #include "wake.h"
 #include "wake_claimers.h"
+#include "workflow_task.h"
 
 static UaefQuery delete_ready = {
 	"DELETE FROM uaef.task_ready WHERE ctid = ANY (ARRAY("
@@ -78,10 +81,10 @@ set_time(Row *row, int column, TimestampTz time)
 }
 
 static void
-set_counter(Row *row, int column, bool is_map, int count)
+set_counter(Row *row, int column, bool counts, int count)
 {
 	row->values[column] = Int32GetDatum(count);
-	row->nulls[column] = !is_map;
+	row->nulls[column] = !counts;
 }
 
 static void
@@ -118,6 +121,10 @@ task_row(Row *row, UaefTask *task)
 	set_counter(row, TASK_ITEMS_REDO, is_map, task->items_redo);
 	set_pointer(row, TASK_PROGRESS, task->progress);
 	set_pointer(row, TASK_OVERRIDES, task->overrides);
+	set_pointer(row, TASK_CHILD_EXECUTION_ID,
+				task->has_child ? &task->child_id : NULL);
+	set_counter(row, TASK_RUNS, task->def->type == UAEF_TASK_WORKFLOW,
+				task->runs);
 }
 
 static void
@@ -270,7 +277,7 @@ write_timers(UaefStep *step)
 		Row			row;
 
 		set(&row, 0, TimestampTzGetDatum(timer->due_at));
-		set(&row, 1, UUIDPGetDatum(&timer->execution->id));
+		set(&row, 1, UUIDPGetDatum(&timer->execution_id));
 		set(&row, 2, Int16GetDatum(timer->task_no));
 		set(&row, 3, Int32GetDatum(timer->item));
 		set(&row, 4, Int32GetDatum(timer->attempt));
@@ -282,19 +289,44 @@ write_timers(UaefStep *step)
 	step->timers = NIL;
 }
 
+/*
+ * A timer of an execution.
+ */
+static UaefTimerRow *
+add_timer(UaefStep *step, const pg_uuid_t *execution_id, const char *kind,
+		  TimestampTz due_at)
+{
+	UaefTimerRow *timer = palloc(sizeof(UaefTimerRow));
+
+	timer->execution_id = *execution_id;
+	timer->due_at = due_at;
+	timer->task_no = -1;
+	timer->item = UAEF_NO_ITEM;
+	timer->attempt = 0;
+	timer->kind = kind;
+	step->timers = lappend(step->timers, timer);
+	return timer;
+}
+
 void
 uaef_step_timer(UaefExecution *execution, UaefTask *task, const char *kind,
 				TimestampTz due_at)
 {
-	UaefTimerRow *timer = palloc(sizeof(UaefTimerRow));
+	UaefTimerRow *timer = add_timer(execution->step, &execution->id, kind,
+									due_at);
 
-	timer->execution = execution;
-	timer->due_at = due_at;
-	timer->task_no = task ? task->no : -1;
-	timer->item = task ? task->item : UAEF_NO_ITEM;
-	timer->attempt = task ? task->attempt : 0;
-	timer->kind = kind;
-	execution->step->timers = lappend(execution->step->timers, timer);
+	if (task == NULL)
+		return;
+	timer->task_no = task->no;
+	timer->item = task->item;
+	timer->attempt = task->attempt;
+}
+
+void
+uaef_step_timer_of(UaefStep *step, const pg_uuid_t *execution_id,
+				   const char *kind, TimestampTz due_at)
+{
+	(void) add_timer(step, execution_id, kind, due_at);
 }
 
 void
@@ -352,7 +384,7 @@ uaef_step_note(UaefTask *task, UaefNoteKind kind)
 }
 
 /*
- * Notes as texts: "pay", "resize[3]", "resize[0..99]".
+ * Notes as texts: "pay", "resize[3]", "resize[0..99]", "compensate pay".
  */
 static void
 add_notes(UaefJson *json, UaefExecution *execution, UaefNoteKind kind)
@@ -376,6 +408,8 @@ add_notes(UaefJson *json, UaefExecution *execution, UaefNoteKind kind)
 
 		if (note->first_item == UAEF_NO_ITEM)
 			texts[n++] = id;
+		else if (note->first_item == UAEF_COMPENSATION)
+			texts[n++] = psprintf("compensate %s", id);
 		else if (note->first_item == note->last_item)
 			texts[n++] = psprintf("%s[%d]", id, note->first_item);
 		else
@@ -438,6 +472,13 @@ execution_row(Row *row, UaefExecution *execution)
 	set_pointer(row, EXEC_FORKED_FROM,
 				execution->is_fork ? &execution->forked_from : NULL);
 	set_text(row, EXEC_AGENT, execution->agent);
+	set_pointer(row, EXEC_PARENT_EXECUTION_ID,
+				execution->has_parent ? &execution->parent_id : NULL);
+	row->values[EXEC_PARENT_TASK_ID] = Int64GetDatum(execution->parent_task_id);
+	row->nulls[EXEC_PARENT_TASK_ID] = !execution->has_parent;
+	set(row, EXEC_DEPTH, Int32GetDatum(execution->depth));
+	set_text(row, EXEC_ENDING, execution->is_ending ?
+			 uaef_execution_status_name(execution->ending) : NULL);
 }
 
 static void
@@ -496,6 +537,7 @@ uaef_step_write(UaefStep *step)
 {
 	ListCell   *cell;
 
+	uaef_workflow_task_see_to(step);
 	uaef_step_write_tasks(step);
 	uaef_limit_write(step);
 	write_ready(step);

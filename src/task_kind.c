@@ -25,7 +25,8 @@ static const UaefTaskKind *const kinds[] = {
 	[UAEF_TASK_EXTERNAL] = &ready_task,
 	[UAEF_TASK_SIGNAL] = &uaef_signal_task,
 	[UAEF_TASK_CHECKPOINT] = &uaef_checkpoint_task,
-	[UAEF_TASK_AGENT] = &uaef_agent_task
+	[UAEF_TASK_AGENT] = &uaef_agent_task,
+	[UAEF_TASK_WORKFLOW] = &uaef_workflow_task
 };
 
 const UaefTaskKind *

@@ -47,6 +47,7 @@ extern const UaefTaskKind uaef_map_task;
 extern const UaefTaskKind uaef_approval_task;
 extern const UaefTaskKind uaef_http_task;
 extern const UaefTaskKind uaef_wait_task;
+extern const UaefTaskKind uaef_workflow_task;
 extern const UaefTaskKind uaef_signal_task;
 extern const UaefTaskKind uaef_checkpoint_task;
 extern const UaefTaskKind uaef_agent_task;

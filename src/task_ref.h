@@ -13,6 +13,9 @@
 /* Item number of a task that is no item of a map. */
 #define UAEF_NO_ITEM (-1)
 
+/* Item number of what undoes a task. */
+#define UAEF_COMPENSATION (-2)
+
 /* One task of one execution. */
 typedef struct UaefTaskRef
 {

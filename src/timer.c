@@ -27,6 +27,7 @@
 #include "task_kind.h"
 #include "uuid7.h"
 #include "wait_task.h"
+#include "workflow_task.h"
 
 static UaefQuery claim_timers = {
 	"DELETE FROM uaef.task_timer WHERE ctid = ANY (ARRAY("
@@ -75,19 +76,28 @@ static void fire_limit_cancel(UaefExecution *execution);
 static void fire_retry(UaefTask *task);
 static void fire_timeout(UaefTask *task);
 static void fire_lease(UaefTask *task);
+static void fire_cancel(UaefExecution *execution);
+static void fire_stop(UaefExecution *execution);
 
-/* The timers of an execution, and those of its tasks. */
+/*
+ * The timers of an execution, and those of its tasks.  That an execution has
+ * ended is the reason of one of them; all others are over then.
+ */
 static const struct
 {
 	const char *kind;
+	bool		ended;
 	void		(*fire) (UaefExecution *execution);
 }			execution_timers[] = {
-	{"start", fire_start},
-	{"deadline", fire_deadline},
-	{"debounce", uaef_start_once_fire},
-	{"granted", fire_granted_start},
-	{"limit_skip", fire_limit_skip},
-	{"limit_cancel", fire_limit_cancel}
+	{"start", false, fire_start},
+	{"deadline", false, fire_deadline},
+	{"debounce", false, uaef_start_once_fire},
+	{"granted", false, fire_granted_start},
+	{"limit_skip", false, fire_limit_skip},
+	{"limit_cancel", false, fire_limit_cancel},
+	{"cancel", false, fire_cancel},
+	{"stop", false, fire_stop},
+	{"ended", true, uaef_workflow_task_ended}
 };
 
 static const struct
@@ -104,7 +114,9 @@ static const struct
 	{"reminder", uaef_approval_remind},
 	{"escalation", uaef_approval_escalate},
 	{"policy", uaef_policy_fire},
-	{"granted", uaef_advance_granted}
+	{"granted", uaef_advance_granted},
+	{"child", uaef_workflow_task_fire},
+	{"repeat", uaef_workflow_task_fire}
 };
 
 /* How long a timer of a busy execution waits, and one that raises errors. */
@@ -194,7 +206,7 @@ uaef_engine_fire_timers(int limit, int *claimed, TimestampTz *next)
 
 		if (execution == NULL)
 			put_off(&timers[i], step->now);
-		else if (!uaef_execution_ended(execution->status))
+		else
 			fire(execution, &timers[i]);
 	}
 	uaef_step_write(step);
@@ -213,15 +225,19 @@ uaef_engine_fire_timers(int limit, int *claimed, TimestampTz *next)
 static void
 fire(UaefExecution *execution, const Timer *timer)
 {
+	bool		ended = uaef_execution_ended(execution->status);
 	UaefTask   *task;
 
 	if (timer->task_no < 0)
 	{
 		for (int i = 0; i < lengthof(execution_timers); i++)
-			if (strcmp(timer->kind, execution_timers[i].kind) == 0)
+			if (strcmp(timer->kind, execution_timers[i].kind) == 0 &&
+				execution_timers[i].ended == ended)
 				execution_timers[i].fire(execution);
 		return;
 	}
+	if (ended)
+		return;
 	task = uaef_execution_find(execution, timer->task_no, timer->item);
 	if (task == NULL || task->attempt != timer->attempt)
 		return;
@@ -252,14 +268,15 @@ fire_granted_start(UaefExecution *execution)
 }
 
 /*
- * A retry may have set another deadline.
+ * A retry may have set another deadline.  What is being compensated has failed
+ * already, and takes the time that it takes.
  */
 static void
 fire_deadline(UaefExecution *execution)
 {
 	UaefFailure failure = {0};
 
-	if (execution->deadline_at == 0 ||
+	if (execution->deadline_at == 0 || execution->is_ending ||
 		execution->deadline_at > execution->step->now)
 		return;
 	failure.code = "deadline";
@@ -272,14 +289,32 @@ static void
 fire_limit_skip(UaefExecution *execution)
 {
 	if (execution->started_at == 0)
-		uaef_advance_cancel(execution, "a limit of the workflow was reached");
+		uaef_advance_cancel(execution, "a limit of the workflow was reached",
+							true);
 }
 
 static void
 fire_limit_cancel(UaefExecution *execution)
 {
-	uaef_advance_cancel(execution,
-						"a limit of the workflow was reached by a later execution");
+	if (!execution->is_ending)
+		uaef_advance_cancel(execution,
+							"a limit of the workflow was reached by a later execution",
+							true);
+}
+
+/*
+ * Its parent has ended, and could not cancel it then.
+ */
+static void
+fire_cancel(UaefExecution *execution)
+{
+	uaef_workflow_task_cancel_child(execution, true);
+}
+
+static void
+fire_stop(UaefExecution *execution)
+{
+	uaef_workflow_task_cancel_child(execution, false);
 }
 
 static void
@@ -296,9 +331,13 @@ fire_timeout(UaefTask *task)
 	TimestampTz due = task->started_at + task->def->timeout_ms * 1000;
 	UaefFailure failure;
 
-	/* What waits for people, as a policy asked, has not begun. */
+	/*
+	 * What waits for people, as a policy asked, has not begun; a workflow that
+	 * is repeated is queued again before each run.
+	 */
 	if (task->status != UAEF_TASK_RUNNING &&
-		(task->status != UAEF_TASK_WAITING_INPUT || task->started_at == 0))
+		(task->status != UAEF_TASK_WAITING_INPUT || task->started_at == 0) &&
+		!(task->status == UAEF_TASK_QUEUED && task->runs > 0))
 		return;
 	/* It was released, and taken again as the same attempt. */
 	if (task->has_lease &&

@@ -55,6 +55,7 @@ static const char *const task_status_names[] = {
 	[UAEF_TASK_FAILED] = "failed",
 	[UAEF_TASK_SKIPPED] = "skipped",
 	[UAEF_TASK_CANCELLED] = "cancelled",
+	[UAEF_TASK_COMPENSATED] = "compensated",
 };
 
 #define TASK_ENDINGS \
@@ -75,11 +76,13 @@ static const int task_next[] = {
 	BIT(UAEF_TASK_PENDING) | BIT(UAEF_TASK_QUEUED) | TASK_ENDINGS,
 	/* Back to pending: people have agreed to what a policy asked for. */
 	[UAEF_TASK_WAITING_INPUT] = BIT(UAEF_TASK_PENDING) | TASK_ENDINGS,
-	/* Back from an end: its execution is retried. */
-	[UAEF_TASK_COMPLETED] = BIT(UAEF_TASK_PENDING),
+	/* Undone, because its execution fails; or back, since it is retried. */
+	[UAEF_TASK_COMPLETED] =
+	BIT(UAEF_TASK_PENDING) | BIT(UAEF_TASK_COMPENSATED),
 	[UAEF_TASK_FAILED] = BIT(UAEF_TASK_PENDING),
 	[UAEF_TASK_SKIPPED] = BIT(UAEF_TASK_PENDING),
 	[UAEF_TASK_CANCELLED] = BIT(UAEF_TASK_PENDING),
+	[UAEF_TASK_COMPENSATED] = 0,
 };
 
 const char *
@@ -121,7 +124,8 @@ uaef_execution_ended(UaefExecutionStatus status)
 bool
 uaef_task_ended(UaefTaskStatus status)
 {
-	return ((TASK_ENDINGS | BIT(UAEF_TASK_SKIPPED)) & BIT(status)) != 0;
+	return ((TASK_ENDINGS | BIT(UAEF_TASK_SKIPPED) |
+			 BIT(UAEF_TASK_COMPENSATED)) & BIT(status)) != 0;
 }
 
 bool

@@ -27,7 +27,8 @@ typedef enum UaefTaskStatus
 	UAEF_TASK_COMPLETED,
 	UAEF_TASK_FAILED,
 	UAEF_TASK_SKIPPED,
-	UAEF_TASK_CANCELLED
+	UAEF_TASK_CANCELLED,
+	UAEF_TASK_COMPENSATED		/* completed, and undone since */
 } UaefTaskStatus;
 
 extern const char *uaef_execution_status_name(UaefExecutionStatus status);
@@ -35,7 +36,10 @@ extern UaefExecutionStatus uaef_execution_status_by_name(const char *name);
 extern const char *uaef_task_status_name(UaefTaskStatus status);
 extern UaefTaskStatus uaef_task_status_by_name(const char *name);
 
-/* Whether nothing follows on a state, unless the execution is retried. */
+/*
+ * Whether it is over, unless it is retried; a task that has ended may still be
+ * compensated.
+ */
 extern bool uaef_execution_ended(UaefExecutionStatus status);
 extern bool uaef_task_ended(UaefTaskStatus status);
 

@@ -39,6 +39,19 @@ uaef_uuid7(pg_uuid_t *uuid)
 }
 
 void
+uaef_uuid7_after(pg_uuid_t *uuid, const pg_uuid_t *other)
+{
+	uaef_uuid7(uuid);
+	if (memcmp(uuid, other, UUID_LEN) > 0)
+		return;
+
+	/* The millisecond that follows on the other's. */
+	memcpy(uuid->data, other->data, 6);
+	for (int i = 5; i >= 0 && ++uuid->data[i] == 0; i--)
+		;
+}
+
+void
 uaef_uuid7_floor(TimestampTz time, pg_uuid_t *uuid)
 {
 	memset(uuid->data, 0, UUID_LEN);

@@ -14,6 +14,9 @@
 /* A new UUID of the current millisecond. */
 extern void uaef_uuid7(pg_uuid_t *uuid);
 
+/* A new UUID that sorts after another, made now or a little later. */
+extern void uaef_uuid7_after(pg_uuid_t *uuid, const pg_uuid_t *other);
+
 /* The first UUID of the millisecond of a time: all made before are less. */
 extern void uaef_uuid7_floor(TimestampTz time, pg_uuid_t *uuid);
 

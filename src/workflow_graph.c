@@ -33,6 +33,7 @@ typedef struct Live
 	int			attempt;
 	int			items_total;	/* -1: no map, or not expanded */
 	int			items_completed;
+	int			runs;			/* of a workflow */
 } Live;
 
 typedef struct Picture
@@ -42,17 +43,19 @@ typedef struct Picture
 	int		   *level;			/* by task */
 	Live	   *live;			/* by task; NULL: no execution */
 	char	   *status;			/* of the execution */
+	char	   *parent;			/* its parent, or NULL */
 	StringInfoData out;
 } Picture;
 
 static UaefQuery find_execution = {
-	"SELECT definition_id, initiated_by, status"
+	"SELECT definition_id, initiated_by, status,"
+	" parent_execution_id::pg_catalog.text"
 	" FROM uaef.workflow_execution WHERE execution_id = $1",
 	1, {UUIDOID}
 };
 static UaefQuery find_tasks = {
 	"SELECT task_no, status, attempt, coalesce(items_total, -1),"
-	" coalesce(items_completed, 0)"
+	" coalesce(items_completed, 0), coalesce(runs, 0)"
 	" FROM uaef.task_execution WHERE execution_id = $1 AND item = -1",
 	1, {UUIDOID}
 };
@@ -71,7 +74,8 @@ static const struct
 	{"completed", "#dcfce7", "#16a34a"},
 	{"failed", "#fee2e2", "#dc2626"},
 	{"skipped", "#fafafa", "#d4d4d8"},
-	{"cancelled", "#f3e8ff", "#9333ea"}
+	{"cancelled", "#f3e8ff", "#9333ea"},
+	{"compensated", "#ffedd5", "#ea580c"}
 };
 
 static char *draw(Picture *picture, const char *format);
@@ -117,6 +121,7 @@ uaef_graph_of_execution(const pg_uuid_t *execution_id, const char *format)
 	definition_id = uaef_spi_int32(0, 1);
 	role = uaef_spi_oid(0, 2);
 	picture.status = uaef_spi_text(0, 3);
+	picture.parent = uaef_spi_text(0, 4);
 	uaef_spi_end(caller);
 
 	uaef_require_member(role, psprintf("execution %s", id));
@@ -156,6 +161,7 @@ load_live(Picture *picture, const pg_uuid_t *execution_id)
 		picture->live[no].attempt = uaef_spi_int32(row, 3);
 		picture->live[no].items_total = uaef_spi_int32(row, 4);
 		picture->live[no].items_completed = uaef_spi_int32(row, 5);
+		picture->live[no].runs = uaef_spi_int32(row, 6);
 	}
 	uaef_spi_end(caller);
 }
@@ -217,8 +223,8 @@ arrange(Picture *picture)
  */
 
 /*
- * "completed", "running, attempt 3", "running 17/100"; NULL without an
- * execution.
+ * "completed", "running, attempt 3", "running 17/100", "running, run 5"; NULL
+ * without an execution.
  */
 static char *
 status_of(const Picture *picture, int task)
@@ -231,21 +237,24 @@ status_of(const Picture *picture, int task)
 	if (live->items_total >= 0)
 		return psprintf("%s %d/%d", live->status, live->items_completed,
 						live->items_total);
+	if (live->runs > 1)
+		return psprintf("%s, run %d", live->status, live->runs);
 	if (live->attempt > 1)
 		return psprintf("%s, attempt %d", live->status, live->attempt);
 	return live->status;
 }
 
 /*
- * The type, and for a map what it maps over.
+ * The type, for a map what it maps over, and for a workflow which.
  */
 static char *
 kind_of(const UaefTaskDef *task)
 {
+	if (task->type == UAEF_TASK_WORKFLOW)
+		return psprintf("workflow %s", task->config.workflow.name);
 	if (task->type == UAEF_TASK_PARALLEL)
 		return task->config.parallel.over == NULL ? "parallel" :
-			psprintf("map of %s",
-					 uaef_task_type_name(task->config.parallel.task->type));
+			psprintf("map of %s", kind_of(task->config.parallel.task));
 	return pstrdup(uaef_task_type_name(task->type));
 }
 
@@ -296,6 +305,8 @@ draw_text(Picture *picture)
 	appendStringInfo(out, "%s, version %d", def->name, def->version);
 	if (picture->status != NULL)
 		appendStringInfo(out, ": %s", picture->status);
+	if (picture->parent != NULL)
+		appendStringInfo(out, ", child of %s", picture->parent);
 	for (int i = 0; i < def->n_tasks; i++)
 	{
 		int			no = picture->order[i];
@@ -349,7 +360,8 @@ draw_mermaid(Picture *picture)
 		[UAEF_TASK_EXTERNAL] = {"[\"", "\"]"},
 		[UAEF_TASK_SIGNAL] = {">\"", "\"]"},
 		[UAEF_TASK_CHECKPOINT] = {"{{\"", "\"}}"},
-		[UAEF_TASK_AGENT] = {"[\\\"", "\"/]"}
+		[UAEF_TASK_AGENT] = {"[\\\"", "\"/]"},
+		[UAEF_TASK_WORKFLOW] = {"[/\"", "\"\\]"}
 	};
 	const UaefDefinition *def = picture->def;
 	StringInfo	out = &picture->out;
@@ -360,8 +372,9 @@ draw_mermaid(Picture *picture)
 		int			no = picture->order[i];
 		const UaefTaskDef *task = &def->tasks[no];
 
-		appendStringInfo(out, "\n    t%d%s%s<br/>%s", no,
-						 shapes[task->type][0], task->id, kind_of(task));
+		appendStringInfo(out, "\n    t%d%s%s<br/>", no,
+						 shapes[task->type][0], task->id);
+		escape_mermaid(out, kind_of(task));
 		if (picture->live != NULL)
 			appendStringInfo(out, "<br/>%s", status_of(picture, no));
 		appendStringInfoString(out, shapes[task->type][1]);
@@ -423,9 +436,9 @@ draw_dot(Picture *picture)
 	{
 		int			no = picture->order[i];
 
-		appendStringInfo(out, "\n    \"%s\" [label=\"%s\\n%s",
-						 def->tasks[no].id, def->tasks[no].id,
-						 kind_of(&def->tasks[no]));
+		appendStringInfo(out, "\n    \"%s\" [label=\"%s\\n",
+						 def->tasks[no].id, def->tasks[no].id);
+		escape_dot(out, kind_of(&def->tasks[no]));
 		if (picture->live != NULL)
 			appendStringInfo(out, "\\n%s", status_of(picture, no));
 		appendStringInfoChar(out, '"');
