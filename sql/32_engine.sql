@@ -530,7 +530,7 @@ REVOKE ALL ON uaef.task_run FROM PUBLIC;
 
 CREATE VIEW uaef.dead_letter WITH (security_barrier) AS
 SELECT e.execution_id, d.name AS workflow, d.version, e.name,
-	t.task_id, t.task, NULLIF(t.item, -1) AS item,
+	t.task_id, t.task, CASE WHEN t.item >= 0 THEN t.item END AS item,
 	COALESCE(t.error, e.error) ->> 'code' AS code,
 	COALESCE(t.error, e.error) ->> 'message' AS message,
 	t.attempt, t.losses, e.initiated_by, e.input,
@@ -543,7 +543,7 @@ LEFT JOIN uaef.task_execution t
 		AND t.items_total IS NULL
 WHERE e.status = 'failed' AND pg_catalog.pg_has_role(e.initiated_by, 'USAGE');
 COMMENT ON VIEW uaef.dead_letter IS
-	'failed executions that nobody has retried, with each task or item that failed in them; retry_workflow() takes them out';
+	'failed executions that nobody has retried, with each task, item or compensation that failed in them; retry_workflow() takes them out';
 COMMENT ON COLUMN uaef.dead_letter.task IS
 	'null: no task failed, but the execution, by its deadline, its output or an edge';
 REVOKE ALL ON uaef.dead_letter FROM PUBLIC;

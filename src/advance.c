@@ -611,7 +611,8 @@ uaef_advance_end(UaefExecution *execution, UaefExecutionStatus status)
 					status == UAEF_EXECUTION_COMPLETED ? UAEF_STAT_COMPLETED :
 					status == UAEF_EXECUTION_FAILED ? UAEF_STAT_FAILED :
 					UAEF_STAT_CANCELLED,
-					status == UAEF_EXECUTION_CANCELLED ? -1 :
+					status == UAEF_EXECUTION_CANCELLED ||
+					execution->started_at == 0 ? -1 :
 					Max(execution->completed_at - execution->started_at, 0));
 	uaef_step_event(execution, NULL,
 					psprintf("workflow_%s", uaef_execution_status_name(status)),

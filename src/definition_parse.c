@@ -439,6 +439,15 @@ read_compensation(const UaefObject *object, UaefTaskDef *task)
 						psprintf("compensate of %s", object->where), allowed,
 						lengthof(allowed),
 						"The types of what compensates are: sql, http, external, workflow.");
+
+	/* Its limits are not those of the task, whose id it has. */
+	for (int i = 0; i < task->compensate->n_limits; i++)
+	{
+		UaefLimitDef *limit = &task->compensate->limits[i];
+
+		if (!limit->shared)
+			limit->name = psprintf("%s/compensate", limit->name);
+	}
 	builder->def->n_compensated++;
 }
 

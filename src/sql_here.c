@@ -51,6 +51,19 @@ take_queued(UaefExecution *execution)
 }
 
 /*
+ * Whether a task, its items or what undoes it has limits.
+ */
+static bool
+is_limited(const UaefTaskDef *task)
+{
+	return task->n_limits > 0 ||
+		(task->type == UAEF_TASK_PARALLEL &&
+		 task->config.parallel.over != NULL &&
+		 task->config.parallel.task->n_limits > 0) ||
+		(task->compensate != NULL && task->compensate->n_limits > 0);
+}
+
+/*
  * Where there is no worker, we let waiting tasks run.
  */
 static void
@@ -60,12 +73,7 @@ grant_limits(UaefExecution *execution)
 
 	for (int i = 0; i < execution->def->n_tasks; i++)
 	{
-		const UaefTaskDef *task = &execution->def->tasks[i];
-
-		if (task->n_limits == 0 &&
-			(task->type != UAEF_TASK_PARALLEL ||
-			 task->config.parallel.over == NULL ||
-			 task->config.parallel.task->n_limits == 0))
+		if (!is_limited(&execution->def->tasks[i]))
 			continue;
 		uaef_engine_grant_limits(&next);
 		uaef_wake_worker_on_commit(UAEF_WAKE_LIMITS);

@@ -532,13 +532,11 @@ begin_children(UaefStep *step)
 		CHECK_FOR_INTERRUPTS();
 		if (child->status != UAEF_EXECUTION_PENDING)
 			continue;
+		uaef_execution_set_deadline(child, step->now);
 		if (step->n_tasks > MAX_STEP_TASKS)
 			uaef_step_timer(child, NULL, "start", step->now);
 		else
-		{
-			uaef_execution_set_deadline(child, step->now);
 			uaef_execution_begin(child);
-		}
 	}
 }
 

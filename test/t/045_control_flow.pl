@@ -16,7 +16,8 @@ $node->start;
 $node->safe_psql('postgres', q{
 	CREATE EXTENSION uaef CASCADE;
 	SELECT uaef.create_workflow('undo', '{"timeout": "500ms", "tasks": [
-		{"id": "book", "type": "external", "queue": "book", "compensate": {"type": "external", "queue": "undo"}},
+		{"id": "book", "type": "external", "queue": "book", "limits": [{"concurrency": 3}],
+			"compensate": {"type": "external", "queue": "undo", "limits": [{"concurrency": 1}]}},
 		{"id": "pay", "type": "external", "queue": "pay"}], "edges": [{"from": "book", "to": "pay"}]}');
 	SELECT uaef.create_workflow('leaf', '{"tasks": [{"id": "t", "type": "external", "queue": "leaf"}]}');
 	SELECT uaef.create_workflow('late leaf', '{"timeout": "200ms", "tasks": [{"id": "t", "type": "external", "queue": "late"}]}');
@@ -56,6 +57,9 @@ sub work
 my $undo = start('undo');
 work('book');
 becomes($undo, 'running failed deadline', 'a deadline has what was done undone');
+is($node->safe_psql('postgres',
+		"SELECT string_agg(limit_name, ' ') FROM uaef.limit_status WHERE running + waiting > 0"),
+	'undo/book/1/compensate', 'a compensation has limits of its own');
 work('undo');
 becomes($undo, 'failed deadline', 'and the execution fails after that');
 
