@@ -131,7 +131,8 @@ class Model:
     def begin_map(self, task):
         task.attempt = 1
         task.total = len(self.data["items"])
-        self.items[task.spec["id"]] = []
+        inner = task.spec.get("config", {})["task"] | {"id": task.spec["id"]}
+        self.items[task.spec["id"]] = [Task(inner, item) for item in range(task.total)]
         if task.total == 0:
             self.finish(task, [], None)
             return
@@ -139,14 +140,11 @@ class Model:
         self.begin_items(task)
 
     def begin_items(self, task):
-        config = task.spec["config"]
         items = self.items[task.spec["id"]]
-        limit = config.get("concurrency", task.total)
+        limit = task.spec["config"].get("concurrency", task.total)
         while task.started < task.total and task.started - task.completed - task.failed < limit:
-            item = Task(config["task"] | {"id": task.spec["id"]}, task.started)
             task.started += 1
-            items.append(item)
-            self.begin_attempt(item)
+            self.begin_attempt(items[task.started - 1])
 
     def finish(self, task, output, label):
         task.output = output
