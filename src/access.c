@@ -118,6 +118,7 @@ static const AccessObject functions[] = {
 	/* running */
 	{"cancel_workflow", OPERATOR},
 	{"execute_next_tasks", OPERATOR},
+	{"explain_workflow", AUTHOR | OPERATOR},
 	{"pause_schedule", AUTHOR | OPERATOR},
 	{"pause_workflow", OPERATOR},
 	{"resume_schedule", AUTHOR | OPERATOR},

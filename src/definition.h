@@ -303,6 +303,10 @@ extern int	uaef_definition_task_no(const UaefDefinition *definition,
 /* The SQL that a task runs as the role that started it, or NULL. */
 extern const UaefSqlConfig *uaef_task_sql(const UaefTaskDef *task);
 
+/* Whether a task may end with this label; all that it may, as a sentence. */
+extern bool uaef_task_gives_label(const UaefTaskDef *task, const char *label);
+extern char *uaef_task_labels(const UaefTaskDef *task);
+
 /* "parallel" covers map. */
 extern const char *uaef_task_type_name(UaefTaskType type);
 

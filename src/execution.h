@@ -29,6 +29,7 @@
 typedef struct UaefStep UaefStep;
 typedef struct UaefExecution UaefExecution;
 typedef struct UaefTask UaefTask;
+typedef struct UaefDryRun UaefDryRun;	/* explain.h */
 
 /* A task, or an item of a map task. */
 struct UaefTask
@@ -144,6 +145,7 @@ struct UaefStep
 	UaefEvent  *events;			/* in the order in which they happened */
 	int			n_events;
 	int			max_events;
+	UaefDryRun *dry;			/* nothing is to be done; NULL: it is */
 };
 
 /*
