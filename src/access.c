@@ -81,6 +81,7 @@ static const AccessObject functions[] = {
 	{"wait_for_workflow", READERS},
 	{"workflow_dependencies", AUTHOR | OPERATOR | AUDITOR},
 	{"workflow_graph", READERS},
+	{"workflow_progress", READERS},
 
 	/* building definitions */
 	{"approval_task", READERS},

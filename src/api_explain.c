@@ -1,23 +1,29 @@
 /*-------------------------------------------------------------------------
  *
  * api_explain.c
- *	  SQL entry points of dry runs: fetch arguments, call, return.
+ *	  SQL entry points: dry runs, progress.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
+#include <math.h>
+
 #include "catalog/pg_type_d.h"
 #include "fmgr.h"
 #include "utils/builtins.h"
+#include "utils/timestamp.h"
+#include "utils/uuid.h"
 
 #include "explain.h"
+#include "progress.h"
 #include "set_result.h"
 #include "spi_util.h"
 
 #define COLUMNS 10
 
 PG_FUNCTION_INFO_V1(uaef_explain_workflow);
+PG_FUNCTION_INFO_V1(uaef_workflow_progress);
 
 static void
 set_text(Datum *value, bool *isnull, const char *text)
@@ -79,10 +85,39 @@ uaef_explain_workflow(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("workflow, input and assume must not be null")));
 	rows = uaef_explain_run(text_to_cstring(PG_GETARG_TEXT_PP(0)),
-								 PG_ARGISNULL(3) ? 0 : PG_GETARG_INT32(3),
-								 PG_GETARG_JSONB_P(1), PG_GETARG_JSONB_P(2));
+							PG_ARGISNULL(3) ? 0 : PG_GETARG_INT32(3),
+							PG_GETARG_JSONB_P(1), PG_GETARG_JSONB_P(2));
 	uaef_begin_set(fcinfo);
 	foreach(cell, rows)
 		put(fcinfo, ++step, lfirst(cell));
+	return (Datum) 0;
+}
+
+/*
+ * workflow_progress(execution_id uuid) RETURNS TABLE (done bigint, total
+ * bigint, running bigint, waiting bigint, percent float8, started_at
+ * timestamptz, estimated_end timestamptz)
+ */
+Datum
+uaef_workflow_progress(PG_FUNCTION_ARGS)
+{
+	UaefProgress progress;
+	Datum		values[7];
+	bool		nulls[7] = {false};
+
+	uaef_progress_get(PG_GETARG_UUID_P(0), &progress);
+	uaef_begin_set(fcinfo);
+	values[0] = Int64GetDatum(progress.done);
+	values[1] = Int64GetDatum(progress.total);
+	values[2] = Int64GetDatum(progress.running);
+	values[3] = Int64GetDatum(progress.waiting);
+	values[4] = Float8GetDatum(progress.total == 0 ? 100.0 :
+							   floor(1000.0 * progress.done /
+									 progress.total) / 10.0);
+	values[5] = TimestampTzGetDatum(progress.started_at);
+	nulls[5] = progress.started_at == 0;
+	values[6] = TimestampTzGetDatum(progress.estimated_end);
+	nulls[6] = progress.estimated_end == 0;
+	uaef_put_row(fcinfo, values, nulls);
 	return (Datum) 0;
 }

@@ -475,7 +475,7 @@ dry_run(const char *workflow, int32 version, Jsonb *input, UaefDryRun *run)
 
 List *
 uaef_explain_run(const char *workflow, int32 version, Jsonb *input,
-					  Jsonb *assume)
+				 Jsonb *assume)
 {
 	MemoryContext context = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;

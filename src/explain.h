@@ -47,7 +47,7 @@ typedef struct UaefExplainRow
  * raise, UA304 or 22023 for an assumption that no task can take.
  */
 extern List *uaef_explain_run(const char *workflow, int32 version,
-								   Jsonb *input, Jsonb *assume);
+							  Jsonb *input, Jsonb *assume);
 
 /* explain_rows.c: what there is to tell once it has been run. */
 extern List *uaef_explain_rows(UaefExecution *execution);

@@ -25,6 +25,7 @@
 
 #include "compat.h"
 #include "shmem.h"
+#include "wait_event.h"
 #include "wake.h"
 #include "wake_claimers.h"
 
@@ -371,7 +372,7 @@ uaef_wait(long timeout_ms)
 
 	(void) WaitLatch(MyLatch,
 					 WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-					 timeout_ms, PG_WAIT_EXTENSION);
+					 timeout_ms, uaef_wait_event(UAEF_WAIT_EXECUTION));
 	ResetLatch(MyLatch);
 	CHECK_FOR_INTERRUPTS();
 }
