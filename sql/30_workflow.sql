@@ -36,10 +36,22 @@ CREATE TABLE uaef.workflow_execution (
 	started_at		timestamptz,
 	completed_at	timestamptz,
 	schedule_id		integer,
-	tick_at			timestamptz
+	tick_at			timestamptz,
+	deadline_at		timestamptz,
+	forked_from		uuid,
+	timeout_ms		bigint,
+	agent			text
 ) WITH (fillfactor = 80);
 COMMENT ON TABLE uaef.workflow_execution IS
 	'executions: one run of one version of a workflow';
+COMMENT ON COLUMN uaef.workflow_execution.deadline_at IS
+	'when it fails if it has not ended';
+COMMENT ON COLUMN uaef.workflow_execution.timeout_ms IS
+	'from its start, or from a retry, to its deadline; null: no deadline';
+COMMENT ON COLUMN uaef.workflow_execution.forked_from IS
+	'execution that fork_workflow() took outputs over from';
+COMMENT ON COLUMN uaef.workflow_execution.agent IS
+	'agent_id of the agent that completed a task last: sys.agent';
 
 -- Keys of starts, so that a start that is repeated starts nothing.
 CREATE TABLE uaef.workflow_start_key (
@@ -51,6 +63,21 @@ CREATE TABLE uaef.workflow_start_key (
 );
 COMMENT ON TABLE uaef.workflow_start_key IS
 	'idempotency keys of workflow starts and the executions that they began';
+
+-- Keys of starts of which only one execution may be there: kind is singleton, for
+-- as long as it has not ended, or debounce, until it begins at due_at.
+CREATE TABLE uaef.workflow_start_once (
+	workflow		text,
+	kind			text,
+	key				text,
+	execution_id	uuid NOT NULL,
+	due_at			timestamptz,
+	PRIMARY KEY (workflow, kind, key)
+);
+COMMENT ON TABLE uaef.workflow_start_once IS
+	'singleton and debounce keys of workflow starts';
+CREATE INDEX workflow_start_once_execution
+	ON uaef.workflow_start_once (execution_id);
 
 -- A task of an execution has its row from when its first incoming edge is
 -- resolved; a task of the definition that has no row yet is pending.  Status is
@@ -79,10 +106,28 @@ CREATE TABLE uaef.task_execution (
 	queued_at		timestamptz,
 	started_at		timestamptz,
 	completed_at	timestamptz,
+	label			text,
+	attempts_before	integer NOT NULL DEFAULT 0,
+	losses			integer NOT NULL DEFAULT 0,
+	items_redo		integer,
+	progress		jsonb,
+	overrides		jsonb,
 	PRIMARY KEY (execution_id, task_no, item)
 ) WITH (fillfactor = 80);
 COMMENT ON TABLE uaef.task_execution IS
 	'tasks of executions, and the items of map tasks';
+COMMENT ON COLUMN uaef.task_execution.label IS
+	'what "on" of its outgoing edges was compared with';
+COMMENT ON COLUMN uaef.task_execution.attempts_before IS
+	'attempts made before the last retry_workflow(); they do not count for max_attempts';
+COMMENT ON COLUMN uaef.task_execution.losses IS
+	'attempts that took their executor, or their worker''s lease, with them';
+COMMENT ON COLUMN uaef.task_execution.items_redo IS
+	'of a map: items that ended, and are to be run again';
+COMMENT ON COLUMN uaef.task_execution.progress IS
+	'what the worker of an external task last told by heartbeat_task()';
+COMMENT ON COLUMN uaef.task_execution.overrides IS
+	'what alter_task() has put in place of the definition';
 CREATE INDEX task_execution_task_id ON uaef.task_execution (task_id);
 
 CREATE SEQUENCE uaef.task_id CACHE 32;
@@ -91,11 +136,15 @@ COMMENT ON SEQUENCE uaef.task_id IS 'numbers of tasks';
 -- The ready set: what may run now.  Small; its one index is the claim order.
 -- It is not unique: a row too many is claimed and dropped, while waiting for
 -- another transaction's row could be a deadlock.
--- SQL tasks stand in queue '#sql' under the role that they run as.
+-- SQL tasks stand in queue '#sql' under the role that they run as, tasks of
+-- agents in '#agent/NAME' and '#capability/NAME' under role 1, which is none.
+-- Rank is the microsecond at which the task was queued, moved to the past by its
+-- priority (uaef.priority_step), so that whoever waits gains on those that come
+-- later.
 CREATE TABLE uaef.task_ready (
 	queue			text COLLATE "C" NOT NULL,
 	run_as			regrole NOT NULL,
-	priority		integer NOT NULL,
+	rank			bigint NOT NULL,
 	task_id			bigint NOT NULL,
 	execution_id	uuid NOT NULL,
 	task_no			smallint NOT NULL,
@@ -103,10 +152,11 @@ CREATE TABLE uaef.task_ready (
 );
 COMMENT ON TABLE uaef.task_ready IS 'tasks that may run now';
 CREATE INDEX task_ready_order
-	ON uaef.task_ready (queue, run_as, priority DESC, task_id);
+	ON uaef.task_ready (queue, run_as, rank, task_id);
 
--- What is to happen later: kind is start, wait, query, retry, timeout, lease,
--- expiry, reminder, escalation or policy.  A timer whose reason is gone fires and does
+-- What is to happen later: kind is start, debounce, deadline, wait, query, retry,
+-- timeout, lease, expiry, reminder, escalation or policy, or what a limit has
+-- decided: granted, limit_skip, limit_cancel.  A timer whose reason is gone fires and does
 -- nothing, so that completing a task need not look for its timers.
 CREATE TABLE uaef.task_timer (
 	due_at			timestamptz NOT NULL,
@@ -117,8 +167,53 @@ CREATE TABLE uaef.task_timer (
 	kind			text NOT NULL
 );
 COMMENT ON TABLE uaef.task_timer IS
-	'timers of executions: delayed starts, waits, retries, timeouts, leases, and what becomes of approvals in time';
+	'timers of executions: delayed starts, deadlines, waits, retries, timeouts, leases, and what becomes of approvals in time';
 CREATE INDEX task_timer_due ON uaef.task_timer (due_at);
+
+-- Workflows whose starts are held back.
+CREATE TABLE uaef.workflow_hold (
+	workflow		text PRIMARY KEY,
+	held_by			regrole NOT NULL,
+	held_at			timestamptz NOT NULL,
+	reason			text
+);
+COMMENT ON TABLE uaef.workflow_hold IS
+	'workflows whose executions are accepted but do not begin, by hold_workflow()';
+
+-- What bulk_operation shows: an operation that the worker carries out in batches.
+-- place is the last execution that was looked at.
+CREATE TABLE uaef.bulk_job (
+	bulk_id			bigint GENERATED BY DEFAULT AS IDENTITY PRIMARY KEY,
+	operation		text NOT NULL CHECK (operation IN
+		('cancel', 'pause', 'resume', 'retry')),
+	workflow		text,
+	filter			jsonb NOT NULL,
+	statuses		text[] NOT NULL,
+	codes			text[],
+	name_like		text,
+	min_priority	integer,
+	max_priority	integer,
+	versions		integer[],
+	started_from	timestamptz,
+	started_to		timestamptz,
+	max_executions	integer,
+	rate			double precision,
+	reason			text,
+	requested_by	regrole NOT NULL,
+	requested_at	timestamptz NOT NULL,
+	status			text NOT NULL DEFAULT 'running' CHECK (status IN
+		('running', 'completed', 'cancelled')),
+	place			uuid NOT NULL DEFAULT '00000000-0000-0000-0000-000000000000',
+	done			bigint NOT NULL DEFAULT 0,
+	refused			bigint NOT NULL DEFAULT 0,
+	busy			bigint NOT NULL DEFAULT 0,
+	error			text,
+	due_at			timestamptz NOT NULL,
+	finished_at		timestamptz
+);
+COMMENT ON TABLE uaef.bulk_job IS
+	'operations on many executions, and how far they have got';
+CREATE INDEX bulk_job_due ON uaef.bulk_job (due_at) WHERE status = 'running';
 
 -- Signals that were sent to executions.  One that no task waited for is kept,
 -- until one does: consumed_at is null.
@@ -185,19 +280,25 @@ CREATE INDEX compliance_result_execution
 
 -- The caller's rights never reach these tables; functions and views do.
 REVOKE ALL ON uaef.workflow_definition, uaef.workflow_execution,
-	uaef.workflow_start_key, uaef.task_execution, uaef.task_ready,
+	uaef.workflow_start_key, uaef.workflow_start_once,
+	uaef.task_execution, uaef.task_ready,
 	uaef.task_timer, uaef.workflow_signal, uaef.workflow_signal_wait,
-	uaef.compliance_checkpoint, uaef.compliance_result FROM PUBLIC;
+	uaef.compliance_checkpoint, uaef.compliance_result,
+	uaef.workflow_hold, uaef.bulk_job FROM PUBLIC;
 REVOKE ALL ON SEQUENCE uaef.task_id FROM PUBLIC;
 
 SELECT pg_catalog.pg_extension_config_dump('uaef.workflow_definition', '');
 SELECT pg_catalog.pg_extension_config_dump('uaef.workflow_definition_definition_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('uaef.workflow_execution', '');
 SELECT pg_catalog.pg_extension_config_dump('uaef.workflow_start_key', '');
+SELECT pg_catalog.pg_extension_config_dump('uaef.workflow_start_once', '');
 SELECT pg_catalog.pg_extension_config_dump('uaef.task_execution', '');
 SELECT pg_catalog.pg_extension_config_dump('uaef.task_id', '');
 SELECT pg_catalog.pg_extension_config_dump('uaef.task_ready', '');
 SELECT pg_catalog.pg_extension_config_dump('uaef.task_timer', '');
+SELECT pg_catalog.pg_extension_config_dump('uaef.workflow_hold', '');
+SELECT pg_catalog.pg_extension_config_dump('uaef.bulk_job', '');
+SELECT pg_catalog.pg_extension_config_dump('uaef.bulk_job_bulk_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('uaef.workflow_signal', '');
 SELECT pg_catalog.pg_extension_config_dump('uaef.workflow_signal_signal_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('uaef.workflow_signal_wait', '');

@@ -75,11 +75,13 @@ CREATE VIEW uaef.workflow AS
 		jsonb_array_length(definition->'tasks') AS tasks,
 		description,
 		created_by,
-		created_at
+		created_at,
+		EXISTS (SELECT FROM uaef.workflow_hold h
+				WHERE h.workflow = workflow_definition.name) AS held
 	FROM uaef.workflow_definition
 	ORDER BY name, version DESC;
 COMMENT ON VIEW uaef.workflow IS
-	'workflows: the newest version of each, and its number of tasks';
+	'workflows: the newest version of each, its number of tasks, and whether its starts are held back';
 REVOKE ALL ON uaef.workflow FROM PUBLIC;
 
 --

@@ -12,16 +12,20 @@ CREATE FUNCTION uaef.start_workflow(
 	name text DEFAULT NULL,
 	priority integer DEFAULT 0,
 	start_at timestamptz DEFAULT NULL,
-	version integer DEFAULT NULL)
+	version integer DEFAULT NULL,
+	timeout interval DEFAULT NULL,
+	singleton_key text DEFAULT NULL,
+	debounce_key text DEFAULT NULL,
+	debounce interval DEFAULT NULL)
 RETURNS uuid
 AS 'MODULE_PATHNAME', 'uaef_start_workflow'
 LANGUAGE C VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp;
 
-COMMENT ON FUNCTION uaef.start_workflow(text, jsonb, text, text, integer, timestamptz, integer) IS
-	'start an execution of a workflow, in the caller''s transaction and as the caller''s role; the same idempotency key with the same input gives the execution that it began before; start_at delays it; version NULL is the newest';
+COMMENT ON FUNCTION uaef.start_workflow(text, jsonb, text, text, integer, timestamptz, integer, interval, text, text, interval) IS
+	'start an execution of a workflow, in the caller''s transaction and as the caller''s role; the same idempotency key with the same input gives the execution that it began before; start_at delays it; version NULL is the newest; it fails with the code deadline unless it ends within timeout (NULL: what the definition says) from its start; while an execution of the same singleton key has not ended, its id is returned instead; with a debounce key the start is put off by debounce, and each start of that key until then puts it off again and replaces its input';
 
-REVOKE ALL ON FUNCTION uaef.start_workflow(text, jsonb, text, text, integer, timestamptz, integer) FROM PUBLIC;
+REVOKE ALL ON FUNCTION uaef.start_workflow(text, jsonb, text, text, integer, timestamptz, integer, interval, text, text, interval) FROM PUBLIC;
 
 --
 -- wait_for_workflow()
@@ -72,6 +76,188 @@ COMMENT ON FUNCTION uaef.resume_workflow(uuid, text) IS
 	'go on with a paused execution';
 
 REVOKE ALL ON FUNCTION uaef.resume_workflow(uuid, text) FROM PUBLIC;
+
+--
+-- retry_workflow(), fork_workflow()
+--
+CREATE FUNCTION uaef.retry_workflow(execution_id uuid, from_task text DEFAULT NULL, reason text DEFAULT NULL)
+RETURNS void
+AS 'MODULE_PATHNAME', 'uaef_retry_workflow'
+LANGUAGE C VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp;
+
+COMMENT ON FUNCTION uaef.retry_workflow(uuid, text, text) IS
+	'go on with an execution that failed or was cancelled: what completed stays, the rest runs again with its attempts counted anew; with from_task, that task and all that follows from it runs again too';
+
+REVOKE ALL ON FUNCTION uaef.retry_workflow(uuid, text, text) FROM PUBLIC;
+
+CREATE FUNCTION uaef.fork_workflow(
+	execution_id uuid,
+	from_task text,
+	input jsonb DEFAULT NULL,
+	version integer DEFAULT NULL,
+	name text DEFAULT NULL,
+	reason text DEFAULT NULL)
+RETURNS uuid
+AS 'MODULE_PATHNAME', 'uaef_fork_workflow'
+LANGUAGE C VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp;
+
+COMMENT ON FUNCTION uaef.fork_workflow(uuid, text, jsonb, integer, text, text) IS
+	'start an execution that takes over what completed in another one, but for from_task and what follows from it; input and version NULL are those of the other; returns its id';
+
+REVOKE ALL ON FUNCTION uaef.fork_workflow(uuid, text, jsonb, integer, text, text) FROM PUBLIC;
+
+--
+-- hold_workflow(), release_workflow()
+--
+CREATE FUNCTION uaef.hold_workflow(workflow text, reason text DEFAULT NULL)
+RETURNS boolean
+AS 'MODULE_PATHNAME', 'uaef_hold_workflow'
+LANGUAGE C VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp;
+
+COMMENT ON FUNCTION uaef.hold_workflow(text, text) IS
+	'accept executions of a workflow, but have them begin only after release_workflow(); for the workflow''s owner; false when it is so already';
+
+REVOKE ALL ON FUNCTION uaef.hold_workflow(text, text) FROM PUBLIC;
+
+CREATE FUNCTION uaef.release_workflow(workflow text, reason text DEFAULT NULL)
+RETURNS boolean
+AS 'MODULE_PATHNAME', 'uaef_release_workflow'
+LANGUAGE C VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp;
+
+COMMENT ON FUNCTION uaef.release_workflow(text, text) IS
+	'let the executions begin that hold_workflow() held back; false when there is no hold';
+
+REVOKE ALL ON FUNCTION uaef.release_workflow(text, text) FROM PUBLIC;
+
+--
+-- cancel_workflows(), pause_workflows(), resume_workflows(), retry_workflows()
+--
+CREATE FUNCTION uaef.cancel_workflows(
+	workflow text DEFAULT NULL,
+	filter jsonb DEFAULT '{}',
+	max_executions integer DEFAULT NULL,
+	rate double precision DEFAULT NULL,
+	reason text DEFAULT NULL)
+RETURNS bigint
+AS 'MODULE_PATHNAME', 'uaef_cancel_workflows'
+LANGUAGE C VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp;
+
+COMMENT ON FUNCTION uaef.cancel_workflows(text, jsonb, integer, double precision, text) IS
+	'have the worker cancel executions of a workflow (NULL: of any) that the filter names and that the caller may control, at most so many, so many a second; returns the number of the operation in bulk_operation; keys of the filter: status, code, version (arrays), name (pattern of LIKE), min_priority, max_priority, started_from, started_to';
+
+REVOKE ALL ON FUNCTION uaef.cancel_workflows(text, jsonb, integer, double precision, text) FROM PUBLIC;
+
+CREATE FUNCTION uaef.pause_workflows(
+	workflow text DEFAULT NULL,
+	filter jsonb DEFAULT '{}',
+	max_executions integer DEFAULT NULL,
+	rate double precision DEFAULT NULL,
+	reason text DEFAULT NULL)
+RETURNS bigint
+AS 'MODULE_PATHNAME', 'uaef_pause_workflows'
+LANGUAGE C VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp;
+
+COMMENT ON FUNCTION uaef.pause_workflows(text, jsonb, integer, double precision, text) IS
+	'have the worker pause executions of a workflow (NULL: of any) that the filter names and that the caller may control, at most so many, so many a second; returns the number of the operation in bulk_operation; keys of the filter: status, code, version (arrays), name (pattern of LIKE), min_priority, max_priority, started_from, started_to';
+
+REVOKE ALL ON FUNCTION uaef.pause_workflows(text, jsonb, integer, double precision, text) FROM PUBLIC;
+
+CREATE FUNCTION uaef.resume_workflows(
+	workflow text DEFAULT NULL,
+	filter jsonb DEFAULT '{}',
+	max_executions integer DEFAULT NULL,
+	rate double precision DEFAULT NULL,
+	reason text DEFAULT NULL)
+RETURNS bigint
+AS 'MODULE_PATHNAME', 'uaef_resume_workflows'
+LANGUAGE C VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp;
+
+COMMENT ON FUNCTION uaef.resume_workflows(text, jsonb, integer, double precision, text) IS
+	'have the worker resume executions of a workflow (NULL: of any) that the filter names and that the caller may control, at most so many, so many a second; returns the number of the operation in bulk_operation; keys of the filter: status, code, version (arrays), name (pattern of LIKE), min_priority, max_priority, started_from, started_to';
+
+REVOKE ALL ON FUNCTION uaef.resume_workflows(text, jsonb, integer, double precision, text) FROM PUBLIC;
+
+CREATE FUNCTION uaef.retry_workflows(
+	workflow text DEFAULT NULL,
+	filter jsonb DEFAULT '{}',
+	max_executions integer DEFAULT NULL,
+	rate double precision DEFAULT NULL,
+	reason text DEFAULT NULL)
+RETURNS bigint
+AS 'MODULE_PATHNAME', 'uaef_retry_workflows'
+LANGUAGE C VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp;
+
+COMMENT ON FUNCTION uaef.retry_workflows(text, jsonb, integer, double precision, text) IS
+	'have the worker retry executions of a workflow (NULL: of any) that the filter names and that the caller may control, at most so many, so many a second; returns the number of the operation in bulk_operation; keys of the filter: status, code, version (arrays), name (pattern of LIKE), min_priority, max_priority, started_from, started_to';
+
+REVOKE ALL ON FUNCTION uaef.retry_workflows(text, jsonb, integer, double precision, text) FROM PUBLIC;
+
+CREATE FUNCTION uaef.cancel_bulk_operation(bulk_id bigint)
+RETURNS boolean
+AS 'MODULE_PATHNAME', 'uaef_cancel_bulk_operation'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp;
+
+COMMENT ON FUNCTION uaef.cancel_bulk_operation(bigint) IS
+	'end an operation on many executions; what it has done stays; false when it does not run, or is another role''s';
+
+REVOKE ALL ON FUNCTION uaef.cancel_bulk_operation(bigint) FROM PUBLIC;
+
+CREATE VIEW uaef.bulk_operation WITH (security_barrier) AS
+SELECT b.bulk_id, b.operation, b.workflow, b.filter, b.max_executions, b.rate,
+	b.reason, b.requested_by, b.requested_at, b.status, b.done, b.refused,
+	b.busy, b.error, b.finished_at
+FROM uaef.bulk_job b
+WHERE pg_catalog.pg_has_role(b.requested_by, 'USAGE');
+COMMENT ON VIEW uaef.bulk_operation IS
+	'operations on many executions, and how far the worker has got';
+COMMENT ON COLUMN uaef.bulk_operation.done IS
+	'executions that it was done to';
+COMMENT ON COLUMN uaef.bulk_operation.refused IS
+	'executions that raised an error, the last of which error tells';
+COMMENT ON COLUMN uaef.bulk_operation.busy IS
+	'executions that somebody else held; another round comes back to them';
+REVOKE ALL ON uaef.bulk_operation FROM PUBLIC;
+
+--
+-- alter_task(), retry_task_now()
+--
+CREATE FUNCTION uaef.alter_task(
+	execution_id uuid,
+	task text,
+	retry jsonb DEFAULT NULL,
+	timeout interval DEFAULT NULL,
+	priority integer DEFAULT NULL,
+	queue text DEFAULT NULL,
+	reason text DEFAULT NULL)
+RETURNS void
+AS 'MODULE_PATHNAME', 'uaef_alter_task'
+LANGUAGE C VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp;
+
+COMMENT ON FUNCTION uaef.alter_task(uuid, text, jsonb, interval, integer, text, text) IS
+	'change the settings of a task that has not ended, in one execution; retry holds the keys to change, timeout 0 is none, NULL changes nothing';
+
+REVOKE ALL ON FUNCTION uaef.alter_task(uuid, text, jsonb, interval, integer, text, text) FROM PUBLIC;
+
+CREATE FUNCTION uaef.retry_task_now(task_id bigint)
+RETURNS void
+AS 'MODULE_PATHNAME', 'uaef_retry_task_now'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp;
+
+COMMENT ON FUNCTION uaef.retry_task_now(bigint) IS
+	'end a task''s wait for its next attempt';
+
+REVOKE ALL ON FUNCTION uaef.retry_task_now(bigint) FROM PUBLIC;
 
 --
 -- signal_workflow()
@@ -197,27 +383,37 @@ COMMENT ON FUNCTION uaef.complete_task(bigint, jsonb, uuid) IS
 
 REVOKE ALL ON FUNCTION uaef.complete_task(bigint, jsonb, uuid) FROM PUBLIC;
 
-CREATE FUNCTION uaef.fail_task(task_id bigint, error text, retryable boolean DEFAULT true, lease_token uuid DEFAULT NULL)
+CREATE FUNCTION uaef.fail_task(
+	task_id bigint,
+	error text,
+	retryable boolean DEFAULT true,
+	lease_token uuid DEFAULT NULL,
+	code text DEFAULT 'task_error',
+	details jsonb DEFAULT NULL)
 RETURNS text
 AS 'MODULE_PATHNAME', 'uaef_fail_task'
 LANGUAGE C VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp;
 
-COMMENT ON FUNCTION uaef.fail_task(bigint, text, boolean, uuid) IS
-	'say that an attempt of an external task failed; returns the task''s status: pending when another attempt follows, else failed';
+COMMENT ON FUNCTION uaef.fail_task(bigint, text, boolean, uuid, text, jsonb) IS
+	'say that an attempt of an external task failed; code is what "on" and "not_on" of its retry are compared with; returns the task''s status: pending when another attempt follows, else failed; may be repeated with the same lease token';
 
-REVOKE ALL ON FUNCTION uaef.fail_task(bigint, text, boolean, uuid) FROM PUBLIC;
+REVOKE ALL ON FUNCTION uaef.fail_task(bigint, text, boolean, uuid, text, jsonb) FROM PUBLIC;
 
-CREATE FUNCTION uaef.heartbeat_task(task_id bigint, lease_token uuid, extend interval DEFAULT '30 seconds')
+CREATE FUNCTION uaef.heartbeat_task(
+	task_id bigint,
+	lease_token uuid,
+	extend interval DEFAULT '30 seconds',
+	progress jsonb DEFAULT NULL)
 RETURNS timestamptz
 AS 'MODULE_PATHNAME', 'uaef_heartbeat_task'
-LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE
+LANGUAGE C VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp;
 
-COMMENT ON FUNCTION uaef.heartbeat_task(bigint, uuid, interval) IS
-	'extend the lease of a claimed task to so long from now; returns when it expires';
+COMMENT ON FUNCTION uaef.heartbeat_task(bigint, uuid, interval, jsonb) IS
+	'extend the lease of a claimed task to so long from now, and show progress in task_run; returns when it expires';
 
-REVOKE ALL ON FUNCTION uaef.heartbeat_task(bigint, uuid, interval) FROM PUBLIC;
+REVOKE ALL ON FUNCTION uaef.heartbeat_task(bigint, uuid, interval, jsonb) FROM PUBLIC;
 
 --
 -- start_workflow_trigger(), attach_workflow(), detach_workflow()
@@ -302,7 +498,8 @@ SELECT e.execution_id, d.name AS workflow, d.version, e.name,
 	THEN 'waiting_approval' ELSE e.status END AS status,
 	e.initiated_by, e.created_at, e.started_at, e.completed_at,
 	e.completed_at - e.started_at AS duration,
-	e.priority, e.open_tasks, e.input, e.output, e.error
+	e.priority, e.open_tasks, e.input, e.output, e.error,
+	e.deadline_at, e.forked_from
 FROM uaef.workflow_execution e
 JOIN uaef.workflow_definition d USING (definition_id)
 WHERE pg_catalog.pg_has_role(e.initiated_by, 'USAGE');
@@ -318,7 +515,8 @@ SELECT t.task_id, t.execution_id, d.name AS workflow, t.task,
 	t.status, t.attempt, t.queued_at, t.started_at, t.completed_at,
 	t.worker, t.lease_expires_at,
 	t.items_total, t.items_started, t.items_completed, t.items_failed,
-	t.item_value, t.output, t.error
+	t.item_value, t.output, t.error,
+	t.losses, t.progress, t.overrides
 FROM uaef.task_execution t
 JOIN uaef.workflow_execution e USING (execution_id)
 JOIN uaef.workflow_definition d USING (definition_id)
@@ -326,6 +524,26 @@ WHERE pg_catalog.pg_has_role(e.initiated_by, 'USAGE');
 COMMENT ON VIEW uaef.task_run IS
 	'tasks of executions and items of map tasks, for people; a task that nothing has reached yet has no row';
 REVOKE ALL ON uaef.task_run FROM PUBLIC;
+
+CREATE VIEW uaef.dead_letter WITH (security_barrier) AS
+SELECT e.execution_id, d.name AS workflow, d.version, e.name,
+	t.task_id, t.task, NULLIF(t.item, -1) AS item,
+	COALESCE(t.error, e.error) ->> 'code' AS code,
+	COALESCE(t.error, e.error) ->> 'message' AS message,
+	t.attempt, t.losses, e.initiated_by, e.input,
+	COALESCE(t.error, e.error) AS error,
+	COALESCE(t.completed_at, e.completed_at) AS failed_at
+FROM uaef.workflow_execution e
+JOIN uaef.workflow_definition d USING (definition_id)
+LEFT JOIN uaef.task_execution t
+	ON t.execution_id = e.execution_id AND t.status = 'failed'
+		AND t.items_total IS NULL
+WHERE e.status = 'failed' AND pg_catalog.pg_has_role(e.initiated_by, 'USAGE');
+COMMENT ON VIEW uaef.dead_letter IS
+	'failed executions that nobody has retried, with each task or item that failed in them; retry_workflow() takes them out';
+COMMENT ON COLUMN uaef.dead_letter.task IS
+	'null: no task failed, but the execution, by its deadline, its output or an edge';
+REVOKE ALL ON uaef.dead_letter FROM PUBLIC;
 
 CREATE VIEW uaef.workflow_signal_kept WITH (security_barrier) AS
 SELECT s.signal_id, s.execution_id, d.name AS workflow,
@@ -343,7 +561,6 @@ CREATE VIEW uaef.external_queue AS
 SELECT pg_catalog.split_part(r.queue, E'\x1f', 1) AS queue,
 	NULLIF(pg_catalog.split_part(r.queue, E'\x1f', 2), '') AS capability,
 	pg_catalog.count(*) AS ready,
-	pg_catalog.max(r.priority) AS highest_priority,
 	pg_catalog.min(t.queued_at) AS oldest_at,
 	pg_catalog.clock_timestamp() - pg_catalog.min(t.queued_at) AS oldest_age
 FROM uaef.task_ready r

@@ -26,6 +26,7 @@
 #include "digest.h"
 #include "errcodes.h"
 #include "failure.h"
+#include "limit.h"
 #include "map_task.h"
 #include "policy_check.h"
 #include "task_kind.h"
@@ -36,7 +37,7 @@ static void begin_task(UaefTask *task);
 static void begin_attempt(UaefTask *task);
 static void hand_out(UaefTask *task);
 static void skip_task(UaefTask *task);
-static void resolve_edges(UaefTask *task, bool live, const char *label);
+static void resolve_edges(UaefTask *task, bool live);
 static void resolve_edge(UaefExecution *execution, const UaefEdge *edge,
 						 bool live);
 static void finish(UaefExecution *execution);
@@ -71,6 +72,30 @@ uaef_task_event_begin(UaefJson *json, UaefTask *task)
 }
 
 /*
+ * Begin what may begin: the tasks without incoming edges, and, where it is a
+ * retry or a fork, those that follow on what has ended before.
+ */
+static void
+go_on(UaefExecution *execution)
+{
+	for (int i = 0; i < execution->def->n_roots; i++)
+		execution->ready = lappend(execution->ready,
+								   uaef_execution_task(execution,
+													   execution->def->roots[i]));
+	for (int no = 0; no < execution->def->n_tasks; no++)
+	{
+		UaefTask   *task = execution->tasks[no];
+
+		/* Skipped ones are pending again, or have just resolved theirs. */
+		if (task != NULL && (task->status == UAEF_TASK_COMPLETED ||
+							 task->status == UAEF_TASK_FAILED))
+			resolve_edges(task, task->status == UAEF_TASK_COMPLETED ||
+						  task->def->on_failure == UAEF_FAIL_CONTINUE);
+	}
+	drain(execution);
+}
+
+/*
  * Begin a pending execution.  One that is paused before its time comes begins
  * too, but its tasks are handed out only when it is resumed.
  */
@@ -82,11 +107,20 @@ uaef_advance_start(UaefExecution *execution)
 	execution->started_at = execution->step->now;
 	execution->dirty = true;
 	uaef_stat_count(execution->def->name, NULL, UAEF_STAT_STARTED, -1);
-	for (int i = 0; i < execution->def->n_roots; i++)
-		execution->ready = lappend(execution->ready,
-								   uaef_execution_task(execution,
-													   execution->def->roots[i]));
-	drain(execution);
+
+	/* A retry, or a fork, may have waited for its limits. */
+	if (execution->stored && execution->def->n_limits > 0)
+		uaef_execution_load_tasks(execution);
+	go_on(execution);
+}
+
+bool
+uaef_advance_request_start(UaefExecution *execution, UaefEvalError *error)
+{
+	if (execution->def->n_limits > 0)
+		return uaef_limit_ask(execution, NULL, error);
+	uaef_advance_start(execution);
+	return true;
 }
 
 void
@@ -180,7 +214,7 @@ begin_attempt(UaefTask *task)
 		return;
 	task->attempt++;
 	task->worker = NULL;
-	task->has_lease = false;
+	task->progress = NULL;
 	task->lease_expires_at = 0;
 	task->started_at = 0;
 	uaef_task_become(task, UAEF_TASK_QUEUED);
@@ -196,13 +230,33 @@ uaef_advance_dispatch_item(UaefTask *item)
 }
 
 /*
- * Give a queued task to whoever runs it; a paused execution keeps it.
+ * Give a queued task to whoever runs it, as soon as its limits let it; a
+ * paused execution keeps it.
  */
 static void
 hand_out(UaefTask *task)
 {
-	if (task->execution->status != UAEF_EXECUTION_PAUSED)
+	UaefEvalError error = {0};
+
+	if (task->execution->status == UAEF_EXECUTION_PAUSED)
+		return;
+	if (task->def->n_limits == 0)
 		uaef_task_kind(task)->hand_out(task);
+	else if (!uaef_limit_ask(task->execution, task, &error))
+		uaef_advance_fail_evaluation(task, &error);
+	else if (task->execution->step->dry != NULL)
+		uaef_task_kind(task)->hand_out(task);
+}
+
+void
+uaef_advance_granted(UaefTask *task)
+{
+	if (task->status != UAEF_TASK_QUEUED ||
+		task->execution->status != UAEF_EXECUTION_RUNNING ||
+		!uaef_limit_holds(task->execution, task))
+		return;
+	uaef_task_kind(task)->hand_out(task);
+	drain(task->execution);
 }
 
 void
@@ -225,6 +279,7 @@ uaef_advance_requeue(UaefTask *task, const char *reason)
 	uaef_json_text(&json, "worker", task->worker);
 	uaef_step_event(task->execution, task, "task_lease_expired",
 					uaef_json_end(&json));
+	task->has_lease = false;
 	begin_attempt(task);
 }
 
@@ -286,6 +341,7 @@ uaef_advance_finish_task(UaefTask *task, Jsonb *output, const char *label)
 
 	task->output = output;
 	task->error = NULL;
+	task->label = label != NULL ? pstrdup(label) : NULL;
 	if (task->started_at == 0)
 		task->started_at = execution->step->now;
 	uaef_task_become(task, UAEF_TASK_COMPLETED);
@@ -294,7 +350,7 @@ uaef_advance_finish_task(UaefTask *task, Jsonb *output, const char *label)
 	if (task->item != UAEF_NO_ITEM)
 		uaef_map_item_ended(task);
 	else
-		resolve_edges(task, true, label);
+		resolve_edges(task, true);
 }
 
 /*
@@ -331,10 +387,10 @@ uaef_advance_fail_finally(UaefTask *task, const UaefFailure *failure)
 			uaef_json_begin(&json);
 			uaef_json_jsonb(&json, "error", task->error);
 			task->output = uaef_json_end(&json);
-			resolve_edges(task, true, NULL);
+			resolve_edges(task, true);
 			break;
 		case UAEF_FAIL_SKIP:
-			resolve_edges(task, false, NULL);
+			resolve_edges(task, false);
 			break;
 	}
 }
@@ -363,7 +419,7 @@ skip_task(UaefTask *task)
 {
 	uaef_task_become(task, UAEF_TASK_SKIPPED);
 	uaef_step_note(task, UAEF_NOTE_SKIPPED);
-	resolve_edges(task, false, NULL);
+	resolve_edges(task, false);
 }
 
 /*
@@ -372,7 +428,7 @@ skip_task(UaefTask *task)
  * fails the execution: which way it would have gone nobody knows.
  */
 static void
-resolve_edges(UaefTask *task, bool live, const char *label)
+resolve_edges(UaefTask *task, bool live)
 {
 	UaefExecution *execution = task->execution;
 
@@ -381,7 +437,8 @@ resolve_edges(UaefTask *task, bool live, const char *label)
 		const UaefEdge *edge = &execution->def->edges[task->def->out[i]];
 		UaefEvalError error = {0};
 		bool		follows = live &&
-			(edge->on == NULL || (label != NULL && strcmp(edge->on, label) == 0));
+			(edge->on == NULL ||
+			 (task->label != NULL && strcmp(edge->on, task->label) == 0));
 
 		if (uaef_execution_ended(execution->status))
 			return;
@@ -410,7 +467,8 @@ resolve_edge(UaefExecution *execution, const UaefEdge *edge, bool live)
 	bool		all_known;
 
 	/* One that waits for some of its edges only may have begun long ago. */
-	if (task->status != UAEF_TASK_PENDING || task->attempt > 0)
+	if (task->status != UAEF_TASK_PENDING ||
+		task->attempt > task->attempts_before)
 		return;
 
 	task->edges_resolved++;
@@ -463,8 +521,7 @@ finish(UaefExecution *execution)
 		output = NULL;
 	if (output == NULL)
 	{
-		execution->error = uaef_failure_json(&failure, NULL, 0);
-		end_execution(execution, UAEF_EXECUTION_FAILED);
+		uaef_advance_fail_execution(execution, &failure);
 		return;
 	}
 	execution->output = output;
@@ -518,6 +575,8 @@ end_execution(UaefExecution *execution, UaefExecutionStatus status)
 		uaef_json_text(&json, "output_sha256",
 					   uaef_digest_hex(execution->output));
 	become(execution, status);
+	if (execution->def->n_limits > 0)
+		uaef_limit_release(execution, NULL);
 	execution->completed_at = execution->step->now;
 	uaef_stat_count(execution->def->name, NULL,
 					status == UAEF_EXECUTION_COMPLETED ? UAEF_STAT_COMPLETED :
@@ -531,6 +590,41 @@ end_execution(UaefExecution *execution, UaefExecutionStatus status)
 	if (execution->open_tasks > 0)
 		cancel_open_tasks(execution);
 	uaef_execution_scope(execution);
+}
+
+void
+uaef_advance_fail_execution(UaefExecution *execution,
+							const UaefFailure *failure)
+{
+	execution->error = uaef_failure_json(failure, NULL, 0);
+	end_execution(execution, UAEF_EXECUTION_FAILED);
+}
+
+/*
+ * One whose number is limited waits for its place as a new one does.
+ */
+void
+uaef_advance_again(UaefExecution *execution)
+{
+	UaefEvalError error = {0};
+
+	if (execution->def->n_limits == 0)
+	{
+		if (execution->started_at == 0)
+			uaef_advance_start(execution);
+		else
+		{
+			become(execution, UAEF_EXECUTION_RUNNING);
+			go_on(execution);
+		}
+		return;
+	}
+	if (execution->status != UAEF_EXECUTION_PENDING)
+		become(execution, UAEF_EXECUTION_PENDING);
+	execution->started_at = 0;
+	execution->dirty = true;
+	if (!uaef_limit_ask(execution, NULL, &error))
+		uaef_eval_raise(&error);
 }
 
 void
@@ -569,7 +663,11 @@ uaef_advance_pause(UaefExecution *execution, const char *reason)
 	{
 		UaefTask   *task = lfirst(cell);
 
-		if (task->status == UAEF_TASK_QUEUED)
+		if (task->status != UAEF_TASK_QUEUED)
+			continue;
+		if (task->def->n_limits > 0)
+			(void) uaef_limit_withdraw(task);
+		else
 			(void) uaef_step_unready(task);
 	}
 }
@@ -592,7 +690,11 @@ uaef_advance_resume(UaefExecution *execution, const char *reason)
 	{
 		UaefTask   *task = lfirst(cell);
 
-		if (task->status == UAEF_TASK_QUEUED)
+		if (task->status != UAEF_TASK_QUEUED)
+			continue;
+		if (task->def->n_limits > 0 && uaef_limit_holds(execution, task))
+			uaef_task_kind(task)->hand_out(task);
+		else
 			hand_out(task);
 	}
 	if (execution->started_at != 0)

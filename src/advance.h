@@ -16,6 +16,13 @@
 extern void uaef_advance_start(UaefExecution *execution);
 
 /*
+ * The same as soon as its limits let it; false when a key of theirs could not
+ * be evaluated.
+ */
+extern bool uaef_advance_request_start(UaefExecution *execution,
+									   UaefEvalError *error);
+
+/*
  * The end of a task's attempt.  label is what "on" of edges is compared with,
  * or NULL.
  */
@@ -58,6 +65,9 @@ extern void uaef_advance_begin(UaefTask *task);
 /* Give a task that failed or was withheld to whoever runs it. */
 extern void uaef_advance_dispatch(UaefTask *task);
 
+/* The limits of a queued task have let it run. */
+extern void uaef_advance_granted(UaefTask *task);
+
 /* Put a task whose worker was lost back into the ready set. */
 extern void uaef_advance_requeue(UaefTask *task, const char *reason);
 
@@ -67,6 +77,17 @@ extern void uaef_advance_release(UaefTask *task);
 /* An outside worker has taken the task. */
 extern void uaef_advance_claimed(UaefTask *task, const char *worker,
 								 TimestampTz lease_expires_at);
+
+/*
+ * Go on with an execution of which some tasks are pending (again): the edges of
+ * the tasks that have ended, but for skipped ones, are resolved anew, and what
+ * they let begin does.
+ */
+extern void uaef_advance_again(UaefExecution *execution);
+
+/* A failure that is no task's. */
+extern void uaef_advance_fail_execution(UaefExecution *execution,
+										const UaefFailure *failure);
 
 extern void uaef_advance_cancel(UaefExecution *execution, const char *reason);
 extern void uaef_advance_pause(UaefExecution *execution, const char *reason);

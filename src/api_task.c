@@ -14,8 +14,11 @@
 #include "utils/timestamp.h"
 
 #include "claim.h"
+#include "failure.h"
 #include "json_util.h"
+#include "own_execution.h"
 #include "set_result.h"
+#include "task_override.h"
 
 #define CLAIM_COLUMNS 9
 
@@ -28,23 +31,8 @@
 /* Longest wait of one call. */
 #define MAX_WAIT_US (10 * USECS_PER_MINUTE)
 
-/*
- * An interval as microseconds, months of 30 days; must be positive.
- */
-static int64
-interval_us(const Interval *interval, const char *name)
-{
-	int64		us = interval->time +
-		((int64) interval->month * DAYS_PER_MONTH + interval->day) *
-		USECS_PER_DAY;
-
-	if (us <= 0 || us > 3650 * USECS_PER_DAY)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("\"%s\" must be longer than 0 and at most ten years",
-						name)));
-	return us;
-}
+/* Longest code of a failure. */
+#define MAX_CODE 100
 
 static void
 claim_row(const UaefClaim *claim, Datum *values, bool *nulls)
@@ -140,7 +128,7 @@ wait_arg(FunctionCallInfo fcinfo, int arg)
 
 	if (PG_ARGISNULL(arg))
 		return 0;
-	us = interval_us(PG_GETARG_INTERVAL_P(arg), "wait");
+	us = uaef_interval_us(PG_GETARG_INTERVAL_P(arg), "wait");
 	if (us > MAX_WAIT_US)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -174,7 +162,7 @@ uaef_claim(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("\"max_tasks\" must be between 1 and %d", MAX_CLAIM)));
 	if (!PG_ARGISNULL(3))
-		request.lease_us = interval_us(PG_GETARG_INTERVAL_P(3), "lease");
+		request.lease_us = uaef_interval_us(PG_GETARG_INTERVAL_P(3), "lease");
 	read_keys(fcinfo, &request);
 	uaef_begin_set(fcinfo);
 	claims = uaef_claim_wait(&request, wait_arg(fcinfo, 6), &n);
@@ -283,35 +271,97 @@ uaef_complete_task(PG_FUNCTION_ARGS)
 }
 
 /*
+ * The code that a worker gives to a failure.
+ */
+static const char *
+failure_code(FunctionCallInfo fcinfo, int i)
+{
+	char	   *code = PG_ARGISNULL(i) ? "task_error" :
+		text_to_cstring(PG_GETARG_TEXT_PP(i));
+
+	if (strlen(code) > MAX_CODE || !uaef_is_error_code(code, false))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("\"%s\" is no code of an error", uaef_clip(code)),
+				 errhint("Give a word of small letters, digits and \"_\" such as paper_jam, or a SQLSTATE.")));
+	return code;
+}
+
+/*
  * uaef.fail_task(task_id bigint, error text, retryable bool,
- * lease_token uuid) returns text
+ * lease_token uuid, code text, details jsonb) returns text
  */
 PG_FUNCTION_INFO_V1(uaef_fail_task);
 Datum
 uaef_fail_task(PG_FUNCTION_ARGS)
 {
+	UaefFailure failure = {0};
 	const char *status;
 
 	if (PG_ARGISNULL(0))
 		PG_RETURN_NULL();
-	status = uaef_claim_fail(PG_GETARG_INT64(0),
-							 PG_ARGISNULL(1) ? "failed" :
-							 text_to_cstring(PG_GETARG_TEXT_PP(1)),
-							 PG_ARGISNULL(2) || PG_GETARG_BOOL(2),
+	failure.message = PG_ARGISNULL(1) ? "failed" :
+		uaef_clip(text_to_cstring(PG_GETARG_TEXT_PP(1)));
+	failure.transient = PG_ARGISNULL(2) || PG_GETARG_BOOL(2);
+	failure.code = failure_code(fcinfo, 4);
+	failure.details = PG_ARGISNULL(5) ? NULL : PG_GETARG_JSONB_P(5);
+	if (failure.details != NULL)
+		uaef_check_payload("details of the failure", failure.details);
+	status = uaef_claim_fail(PG_GETARG_INT64(0), &failure,
 							 PG_ARGISNULL(3) ? NULL : PG_GETARG_UUID_P(3));
 	PG_RETURN_TEXT_P(cstring_to_text(status));
 }
 
 /*
- * uaef.heartbeat_task(task_id bigint, lease_token uuid, extend interval)
- * returns timestamptz
+ * uaef.heartbeat_task(task_id bigint, lease_token uuid, extend interval,
+ * progress jsonb) returns timestamptz
  */
 PG_FUNCTION_INFO_V1(uaef_heartbeat_task);
 Datum
 uaef_heartbeat_task(PG_FUNCTION_ARGS)
 {
+	if (PG_ARGISNULL(0) || PG_ARGISNULL(1) || PG_ARGISNULL(2))
+		PG_RETURN_NULL();
 	PG_RETURN_TIMESTAMPTZ(uaef_claim_heartbeat(PG_GETARG_INT64(0),
 											   PG_GETARG_UUID_P(1),
-											   interval_us(PG_GETARG_INTERVAL_P(2),
-														   "extend")));
+											   uaef_interval_us(PG_GETARG_INTERVAL_P(2),
+																"extend"),
+											   PG_ARGISNULL(3) ? NULL :
+											   PG_GETARG_JSONB_P(3)));
+}
+
+/*
+ * uaef.alter_task(execution_id uuid, task text, retry jsonb,
+ * timeout interval, priority int, queue text, reason text)
+ */
+PG_FUNCTION_INFO_V1(uaef_alter_task);
+Datum
+uaef_alter_task(PG_FUNCTION_ARGS)
+{
+	UaefTaskChange change = {0};
+
+	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
+		PG_RETURN_NULL();
+	change.retry = PG_ARGISNULL(2) ? NULL : PG_GETARG_JSONB_P(2);
+	change.timeout_ms = PG_ARGISNULL(3) ? -1 :
+		uaef_interval_us_or_zero(PG_GETARG_INTERVAL_P(3), "timeout") / 1000;
+	change.has_priority = !PG_ARGISNULL(4);
+	if (change.has_priority)
+		change.priority = PG_GETARG_INT32(4);
+	change.queue = PG_ARGISNULL(5) ? NULL :
+		text_to_cstring(PG_GETARG_TEXT_PP(5));
+	uaef_task_alter(PG_GETARG_UUID_P(0),
+					text_to_cstring(PG_GETARG_TEXT_PP(1)), &change,
+					PG_ARGISNULL(6) ? NULL :
+					text_to_cstring(PG_GETARG_TEXT_PP(6)));
+	PG_RETURN_VOID();
+}
+
+/* uaef.retry_task_now(task_id bigint) */
+PG_FUNCTION_INFO_V1(uaef_retry_task_now);
+Datum
+uaef_retry_task_now(PG_FUNCTION_ARGS)
+{
+	uaef_task_retry_now(PG_GETARG_INT64(0));
+	PG_RETURN_VOID();
 }

@@ -263,7 +263,7 @@ fill_question(UaefTask *task, const UaefApprovalConfig *config,
 								 error)) == NULL)
 		return false;
 	if (question->shown == NULL && config->show == NULL)
-		question->shown = task->execution->input;
+		question->shown = uaef_execution_input(task->execution);
 	if (question->shown == NULL &&
 		(question->shown = uaef_template_fill(config->show, scope,
 											  error)) == NULL)

@@ -20,32 +20,24 @@
 #include "utils/timestamp.h"
 
 #include "advance.h"
+#include "agent_task.h"
 #include "claim.h"
 #include "errcodes.h"
 #include "failure.h"
 #include "own_execution.h"
+#include "ready_claim.h"
 #include "spi_util.h"
 #include "task_input.h"
 #include "wake_claimers.h"
-
-static UaefQuery claim_ready = {
-	"DELETE FROM uaef.task_ready WHERE ctid = ANY (ARRAY("
-	" SELECT ctid FROM uaef.task_ready"
-	" WHERE queue = $1 AND run_as = 0::pg_catalog.oid::pg_catalog.regrole"
-	" ORDER BY queue, run_as, priority DESC, task_id"
-	" LIMIT $2 FOR UPDATE SKIP LOCKED))"
-	" RETURNING execution_id, task_no, item",
-	2, {TEXTOID, INT4OID}
-};
 
 /* How many of each queue are among the first $2 of all. */
 static UaefQuery count_ready = {
 	"SELECT no, pg_catalog.count(*)::pg_catalog.int4 FROM ("
 	" SELECT k.no FROM pg_catalog.unnest($1) WITH ORDINALITY k (queue, no),"
-	" LATERAL (SELECT priority, task_id FROM uaef.task_ready t"
+	" LATERAL (SELECT rank, task_id FROM uaef.task_ready t"
 	" WHERE t.queue = k.queue AND run_as = 0::pg_catalog.oid::pg_catalog.regrole"
-	" ORDER BY t.queue, run_as, priority DESC, task_id LIMIT $2) r"
-	" ORDER BY r.priority DESC, r.task_id LIMIT $2) first GROUP BY no",
+	" ORDER BY t.queue, run_as, rank, task_id LIMIT $2) r"
+	" ORDER BY r.rank, r.task_id LIMIT $2) first GROUP BY no",
 	2, {TEXTARRAYOID, INT4OID}
 };
 
@@ -108,20 +100,16 @@ claim_one(UaefTask *task, const char *worker, TimestampTz lease_expires_at,
 }
 
 /*
- * Take rows of one queue out of the ready set; appends their keys, and returns
+ * Take rows of one queue out of the ready set; appends them, and returns
  * how many.  A rollback gives them back, for others who may be waiting.
  */
 static int
-take_ready(const char *queue, int limit, Key *keys)
+take_ready(const char *queue, int limit, UaefTaskRef *refs)
 {
-	Datum		args[2] = {CStringGetTextDatum(queue), Int32GetDatum(limit)};
-	int			found = (int) uaef_spi_run(&claim_ready, args, NULL);
+	int			found = uaef_ready_claim(queue, InvalidOid, limit, refs);
 
 	for (int i = 0; i < found; i++)
-	{
-		read_key(i, &keys[i]);
 		uaef_wake_claimer_on_abort(queue);
-	}
 	return found;
 }
 
@@ -131,7 +119,7 @@ take_ready(const char *queue, int limit, Key *keys)
  * by any queue.
  */
 static int
-take_of_many(const UaefClaimRequest *request, Key *keys)
+take_of_many(const UaefClaimRequest *request, UaefTaskRef *refs)
 {
 	Datum	   *names = palloc(sizeof(Datum) * request->n_keys);
 	int		   *wanted = palloc0(sizeof(int) * request->n_keys);
@@ -154,10 +142,10 @@ take_of_many(const UaefClaimRequest *request, Key *keys)
 	}
 	for (int i = 0; i < request->n_keys; i++)
 		if (wanted[i] > 0)
-			found += take_ready(request->keys[i], wanted[i], keys + found);
+			found += take_ready(request->keys[i], wanted[i], refs + found);
 	for (int i = 0; i < request->n_keys && found < seen; i++)
 		found += take_ready(request->keys[i], request->limit - found,
-							keys + found);
+							refs + found);
 	return found;
 }
 
@@ -183,7 +171,7 @@ uaef_claim_tasks(const UaefClaimRequest *request, int *n)
 	UaefClaim  *claims = palloc0(sizeof(UaefClaim) * limit);
 	UaefCaller	back = uaef_spi_begin();
 	UaefStep   *step;
-	Key		   *keys = palloc(sizeof(Key) * limit);
+	UaefTaskRef *refs = palloc(sizeof(UaefTaskRef) * limit);
 	pg_uuid_t  *ids = palloc(sizeof(pg_uuid_t) * limit);
 	int			found;
 
@@ -191,10 +179,10 @@ uaef_claim_tasks(const UaefClaimRequest *request, int *n)
 	MemoryContextSwitchTo(context);
 	step = uaef_step_begin("worker", request->worker);
 	found = request->n_keys == 1 ?
-		take_ready(request->keys[0], limit, keys) :
-		take_of_many(request, keys);
+		take_ready(request->keys[0], limit, refs) :
+		take_of_many(request, refs);
 	for (int i = 0; i < found; i++)
-		ids[i] = keys[i].execution_id;
+		ids[i] = refs[i].execution_id;
 
 	*n = 0;
 	if (found > 0)
@@ -203,7 +191,7 @@ uaef_claim_tasks(const UaefClaimRequest *request, int *n)
 	{
 		UaefExecution *execution = uaef_step_execution(step, &ids[i]);
 		UaefTask   *task = execution == NULL ? NULL :
-			uaef_execution_find(execution, keys[i].no, keys[i].item);
+			uaef_execution_find(execution, refs[i].task_no, refs[i].item);
 
 		if (task != NULL && task->status == UAEF_TASK_QUEUED &&
 			execution->status == UAEF_EXECUTION_RUNNING &&
@@ -229,6 +217,17 @@ refuse_state(UaefTask *task)
 			 errhint("Claim it with uaef.claim_tasks().")));
 }
 
+static void
+refuse_lease(const UaefTask *task)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_UAEF_LEASE_LOST),
+			 errmsg("lease token is not that of task %lld",
+					(long long) task->task_id),
+			 errdetail("The lease has expired and the task was given to another worker, or the token is wrong."),
+			 errhint("Drop the result: whoever holds the lease gives one.")));
+}
+
 /*
  * Lock a task by its id for a result of the caller under this lease.
  */
@@ -250,22 +249,31 @@ lock_claimed(UaefStep *step, int64 task_id, const pg_uuid_t *token, Oid caller)
 	else
 		execution = uaef_lock_execution(step, &key.execution_id);
 	task = uaef_execution_find(execution, key.no, key.item);
-	if (task->def->type != UAEF_TASK_EXTERNAL)
+	if (task->def->type != UAEF_TASK_EXTERNAL &&
+		!(task->def->type == UAEF_TASK_AGENT && token != NULL))
 		ereport(ERROR,
 				(errcode(ERRCODE_UAEF_ILLEGAL_TRANSITION),
 				 errmsg("task %lld is of type %s, not external",
 						(long long) task_id,
-						uaef_task_type_name(task->def->type))));
+						uaef_task_type_name(task->def->type)),
+				 task->def->type != UAEF_TASK_AGENT ? 0 :
+				 errhint("Only the agent that claimed it gives a result, by its lease token.")));
 	if (token != NULL && !(task->has_lease &&
 						   memcmp(token, &task->lease_token,
 								  sizeof(pg_uuid_t)) == 0))
-		ereport(ERROR,
-				(errcode(ERRCODE_UAEF_LEASE_LOST),
-				 errmsg("lease token is not that of task %lld",
-						(long long) task_id),
-				 errdetail("The lease has expired and the task was given to another worker, or the token is wrong."),
-				 errhint("Drop the result: whoever holds the lease gives one.")));
+		refuse_lease(task);
 	return task;
+}
+
+/*
+ * Whether the attempt of this lease has failed already, and another one
+ * follows.
+ */
+static bool
+failed_so(const UaefTask *task, const pg_uuid_t *token)
+{
+	return token != NULL && (task->status == UAEF_TASK_PENDING ||
+							 task->status == UAEF_TASK_QUEUED);
 }
 
 /*
@@ -275,6 +283,8 @@ lock_claimed(UaefStep *step, int64 task_id, const pg_uuid_t *token, Oid caller)
 static void
 check_open(UaefTask *task, const pg_uuid_t *token)
 {
+	if (failed_so(task, token))
+		refuse_lease(task);
 	if (task->status != UAEF_TASK_RUNNING &&
 		!(token == NULL && task->status == UAEF_TASK_QUEUED))
 		refuse_state(task);
@@ -320,6 +330,7 @@ uaef_claim_complete(int64 task_id, Jsonb *output, const pg_uuid_t *token)
 		check_open(task, token);
 		if (task->status == UAEF_TASK_QUEUED)
 			(void) uaef_step_unready(task);
+		uaef_agent_check_output(task, output);
 		if (!uaef_advance_result(task, output))
 			ereport(WARNING,
 					(errcode(ERRCODE_UAEF_SCHEMA_MISMATCH),
@@ -331,39 +342,53 @@ uaef_claim_complete(int64 task_id, Jsonb *output, const pg_uuid_t *token)
 	uaef_spi_end(back);
 }
 
+/*
+ * A failure that was told before is not counted again; the status is then what
+ * it was: pending, or failed.
+ */
 const char *
-uaef_claim_fail(int64 task_id, const char *error, bool retryable,
+uaef_claim_fail(int64 task_id, const UaefFailure *failure,
 				const pg_uuid_t *token)
 {
 	Oid			caller = GetUserId();
 	UaefCaller	back = uaef_spi_begin();
 	UaefStep   *step = begin_result(caller, token);
 	UaefTask   *task = lock_claimed(step, task_id, token, caller);
-	UaefFailure failure = {0};
-	const char *status;
+	UaefTaskStatus status = UAEF_TASK_PENDING;
 
-	check_open(task, token);
-	if (task->status == UAEF_TASK_QUEUED)
-		(void) uaef_step_unready(task);
-	failure.code = "task_error";
-	failure.message = uaef_clip(error);
-	failure.transient = retryable;
-	uaef_advance_fail(task, &failure);
-	status = uaef_task_status_name(task->status);
-	uaef_step_write(step);
+	if (token != NULL && task->status == UAEF_TASK_FAILED)
+		status = UAEF_TASK_FAILED;
+	else if (!failed_so(task, token))
+	{
+		check_open(task, token);
+		if (task->status == UAEF_TASK_QUEUED)
+			(void) uaef_step_unready(task);
+		uaef_advance_fail(task, failure);
+		status = task->status;
+		uaef_step_write(step);
+	}
 	uaef_spi_end(back);
-	return status;
+	return uaef_task_status_name(status);
 }
 
 TimestampTz
-uaef_claim_heartbeat(int64 task_id, const pg_uuid_t *token, int64 extend_us)
+uaef_claim_heartbeat(int64 task_id, const pg_uuid_t *token, int64 extend_us,
+					 Jsonb *progress)
 {
-	UaefCaller	back = uaef_spi_begin();
-	UaefStep   *step = uaef_step_begin("worker", NULL);
-	UaefTask   *task = lock_claimed(step, task_id, token, InvalidOid);
-	TimestampTz until = step->now + extend_us;
+	UaefCaller	back;
+	UaefStep   *step;
+	UaefTask   *task;
+	TimestampTz until;
 
+	if (progress != NULL)
+		uaef_check_payload("progress of the task", progress);
+	back = uaef_spi_begin();
+	step = uaef_step_begin("worker", NULL);
+	task = lock_claimed(step, task_id, token, InvalidOid);
+	until = step->now + extend_us;
 	check_open(task, token);
+	if (progress != NULL)
+		task->progress = progress;
 	if (until < task->lease_expires_at)
 		uaef_step_timer(task->execution, task, "lease", until);
 	task->lease_expires_at = until;

@@ -54,10 +54,12 @@ extern UaefClaim *uaef_claim_wait(const UaefClaimRequest *request,
  */
 extern void uaef_claim_complete(int64 task_id, Jsonb *output,
 								const pg_uuid_t *token);
-extern const char *uaef_claim_fail(int64 task_id, const char *error,
-								   bool retryable, const pg_uuid_t *token);
+extern const char *uaef_claim_fail(int64 task_id, const UaefFailure *failure,
+								   const pg_uuid_t *token);
+
+/* progress: what to show of the work, or NULL for no change. */
 extern TimestampTz uaef_claim_heartbeat(int64 task_id, const pg_uuid_t *token,
-										int64 extend_us);
+										int64 extend_us, Jsonb *progress);
 
 /* Give a task back under its lease; the attempt does not count. */
 extern void uaef_claim_release(int64 task_id, const pg_uuid_t *token);

@@ -26,8 +26,13 @@ typedef enum UaefTaskType
 	UAEF_TASK_WAIT,
 	UAEF_TASK_EXTERNAL,
 	UAEF_TASK_SIGNAL,
-	UAEF_TASK_CHECKPOINT
+	UAEF_TASK_CHECKPOINT,
+	UAEF_TASK_AGENT
 } UaefTaskType;
+
+/* What the queues of agents' tasks begin with; a name follows. */
+#define UAEF_AGENT_QUEUE		"#agent/"
+#define UAEF_CAPABILITY_QUEUE	"#capability/"
 
 /* Longest name of a signal, in bytes. */
 #define UAEF_MAX_SIGNAL_NAME 200
@@ -50,7 +55,34 @@ typedef struct UaefRetry
 	double		jitter;			/* 0..1: share of the delay that is random */
 	int			n_on;			/* "on": SQLSTATEs or classes; 0: transient */
 	char	  **on;
+	int			n_not_on;		/* "not_on": the same, never tried again */
+	char	  **not_on;
 } UaefRetry;
+
+/* How much may go on at once, and how often something may begin. */
+typedef struct UaefBound
+{
+	int			concurrency;	/* 0: any number at once */
+	int64		interval_us;	/* between two starts; 0: any rate */
+	int			burst;			/* so many starts may come together */
+} UaefBound;
+
+/* One entry of "limits". */
+typedef struct UaefLimitDef
+{
+	char	   *name;			/* of a shared one, else made of its place */
+	bool		shared;			/* its bound is in uaef.workflow_limit */
+	UaefTemplate *key;			/* one string; NULL: the same for all */
+	UaefBound	bound;
+} UaefLimitDef;
+
+/* "on_limit": what happens to an execution that may not begin yet. */
+typedef enum UaefOnLimit
+{
+	UAEF_ON_LIMIT_QUEUE,		/* it waits */
+	UAEF_ON_LIMIT_SKIP,			/* it is cancelled */
+	UAEF_ON_LIMIT_CANCEL_OLDEST /* the oldest one is, and it waits for that */
+} UaefOnLimit;
 
 /* One "cases" entry of a decision. */
 typedef struct UaefCase
@@ -183,6 +215,17 @@ typedef struct UaefExternalConfig
 	int64		lease_ms;		/* of claims that ask for none; 0: usual */
 } UaefExternalConfig;
 
+typedef struct UaefAgentConfig
+{
+	char	   *capability;		/* or NULL, then agent */
+	char	   *agent;			/* its name */
+	UaefTemplate *prompt;		/* a text; or NULL */
+	UaefTemplate *context;		/* or NULL */
+	UaefTemplate *input;		/* as of an external task */
+	Jsonb	   *output_schema;	/* or NULL */
+	UaefSchema *schema;			/* the same, compiled */
+} UaefAgentConfig;
+
 struct UaefTaskDef
 {
 	int			no;				/* index in the definition's tasks */
@@ -203,6 +246,8 @@ struct UaefTaskDef
 	int			n_policies;		/* "policies": names, besides their scopes */
 	char	  **policies;
 	UaefSchema *output_schema;	/* or NULL */
+	int			n_limits;
+	UaefLimitDef *limits;
 	union
 	{
 		UaefSqlConfig sql;
@@ -215,6 +260,7 @@ struct UaefTaskDef
 		UaefExternalConfig external;
 		UaefSignalConfig signal;
 		UaefCheckpointConfig checkpoint;
+		UaefAgentConfig agent;
 	}			config;
 };
 
@@ -256,6 +302,10 @@ typedef struct UaefDefinition
 	UaefSchema *output_schema;	/* or NULL */
 	bool		only_pure;		/* no task ever waits */
 	List	   *objects;		/* UaefObjectUse *, if it has been planned */
+	int64		timeout_ms;		/* of an execution; 0: none */
+	int			n_limits;		/* of whole executions */
+	UaefLimitDef *limits;
+	UaefOnLimit on_limit;
 } UaefDefinition;
 
 /*
@@ -279,6 +329,10 @@ extern const UaefDefinition *uaef_definition_get(int32 definition_id);
  * when there is none.
  */
 extern int32 uaef_definition_find(const char *name, int32 version);
+
+/* The same, and whether executions of it are held back just now. */
+extern int32 uaef_definition_find_start(const char *name, int32 version,
+										bool *held);
 
 /*
  * Store a definition as a new version of the workflow, or find that the
@@ -312,6 +366,15 @@ extern const char *uaef_task_type_name(UaefTaskType type);
 
 /* The type of this name; false when there is none. */
 extern bool uaef_task_type_by_name(const char *name, UaefTaskType *type);
+
+/*
+ * Whether a text can be the code of a failure: a SQLSTATE, a word such as
+ * http_503, or, with classes, the class of a SQLSTATE.
+ */
+extern bool uaef_is_error_code(const char *code, bool classes);
+
+/* "100/min" as the time between two; false when it is no rate. */
+extern bool uaef_rate_parse(const char *text, int64 *interval_us);
 
 /* "30s", "5min", "2d", "PT1H": any interval, to ms; raises for anything else. */
 extern int64 uaef_duration_ms(const char *text);

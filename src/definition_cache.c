@@ -54,7 +54,9 @@ static UaefQuery load_definition = {
 	1, {INT4OID}
 };
 static UaefQuery find_definition = {
-	"SELECT definition_id FROM uaef.workflow_definition"
+	"SELECT definition_id, EXISTS"
+	" (SELECT FROM uaef.workflow_hold WHERE workflow = $1)"
+	" FROM uaef.workflow_definition"
 	" WHERE name = $1 AND ($2 = 0 OR version = $2)"
 	" ORDER BY version DESC LIMIT 1",
 	2, {TEXTOID, INT4OID}
@@ -172,6 +174,14 @@ load(int32 definition_id)
 int32
 uaef_definition_find(const char *name, int32 version)
 {
+	bool		held;
+
+	return uaef_definition_find_start(name, version, &held);
+}
+
+int32
+uaef_definition_find_start(const char *name, int32 version, bool *held)
+{
 	Datum		args[] = {CStringGetTextDatum(name), Int32GetDatum(version)};
 	UaefCaller	caller = uaef_spi_begin();
 	int32		definition_id;
@@ -184,6 +194,7 @@ uaef_definition_find(const char *name, int32 version)
 				 errmsg("workflow \"%s\" has no version %d", name, version),
 				 errhint("Use uaef.create_workflow() to create it.")));
 	definition_id = uaef_spi_int32(0, 1);
+	*held = uaef_spi_bool(0, 2);
 	uaef_spi_end(caller);
 	return definition_id;
 }

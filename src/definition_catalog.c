@@ -2,7 +2,7 @@
  *
  * definition_catalog.c
  *	  What a new definition says about the database: SQL, roles, connectors,
- *	  checkpoints, policies.
+ *	  checkpoints, policies, agents.
  *
  * SQL is parsed and planned, not run, as the current user and with the
  * search_path that a new session of that user has, since that is where it
@@ -23,6 +23,7 @@
 #include "utils/guc.h"
 #include "utils/plancache.h"
 
+#include "agent.h"
 #include "compliance.h"
 #include "definition_read.h"
 #include "errcodes.h"
@@ -45,6 +46,10 @@ static void add_objects(UaefDefinition *def, const UaefTaskDef *task,
 static List *check_task(const UaefTaskDef *task, const char *where);
 static List *check_sql(const char *sql, bool is_query, const char *where);
 static List *plan(const char *sql, bool is_query, MemoryContext context);
+static UaefQuery find_limit = {
+	"SELECT 1 FROM uaef.workflow_limit WHERE name = $1", 1, {TEXTOID}
+};
+
 static bool may_be_task(const RawStmt *raw);
 static bool only_reads(const CachedPlanSource *source);
 static List *check_roles(List *objects, const UaefRoleList *roles,
@@ -53,11 +58,12 @@ static List *check_approval(const UaefApprovalConfig *approval,
 							const char *where);
 static void check_connector(const char *name, const char *where);
 static void check_policies(int n, char *const *names, const char *where);
+static void check_limits(const UaefLimitDef *limits, int n, const char *where);
 
 /*
  * Raises the planner's error, or 42704 for a role or a policy, UA405 for a
- * connector and UA341 for a checkpoint, with the id of the task.  Afterwards
- * def->objects is what it needs.
+ * connector, UA341 for a checkpoint and UA360 for an agent, with the id of the
+ * task.  Afterwards def->objects is what it needs.
  */
 void
 uaef_definition_check_catalog(UaefDefinition *def, const char *search_path)
@@ -65,6 +71,7 @@ uaef_definition_check_catalog(UaefDefinition *def, const char *search_path)
 	int			level = use_search_path(search_path);
 
 	check_policies(def->n_policies, def->policies, "the definition");
+	check_limits(def->limits, def->n_limits, "the definition");
 	for (int i = 0; i < def->n_tasks; i++)
 	{
 		const UaefTaskDef *task = &def->tasks[i];
@@ -114,6 +121,7 @@ use_search_path(const char *search_path)
 static List *
 check_task(const UaefTaskDef *task, const char *where)
 {
+	check_limits(task->limits, task->n_limits, where);
 	switch (task->type)
 	{
 		case UAEF_TASK_SQL:
@@ -130,6 +138,10 @@ check_task(const UaefTaskDef *task, const char *where)
 			break;
 		case UAEF_TASK_CHECKPOINT:
 			uaef_checkpoint_require(task->config.checkpoint.name, where);
+			break;
+		case UAEF_TASK_AGENT:
+			uaef_agent_require(task->config.agent.agent,
+							   task->config.agent.capability, where);
 			break;
 		default:
 			break;
@@ -297,6 +309,29 @@ check_approval(const UaefApprovalConfig *approval, const char *where)
 	if (approval->notify.connector != NULL)
 		check_connector(approval->notify.connector, where);
 	return objects;
+}
+
+static void
+check_limits(const UaefLimitDef *limits, int n, const char *where)
+{
+	for (int i = 0; i < n; i++)
+	{
+		Datum		arg = CStringGetTextDatum(limits[i].name);
+		UaefCaller	caller;
+		uint64		found;
+
+		if (!limits[i].shared)
+			continue;
+		caller = uaef_spi_begin();
+		found = uaef_spi_run(&find_limit, &arg, NULL);
+		uaef_spi_end(caller);
+		if (found == 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_UAEF_UNDEFINED_LIMIT),
+					 errmsg("%s: limit \"%s\" does not exist", where,
+							limits[i].name),
+					 errhint("Use uaef.create_limit() to create it.")));
+	}
 }
 
 static void

@@ -431,7 +431,7 @@ check_sys(const UaefPathUse *use)
 	static const char *const names[] =
 	{
 		"execution_id", "workflow", "version", "name", "initiated_by",
-		"started_at", "completed_at", "status"
+		"started_at", "completed_at", "status", "agent"
 	};
 	const char *rest = uaef_path_text(use->path) + strlen("sys");
 	int			len;
@@ -450,7 +450,7 @@ check_sys(const UaefPathUse *use)
 			(errcode(ERRCODE_UAEF_BAD_DEFINITION),
 			 errmsg("\"%s\" in %s reads %s, which does not exist",
 					use->key, use->where, uaef_path_text(use->path)),
-			 errhint("sys has: execution_id, workflow, version, name, initiated_by, started_at, completed_at, status.")));
+			 errhint("sys has: execution_id, workflow, version, name, initiated_by, started_at, completed_at, status, agent.")));
 }
 
 /*

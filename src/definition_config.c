@@ -36,6 +36,7 @@ static void read_wait(const UaefObject *config, UaefTaskDef *task);
 static void read_external(const UaefObject *config, UaefTaskDef *task);
 static void read_signal(const UaefObject *config, UaefTaskDef *task);
 static void read_checkpoint(const UaefObject *config, UaefTaskDef *task);
+static void read_agent(const UaefObject *config, UaefTaskDef *task);
 
 static UaefCase read_case(const UaefObject *config, JsonbValue *value, int no,
 						  const UaefDecisionConfig *decision);
@@ -66,7 +67,10 @@ static const struct
 	[UAEF_TASK_WAIT] = {{"for", "until", "query", "every", "input"}, read_wait},
 	[UAEF_TASK_EXTERNAL] = {{"input", "capability", "lease"}, read_external},
 	[UAEF_TASK_SIGNAL] = {{"name", "timeout", "match", "filter"}, read_signal},
-	[UAEF_TASK_CHECKPOINT] = {{"checkpoint", "data"}, read_checkpoint}
+	[UAEF_TASK_CHECKPOINT] = {{"checkpoint", "data"}, read_checkpoint},
+	[UAEF_TASK_AGENT] =
+	{{"capability", "agent", "prompt", "context", "input", "output_schema"},
+	read_agent}
 };
 
 /*
@@ -356,7 +360,7 @@ read_expect(const UaefObject *config)
 }
 
 /*----------
- * wait, external, signal, checkpoint
+ * wait, external, signal, checkpoint, agent
  * ----------
  */
 
@@ -441,4 +445,30 @@ read_checkpoint(const UaefObject *config, UaefTaskDef *task)
 	task->config.checkpoint.name = uaef_read_text(config, "checkpoint", true);
 	if (uaef_read_document(config, "data") != NULL)
 		task->config.checkpoint.data = uaef_read_template(config, "data");
+}
+
+/*
+ * Agents claim from queues whose names an external task's cannot be mistaken
+ * for, since those stand in the ready set under another role.
+ */
+static void
+read_agent(const UaefObject *config, UaefTaskDef *task)
+{
+	UaefAgentConfig *agent = &task->config.agent;
+
+	agent->capability = uaef_read_text(config, "capability", false);
+	agent->agent = uaef_read_text(config, "agent", false);
+	if ((agent->capability == NULL) == (agent->agent == NULL))
+		ereport(ERROR,
+				(errcode(ERRCODE_UAEF_BAD_DEFINITION),
+				 errmsg("%s must have either \"capability\" or \"agent\"",
+						config->where)));
+	agent->prompt = uaef_read_text_template(config, "prompt");
+	agent->context = uaef_read_template(config, "context");
+	agent->input = uaef_read_template(config, "input");
+	agent->output_schema = uaef_read_document(config, "output_schema");
+	agent->schema = uaef_read_schema(config, "output_schema");
+	task->queue = agent->agent != NULL ?
+		psprintf(UAEF_AGENT_QUEUE "%s", agent->agent) :
+		psprintf(UAEF_CAPABILITY_QUEUE "%s", agent->capability);
 }

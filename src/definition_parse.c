@@ -43,7 +43,8 @@ static const struct
 	{"wait", UAEF_TASK_WAIT},
 	{"external", UAEF_TASK_EXTERNAL},
 	{"signal", UAEF_TASK_SIGNAL},
-	{"checkpoint", UAEF_TASK_CHECKPOINT}
+	{"checkpoint", UAEF_TASK_CHECKPOINT},
+	{"agent", UAEF_TASK_AGENT}
 };
 
 static void set_reader(UaefBuilder *builder, int task, bool after);
@@ -57,7 +58,8 @@ static void read_common(const UaefObject *object, UaefTaskDef *task);
 static void read_type(const UaefObject *object, UaefTaskDef *task);
 static void require_map(const UaefObject *object);
 static void read_retry(const UaefObject *object, UaefRetry *retry);
-static void check_retry_code(const UaefObject *object, const char *code);
+static int	read_codes(const UaefObject *object, const char *key,
+					   char ***codes);
 static void read_edges(UaefBuilder *builder, JsonbContainer *edges, int n);
 static void read_edge(UaefBuilder *builder, UaefEdge *edge, JsonbValue *value,
 					  int no);
@@ -69,9 +71,12 @@ uaef_definition_compile(const char *name, Jsonb *document, bool plan_sql)
 {
 	static const char *const keys[] =
 	{
-		"tasks", "edges", "output", "context", "description", "policies",
-		"input_schema", "output_schema", NULL
+		"tasks", "edges", "output", "context", "description", "timeout",
+		"limits", "on_limit", "policies", "input_schema", "output_schema",
+		NULL
 	};
+	static const char *const on_limit[] =
+	{"queue", "skip", "cancel_oldest", NULL};
 	UaefBuilder builder = {palloc0(sizeof(UaefDefinition))};
 	UaefDefinition *def = builder.def;
 	JsonbValue	root = {.type = jbvBinary};
@@ -101,12 +106,18 @@ uaef_definition_compile(const char *name, Jsonb *document, bool plan_sql)
 						  0);
 	def->input_schema = uaef_read_schema(&object, "input_schema");
 	def->output_schema = uaef_read_schema(&object, "output_schema");
+	def->timeout_ms = uaef_read_duration(&object, "timeout", 0);
 
 	read_tasks(&builder, tasks, n_tasks, plan_sql);
 	uaef_definition_index(def);
 	read_edges(&builder, edges, n_edges);
 	set_reader(&builder, -1, false);
 	def->output = uaef_read_template(&object, "output");
+	def->n_limits = uaef_read_limits(&object, NULL, &def->limits);
+	def->on_limit = uaef_read_choice(&object, "on_limit", on_limit,
+									 UAEF_ON_LIMIT_QUEUE);
+	if (def->n_limits == 0 && def->on_limit != UAEF_ON_LIMIT_QUEUE)
+		uaef_read_missing(&object, "limits");
 
 	uaef_definition_check(&builder);
 	def->only_pure = is_pure(def);
@@ -202,7 +213,7 @@ read_task(UaefBuilder *builder, UaefTaskDef *task, JsonbValue *value)
 	static const char *const keys[] =
 	{
 		"id", "type", "config", "description", "timeout", "retry",
-		"on_failure", "queue", "priority", "join", "policies",
+		"on_failure", "queue", "priority", "join", "limits", "policies",
 		"output_schema", NULL
 	};
 	static const char *const outcomes[] = {"fail", "continue", "skip", NULL};
@@ -263,6 +274,7 @@ read_common(const UaefObject *object, UaefTaskDef *task)
 	task->timeout_ms = uaef_read_duration(object, "timeout", 0);
 	read_retry(object, &task->retry);
 	task->priority = uaef_read_int(object, "priority", 0, -1000000, 1000000);
+	task->n_limits = uaef_read_limits(object, task, &task->limits);
 
 	task->queue = uaef_read_text(object, "queue", false);
 	if (task->queue == NULL)
@@ -347,7 +359,7 @@ uaef_read_map_task(UaefBuilder *builder, const UaefTaskDef *map,
 	static const char *const keys[] =
 	{
 		"type", "config", "description", "timeout", "retry", "queue",
-		"priority", "output_schema", NULL
+		"priority", "limits", "output_schema", NULL
 	};
 	UaefTaskDef *task = palloc0(sizeof(UaefTaskDef));
 	UaefObject	object = uaef_read_object(builder, value, keys, where);
@@ -359,12 +371,13 @@ uaef_read_map_task(UaefBuilder *builder, const UaefTaskDef *map,
 	builder->reader.item = false;
 	if (task->type != UAEF_TASK_SQL && task->type != UAEF_TASK_HTTP &&
 		task->type != UAEF_TASK_WAIT && task->type != UAEF_TASK_EXTERNAL &&
-		task->type != UAEF_TASK_SIGNAL && task->type != UAEF_TASK_CHECKPOINT)
+		task->type != UAEF_TASK_SIGNAL && task->type != UAEF_TASK_CHECKPOINT &&
+		task->type != UAEF_TASK_AGENT)
 		ereport(ERROR,
 				(errcode(ERRCODE_UAEF_BAD_DEFINITION),
 				 errmsg("%s cannot be of type \"%s\"", where,
 						uaef_task_type_name(task->type)),
-				 errhint("The types of a map's task are: sql, http, wait, external, signal, checkpoint.")));
+				 errhint("The types of a map's task are: sql, http, wait, external, signal, checkpoint, agent.")));
 	return task;
 }
 
@@ -408,12 +421,6 @@ uaef_task_type_name(UaefTaskType type)
 static void
 read_retry(const UaefObject *object, UaefRetry *retry)
 {
-	static const char *const keys[] =
-	{
-		"max_attempts", "backoff", "initial", "factor", "max", "jitter",
-		"on", NULL
-	};
-	static const char *const backoffs[] = {"fixed", "exponential", NULL};
 	static const UaefRetry defaults = {
 		.max_attempts = 1,
 		.exponential = true,
@@ -423,16 +430,30 @@ read_retry(const UaefObject *object, UaefRetry *retry)
 		.jitter = 0.2
 	};
 	JsonbValue	value;
-	UaefObject	own;
 
 	*retry = defaults;
-	if (!uaef_read_value(object, "retry", &value))
-		return;
-	own = uaef_read_object(object->builder, &value, keys,
-						   psprintf("retry of %s", object->where));
+	if (uaef_read_value(object, "retry", &value))
+		uaef_read_retry(object->builder, &value, object->where, retry);
+}
 
-	retry->max_attempts = uaef_read_int(&own, "max_attempts", 1, 1, 1000);
-	retry->exponential = uaef_read_choice(&own, "backoff", backoffs, 1) == 1;
+void
+uaef_read_retry(UaefBuilder *builder, JsonbValue *value, const char *where,
+				UaefRetry *retry)
+{
+	static const char *const keys[] =
+	{
+		"max_attempts", "backoff", "initial", "factor", "max", "jitter",
+		"on", "not_on", NULL
+	};
+	static const char *const backoffs[] = {"fixed", "exponential", NULL};
+	UaefObject	own = uaef_read_object(builder, value, keys,
+									   psprintf("retry of %s", where));
+	JsonbValue	given;
+
+	retry->max_attempts = uaef_read_int(&own, "max_attempts",
+										retry->max_attempts, 1, 1000);
+	retry->exponential = uaef_read_choice(&own, "backoff", backoffs,
+										  retry->exponential) == 1;
 	retry->initial_ms = uaef_read_duration(&own, "initial", retry->initial_ms);
 	retry->factor = uaef_read_double(&own, "factor", retry->factor, 1, 100);
 	retry->max_ms = uaef_read_duration(&own, "max",
@@ -440,31 +461,48 @@ read_retry(const UaefObject *object, UaefRetry *retry)
 	retry->jitter = uaef_read_double(&own, "jitter", retry->jitter, 0, 1);
 	if (retry->max_ms < retry->initial_ms)
 		uaef_read_wrong(&own, "max", "at least \"initial\"");
-	retry->n_on = Max(uaef_read_texts(&own, "on", &retry->on), 0);
-	for (int i = 0; i < retry->n_on; i++)
-		check_retry_code(&own, retry->on[i]);
+	if (uaef_read_value(&own, "on", &given))
+		retry->n_on = read_codes(&own, "on", &retry->on);
+	if (uaef_read_value(&own, "not_on", &given))
+		retry->n_not_on = read_codes(&own, "not_on", &retry->not_on);
 }
 
 /*
  * A SQLSTATE ("40001"), the class of one ("40"), or the word of a failure
  * that is none ("http_503").
  */
-static void
-check_retry_code(const UaefObject *object, const char *code)
+bool
+uaef_is_error_code(const char *code, bool classes)
 {
 	static const char state[] = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ";
 	static const char word[] = "0123456789_abcdefghijklmnopqrstuvwxyz";
 	int			len = strlen(code);
 
-	if (strspn(code, state) == len && (len == 2 || len == 5))
-		return;
-	if (*code >= 'a' && *code <= 'z' && strspn(code, word) == len)
+	if (strspn(code, state) == len && (len == 5 || (classes && len == 2)))
+		return true;
+	return *code >= 'a' && *code <= 'z' && strspn(code, word) == len;
+}
+
+static void
+check_retry_code(const UaefObject *object, const char *key, const char *code)
+{
+	if (uaef_is_error_code(code, true))
 		return;
 	ereport(ERROR,
 			(errcode(ERRCODE_UAEF_BAD_DEFINITION),
-			 errmsg("\"%s\" in \"on\" of %s is no code of an error", code,
+			 errmsg("\"%s\" in \"%s\" of %s is no code of an error", code, key,
 					object->where),
 			 errhint("Give a SQLSTATE such as 40001, a class of them such as 40, or a word such as http_503.")));
+}
+
+static int
+read_codes(const UaefObject *object, const char *key, char ***codes)
+{
+	int			n = Max(uaef_read_texts(object, key, codes), 0);
+
+	for (int i = 0; i < n; i++)
+		check_retry_code(object, key, (*codes)[i]);
+	return n;
 }
 
 /*----------

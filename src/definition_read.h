@@ -117,9 +117,20 @@ pg_noreturn extern void uaef_read_rethrow(MemoryContext context,
 extern void uaef_read_config(UaefBuilder *builder, UaefTaskDef *task,
 							 JsonbValue *config, const char *where);
 
+/* definition_parse.c: the keys of "retry" that are there, into *retry. */
+extern void uaef_read_retry(UaefBuilder *builder, JsonbValue *value,
+							const char *where, UaefRetry *retry);
+
 /* definition_approval.c: "config" of a human_approval. */
 extern void uaef_read_approval(const UaefObject *config,
 							   UaefApprovalConfig *approval);
+
+/*
+ * definition_limit.c: "limits" of a task, or of executions (task NULL; the
+ * keys then read no tasks).  Returns how many there are.
+ */
+extern int	uaef_read_limits(const UaefObject *object, const UaefTaskDef *task,
+							 UaefLimitDef **limits);
 
 /* definition_parse.c: the task of a map. */
 extern UaefTaskDef *uaef_read_map_task(UaefBuilder *builder,

@@ -24,7 +24,7 @@ static void check_keys(Jsonb *document);
 static double number(Jsonb *document, const char *key, double otherwise,
 					 double min, double max);
 static int64 duration(Jsonb *document, const char *key, int64 otherwise);
-static void read_codes(Jsonb *document, UaefRetry *retry);
+static int	read_codes(Jsonb *document, const char *key, char ***read);
 static bool code_matches(const char *pattern, const char *code);
 static double random_share(void);
 
@@ -41,7 +41,8 @@ static void
 check_keys(Jsonb *document)
 {
 	static const char *const known[] = {
-		"max_attempts", "backoff", "initial", "factor", "max", "jitter", "on"
+		"max_attempts", "backoff", "initial", "factor", "max", "jitter", "on",
+		"not_on"
 	};
 	JsonbIterator *it = JsonbIteratorInit(&document->root);
 	JsonbIteratorToken token;
@@ -103,30 +104,31 @@ duration(Jsonb *document, const char *key, int64 otherwise)
 	return ms;
 }
 
-static void
-read_codes(Jsonb *document, UaefRetry *retry)
+static int
+read_codes(Jsonb *document, const char *key, char ***read)
 {
 	JsonbValue	codes;
 	JsonbContainer *list;
 
-	retry->n_on = 0;
-	retry->on = NULL;
-	if (!uaef_json_get(document, "on", &codes))
-		return;
+	int			n = 0;
+
+	*read = NULL;
+	if (!uaef_json_get(document, key, &codes))
+		return 0;
 	if (codes.type != jbvBinary ||
 		!JsonContainerIsArray(codes.val.binary.data))
-		bad_value("on", "an array of codes");
+		bad_value(key, "an array of codes");
 	list = codes.val.binary.data;
-	retry->on = palloc0(sizeof(char *) * (JsonContainerSize(list) + 1));
+	*read = palloc0(sizeof(char *) * (JsonContainerSize(list) + 1));
 	for (uint32 i = 0; i < JsonContainerSize(list); i++)
 	{
 		JsonbValue *code = getIthJsonbValueFromContainer(list, i);
 
 		if (code->type != jbvString)
-			bad_value("on", "an array of codes");
-		retry->on[retry->n_on++] = pnstrdup(code->val.string.val,
-											code->val.string.len);
+			bad_value(key, "an array of codes");
+		(*read)[n++] = pnstrdup(code->val.string.val, code->val.string.len);
 	}
+	return n;
 }
 
 void
@@ -151,7 +153,8 @@ uaef_delivery_retry_parse(Jsonb *document, UaefRetry *retry)
 	retry->factor = number(document, "factor", 2, 1, 100);
 	retry->max_ms = duration(document, "max", 300000);
 	retry->jitter = number(document, "jitter", 0.2, 0, 1);
-	read_codes(document, retry);
+	retry->n_on = read_codes(document, "on", &retry->on);
+	retry->n_not_on = read_codes(document, "not_on", &retry->not_on);
 }
 
 Jsonb *
@@ -174,6 +177,8 @@ uaef_delivery_retry_document(const UaefRetry *retry)
 														  Float8GetDatum(retry->jitter))));
 	if (retry->n_on > 0)
 		uaef_json_texts(&json, "on", retry->on, retry->n_on);
+	if (retry->n_not_on > 0)
+		uaef_json_texts(&json, "not_on", retry->not_on, retry->n_not_on);
 	return uaef_json_end(&json);
 }
 
@@ -190,20 +195,24 @@ code_matches(const char *pattern, const char *code)
 		strlen(code) == len && strncmp(pattern, code, len - 2) == 0;
 }
 
+static bool
+in_list(char *const *codes, int n, const char *code)
+{
+	for (int i = 0; i < n; i++)
+		if (code_matches(codes[i], code))
+			return true;
+	return false;
+}
+
 bool
 uaef_delivery_retry_wanted(const UaefRetry *retry, int attempt,
 						   const char *code, bool transient)
 {
-	if (attempt >= retry->max_attempts)
+	if (attempt >= retry->max_attempts ||
+		in_list(retry->not_on, retry->n_not_on, code))
 		return false;
-	if (retry->n_on == 0)
-		return transient;
-	for (int i = 0; i < retry->n_on; i++)
-	{
-		if (code_matches(retry->on[i], code))
-			return true;
-	}
-	return false;
+	return retry->n_on == 0 ? transient :
+		in_list(retry->on, retry->n_on, code);
 }
 
 /*

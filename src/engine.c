@@ -22,8 +22,10 @@
 #include "errcodes.h"
 #include "failure.h"
 #include "guc.h"
+#include "hold.h"
 #include "own_execution.h"
 #include "spi_util.h"
+#include "start_once.h"
 #include "uuid7.h"
 
 static UaefQuery insert_key = {
@@ -91,6 +93,8 @@ started_payload(const UaefStart *start, UaefExecution *execution,
 	uaef_json_text(&json, "name", start->name);
 	uaef_json_text(&json, "initiated_by", caller);
 	uaef_json_text(&json, "idempotency_key", start->idempotency_key);
+	uaef_json_text(&json, "singleton_key", start->singleton_key);
+	uaef_json_text(&json, "debounce_key", start->debounce_key);
 	uaef_json_time(&json, "start_at", start->start_at);
 	uaef_json_text(&json, "schedule", start->schedule);
 	uaef_json_time(&json, "tick", start->tick);
@@ -98,24 +102,12 @@ started_payload(const UaefStart *start, UaefExecution *execution,
 	return uaef_json_end(&json);
 }
 
-pg_uuid_t
-uaef_engine_start(const UaefStart *start)
+/*
+ * Callers keep off the keys of schedules.
+ */
+static void
+check_key(const UaefStart *start)
 {
-	Oid			caller = GetUserId();
-	char	   *caller_name = GetUserNameFromId(caller, false);
-	UaefCaller	back;
-	UaefStep   *step;
-	UaefExecution *execution;
-	int32		definition_id;
-	UaefFailure failure;
-	pg_uuid_t	id;
-
-	uaef_check_payload("input of the workflow", start->input);
-	if (!JB_ROOT_IS_OBJECT(start->input))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("input of a workflow must be a JSON object"),
-				 errhint("Give a list or a single value a name: {\"items\": [...]}.")));
 	if (start->schedule_id == 0 && start->idempotency_key != NULL &&
 		strncmp(start->idempotency_key, UAEF_SCHEDULE_KEY,
 				strlen(UAEF_SCHEDULE_KEY)) == 0)
@@ -124,22 +116,19 @@ uaef_engine_start(const UaefStart *start)
 				 errmsg("idempotency key \"%s\" is one of schedules",
 						start->idempotency_key),
 				 errhint("Use keys that begin otherwise.")));
-	back = uaef_spi_begin();
-	step = uaef_step_begin("user", caller_name);
-	definition_id = uaef_definition_find(start->workflow, start->version);
-	execution = uaef_step_new_execution(step,
-										uaef_definition_get(definition_id));
-	id = execution->id;
-	if (start->idempotency_key != NULL && !take_key(start, &id, caller))
-	{
-		uaef_spi_end(back);
-		return id;
-	}
+}
 
-	if (!uaef_failure_unless_fits(&failure, psprintf("input of workflow \"%s\"",
-													 execution->def->name),
-								  execution->def->input_schema, start->input))
-		uaef_failure_raise(&failure);
+/*
+ * Begin a new execution, now or later.
+ */
+static void
+begin_execution(UaefExecution *execution, const UaefStart *start, Oid caller,
+				bool held)
+{
+	UaefStep   *step = execution->step;
+	UaefEvalError error = {0};
+
+	uaef_require_input(execution->def, start->input);
 	execution->name = uaef_clip(start->name);
 	execution->priority = start->priority;
 	execution->initiated_by = caller;
@@ -148,13 +137,67 @@ uaef_engine_start(const UaefStart *start)
 	execution->schedule_id = start->schedule_id;
 	execution->tick_at = start->tick;
 	execution->input = start->input;
+	execution->timeout_ms = start->timeout_us > 0 ?
+		Max(start->timeout_us / 1000, 1) : execution->def->timeout_ms;
 	uaef_step_event(execution, NULL, "workflow_started",
-					started_payload(start, execution, caller_name));
+					started_payload(start, execution, step->actor_id));
+	if (start->debounce_key != NULL)
+		return;
 	if (start->start_at > step->now)
 		uaef_step_timer(execution, NULL, "start", start->start_at);
-	else
-		uaef_advance_start(execution);
+	else if (held && uaef_workflow_is_held(start->workflow))
+		uaef_execution_hold(execution);
+	else if (!uaef_advance_request_start(execution, &error))
+		uaef_eval_raise(&error);
+	uaef_execution_set_deadline(execution, Max(start->start_at, step->now));
+}
+
+/*
+ * Start, or find what was started with the same key; false when somebody else
+ * has just taken the key.
+ */
+static bool
+start_or_find(const UaefStart *start, Oid caller, pg_uuid_t *id)
+{
+	bool		once = start->singleton_key != NULL ||
+		start->debounce_key != NULL;
+	UaefStep   *step = uaef_step_begin("user",
+									   GetUserNameFromId(caller, false));
+	UaefExecution *execution;
+	bool		held;
+	int32		definition_id =
+		uaef_definition_find_start(start->workflow, start->version, &held);
+
+	if (once && uaef_start_once_find(step, start, caller, id))
+	{
+		uaef_step_write(step);
+		return true;
+	}
+	execution = uaef_step_new_execution(step,
+										uaef_definition_get(definition_id));
+	if (once && !uaef_start_once_take(execution, start, id))
+		return false;
+	*id = execution->id;
+	if (start->idempotency_key != NULL && !take_key(start, id, caller))
+		return true;
+	begin_execution(execution, start, caller, held);
 	uaef_step_write(step);
+	return true;
+}
+
+pg_uuid_t
+uaef_engine_start(const UaefStart *start)
+{
+	Oid			caller = GetUserId();
+	UaefCaller	back;
+	pg_uuid_t	id;
+
+	uaef_check_input(start->input);
+	check_key(start);
+	uaef_start_once_check(start);
+	back = uaef_spi_begin();
+	while (!start_or_find(start, caller, &id))
+		CHECK_FOR_INTERRUPTS();
 	uaef_spi_end(back);
 	return id;
 }
@@ -211,4 +254,30 @@ uaef_engine_fail(const UaefTaskRef *ref, const UaefFailure *failure,
 	}
 	uaef_spi_end(back);
 	return task != NULL;
+}
+
+void
+uaef_engine_task_lost(const UaefTaskRef *ref)
+{
+	UaefCaller	back = uaef_spi_begin();
+	UaefStep   *step = uaef_step_begin("system", "worker");
+	UaefExecution *execution;
+	UaefTask   *task = NULL;
+	UaefJson	json;
+
+	uaef_step_lock(step, &ref->execution_id, 1);
+	execution = uaef_step_execution(step, &ref->execution_id);
+	if (execution != NULL && !uaef_execution_ended(execution->status))
+		task = uaef_execution_find(execution, ref->task_no, ref->item);
+	if (task != NULL && task->status == UAEF_TASK_QUEUED &&
+		task->attempt == ref->attempt)
+	{
+		uaef_task_event_begin(&json, task);
+		uaef_json_int(&json, "losses", task->losses + 1);
+		uaef_step_event(execution, task, "task_lost", uaef_json_end(&json));
+		if (uaef_failure_lost(task))
+			(void) uaef_step_unready(task);
+		uaef_step_write(step);
+	}
+	uaef_spi_end(back);
 }

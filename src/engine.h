@@ -18,20 +18,10 @@
 #include "utils/jsonb.h"
 #include "utils/uuid.h"
 
-/* Item number of a task that is no item of a map. */
-#define UAEF_NO_ITEM (-1)
+#include "task_ref.h"
 
 /* How the idempotency keys of schedules begin. */
 #define UAEF_SCHEDULE_KEY "uaef.schedule/"
-
-/* One task of one execution. */
-typedef struct UaefTaskRef
-{
-	pg_uuid_t	execution_id;
-	int16		task_no;
-	int32		item;
-	int			attempt;		/* 0: whichever is current */
-} UaefTaskRef;
 
 /* Why an attempt failed. */
 typedef struct UaefFailure
@@ -39,7 +29,9 @@ typedef struct UaefFailure
 	const char *code;			/* SQLSTATE or a word: "22012", "http_500" */
 	const char *message;
 	const char *detail;			/* or NULL */
+	Jsonb	   *details;		/* of an outside worker, or NULL */
 	bool		transient;		/* worth another try by default */
+	bool		final;			/* no retry, whatever the definition says */
 	int64		retry_after_ms; /* at least; 0: the task's backoff decides */
 } UaefFailure;
 
@@ -57,6 +49,10 @@ typedef struct UaefStart
 	const char *schedule;
 	TimestampTz tick;
 	Oid			session_role;	/* instead of who is logged in */
+	int64		timeout_us;		/* until its deadline; 0: the definition's */
+	const char *singleton_key;
+	const char *debounce_key;	/* with debounce_us */
+	int64		debounce_us;
 } UaefStart;
 
 /* Start an execution as the current user; returns its id. */
@@ -81,6 +77,12 @@ extern int	uaef_engine_fire_timers(int limit, int *claimed,
 									TimestampTz *next);
 
 /*
+ * Let what waits for limits run, as far as they allow.  *next is when to come
+ * again (DT_NOEND: when there is a reason).  limit_grant.c
+ */
+extern void uaef_engine_grant_limits(TimestampTz *next);
+
+/*
  * Put the first due timer off, after firing it alone has raised an error, so
  * that the others are not held up by it.
  */
@@ -100,5 +102,11 @@ extern Oid	uaef_engine_role_with_work(Oid after, const Oid *busy,
  * tasks it ran; 0: none was ready.
  */
 extern int	uaef_sql_run_batch(Oid role);
+
+/*
+ * A SQL task was running when its executor went down: count it, and fail the
+ * task when it has happened too often.
+ */
+extern void uaef_engine_task_lost(const UaefTaskRef *ref);
 
 #endif							/* UAEF_ENGINE_H */

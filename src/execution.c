@@ -23,12 +23,15 @@
 #include "utils/lsyscache.h"
 #include "utils/timestamp.h"
 
+#include "agent_task.h"
 #include "clock.h"
 #include "execution.h"
 #include "execution_row.h"
 #include "explain.h"
+#include "limit.h"
 #include "row_write.h"
 #include "spi_util.h"
+#include "task_override.h"
 #include "uuid7.h"
 #include "workflow_stat.h"
 
@@ -66,12 +69,45 @@ static UaefQuery find_task = {
 	3, {UUIDOID, INT2OID, INT4OID}
 };
 
+static UaefQuery find_items = {
+	TASK_COLUMNS
+	" WHERE execution_id = $1 AND task_no = $2"
+	" AND item >= $3 AND item < $4 ORDER BY item",
+	4, {UUIDOID, INT2OID, INT4OID, INT4OID}
+};
+
 static UaefQuery find_open_tasks = {
 	TASK_COLUMNS
 	" WHERE execution_id = $1 AND status IN"
 	" ('pending', 'queued', 'running', 'waiting_input')"
 	" ORDER BY task_no, item",
 	1, {UUIDOID}
+};
+
+static UaefQuery find_tasks = {
+	TASK_COLUMNS " WHERE execution_id = $1 AND item = -1",
+	1, {UUIDOID}
+};
+
+static UaefQuery find_items_to_redo = {
+	TASK_COLUMNS
+	" WHERE execution_id = $1 AND task_no = $2 AND item >= 0"
+	" AND status IN ('failed', 'cancelled') AND attempt = attempts_before"
+	" ORDER BY item LIMIT $3",
+	3, {UUIDOID, INT2OID, INT4OID}
+};
+
+static UaefQuery mark_items_to_redo = {
+	"UPDATE uaef.task_execution SET attempts_before = attempt"
+	" WHERE execution_id = $1 AND task_no = $2 AND item >= 0"
+	" AND status IN ('failed', 'cancelled')",
+	2, {UUIDOID, INT2OID}
+};
+
+static UaefQuery delete_items = {
+	"DELETE FROM uaef.task_execution"
+	" WHERE execution_id = $1 AND task_no = $2 AND item >= 0",
+	2, {UUIDOID, INT2OID}
 };
 
 static UaefQuery find_outputs = {
@@ -89,18 +125,34 @@ static UaefQuery find_item_outputs = {
 	2, {UUIDOID, INT2OID}
 };
 
+/* An item that was looked at, by its number. */
+typedef struct ItemKey
+{
+	int32		no;
+	int32		item;
+} ItemKey;
+
+typedef struct ItemEntry
+{
+	ItemKey		key;
+	UaefTask   *task;
+} ItemEntry;
+
 static void load_execution(UaefStep *step, uint64 row, int32 *definition_id);
 static UaefTask *load_task(UaefExecution *execution, uint64 row);
 static UaefTask *new_task(UaefExecution *execution, const UaefTaskDef *def,
 						  int no, int item);
-static UaefTask *known_item(UaefExecution *execution, int no, int item,
-							int n_known);
+static void add_item(UaefExecution *execution, UaefTask *task);
 static Jsonb *scope_task_output(UaefScope *scope, const char *id, int len);
+static Jsonb *scope_in(UaefScope *scope);
+static Jsonb *scope_sys(UaefScope *scope);
 static Jsonb *build_sys(UaefExecution *execution);
 static ItemPointerData row_place(uint64 row);
 static TimestampTz time_or_zero(uint64 row, int column);
 static bool written_here(uint64 row, int column);
 static int	int_or(uint64 row, int column, int otherwise);
+static int64 int64_or_zero(uint64 row, int column);
+static bool uuid_or(uint64 row, int column, pg_uuid_t *value);
 
 UaefStep *
 uaef_step_begin(const char *actor_type, const char *actor_id)
@@ -108,6 +160,7 @@ uaef_step_begin(const char *actor_type, const char *actor_id)
 	UaefStep   *step = palloc0(sizeof(UaefStep));
 
 	step->now = uaef_clock_now();
+	step->context = CurrentMemoryContext;
 	step->task_sequence = get_relname_relid("task_id",
 											get_namespace_oid("uaef", false));
 	step->actor_type = actor_type;
@@ -222,7 +275,7 @@ load_execution(UaefStep *step, uint64 row, int32 *definition_id)
 	execution->open_tasks = uaef_spi_int32(row, COL(EXEC_OPEN_TASKS));
 	execution->stored_open_tasks = execution->open_tasks;
 	execution->initiated_by = uaef_spi_oid(row, COL(EXEC_INITIATED_BY));
-	execution->input = uaef_spi_jsonb(row, COL(EXEC_INPUT));
+	execution->stored_input = uaef_spi_toasted(row, COL(EXEC_INPUT));
 	execution->output = uaef_spi_jsonb(row, COL(EXEC_OUTPUT));
 	execution->error = uaef_spi_jsonb(row, COL(EXEC_ERROR));
 	execution->created_at = time_or_zero(row, COL(EXEC_CREATED_AT));
@@ -230,8 +283,13 @@ load_execution(UaefStep *step, uint64 row, int32 *definition_id)
 	execution->completed_at = time_or_zero(row, COL(EXEC_COMPLETED_AT));
 	execution->schedule_id = int_or(row, COL(EXEC_SCHEDULE_ID), 0);
 	execution->tick_at = time_or_zero(row, COL(EXEC_TICK_AT));
+	execution->timeout_ms = int64_or_zero(row, COL(EXEC_TIMEOUT_MS));
+	execution->deadline_at = time_or_zero(row, COL(EXEC_DEADLINE_AT));
+	execution->is_fork = uuid_or(row, COL(EXEC_FORKED_FROM),
+								 &execution->forked_from);
 	execution->ours = written_here(row, XMIN);
 	execution->session_role = uaef_spi_oid(row, COL(EXEC_SESSION_ROLE));
+	execution->agent = uaef_spi_text(row, COL(EXEC_AGENT));
 	execution->tid = row_place(row);
 	execution->stored = true;
 	execution->last_event = -1;
@@ -294,15 +352,10 @@ load_task(UaefExecution *execution, uint64 row)
 	UaefTask   *task = new_task(execution,
 								task_definition(execution, no, item), no, item);
 	char	   *status = uaef_spi_text(row, COL(TASK_STATUS));
-	Datum		token = uaef_spi_value(row, COL(TASK_LEASE_TOKEN), &isnull);
 
 	task->stored = true;
 	task->dirty = false;
-	if (!isnull)
-	{
-		task->has_lease = true;
-		task->lease_token = *DatumGetUUIDP(token);
-	}
+	task->has_lease = uuid_or(row, COL(TASK_LEASE_TOKEN), &task->lease_token);
 	task->task_id = uaef_spi_int64(row, COL(TASK_TASK_ID));
 	task->status = uaef_task_status_by_name(status);
 	task->attempt = uaef_spi_int32(row, COL(TASK_ATTEMPT));
@@ -320,6 +373,14 @@ load_task(UaefExecution *execution, uint64 row)
 	task->queued_at = time_or_zero(row, COL(TASK_QUEUED_AT));
 	task->started_at = time_or_zero(row, COL(TASK_STARTED_AT));
 	task->completed_at = time_or_zero(row, COL(TASK_COMPLETED_AT));
+	task->label = uaef_spi_text(row, COL(TASK_LABEL));
+	task->attempts_before = uaef_spi_int32(row, COL(TASK_ATTEMPTS_BEFORE));
+	task->losses = uaef_spi_int32(row, COL(TASK_LOSSES));
+	task->items_redo = int_or(row, COL(TASK_ITEMS_REDO), 0);
+	task->progress = uaef_spi_jsonb(row, COL(TASK_PROGRESS));
+	task->overrides = uaef_spi_jsonb(row, COL(TASK_OVERRIDES));
+	if (task->overrides != NULL)
+		uaef_task_apply_overrides(task);
 	task->tid = row_place(row);
 	task->ours = written_here(row, XMIN);
 	return task;
@@ -329,7 +390,7 @@ UaefTask *
 uaef_execution_find(UaefExecution *execution, int no, int item)
 {
 	UaefTask   *task = item == UAEF_NO_ITEM ? execution->tasks[no]
-		: known_item(execution, no, item, list_length(execution->items));
+		: uaef_execution_known_item(execution, no, item);
 	Datum		args[3];
 
 	if (task != NULL)
@@ -346,7 +407,7 @@ uaef_execution_find(UaefExecution *execution, int no, int item)
 		if (item == UAEF_NO_ITEM)
 			execution->tasks[no] = task;
 		else
-			execution->items = lappend(execution->items, task);
+			add_item(execution, task);
 	}
 	SPI_freetuptable(SPI_tuptable);
 	return task;
@@ -368,20 +429,72 @@ uaef_execution_task(UaefExecution *execution, int no)
 	return task;
 }
 
-/*
- * An item among the first n_known that the step has looked at, or NULL.
- */
-static UaefTask *
-known_item(UaefExecution *execution, int no, int item, int n_known)
+UaefTask *
+uaef_execution_known_item(UaefExecution *execution, int no, int item)
 {
-	for (int i = 0; i < n_known; i++)
-	{
-		UaefTask   *task = list_nth(execution->items, i);
+	ItemKey		key = {no, item};
+	ItemEntry  *entry = execution->item_index == NULL ? NULL :
+		hash_search(execution->item_index, &key, HASH_FIND, NULL);
 
-		if (task->no == no && task->item == item)
-			return task;
+	return entry == NULL ? NULL : entry->task;
+}
+
+static void
+add_item(UaefExecution *execution, UaefTask *task)
+{
+	ItemKey		key = {task->no, task->item};
+	ItemEntry  *entry;
+
+	if (execution->item_index == NULL)
+	{
+		HASHCTL		control = {
+			.keysize = sizeof(ItemKey),
+			.entrysize = sizeof(ItemEntry),
+			.hcxt = execution->step->context
+		};
+
+		execution->item_index = hash_create("uaef items", 64, &control,
+											HASH_ELEM | HASH_BLOBS |
+											HASH_CONTEXT);
 	}
-	return NULL;
+	entry = hash_search(execution->item_index, &key, HASH_ENTER, NULL);
+	entry->task = task;
+	execution->items = lappend(execution->items, task);
+}
+
+/*
+ * Take the tasks and items of the last result that the step does not know yet.
+ */
+static void
+take_rows(UaefExecution *execution, uint64 found)
+{
+	for (uint64 row = 0; row < found; row++)
+	{
+		bool		isnull;
+		int			no = DatumGetInt16(uaef_spi_value(row, COL(TASK_TASK_NO), &isnull));
+		int			item = uaef_spi_int32(row, COL(TASK_ITEM));
+
+		if (item != UAEF_NO_ITEM)
+		{
+			if (uaef_execution_known_item(execution, no, item) == NULL)
+				add_item(execution, load_task(execution, row));
+		}
+		else if (execution->tasks[no] == NULL)
+			execution->tasks[no] = load_task(execution, row);
+	}
+	SPI_freetuptable(SPI_tuptable);
+}
+
+void
+uaef_execution_fetch_items(UaefExecution *execution, int no, int first, int n)
+{
+	Datum		args[4];
+
+	args[0] = UUIDPGetDatum(&execution->id);
+	args[1] = Int16GetDatum(no);
+	args[2] = Int32GetDatum(first);
+	args[3] = Int32GetDatum(first + n);
+	take_rows(execution, uaef_spi_run(&find_items, args, NULL));
 }
 
 UaefTask *
@@ -392,8 +505,11 @@ uaef_execution_new_item(UaefExecution *execution, UaefTask *map, int item,
 								map->no, item);
 
 	task->task_id = nextval_internal(execution->step->task_sequence, false);
+	task->overrides = map->overrides;
+	if (task->overrides != NULL)
+		uaef_task_apply_overrides(task);
 	task->item_value = value;
-	execution->items = lappend(execution->items, task);
+	add_item(execution, task);
 	return task;
 }
 
@@ -405,25 +521,57 @@ static void
 load_open_tasks(UaefExecution *execution)
 {
 	Datum		arg = UUIDPGetDatum(&execution->id);
-	int			n_known = list_length(execution->items);
-	uint64		found = uaef_spi_run(&find_open_tasks, &arg, NULL);
 
+	take_rows(execution, uaef_spi_run(&find_open_tasks, &arg, NULL));
+}
+
+void
+uaef_execution_load_tasks(UaefExecution *execution)
+{
+	Datum		arg = UUIDPGetDatum(&execution->id);
+
+	take_rows(execution, uaef_spi_run(&find_tasks, &arg, NULL));
+}
+
+void
+uaef_execution_mark_items_to_redo(UaefExecution *execution, int no)
+{
+	Datum		args[2];
+
+	args[0] = UUIDPGetDatum(&execution->id);
+	args[1] = Int16GetDatum(no);
+	uaef_spi_run(&mark_items_to_redo, args, NULL);
+}
+
+/*
+ * The rows must tell what the step has done so far, so it is written first.
+ */
+List *
+uaef_execution_items_to_redo(UaefExecution *execution, int no, int limit)
+{
+	List	   *items = NIL;
+	Datum		args[3];
+	uint64		found;
+
+	uaef_step_write_tasks(execution->step);
+	args[0] = UUIDPGetDatum(&execution->id);
+	args[1] = Int16GetDatum(no);
+	args[2] = Int32GetDatum(limit);
+	found = uaef_spi_run(&find_items_to_redo, args, NULL);
 	for (uint64 row = 0; row < found; row++)
 	{
-		bool		isnull;
-		int			no = DatumGetInt16(uaef_spi_value(row, COL(TASK_TASK_NO), &isnull));
-		int			item = uaef_spi_int32(row, COL(TASK_ITEM));
+		UaefTask   *item = uaef_execution_known_item(execution, no,
+													 uaef_spi_int32(row, COL(TASK_ITEM)));
 
-		if (item == UAEF_NO_ITEM)
+		if (item == NULL)
 		{
-			if (execution->tasks[no] == NULL)
-				execution->tasks[no] = load_task(execution, row);
+			item = load_task(execution, row);
+			add_item(execution, item);
 		}
-		else if (known_item(execution, no, item, n_known) == NULL)
-			execution->items = lappend(execution->items,
-									   load_task(execution, row));
+		items = lappend(items, item);
 	}
 	SPI_freetuptable(SPI_tuptable);
+	return items;
 }
 
 List *
@@ -447,6 +595,16 @@ uaef_execution_open_tasks(UaefExecution *execution)
 			open = lappend(open, item);
 	}
 	return open;
+}
+
+void
+uaef_execution_delete_items(UaefExecution *execution, int no)
+{
+	Datum		args[2];
+
+	args[0] = UUIDPGetDatum(&execution->id);
+	args[1] = Int16GetDatum(no);
+	uaef_spi_run(&delete_items, args, NULL);
 }
 
 Jsonb *
@@ -522,14 +680,46 @@ scope_task_output(UaefScope *scope, const char *id, int len)
 	return task == NULL ? NULL : task->output;
 }
 
+Jsonb *
+uaef_execution_input(UaefExecution *execution)
+{
+	if (execution->input == NULL)
+	{
+		MemoryContext back = MemoryContextSwitchTo(execution->step->context);
+
+		execution->input = DatumGetJsonbP(PointerGetDatum(execution->stored_input));
+		MemoryContextSwitchTo(back);
+	}
+	return execution->input;
+}
+
+static Jsonb *
+scope_in(UaefScope *scope)
+{
+	return uaef_execution_input(scope->task_arg);
+}
+
+static Jsonb *
+scope_sys(UaefScope *scope)
+{
+	UaefExecution *execution = scope->task_arg;
+	MemoryContext back = MemoryContextSwitchTo(execution->step->context);
+	Jsonb	   *sys = build_sys(execution);
+
+	MemoryContextSwitchTo(back);
+	return sys;
+}
+
 UaefScope *
 uaef_execution_scope(UaefExecution *execution)
 {
 	execution->scope.in = execution->input;
+	execution->scope.fetch_in = scope_in;
+	execution->scope.fetch_sys = scope_sys;
 	execution->scope.item = NULL;
 	execution->scope.ctx = execution->def->context != NULL ?
 		execution->def->context : uaef_json_empty();
-	execution->scope.sys = build_sys(execution);
+	execution->scope.sys = NULL;
 	execution->scope.task = scope_task_output;
 	execution->scope.task_arg = execution;
 	return &execution->scope;
@@ -562,6 +752,7 @@ build_sys(UaefExecution *execution)
 	uaef_json_time(&json, "completed_at", execution->completed_at);
 	uaef_json_text(&json, "status",
 				   uaef_execution_status_name(execution->status));
+	uaef_json_text(&json, "agent", execution->agent);
 	return uaef_json_end(&json);
 }
 
@@ -603,6 +794,29 @@ int_or(uint64 row, int column, int otherwise)
 	return isnull ? otherwise : DatumGetInt32(value);
 }
 
+static int64
+int64_or_zero(uint64 row, int column)
+{
+	bool		isnull;
+	Datum		value = uaef_spi_value(row, column, &isnull);
+
+	return isnull ? 0 : DatumGetInt64(value);
+}
+
+/*
+ * Take a uuid; false when it is null.
+ */
+static bool
+uuid_or(uint64 row, int column, pg_uuid_t *value)
+{
+	bool		isnull;
+	Datum		datum = uaef_spi_value(row, column, &isnull);
+
+	if (!isnull)
+		*value = *DatumGetUUIDP(datum);
+	return !isnull;
+}
+
 /*
  * Count what becomes of a task.
  */
@@ -627,7 +841,10 @@ count_task(const UaefTask *task, UaefTaskStatus from)
 		task->status != UAEF_TASK_CANCELLED)
 		uaef_stat_count(def->name, id, UAEF_STAT_STARTED, -1);
 	if (task->status == UAEF_TASK_PENDING)
-		uaef_stat_count(def->name, id, UAEF_STAT_RETRIED, -1);
+	{
+		if (from != UAEF_TASK_SKIPPED)
+			uaef_stat_count(def->name, id, UAEF_STAT_RETRIED, -1);
+	}
 	else if (uaef_task_ended(task->status))
 		uaef_stat_count(def->name, id, kinds[task->status],
 						!timed ? -1 : since == 0 ? 0 :
@@ -648,7 +865,14 @@ uaef_task_become(UaefTask *task, UaefTaskStatus status)
 		elog(ERROR, "task %lld cannot go from %s to %s",
 			 (long long) task->task_id, uaef_task_status_name(task->status),
 			 uaef_task_status_name(status));
+	if (task->def->type == UAEF_TASK_AGENT &&
+		task->status == UAEF_TASK_RUNNING)
+		uaef_agent_attempt_ends(task, status);
 	from = task->status;
+	if (task->def->n_limits > 0 && task->stored &&
+		from != UAEF_TASK_PENDING &&
+		status != UAEF_TASK_RUNNING && status != UAEF_TASK_WAITING_INPUT)
+		uaef_limit_release(execution, task);
 	task->status = status;
 	task->dirty = true;
 	if (uaef_task_ended(status))
@@ -661,4 +885,25 @@ uaef_task_become(UaefTask *task, UaefTaskStatus status)
 			uaef_dry_run_ended(task);
 	}
 	count_task(task, from);
+}
+
+void
+uaef_task_reset(UaefTask *task)
+{
+	uaef_task_become(task, UAEF_TASK_PENDING);
+	if (task->item == UAEF_NO_ITEM)
+		task->execution->open_tasks++;
+	task->attempts_before = task->attempt;
+	task->losses = 0;
+	task->edges_resolved = 0;
+	task->edges_live = 0;
+	task->output = NULL;
+	task->error = NULL;
+	task->worker = NULL;
+	task->progress = NULL;
+	task->label = NULL;
+	task->has_lease = false;
+	task->queued_at = 0;
+	task->started_at = 0;
+	task->completed_at = 0;
 }

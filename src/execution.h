@@ -17,6 +17,7 @@
 #include "datatype/timestamp.h"
 #include "nodes/pg_list.h"
 #include "storage/itemptr.h"
+#include "utils/hsearch.h"
 #include "utils/jsonb.h"
 #include "utils/uuid.h"
 
@@ -53,8 +54,8 @@ struct UaefTask
 	int			items_started;
 	int			items_completed;
 	int			items_failed;
-	Jsonb	   *items;			/* of a map: the list, once evaluated */
 	bool		filling;		/* of a map: items are being begun */
+	int			fetch_size;		/* of a map: items looked at together */
 	Jsonb	   *item_value;
 	Jsonb	   *output;
 	Jsonb	   *error;
@@ -65,6 +66,12 @@ struct UaefTask
 	TimestampTz queued_at;
 	TimestampTz started_at;
 	TimestampTz completed_at;
+	char	   *label;			/* what "on" of edges was compared with */
+	int			attempts_before;	/* made before the execution was retried */
+	int			losses;			/* attempts that took their process along */
+	int			items_redo;		/* of a map: items to be begun again */
+	Jsonb	   *progress;		/* of an outside worker */
+	Jsonb	   *overrides;		/* of alter_task(); in force in def */
 };
 
 /*
@@ -105,7 +112,8 @@ struct UaefExecution
 	int			stored_open_tasks;	/* as the row has it */
 	Oid			initiated_by;
 	Oid			session_role;	/* who was logged in, before any SET ROLE */
-	Jsonb	   *input;
+	void	   *stored_input;	/* as the row has it */
+	Jsonb	   *input;			/* by uaef_execution_input(); NULL: not read */
 	Jsonb	   *output;
 	Jsonb	   *error;
 	TimestampTz created_at;
@@ -113,9 +121,15 @@ struct UaefExecution
 	TimestampTz completed_at;
 	int			schedule_id;	/* that started it; 0: none */
 	TimestampTz tick_at;		/* for which tick */
+	int64		timeout_ms;		/* until its deadline; 0: none */
+	TimestampTz deadline_at;	/* 0: none */
+	bool		is_fork;
+	pg_uuid_t	forked_from;	/* if so */
+	char	   *agent;			/* id of the last that completed a task; NULL */
 
 	UaefTask  **tasks;			/* by number; NULL: not looked at yet */
 	List	   *items;			/* UaefTask * of items looked at */
+	HTAB	   *item_index;		/* the same by number; NULL: none yet */
 	List	   *ready;			/* UaefTask * to be begun by advance.c */
 	int			last_event;		/* in the step's events, or -1 */
 	List	   *notes[UAEF_N_NOTES];	/* UaefNote *, for that event */
@@ -136,12 +150,16 @@ typedef struct UaefTimerRow
 struct UaefStep
 {
 	TimestampTz now;
+	MemoryContext context;		/* of all that the step holds */
 	Oid			task_sequence;	/* of task ids */
 	const char *actor_type;		/* who does it: "user", "system", "worker" */
 	const char *actor_id;
 	List	   *executions;		/* UaefExecution * */
 	List	   *ready;			/* UaefTask * for task_ready */
 	List	   *timers;			/* UaefTimerRow * */
+	List	   *limit_requests; /* UaefLimitRequest *, see limit.h */
+	List	   *limit_releases; /* the same, without keys */
+	List	   *agent_ends;		/* UaefAgentEnd *, of agent_task.c */
 	UaefEvent  *events;			/* in the order in which they happened */
 	int			n_events;
 	int			max_events;
@@ -190,15 +208,44 @@ extern UaefTask *uaef_execution_new_item(UaefExecution *execution,
 										 UaefTask *map, int item,
 										 Jsonb *value);
 
+/* An item that the step has looked at, or NULL. */
+extern UaefTask *uaef_execution_known_item(UaefExecution *execution, int no,
+										   int item);
+
+/* Look at the items of a map from first on, at most n, with one query. */
+extern void uaef_execution_fetch_items(UaefExecution *execution, int no,
+									   int first, int n);
+
+/* The input, which may be large and is read when somebody asks for it. */
+extern Jsonb *uaef_execution_input(UaefExecution *execution);
+
 /* Task or item; NULL when it has no row. */
 extern UaefTask *uaef_execution_find(UaefExecution *execution, int no,
 									 int item);
+
+/* Make an ended task pending, as if it had not run; its attempts stay counted. */
+extern void uaef_task_reset(UaefTask *task);
 
 /* Change a task's state; an illegal change is a bug of ours. */
 extern void uaef_task_become(UaefTask *task, UaefTaskStatus status);
 
 /* Load every task and item that has not ended; returns them. */
 extern List *uaef_execution_open_tasks(UaefExecution *execution);
+
+/* Load the row of every task, but not those of items. */
+extern void uaef_execution_load_tasks(UaefExecution *execution);
+
+/*
+ * Have the items of a map that ended otherwise than completed begin again, of
+ * which no step knows any; and take up to limit of them.
+ */
+extern void uaef_execution_mark_items_to_redo(UaefExecution *execution,
+											  int no);
+extern List *uaef_execution_items_to_redo(UaefExecution *execution, int no,
+										  int limit);
+
+/* Forget the items of a map, which is to begin anew. */
+extern void uaef_execution_delete_items(UaefExecution *execution, int no);
 
 /* The outputs of a map's completed items, as an array in their order. */
 extern Jsonb *uaef_execution_item_outputs(UaefExecution *execution, int no);
@@ -212,6 +259,10 @@ extern UaefScope *uaef_task_scope(UaefTask *task);
 
 /* sys and the rest of the scope, brought up to date. */
 extern UaefScope *uaef_execution_scope(UaefExecution *execution);
+
+/* Have an execution that has not ended fail so long after this. */
+extern void uaef_execution_set_deadline(UaefExecution *execution,
+										TimestampTz from);
 
 /* Note an event of an execution (and of a task, or NULL). */
 extern void uaef_step_event(UaefExecution *execution, UaefTask *task,
@@ -239,5 +290,12 @@ extern bool uaef_task_stands_ready(const UaefTask *task);
 /* The queue of task_ready that a task belongs to, and as whom it runs. */
 extern const char *uaef_task_queue(const UaefTask *task);
 extern Oid	uaef_task_run_as(const UaefTask *task);
+
+/*
+ * Where it stands in there, lowest first: the time at which it was queued, less
+ * what its priority is worth.  So a low priority waits longer, but not for ever.
+ */
+extern int64 uaef_task_rank(const UaefTask *task);
+extern int64 uaef_rank(TimestampTz queued_at, int64 priority);
 
 #endif							/* UAEF_EXECUTION_H */

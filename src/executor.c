@@ -35,6 +35,7 @@
 #include "engine.h"
 #include "executor.h"
 #include "guc.h"
+#include "running_mark.h"
 #include "shmem.h"
 #include "wait_event.h"
 #include "wake.h"
@@ -218,6 +219,7 @@ uaef_executor_main(Datum arg)
 	if (slot == NULL)
 		proc_exit(0);
 	before_shmem_exit(detach, PointerGetDatum(slot));
+	uaef_running_attach(DatumGetInt32(arg));
 
 	BackgroundWorkerInitializeConnectionByOid(args.database, args.role,
 											  UAEF_EXECUTOR_CONNECT_FLAGS);
@@ -278,7 +280,8 @@ attach(int number, const ExecutorArgs *args)
 /*
  * Give the slot back.  What we were at or were just woken for is there again
  * for another executor of the role, or for one that the worker starts; the
- * launcher may need the background worker slot.
+ * launcher may need the background worker slot.  What task we died of, the
+ * worker counts; when the server is shut down there is no worker to do so.
  */
 static void
 detach(int code, Datum arg)
@@ -287,9 +290,17 @@ detach(int code, Datum arg)
 	bool		failed = code != 0 && pg_atomic_read_u32(&slot->end) == 0;
 	Oid			database = pg_atomic_read_u32(&slot->database);
 	Oid			role = pg_atomic_read_u32(&slot->role);
+	UaefTaskRef at;
+	bool		running = uaef_running_current(&at);
 
+	uaef_running_mark(NULL);
 	LWLockAcquire(&uaef_shared->lock, LW_EXCLUSIVE);
 	slot->pid = 0;
+	if (failed && running)
+	{
+		slot->lost = true;
+		slot->lost_task = at;
+	}
 	pg_atomic_write_u32(&slot->proc, 0);
 	pg_atomic_write_u32(&slot->state,
 						failed ? UAEF_EXECUTOR_FAILED : UAEF_EXECUTOR_FREE);

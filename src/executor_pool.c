@@ -31,6 +31,7 @@
 #include "executor.h"
 #include "executor_pool.h"
 #include "guc.h"
+#include "running_mark.h"
 
 /* How long a busy executor may keep its place when another role has none. */
 #define TURN_MS			1000
@@ -71,7 +72,11 @@ static int	no_slot_failures = 0;
 /* Whether the log says so. */
 static bool told_no_slot = false;
 
+/* Whether tasks that a crash took with it have been counted. */
+static bool crash_counted = false;
+
 static void reap(void);
+static void count_losses(void);
 static Oid	next_role(RoleSet *refused, bool *served);
 static bool has_died(int number);
 static TimestampTz backoff(int failures);
@@ -117,6 +122,7 @@ uaef_executor_pool_tend(UaefWorkerSlot *worker)
 	int			i;
 
 	reap();
+	count_losses();
 	pg_atomic_write_u32(&worker->wanting, 0);
 	for (i = 0; i <= uaef_max_executors && started; i++)
 	{
@@ -202,6 +208,45 @@ reap(void)
 		}
 		note_failure(role);
 	}
+}
+
+static void
+count_loss(const UaefTaskRef *ref)
+{
+	SetCurrentStatementStartTimestamp();
+	StartTransactionCommand();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	uaef_engine_task_lost(ref);
+	PopActiveSnapshot();
+	CommitTransactionCommand();
+}
+
+/*
+ * Count the tasks that executors died of; once, those that they were at when
+ * the server crashed, before any executor can write another mark.
+ */
+static void
+count_losses(void)
+{
+	for (int i = 0; i < UAEF_MAX_EXECUTORS; i++)
+	{
+		UaefExecutorSlot *slot = &uaef_shared->executors[i];
+		UaefTaskRef ref;
+
+		if (slot->lost && pg_atomic_read_u32(&slot->database) == MyDatabaseId)
+		{
+			count_loss(&slot->lost_task);
+			slot->lost = false;
+		}
+		if (!crash_counted &&
+			pg_atomic_read_u32(&slot->state) == UAEF_EXECUTOR_FREE &&
+			uaef_running_left(i, &ref))
+		{
+			count_loss(&ref);
+			uaef_running_forget(i);
+		}
+	}
+	crash_counted = true;
 }
 
 /*

@@ -13,6 +13,7 @@
 #include "mb/pg_wchar.h"
 #include "utils/timestamp.h"
 
+#include "advance.h"
 #include "errcodes.h"
 #include "failure.h"
 #include "policy_check.h"
@@ -27,7 +28,10 @@ static const char *const permanent_classes[] = {
 	"UA",						/* our own: a path, a rule, a decision */
 };
 
-/* Longest that a text of an error may be in a row or an event. */
+/* So many lost attempts make a task a poison. */
+#define MAX_LOSSES 3
+
+/* Longest time that a text of an error may take in a row or an event. */
 #define MAX_MESSAGE 4000
 
 /* Most places that the failure of a schema names. */
@@ -133,14 +137,15 @@ uaef_failure_json(const UaefFailure *failure, const char *task, int attempt)
 	uaef_json_text(&json, "code", failure->code);
 	uaef_json_text(&json, "message", failure->message);
 	uaef_json_text(&json, "detail", failure->detail);
+	uaef_json_jsonb(&json, "details", failure->details);
 	if (attempt > 0)
 		uaef_json_int(&json, "attempt", attempt);
 	return uaef_json_end(&json);
 }
 
 /*
- * A list of codes in the definition decides alone; without one, what is
- * transient is tried again.  The attempts of an HTTP task are those of its
+ * The list "on" of the definition decides alone, but for what "not_on" takes
+ * out; without one, what is transient is tried again.  The attempts of an HTTP task are those of its
  * delivery, which knows whether the request may be sent once more; what it
  * tells at last is final.  So is what a policy denies.
  */
@@ -149,14 +154,33 @@ uaef_failure_retries(const UaefTask *task, const UaefFailure *failure)
 {
 	const UaefRetry *retry = &task->def->retry;
 
-	if (task->def->type == UAEF_TASK_HTTP ||
+	if (task->def->type == UAEF_TASK_HTTP || failure->final ||
 		strcmp(failure->code, UAEF_POLICY_DENIED) == 0 ||
-		task->attempt >= retry->max_attempts)
+		task->attempt - task->attempts_before >= retry->max_attempts ||
+		in_class(failure->code, (const char *const *) retry->not_on,
+				 retry->n_not_on))
 		return false;
 	if (retry->n_on > 0)
 		return in_class(failure->code, (const char *const *) retry->on,
 						retry->n_on);
 	return failure->transient;
+}
+
+bool
+uaef_failure_lost(UaefTask *task)
+{
+	UaefFailure failure = {0};
+
+	task->losses++;
+	task->dirty = true;
+	if (task->losses < MAX_LOSSES)
+		return false;
+	failure.code = "poison";
+	failure.message = psprintf("%d attempts took their executor or worker with them",
+							   task->losses);
+	failure.final = true;
+	uaef_advance_fail(task, &failure);
+	return true;
 }
 
 /*
@@ -182,13 +206,13 @@ void
 uaef_failure_schedule_retry(UaefTask *task, const UaefFailure *failure)
 {
 	UaefExecution *execution = task->execution;
-	int64		delay = Max(backoff_ms(&task->def->retry, task->attempt),
+	int64		delay = Max(backoff_ms(&task->def->retry,
+									   task->attempt - task->attempts_before),
 							failure->retry_after_ms);
 	TimestampTz due = execution->step->now + delay * 1000;
 	UaefJson	json;
 
 	task->error = uaef_failure_json(failure, NULL, task->attempt);
-	task->has_lease = false;
 	task->lease_expires_at = 0;
 	uaef_task_become(task, UAEF_TASK_PENDING);
 	uaef_step_timer(execution, task, "retry", due);
@@ -202,4 +226,16 @@ uaef_failure_schedule_retry(UaefTask *task, const UaefFailure *failure)
 	uaef_json_time(&json, "retry_at", due);
 	uaef_step_event(execution, task, "task_retry_scheduled",
 					uaef_json_end(&json));
+}
+
+void
+uaef_require_input(const UaefDefinition *def, Jsonb *input)
+{
+	UaefFailure failure;
+
+	if (!uaef_failure_unless_fits(&failure,
+								  psprintf("input of workflow \"%s\"",
+										   def->name),
+								  def->input_schema, input))
+		uaef_failure_raise(&failure);
 }

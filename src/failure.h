@@ -37,6 +37,9 @@ extern bool uaef_failure_unless_fits(UaefFailure *failure, const char *what,
 /* Raise a failure whose code is a SQLSTATE, as an ERROR. */
 pg_noreturn extern void uaef_failure_raise(const UaefFailure *failure);
 
+/* Raise UA231 for an input that is not what the workflow's schema asks for. */
+extern void uaef_require_input(const UaefDefinition *def, Jsonb *input);
+
 /* Whether an ERROR says no to what was asked, rather than that we broke. */
 extern bool uaef_failure_is_refusal(const ErrorData *error);
 
@@ -52,6 +55,12 @@ extern Jsonb *uaef_failure_json(const UaefFailure *failure, const char *task,
 /* Whether the task is to be tried again after this. */
 extern bool uaef_failure_retries(const UaefTask *task,
 								 const UaefFailure *failure);
+
+/*
+ * Count an attempt that took its executor or its worker along.  True when there
+ * were too many of them: then the task has failed.
+ */
+extern bool uaef_failure_lost(UaefTask *task);
 
 /* Put the task off until its next attempt. */
 extern void uaef_failure_schedule_retry(UaefTask *task,

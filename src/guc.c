@@ -57,6 +57,9 @@ int			uaef_max_map_items = 100000;
 int			uaef_max_payload_kb = 1024;
 int			uaef_max_tasks = 10000;
 
+/* How much longer waiting one more point of priority is worth. */
+int			uaef_priority_step_ms = 60000;
+
 /* The ledger's sealer. */
 int			uaef_retention_interval_ms = 3600000;
 int			uaef_seal_interval_ms = 100;
@@ -136,6 +139,24 @@ define_ddl_check(void)
 							 PGC_USERSET, 0, NULL, NULL, NULL);
 }
 
+static void
+define_workflow_settings(void)
+{
+	define_int("uaef.max_map_items",
+			   "Largest number of items that a map task expands to.",
+			   NULL, &uaef_max_map_items, 1, 10000000, PGC_SUSET, 0);
+	define_int("uaef.max_payload_size",
+			   "Largest input, output or definition, as text.",
+			   NULL, &uaef_max_payload_kb, 1, 256 * 1024, PGC_SUSET, GUC_UNIT_KB);
+	define_int("uaef.max_tasks",
+			   "Largest number of tasks in a workflow definition.",
+			   NULL, &uaef_max_tasks, 1, 30000, PGC_SUSET, 0);
+	define_int("uaef.priority_step",
+			   "Time of waiting that one point of priority is worth.",
+			   "A change holds for tasks that are queued later.",
+			   &uaef_priority_step_ms, 0, 24 * 3600 * 1000, PGC_SIGHUP, GUC_UNIT_MS);
+}
+
 /*
  * Define every setting and reserve the prefix.
  */
@@ -179,15 +200,7 @@ uaef_guc_init(void)
 	define_int("uaef.max_kept_signals",
 			   "Largest number of signals that wait in one execution for a task to take them.",
 			   NULL, &uaef_max_kept_signals, 0, 1000000, PGC_SUSET, 0);
-	define_int("uaef.max_map_items",
-			   "Largest number of items that a map task expands to.",
-			   NULL, &uaef_max_map_items, 1, 10000000, PGC_SUSET, 0);
-	define_int("uaef.max_payload_size",
-			   "Largest input, output or definition, as text.",
-			   NULL, &uaef_max_payload_kb, 1, 256 * 1024, PGC_SUSET, GUC_UNIT_KB);
-	define_int("uaef.max_tasks",
-			   "Largest number of tasks in a workflow definition.",
-			   NULL, &uaef_max_tasks, 1, 30000, PGC_SUSET, 0);
+	define_workflow_settings();
 	define_int("uaef.retention_interval",
 			   "Time between two looks for executions to delete.",
 			   "Nothing is looked for where no retention is set.",

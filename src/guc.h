@@ -30,6 +30,7 @@ extern int	uaef_max_kept_signals;
 extern int	uaef_max_map_items;
 extern int	uaef_max_payload_kb;
 extern int	uaef_max_tasks;
+extern int	uaef_priority_step_ms;
 extern int	uaef_retention_interval_ms;
 extern int	uaef_seal_interval_ms;
 extern int	uaef_seal_max_events;

@@ -94,6 +94,8 @@ static UaefQuery deletions[] = {
 	1, {UUIDARRAYOID}},
 	{"DELETE FROM uaef.workflow_start_key WHERE execution_id = ANY ($1)",
 	1, {UUIDARRAYOID}},
+	{"DELETE FROM uaef.workflow_start_once WHERE execution_id = ANY ($1)",
+	1, {UUIDARRAYOID}},
 	{"DELETE FROM uaef.task_execution WHERE execution_id = ANY ($1)",
 	1, {UUIDARRAYOID}},
 	{"DELETE FROM uaef.workflow_execution WHERE execution_id = ANY ($1)",

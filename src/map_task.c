@@ -4,8 +4,9 @@
  *	  Map tasks: one task for each element of a list, and their join.
  *
  * The map's row counts its items, so that the end of one costs the same
- * whether there are ten or a hundred thousand.  An item gets its row when it
- * begins; where concurrency is limited, the end of one begins the next.
+ * whether there are ten or a hundred thousand.  All items get their rows when
+ * the map begins, so that the list is evaluated once; where concurrency is
+ * limited, the end of one begins the next.
  *
  *-------------------------------------------------------------------------
  */
@@ -19,8 +20,14 @@
 #include "map_task.h"
 #include "task_kind.h"
 
+/* Most items read with one query. */
+#define MAX_FETCH 64
+
 static void begin_map(UaefTask *map);
+static void begin_again(UaefTask *map);
 static Jsonb *evaluate_list(UaefTask *map, UaefEvalError *error);
+static void make_items(UaefTask *map, Jsonb *list);
+static UaefTask *next_item(UaefTask *map);
 static void begin_items(UaefTask *map);
 static void complete_map(UaefTask *map);
 static void cancel_items(UaefTask *map);
@@ -69,6 +76,11 @@ begin_map(UaefTask *map)
 		uaef_advance_finish_task(map, uaef_json_empty(), NULL);
 		return;
 	}
+	if (map->items_total >= 0)
+	{
+		begin_again(map);
+		return;
+	}
 	list = evaluate_list(map, &error);
 	if (list == NULL)
 	{
@@ -76,7 +88,7 @@ begin_map(UaefTask *map)
 		return;
 	}
 
-	map->attempt = 1;
+	map->attempt++;
 	map->started_at = map->execution->step->now;
 	map->items_total = JB_ROOT_COUNT(list);
 	if (map->items_total == 0)
@@ -86,8 +98,104 @@ begin_map(UaefTask *map)
 	}
 	uaef_task_become(map, UAEF_TASK_RUNNING);
 	uaef_step_note(map, UAEF_NOTE_QUEUED);
-	map->items = list;
+	make_items(map, list);
 	begin_items(map);
+}
+
+/*
+ * A map that was retried begins those of its items again that have not
+ * completed; also those that had not begun, since they were cancelled.
+ */
+static void
+begin_again(UaefTask *map)
+{
+	map->attempt++;
+	map->started_at = map->execution->step->now;
+	uaef_execution_mark_items_to_redo(map->execution, map->no);
+	map->items_started = map->items_total;
+	map->items_redo = map->items_total - map->items_completed;
+	map->items_failed = 0;
+	uaef_task_become(map, UAEF_TASK_RUNNING);
+	uaef_step_note(map, UAEF_NOTE_QUEUED);
+	begin_items(map);
+}
+
+static void
+make_items(UaefTask *map, Jsonb *list)
+{
+	for (int i = 0; i < map->items_total; i++)
+	{
+		JsonbValue *value = getIthJsonbValueFromContainer(&list->root, i);
+
+		uaef_execution_new_item(map->execution, map, i,
+								uaef_json_from_value(value));
+		pfree(value);
+		CHECK_FOR_INTERRUPTS();
+	}
+}
+
+/*
+ * The next item to begin.  A step that begins many reads them many at a time.
+ */
+static UaefTask *
+next_item(UaefTask *map)
+{
+	int			number = map->items_started;
+	UaefTask   *item = uaef_execution_known_item(map->execution, map->no,
+												 number);
+
+	if (item == NULL)
+	{
+		map->fetch_size = Min(Max(map->fetch_size * 2, 1), MAX_FETCH);
+		uaef_execution_fetch_items(map->execution, map->no, number,
+								   Min(map->fetch_size,
+									   map->items_total - number));
+		item = uaef_execution_known_item(map->execution, map->no, number);
+	}
+	if (item == NULL)
+		elog(ERROR, "item %d of task \"%s\" has no row", number, map->def->id);
+	map->items_started++;
+	return item;
+}
+
+/*
+ * How many more items concurrency has room for.
+ */
+static int
+room_for_items(UaefTask *map)
+{
+	int			concurrency = map->def->config.parallel.concurrency;
+	int			begun = map->items_started - map->items_redo -
+		map->items_completed - map->items_failed;
+
+	return concurrency == 0 ? INT_MAX : concurrency - begun;
+}
+
+/*
+ * Begin items again that failed or were cancelled before the map was retried.
+ */
+static void
+redo_items(UaefTask *map)
+{
+	List	   *items;
+	ListCell   *cell;
+
+	if (map->items_redo == 0 || room_for_items(map) <= 0)
+		return;
+	items = uaef_execution_items_to_redo(map->execution, map->no,
+										 Min(room_for_items(map),
+											 map->items_redo));
+	foreach(cell, items)
+	{
+		UaefTask   *item = lfirst(cell);
+
+		if (map->status != UAEF_TASK_RUNNING)
+			return;
+		map->items_redo--;
+		uaef_task_reset(item);
+		uaef_advance_dispatch_item(item);
+		CHECK_FOR_INTERRUPTS();
+	}
 }
 
 /*
@@ -100,46 +208,18 @@ begin_map(UaefTask *map)
 static void
 begin_items(UaefTask *map)
 {
-	int			concurrency = map->def->config.parallel.concurrency;
-
 	if (map->filling)
 		return;
 	map->filling = true;
+	redo_items(map);
 	while (map->status == UAEF_TASK_RUNNING &&
-		   map->items_started < map->items_total &&
-		   (concurrency == 0 ||
-			map->items_started - map->items_completed - map->items_failed <
-			concurrency))
+		   map->items_started < map->items_total && room_for_items(map) > 0)
 	{
-		int			number = map->items_started++;
-		JsonbValue *value = getIthJsonbValueFromContainer(&map->items->root,
-														  number);
-		UaefTask   *item = uaef_execution_new_item(map->execution, map, number,
-												   uaef_json_from_value(value));
-
-		uaef_advance_dispatch_item(item);
+		uaef_advance_dispatch_item(next_item(map));
 		CHECK_FOR_INTERRUPTS();
 	}
 	map->filling = false;
 	map->dirty = true;
-}
-
-/*
- * Begin what concurrency held back.  The list is evaluated again, once a step;
- * what it came from does not change.
- */
-static void
-begin_more_items(UaefTask *map)
-{
-	UaefEvalError error = {0};
-
-	if (map->items_started >= map->items_total)
-		return;
-	if (map->items == NULL)
-		map->items = evaluate_list(map, &error);
-	if (map->items == NULL)
-		uaef_eval_raise(&error);	/* it could be evaluated before */
-	begin_items(map);
 }
 
 static UaefTask *
@@ -163,7 +243,7 @@ uaef_map_item_ended(UaefTask *item)
 
 	if (map->items_completed + (join > 0 ? 0 : map->items_failed) < needed)
 	{
-		begin_more_items(map);
+		begin_items(map);
 		return;
 	}
 	if (map->items_completed + map->items_failed < map->items_total)
@@ -193,7 +273,7 @@ uaef_map_item_failed(UaefTask *item, const UaefFailure *failure)
 			map->items_completed + map->items_failed == map->items_total)
 			complete_map(map);
 		else
-			begin_more_items(map);
+			begin_items(map);
 		return;
 	}
 	cancel_items(map);

@@ -28,6 +28,44 @@ uaef_check_payload(const char *what, Jsonb *payload)
 				 errhint("Store large data in a table of yours and pass its key.")));
 }
 
+int64
+uaef_interval_us(const Interval *interval, const char *name)
+{
+	int64		us = uaef_interval_us_or_zero(interval, name);
+
+	if (us == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("\"%s\" must be longer than 0 and at most ten years",
+						name)));
+	return us;
+}
+
+int64
+uaef_interval_us_or_zero(const Interval *interval, const char *name)
+{
+	double		us = interval->time + USECS_PER_DAY *
+		(interval->day + (double) DAYS_PER_MONTH * interval->month);
+
+	if (us < 0 || us > (double) USECS_PER_DAY * 3650)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("\"%s\" must be longer than 0 and at most ten years",
+						name)));
+	return (int64) us;
+}
+
+void
+uaef_check_input(Jsonb *input)
+{
+	uaef_check_payload("input of the workflow", input);
+	if (!JB_ROOT_IS_OBJECT(input))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("input of a workflow must be a JSON object"),
+				 errhint("Give a list or a single value a name: {\"items\": [...]}.")));
+}
+
 UaefExecution *
 uaef_lock_execution(UaefStep *step, const pg_uuid_t *id)
 {

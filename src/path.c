@@ -363,13 +363,21 @@ uaef_path_get(const UaefPath *path, UaefScope *scope, JsonbValue *value)
 		first_step = 0;
 	}
 	else if (path->root == ROOT_IN)
+	{
+		if (scope->in == NULL && scope->fetch_in != NULL)
+			scope->in = scope->fetch_in(scope);
 		document = scope->in;
+	}
 	else if (path->root == ROOT_ITEM)
 		document = scope->item;
 	else if (path->root == ROOT_CTX)
 		document = scope->ctx;
 	else if (path->root == ROOT_SYS)
+	{
+		if (scope->sys == NULL && scope->fetch_sys != NULL)
+			scope->sys = scope->fetch_sys(scope);
 		document = scope->sys;
+	}
 	else if (path->root == ROOT_SIGNAL)
 		document = scope->signal;
 	else if (path->root == ROOT_TASK && scope->task != NULL &&

@@ -269,7 +269,7 @@ shown_to_approvers(UaefTask *task, const UaefPolicy *policy)
 	uaef_json_int(&json, "version", policy->version);
 	uaef_json_text(&json, "workflow", execution->def->name);
 	uaef_json_text(&json, "task", execution->def->tasks[task->no].id);
-	uaef_json_jsonb(&json, "in", execution->input);
+	uaef_json_jsonb(&json, "in", uaef_execution_input(execution));
 	uaef_json_jsonb(&json, "item", task->item_value);
 	return uaef_json_end(&json);
 }

@@ -30,6 +30,10 @@ struct UaefScope
 	Jsonb	   *(*task) (UaefScope *scope, const char *id, int len);
 	void	   *task_arg;
 
+	/* What in and sys are, asked when one that is NULL is read; or NULL. */
+	Jsonb	   *(*fetch_in) (UaefScope *scope);
+	Jsonb	   *(*fetch_sys) (UaefScope *scope);
+
 	/* When set, the keys of this document are the only roots. */
 	Jsonb	   *document;
 };

@@ -25,6 +25,8 @@
 #include "storage/lwlock.h"
 #include "utils/uuid.h"
 
+#include "task_ref.h"
+
 #define UAEF_MAX_WORKERS	128 /* databases */
 #define UAEF_MAX_EXECUTORS	128
 #define UAEF_MAX_WAITERS	128
@@ -89,6 +91,8 @@ typedef struct UaefExecutorSlot
 	pid_t		pid;
 	TimestampTz started;
 	TimestampTz since;			/* of state; written by the executor alone */
+	bool		lost;			/* it died while at a task, for the worker */
+	UaefTaskRef lost_task;
 } UaefExecutorSlot;
 
 /* A session in wait_for_workflow(). */

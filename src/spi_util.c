@@ -225,6 +225,24 @@ uaef_spi_jsonb(uint64 row, int column)
 	return copy;
 }
 
+/*
+ * A value of variable length that may be compressed, or be kept elsewhere;
+ * NULL when null.  It can be read for as long as our snapshot sees its row.
+ */
+void *
+uaef_spi_toasted(uint64 row, int column)
+{
+	bool		isnull;
+	void	   *value = DatumGetPointer(uaef_spi_value(row, column, &isnull));
+	void	   *copy;
+
+	if (isnull)
+		return NULL;
+	copy = SPI_palloc(VARSIZE_ANY(value));
+	memcpy(copy, value, VARSIZE_ANY(value));
+	return copy;
+}
+
 bytea *
 uaef_spi_bytea(uint64 row, int column)
 {

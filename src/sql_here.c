@@ -26,6 +26,7 @@
 #include "sql_here.h"
 #include "sql_run.h"
 #include "task_input.h"
+#include "wake.h"
 
 /*
  * A queued SQL task of the execution that nobody is running, taken out of the
@@ -47,6 +48,29 @@ take_queued(UaefExecution *execution)
 			return task;
 	}
 	return NULL;
+}
+
+/*
+ * Where there is no worker, we let waiting tasks run.
+ */
+static void
+grant_limits(UaefExecution *execution)
+{
+	TimestampTz next;
+
+	for (int i = 0; i < execution->def->n_tasks; i++)
+	{
+		const UaefTaskDef *task = &execution->def->tasks[i];
+
+		if (task->n_limits == 0 &&
+			(task->type != UAEF_TASK_PARALLEL ||
+			 task->config.parallel.over == NULL ||
+			 task->config.parallel.task->n_limits == 0))
+			continue;
+		uaef_engine_grant_limits(&next);
+		uaef_wake_worker_on_commit(UAEF_WAKE_LIMITS);
+		return;
+	}
 }
 
 static void
@@ -88,9 +112,11 @@ claim_and_run(UaefSqlJob *job, const pg_uuid_t *id, const char *actor,
 {
 	UaefStep   *step = uaef_step_begin("user", actor);
 	UaefExecution *execution = uaef_lock_own_execution(step, id, caller.user);
-	UaefTask   *task = take_queued(execution);
+	UaefTask   *task;
 	UaefEvalError error = {0};
 
+	grant_limits(execution);
+	task = take_queued(execution);
 	if (task == NULL)
 		return false;
 	require_starter(execution, caller.user);

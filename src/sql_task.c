@@ -17,6 +17,10 @@
  * Only tasks that were short before are taken along; an unknown one comes
  * first in its batch.
  *
+ * A task that kills its executor leaves nothing in any table.  The executor
+ * marks which task it is at where it survives (running_mark.c), and the worker
+ * counts it afterwards (uaef_engine_task_lost).
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -43,19 +47,11 @@
 #include "failure.h"
 #include "guc.h"
 #include "policy_check.h"
+#include "ready_claim.h"
+#include "running_mark.h"
 #include "spi_util.h"
 #include "sql_run.h"
 #include "task_input.h"
-
-static UaefQuery claim_ready = {
-	"DELETE FROM uaef.task_ready WHERE ctid = ANY (ARRAY("
-	" SELECT ctid FROM uaef.task_ready"
-	" WHERE queue = '#sql' AND run_as = $1"
-	" ORDER BY queue, run_as, priority DESC, task_id"
-	" LIMIT $2 FOR UPDATE SKIP LOCKED))"
-	" RETURNING task_id, execution_id, task_no, item, priority",
-	2, {REGROLEOID, INT4OID}
-};
 
 static UaefQuery next_role = {
 	"SELECT run_as::pg_catalog.oid FROM uaef.task_ready"
@@ -63,6 +59,9 @@ static UaefQuery next_role = {
 	" ORDER BY queue, run_as LIMIT 1",
 	1, {OIDOID}
 };
+
+/* The kind of advisory lock that is ours; pg_advisory_lock() has 1 and 2. */
+#define SUSPECT_LOCK 0x7561
 
 /* One transaction's tasks. */
 typedef struct Batch
@@ -175,21 +174,12 @@ claim_batch(Batch *batch, Oid role)
 	UaefTaskRef *refs = palloc0(sizeof(UaefTaskRef) * batch->limit);
 	pg_uuid_t  *ids = palloc(sizeof(pg_uuid_t) * batch->limit);
 	UaefCaller	back = uaef_spi_begin();
-	Datum		args[2];
 	int			n;
 
 	MemoryContextSwitchTo(context);
-	args[0] = ObjectIdGetDatum(role);
-	args[1] = Int32GetDatum(batch->limit);
-	n = (int) uaef_spi_run(&claim_ready, args, NULL);
+	n = uaef_ready_claim("#sql", role, batch->limit, refs);
 	for (int i = 0; i < n; i++)
-	{
-		bool		isnull;
-
-		refs[i].execution_id = ids[i] = uaef_spi_uuid(i, 2);
-		refs[i].task_no = DatumGetInt16(uaef_spi_value(i, 3, &isnull));
-		refs[i].item = uaef_spi_int32(i, 4);
-	}
+		ids[i] = refs[i].execution_id;
 
 	batch->n_claimed = n;
 	batch->peek = uaef_step_begin("system", NULL);
@@ -198,6 +188,25 @@ claim_batch(Batch *batch, Oid role)
 	for (int i = 0; i < n; i++)
 		add_job(batch, &refs[i]);
 	uaef_spi_end(back);
+}
+
+/*
+ * A task that was running when its executor or the server went down runs while
+ * no other such task does, until the transaction ends: so that the next time it
+ * is known which of them it was.
+ */
+static void
+be_alone(void)
+{
+	LOCKTAG		tag;
+	int			guc_level = NewGUCNestLevel();
+
+	/* Like an advisory lock, but no function of SQL can have it. */
+	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, 0, 0, SUSPECT_LOCK);
+	(void) set_config_option("lock_timeout", "0", PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+	(void) LockAcquire(&tag, ExclusiveLock, false, false);
+	AtEOXact_GUC(true, guc_level);
 }
 
 /*
@@ -226,11 +235,22 @@ run_batch(Batch *batch)
 				INSTR_TIME_GET_DOUBLE(now) * 1000000.0 > limit_us)
 				break;
 		}
+		if (job->task->losses > 0)
+		{
+			if (i > 0)
+				break;
+			be_alone();
+		}
 		if (job->input != NULL)
+		{
+			uaef_running_mark(&job->ref);
 			uaef_sql_run(job, true);
+		}
 		batch->n_run++;
 		if (job->succeeded)
 			batch->n_succeeded++;
+		if (job->task->losses > 0)
+			break;
 
 		/* What it left there, no other task of this transaction may see. */
 		if (MyXactFlags & XACT_FLAGS_ACCESSEDTEMPNAMESPACE)
@@ -435,6 +455,7 @@ uaef_sql_run_batch(Oid role)
 		judge_failure(batch, &first, error, role);
 	}
 	PG_END_TRY();
+	uaef_running_mark(NULL);
 	MemoryContextSwitchTo(context);
 	return batch->n_claimed;
 }

@@ -11,11 +11,15 @@
 #include "postgres.h"
 
 #include "catalog/pg_type_d.h"
+#include "common/int.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
+#include "agent_task.h"
 #include "execution.h"
 #include "execution_row.h"
+#include "guc.h"
+#include "limit.h"
 #include "row_write.h"
 #include "settlement.h"
 #include "spi_util.h"
@@ -25,9 +29,9 @@
 static UaefQuery delete_ready = {
 	"DELETE FROM uaef.task_ready WHERE ctid = ANY (ARRAY("
 	" SELECT ctid FROM uaef.task_ready"
-	" WHERE queue = $1 AND run_as = $2 AND priority = $3 AND task_id = $4"
+	" WHERE queue = $1 AND run_as = $2 AND rank = $3 AND task_id = $4"
 	" FOR UPDATE SKIP LOCKED))",
-	4, {TEXTOID, REGROLEOID, INT4OID, INT8OID}
+	4, {TEXTOID, REGROLEOID, INT8OID, INT8OID}
 };
 
 /* The most that one of our tables has. */
@@ -108,6 +112,12 @@ task_row(Row *row, UaefTask *task)
 	set_time(row, TASK_QUEUED_AT, task->queued_at);
 	set_time(row, TASK_STARTED_AT, task->started_at);
 	set_time(row, TASK_COMPLETED_AT, task->completed_at);
+	set_text(row, TASK_LABEL, task->label);
+	set(row, TASK_ATTEMPTS_BEFORE, Int32GetDatum(task->attempts_before));
+	set(row, TASK_LOSSES, Int32GetDatum(task->losses));
+	set_counter(row, TASK_ITEMS_REDO, is_map, task->items_redo);
+	set_pointer(row, TASK_PROGRESS, task->progress);
+	set_pointer(row, TASK_OVERRIDES, task->overrides);
 }
 
 static void
@@ -158,11 +168,14 @@ uaef_task_queue(const UaefTask *task)
 }
 
 /*
- * As whom it runs; outside workers are not sorted by role.
+ * As whom it runs; outside workers are not sorted by role.  What is for agents
+ * stands apart, where claim_tasks() does not look.
  */
 Oid
 uaef_task_run_as(const UaefTask *task)
 {
+	if (task->def->type == UAEF_TASK_AGENT)
+		return UAEF_AGENT_ROLE;
 	return uaef_task_sql(task->def) != NULL ?
 		task->execution->initiated_by : InvalidOid;
 }
@@ -176,12 +189,24 @@ uaef_task_stands_ready(const UaefTask *task)
 		 uaef_task_sql(task->def) != NULL);
 }
 
-static int32
-ready_priority(const UaefTask *task)
+int64
+uaef_rank(TimestampTz queued_at, int64 priority)
 {
-	int64		sum = (int64) task->execution->priority + task->def->priority;
+	int64		gain;
+	int64		rank;
 
-	return (int32) Min(Max(sum, PG_INT32_MIN), PG_INT32_MAX);
+	if (pg_mul_s64_overflow(priority, uaef_priority_step_ms * INT64CONST(1000),
+							&gain) ||
+		pg_sub_s64_overflow(queued_at, gain, &rank))
+		return priority > 0 ? PG_INT64_MIN : PG_INT64_MAX;
+	return rank;
+}
+
+int64
+uaef_task_rank(const UaefTask *task)
+{
+	return uaef_rank(task->queued_at,
+					 (int64) task->execution->priority + task->def->priority);
 }
 
 static void
@@ -203,7 +228,7 @@ write_ready(UaefStep *step)
 			continue;
 		set_text(&row, 0, uaef_task_queue(task));
 		set(&row, 1, ObjectIdGetDatum(uaef_task_run_as(task)));
-		set(&row, 2, Int32GetDatum(ready_priority(task)));
+		set(&row, 2, Int64GetDatum(uaef_task_rank(task)));
 		set(&row, 3, Int64GetDatum(task->task_id));
 		set(&row, 4, UUIDPGetDatum(&task->execution->id));
 		set(&row, 5, Int16GetDatum(task->no));
@@ -225,7 +250,7 @@ uaef_step_unready(UaefTask *task)
 
 	args[0] = CStringGetTextDatum(uaef_task_queue(task));
 	args[1] = ObjectIdGetDatum(uaef_task_run_as(task));
-	args[2] = Int32GetDatum(ready_priority(task));
+	args[2] = Int64GetDatum(uaef_task_rank(task));
 	args[3] = Int64GetDatum(task->task_id);
 	return uaef_spi_run(&delete_ready, args, NULL) > 0;
 }
@@ -270,6 +295,16 @@ uaef_step_timer(UaefExecution *execution, UaefTask *task, const char *kind,
 	timer->attempt = task ? task->attempt : 0;
 	timer->kind = kind;
 	execution->step->timers = lappend(execution->step->timers, timer);
+}
+
+void
+uaef_execution_set_deadline(UaefExecution *execution, TimestampTz from)
+{
+	if (execution->timeout_ms == 0 || uaef_execution_ended(execution->status))
+		return;
+	execution->deadline_at = from + execution->timeout_ms * 1000;
+	execution->dirty = true;
+	uaef_step_timer(execution, NULL, "deadline", execution->deadline_at);
 }
 
 void
@@ -387,7 +422,8 @@ execution_row(Row *row, UaefExecution *execution)
 	set(row, EXEC_OPEN_TASKS, Int32GetDatum(execution->open_tasks));
 	set(row, EXEC_INITIATED_BY, ObjectIdGetDatum(execution->initiated_by));
 	set(row, EXEC_SESSION_ROLE, ObjectIdGetDatum(execution->session_role));
-	set_pointer(row, EXEC_INPUT, execution->input);
+	set_pointer(row, EXEC_INPUT, execution->stored_input != NULL ?
+				execution->stored_input : (void *) execution->input);
 	set_pointer(row, EXEC_OUTPUT, execution->output);
 	set_pointer(row, EXEC_ERROR, execution->error);
 	set_time(row, EXEC_CREATED_AT, execution->created_at);
@@ -396,6 +432,12 @@ execution_row(Row *row, UaefExecution *execution)
 	set_counter(row, EXEC_SCHEDULE_ID, execution->schedule_id != 0,
 				execution->schedule_id);
 	set_time(row, EXEC_TICK_AT, execution->tick_at);
+	set_time(row, EXEC_DEADLINE_AT, execution->deadline_at);
+	set(row, EXEC_TIMEOUT_MS, Int64GetDatum(execution->timeout_ms));
+	row->nulls[EXEC_TIMEOUT_MS] = execution->timeout_ms == 0;
+	set_pointer(row, EXEC_FORKED_FROM,
+				execution->is_fork ? &execution->forked_from : NULL);
+	set_text(row, EXEC_AGENT, execution->agent);
 }
 
 static void
@@ -455,11 +497,14 @@ uaef_step_write(UaefStep *step)
 	ListCell   *cell;
 
 	uaef_step_write_tasks(step);
+	uaef_limit_write(step);
 	write_ready(step);
 	write_timers(step);
 	write_executions(step);
 	foreach(cell, step->executions)
 		write_notes(lfirst(cell));
+	if (step->agent_ends != NIL)
+		uaef_agent_write_ends(step);
 
 	if (step->n_events > 0)
 		uaef_ledger_append(step->events, step->n_events);

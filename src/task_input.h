@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * task_input.h
- *	  The input that a SQL or external task is given.
+ *	  The input that a SQL, external or agent task is given.
  *
  *-------------------------------------------------------------------------
  */
@@ -11,7 +11,7 @@
 #include "execution.h"
 
 /*
- * The input of a SQL or external task: its template, else the map's item, else
+ * The input of a SQL, external or agent task: its template, else the map's item, else
  * all of the execution's input.  NULL on failure.
  */
 extern Jsonb *uaef_task_input(UaefTask *task, UaefEvalError *error);

@@ -24,7 +24,8 @@ static const UaefTaskKind *const kinds[] = {
 	[UAEF_TASK_WAIT] = &uaef_wait_task,
 	[UAEF_TASK_EXTERNAL] = &ready_task,
 	[UAEF_TASK_SIGNAL] = &uaef_signal_task,
-	[UAEF_TASK_CHECKPOINT] = &uaef_checkpoint_task
+	[UAEF_TASK_CHECKPOINT] = &uaef_checkpoint_task,
+	[UAEF_TASK_AGENT] = &uaef_agent_task
 };
 
 const UaefTaskKind *

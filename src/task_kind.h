@@ -55,5 +55,6 @@ extern const UaefTaskKind uaef_http_task;
 extern const UaefTaskKind uaef_wait_task;
 extern const UaefTaskKind uaef_signal_task;
 extern const UaefTaskKind uaef_checkpoint_task;
+extern const UaefTaskKind uaef_agent_task;
 
 #endif							/* UAEF_TASK_KIND_H */

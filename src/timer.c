@@ -18,10 +18,12 @@
 #include "advance.h"
 #include "approval_time.h"
 #include "clock.h"
-#include "errcodes.h"
 #include "failure.h"
+#include "hold.h"
+#include "limit.h"
 #include "policy_check.h"
 #include "spi_util.h"
+#include "start_once.h"
 #include "task_kind.h"
 #include "uuid7.h"
 #include "wait_task.h"
@@ -66,6 +68,10 @@ typedef struct Timer
 
 static void fire(UaefExecution *execution, const Timer *timer);
 static void fire_start(UaefExecution *execution);
+static void fire_deadline(UaefExecution *execution);
+static void fire_granted_start(UaefExecution *execution);
+static void fire_limit_skip(UaefExecution *execution);
+static void fire_limit_cancel(UaefExecution *execution);
 static void fire_retry(UaefTask *task);
 static void fire_timeout(UaefTask *task);
 static void fire_lease(UaefTask *task);
@@ -76,7 +82,12 @@ static const struct
 	const char *kind;
 	void		(*fire) (UaefExecution *execution);
 }			execution_timers[] = {
-	{"start", fire_start}
+	{"start", fire_start},
+	{"deadline", fire_deadline},
+	{"debounce", uaef_start_once_fire},
+	{"granted", fire_granted_start},
+	{"limit_skip", fire_limit_skip},
+	{"limit_cancel", fire_limit_cancel}
 };
 
 static const struct
@@ -92,15 +103,14 @@ static const struct
 	{"expiry", uaef_approval_expire},
 	{"reminder", uaef_approval_remind},
 	{"escalation", uaef_approval_escalate},
-	{"policy", uaef_policy_fire}
+	{"policy", uaef_policy_fire},
+	{"granted", uaef_advance_granted}
 };
 
 /* How long a timer of a busy execution waits, and one that raises errors. */
 #define BUSY_DELAY_MS	INT64CONST(100)
 #define BAD_DELAY_MS	INT64CONST(60000)
 
-/* Least number of tries that a lost lease leaves to a task. */
-#define MIN_LEASE_ATTEMPTS 3
 
 static Timer *
 claim(TimestampTz now, int limit, int *n)
@@ -224,7 +234,52 @@ static void
 fire_start(UaefExecution *execution)
 {
 	if (execution->started_at == 0)
+		uaef_execution_begin(execution);
+}
+
+static void
+fire_granted_start(UaefExecution *execution)
+{
+	if (execution->started_at != 0 || !uaef_limit_holds(execution, NULL))
+		return;
+	if (uaef_workflow_is_held(execution->def->name))
+	{
+		uaef_limit_release(execution, NULL);
+		uaef_execution_hold(execution);
+	}
+	else
 		uaef_advance_start(execution);
+}
+
+/*
+ * A retry may have set another deadline.
+ */
+static void
+fire_deadline(UaefExecution *execution)
+{
+	UaefFailure failure = {0};
+
+	if (execution->deadline_at == 0 ||
+		execution->deadline_at > execution->step->now)
+		return;
+	failure.code = "deadline";
+	failure.message = psprintf("execution did not end within its timeout of %lld ms",
+							   (long long) execution->timeout_ms);
+	uaef_advance_fail_execution(execution, &failure);
+}
+
+static void
+fire_limit_skip(UaefExecution *execution)
+{
+	if (execution->started_at == 0)
+		uaef_advance_cancel(execution, "a limit of the workflow was reached");
+}
+
+static void
+fire_limit_cancel(UaefExecution *execution)
+{
+	uaef_advance_cancel(execution,
+						"a limit of the workflow was reached by a later execution");
 }
 
 static void
@@ -238,6 +293,7 @@ static void
 fire_timeout(UaefTask *task)
 {
 	const UaefTaskKind *kind = uaef_task_kind(task);
+	TimestampTz due = task->started_at + task->def->timeout_ms * 1000;
 	UaefFailure failure;
 
 	/* What waits for people, as a policy asked, has not begun. */
@@ -254,20 +310,23 @@ fire_timeout(UaefTask *task)
 		kind->time_out(task);
 		return;
 	}
+
+	/* alter_task() sets another timer when it changes the timeout. */
+	if (task->def->timeout_ms == 0 || due > task->execution->step->now)
+		return;
 	uaef_failure_timeout(&failure, task->def);
 	uaef_advance_fail(task, &failure);
 }
 
 /*
  * A lease that was extended has its timer set again.  One that ran out says
- * that the worker is lost, which is not the task's fault: it gets other tries
- * even where its definition asks for no retry.
+ * that the worker is lost.  That need not be the task's fault, so it gets other
+ * tries even where its definition asks for no retry; but not for ever.
  */
 static void
 fire_lease(UaefTask *task)
 {
 	UaefStep   *step = task->execution->step;
-	UaefFailure failure;
 
 	if (task->status != UAEF_TASK_RUNNING || !task->has_lease)
 		return;
@@ -276,11 +335,6 @@ fire_lease(UaefTask *task)
 		uaef_step_timer(task->execution, task, "lease", task->lease_expires_at);
 		return;
 	}
-	if (task->attempt < Max(task->def->retry.max_attempts, MIN_LEASE_ATTEMPTS))
-	{
+	if (!uaef_failure_lost(task))
 		uaef_advance_requeue(task, "lease expired");
-		return;
-	}
-	uaef_failure_set(&failure, ERRCODE_UAEF_LEASE_LOST, "lease expired");
-	uaef_advance_fail(task, &failure);
 }

@@ -26,7 +26,7 @@ static const char *const execution_status_names[] = {
 static const int execution_next[] = {
 	[UAEF_EXECUTION_PENDING] =
 	BIT(UAEF_EXECUTION_RUNNING) | BIT(UAEF_EXECUTION_PAUSED) |
-	BIT(UAEF_EXECUTION_CANCELLED),
+	BIT(UAEF_EXECUTION_FAILED) | BIT(UAEF_EXECUTION_CANCELLED),
 	[UAEF_EXECUTION_RUNNING] =
 	BIT(UAEF_EXECUTION_PAUSED) | BIT(UAEF_EXECUTION_COMPLETED) |
 	BIT(UAEF_EXECUTION_FAILED) | BIT(UAEF_EXECUTION_CANCELLED),
@@ -35,9 +35,16 @@ static const int execution_next[] = {
 	BIT(UAEF_EXECUTION_COMPLETED) | BIT(UAEF_EXECUTION_FAILED) |
 	BIT(UAEF_EXECUTION_CANCELLED),
 	[UAEF_EXECUTION_COMPLETED] = 0,
-	[UAEF_EXECUTION_FAILED] = 0,
-	[UAEF_EXECUTION_CANCELLED] = 0,
+	/* Retried.  What completed may have been settled, so it stays. */
+	[UAEF_EXECUTION_FAILED] =
+	BIT(UAEF_EXECUTION_PENDING) | BIT(UAEF_EXECUTION_RUNNING),
+	[UAEF_EXECUTION_CANCELLED] =
+	BIT(UAEF_EXECUTION_PENDING) | BIT(UAEF_EXECUTION_RUNNING),
 };
+
+#define EXECUTION_ENDINGS \
+	(BIT(UAEF_EXECUTION_COMPLETED) | BIT(UAEF_EXECUTION_FAILED) | \
+	 BIT(UAEF_EXECUTION_CANCELLED))
 
 static const char *const task_status_names[] = {
 	[UAEF_TASK_PENDING] = "pending",
@@ -68,10 +75,11 @@ static const int task_next[] = {
 	BIT(UAEF_TASK_PENDING) | BIT(UAEF_TASK_QUEUED) | TASK_ENDINGS,
 	/* Back to pending: people have agreed to what a policy asked for. */
 	[UAEF_TASK_WAITING_INPUT] = BIT(UAEF_TASK_PENDING) | TASK_ENDINGS,
-	[UAEF_TASK_COMPLETED] = 0,
-	[UAEF_TASK_FAILED] = 0,
-	[UAEF_TASK_SKIPPED] = 0,
-	[UAEF_TASK_CANCELLED] = 0,
+	/* Back from an end: its execution is retried. */
+	[UAEF_TASK_COMPLETED] = BIT(UAEF_TASK_PENDING),
+	[UAEF_TASK_FAILED] = BIT(UAEF_TASK_PENDING),
+	[UAEF_TASK_SKIPPED] = BIT(UAEF_TASK_PENDING),
+	[UAEF_TASK_CANCELLED] = BIT(UAEF_TASK_PENDING),
 };
 
 const char *
@@ -107,13 +115,13 @@ uaef_task_status_by_name(const char *name)
 bool
 uaef_execution_ended(UaefExecutionStatus status)
 {
-	return execution_next[status] == 0;
+	return (EXECUTION_ENDINGS & BIT(status)) != 0;
 }
 
 bool
 uaef_task_ended(UaefTaskStatus status)
 {
-	return task_next[status] == 0;
+	return ((TASK_ENDINGS | BIT(UAEF_TASK_SKIPPED)) & BIT(status)) != 0;
 }
 
 bool

@@ -35,7 +35,7 @@ extern UaefExecutionStatus uaef_execution_status_by_name(const char *name);
 extern const char *uaef_task_status_name(UaefTaskStatus status);
 extern UaefTaskStatus uaef_task_status_by_name(const char *name);
 
-/* Whether nothing follows on a state. */
+/* Whether nothing follows on a state, unless the execution is retried. */
 extern bool uaef_execution_ended(UaefExecutionStatus status);
 extern bool uaef_task_ended(UaefTaskStatus status);
 

@@ -25,7 +25,9 @@
 #define UAEF_WAKE_EXECUTORS 0x10	/* SQL tasks that no idle executor takes */
 #define UAEF_WAKE_ANCHORS	0x20	/* a checkpoint to send to anchors */
 #define UAEF_WAKE_SCHEDULES 0x40	/* a schedule that may be the next one due */
-#define UAEF_WAKE_WORK		0x77	/* all but CONTROL */
+#define UAEF_WAKE_BULK		0x80	/* an operation on many executions */
+#define UAEF_WAKE_LIMITS	0x100	/* who came to a limit, or left it */
+#define UAEF_WAKE_WORK		0x1F7	/* all but CONTROL */
 
 /* From _PG_init: register the commit callback. */
 extern void uaef_wake_init(void);

@@ -36,6 +36,7 @@
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
+#include "bulk.h"
 #include "clock.h"
 #include "compat.h"
 #include "delivery.h"
@@ -81,6 +82,7 @@ typedef struct Step
 } Step;
 
 static TimestampTz run_control(void);
+static TimestampTz run_limits(void);
 static TimestampTz run_timers(void);
 static TimestampTz run_schedules(void);
 static TimestampTz run_executors(void);
@@ -88,12 +90,14 @@ static TimestampTz run_deliveries(void);
 static TimestampTz run_seal(void);
 static TimestampTz run_checkpoint(void);
 static TimestampTz run_anchors(void);
+static TimestampTz run_bulk(void);
 static TimestampTz run_history(void);
 static long seal_delay_ms(void);
 
 /* In the order in which they run. */
 static Step steps[] = {
 	{"looking around", UAEF_WAKE_CONTROL, run_control, NULL, 0},
+	{"granting limits", UAEF_WAKE_LIMITS, run_limits, NULL, 1},
 	{"firing timers", UAEF_WAKE_TIMERS, run_timers, NULL, 5},
 	{"starting what is scheduled", UAEF_WAKE_SCHEDULES, run_schedules, NULL, 0},
 	{"starting executors", UAEF_WAKE_EXECUTORS, run_executors, NULL, 5},
@@ -101,14 +105,15 @@ static Step steps[] = {
 	{"sealing the ledger", UAEF_WAKE_EVENTS, run_seal, seal_delay_ms, 0},
 	{"signing a checkpoint", 0, run_checkpoint, NULL, 0},
 	{"anchoring the ledger", UAEF_WAKE_ANCHORS, run_anchors, NULL, 5},
+	{"controlling executions", UAEF_WAKE_BULK, run_bulk, NULL, 5},
 	{"deleting old executions", 0, run_history, NULL, 100},
 };
 
 #define CONTROL_STEP	(&steps[0])
-#define TIMER_STEP		(&steps[1])
-#define EXECUTOR_STEP	(&steps[3])
-#define DELIVERY_STEP	(&steps[4])
-#define CHECKPOINT_STEP	(&steps[6])
+#define TIMER_STEP		(&steps[2])
+#define EXECUTOR_STEP	(&steps[4])
+#define DELIVERY_STEP	(&steps[5])
+#define CHECKPOINT_STEP	(&steps[7])
 
 /* Executors are looked after less often while no more of them may run. */
 #define EXECUTOR_PAUSE_MS	5
@@ -600,6 +605,17 @@ run_control(void)
 }
 
 static TimestampTz
+run_limits(void)
+{
+	TimestampTz next = DT_NOEND;
+
+	begin();
+	uaef_engine_grant_limits(&next);
+	commit();
+	return wall_time(next);
+}
+
+static TimestampTz
 run_timers(void)
 {
 	TimestampTz next = DT_NOEND;
@@ -701,6 +717,17 @@ run_anchors(void)
 
 	begin();
 	next = uaef_anchor_work();
+	commit();
+	return wall_time(next);
+}
+
+static TimestampTz
+run_bulk(void)
+{
+	TimestampTz next;
+
+	begin();
+	next = uaef_bulk_work();
 	commit();
 	return wall_time(next);
 }

@@ -380,7 +380,8 @@ draw_mermaid(Picture *picture)
 		[UAEF_TASK_WAIT] = {"((\"", "\"))"},
 		[UAEF_TASK_EXTERNAL] = {"[\"", "\"]"},
 		[UAEF_TASK_SIGNAL] = {">\"", "\"]"},
-		[UAEF_TASK_CHECKPOINT] = {"{{\"", "\"}}"}
+		[UAEF_TASK_CHECKPOINT] = {"{{\"", "\"}}"},
+		[UAEF_TASK_AGENT] = {"[\\\"", "\"/]"}
 	};
 	const UaefDefinition *def = picture->def;
 	StringInfo	out = &picture->out;

@@ -91,6 +91,12 @@ SELECT policy, decision FROM uaef.policy_decision WHERE policy LIKE 'explain%';
 ROLLBACK;
 SELECT explain_left() AS before \gset
 
+-- limits hold nothing up
+SELECT uaef.create_workflow('explain_limit', '{"tasks": [{"id": "a", "type": "external", "limits": [{"key": "explain {{in.k}}", "concurrency": 1}]}]}');
+SELECT task, outcome, detail FROM uaef.explain_workflow('explain_limit', '{"k": "x"}');
+SELECT task, outcome, detail FROM uaef.explain_workflow('explain_limit');
+SELECT explain_left() AS before \gset
+
 -- bad input
 \set VERBOSITY sqlstate
 SELECT * FROM uaef.explain_workflow('explain_none');

@@ -9,7 +9,7 @@ SELECT uaef.create_workflow('ext', '{"tasks": [
 	{"id": "gpu", "type": "external", "queue": "ext_a", "priority": 5, "config": {"capability": "gpu", "lease": "2h"}},
 	{"id": "fax", "type": "external", "queue": "ext_b", "priority": 9, "config": {"capability": "fax"}}]}');
 SELECT uaef.start_workflow('ext', name => 'x 1') AS id \gset
-SELECT queue, capability, ready, highest_priority, oldest_age >= interval '0' AS aged
+SELECT queue, capability, ready, oldest_age >= interval '0' AS aged
 FROM uaef.external_queue WHERE queue LIKE 'ext%' ORDER BY 1, 2;
 
 -- a worker gets what it is able to do, the first of all its queues first

@@ -1,4 +1,4 @@
-# The figures of test/bench/figures, ledger, verify and external come out, with all their parts.  Their size
+# The figures of test/bench/figures, ledger, verify, engine and external come out, with all their parts.  Their size
 # says nothing here: the runs are far too short, and other tests run beside.
 use strict;
 use warnings;
@@ -44,4 +44,14 @@ is($?, 0, 'the benchmark of outside workers runs');
 %figure = map { $_->{name} => $_ } @{ decode_json($output) };
 like($figure{$_}{value}, qr/^[\d.e-]+$/, "$_ is a number") for qw(one_per_s batch_per_s batch_ratio);
 is($figure{$_}{value}, 0, "$_: none") for qw(idle problems);
+$output = `'$^X' '$FindBin::Bin/../bench/engine' --small --json`;
+is($?, 0, 'the benchmark of the engine runs');
+%figure = map { $_->{name} => $_ } @{ decode_json($output) };
+for my $name (qw(map_many_per_s map_ratio map_bounded_ratio complete_ratio
+	claim_ratio held_ratio idle_transactions))
+{
+	like($figure{$name}{value}, qr/^[\d.e-]+$/, "$name is a number");
+	like($figure{$name}{goal}, qr/^[<>]=? \d/, "$name has a goal");
+}
+is($figure{ledger_problems}{value}, 0, 'the ledger verifies afterwards');
 done_testing();

@@ -1,0 +1,117 @@
+# Tasks that take with them who runs them: three times, and no more.  And what
+# only stood beside them goes on.
+use strict;
+use warnings FATAL => 'all';
+
+use FindBin;
+use lib "$FindBin::Bin/../lib";
+
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use UaefTest;
+
+my $node = new_node('main',
+	"shared_preload_libraries = 'uaef'\nrestart_after_crash = on\n");
+$node->start;
+$node->safe_psql('postgres', q{
+	CREATE EXTENSION uaef CASCADE;
+	CREATE ROLE calm LOGIN;
+	SELECT uaef.grant_access('calm', 'operator');
+	CREATE TABLE try (who text, at timestamptz DEFAULT clock_timestamp());
+	CREATE FUNCTION crash() RETURNS int LANGUAGE plpgsql AS $$
+	BEGIN
+		COPY (SELECT 1) TO PROGRAM 'kill -9 $PPID';
+		PERFORM pg_sleep(60);
+		RETURN 1;
+	END $$;
+	CREATE FUNCTION slow() RETURNS int LANGUAGE plpgsql AS $$
+	BEGIN
+		PERFORM pg_sleep(2);
+		INSERT INTO try VALUES ('slow');
+		RETURN 1;
+	END $$;
+	GRANT INSERT ON try TO calm;
+	SELECT uaef.create_workflow('crash', '{"tasks":[{"id":"t","type":"sql","config":{"sql":"SELECT crash()"}}]}');
+	SELECT uaef.create_workflow('slow', '{"tasks":[{"id":"t","type":"sql","config":{"sql":"SELECT slow()"}}]}');
+	SELECT uaef.create_workflow('leave', '{"tasks":[{"id":"t","type":"sql",
+		"config":{"sql":"SELECT pg_terminate_backend(pg_backend_pid()), pg_sleep(60)"}}]}');
+	SELECT uaef.create_workflow('lose', '{"tasks":[{"id":"t","type":"external","queue":"lose"}]}');
+});
+wait_for_worker($node, 'postgres', 'the worker runs');
+
+sub ended
+{
+	my ($id, $status, $message) = @_;
+	ok($node->poll_query_until('postgres',
+			"SELECT status = '$status' FROM uaef.workflow_run WHERE execution_id = '$id'"),
+		$message);
+	return;
+}
+
+sub task
+{
+	my ($id) = @_;
+	return $node->safe_psql('postgres',
+		"SELECT status, losses, error->>'code' FROM uaef.task_run WHERE execution_id = '$id'");
+}
+
+# A task that kills its backend, and so the server; two that only run meanwhile,
+# in another role's executor.
+my ($slow1, $slow2) = split /\|/, $node->safe_psql('postgres',
+	"SET SESSION AUTHORIZATION calm;"
+	  . " SELECT uaef.start_workflow('slow'), uaef.start_workflow('slow')");
+$node->poll_query_until('postgres',
+	"SELECT count(*) = 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep'");
+my $crash = $node->safe_psql('postgres',
+	"SELECT uaef.start_workflow('crash', start_at => clock_timestamp() + interval '300 ms')");
+ended($crash, 'failed', 'a task that crashes the server fails');
+is(task($crash), 'failed|3|poison', 'after three crashes');
+ended($_, 'completed', 'a task beside it completes') for ($slow1, $slow2);
+is($node->safe_psql('postgres', "SELECT count(*) FROM try"), 2, 'each once');
+is($node->safe_psql('postgres',
+		"SELECT max(losses) FROM uaef.task_run WHERE task = 't' AND execution_id <> '$crash'"),
+	1, 'and is held for the cause once, when nobody could know better');
+is(count_log($node, 'terminating any other active server processes'), 3,
+	'the server crashed three times');
+is($node->safe_psql('postgres',
+		"SELECT count(*) FROM uaef.ledger_event WHERE stream = '$crash' AND event_type = 'task_lost'"),
+	3, 'each is an event');
+is($node->safe_psql('postgres', "SELECT code FROM uaef.dead_letter"), 'poison',
+	'it is a dead letter');
+
+# A task that only ends its own process.
+my $leave = $node->safe_psql('postgres', "SELECT uaef.start_workflow('leave')");
+ended($leave, 'failed', 'a task that ends its executor fails');
+is(task($leave), 'failed|3|poison', 'after three executors');
+
+# A restart is nobody's fault.
+$node->safe_psql('postgres', q{
+	SELECT uaef.create_workflow('long', '{"tasks":[{"id":"t","type":"sql","config":{"sql":"SELECT pg_sleep(60)"}}]}')});
+my $long = $node->safe_psql('postgres', "SELECT uaef.start_workflow('long')");
+$node->poll_query_until('postgres',
+	"SELECT count(*) > 0 FROM pg_stat_activity WHERE wait_event = 'PgSleep'");
+$node->restart;
+wait_for_worker($node, 'postgres', 'the worker is back');
+$node->poll_query_until('postgres',
+	"SELECT count(*) > 0 FROM pg_stat_activity WHERE wait_event = 'PgSleep'");
+is(task($long), 'queued|0|', 'a fast shutdown does not count');
+$node->safe_psql('postgres', "SELECT uaef.cancel_workflow('$long')");
+
+# Outside workers that disappear with the lease.
+my $lose = $node->safe_psql('postgres', "SELECT uaef.start_workflow('lose')");
+for my $n (1 .. 3)
+{
+	ok($node->poll_query_until('postgres',
+			"SELECT count(*) = 1 FROM uaef.claim_tasks('w', 'lose', 1, '100ms')"),
+		"claim $n");
+}
+ended($lose, 'failed', 'a task that three workers disappear with fails');
+is(task($lose), 'failed|3|poison', 'as a poison');
+$node->safe_psql('postgres', "SELECT uaef.retry_workflow('$lose')");
+is(task($lose), 'queued|0|', 'a retry begins to count anew');
+
+is($node->safe_psql('postgres', 'SELECT count(*) FROM uaef.verify_ledger()'),
+	0, 'the ledger is whole');
+$node->stop;
+done_testing();
