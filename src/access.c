@@ -82,6 +82,7 @@ static const AccessObject functions[] = {
 	{"wait_for_workflow", READERS},
 	{"workflow_dependencies", AUTHOR | OPERATOR | AUDITOR},
 	{"workflow_graph", READERS},
+	{"workflow_progress", READERS},
 
 	/* building definitions */
 	{"approval_task", READERS},
@@ -124,6 +125,7 @@ static const AccessObject functions[] = {
 	{"cancel_workflow", OPERATOR},
 	{"cancel_workflows", OPERATOR},
 	{"execute_next_tasks", OPERATOR},
+	{"explain_workflow", AUTHOR | OPERATOR},
 	{"pause_schedule", AUTHOR | OPERATOR},
 	{"pause_workflow", OPERATOR},
 	{"resume_schedule", AUTHOR | OPERATOR},

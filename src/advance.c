@@ -251,6 +251,8 @@ hand_out(UaefTask *task)
 		uaef_task_kind(task)->hand_out(task);
 	else if (!uaef_limit_ask(task->execution, task, &error))
 		uaef_advance_fail_evaluation(task, &error);
+	else if (task->execution->step->dry != NULL)
+		uaef_task_kind(task)->hand_out(task);
 }
 
 void

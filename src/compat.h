@@ -15,6 +15,7 @@
 #include "nodes/parsenodes.h"
 #include "storage/proc.h"
 #include "utils/acl.h"
+#include "utils/wait_event.h"
 
 /*
  * 18 has only this mark, which stands before the whole declaration; older
@@ -121,6 +122,13 @@ typedef RangeTblEntry UaefPermInfo;
 #else
 #define UAEF_EXECUTE_ONCE_PARAM	, bool execute_once
 #define UAEF_EXECUTE_ONCE_ARG	, execute_once
+#endif
+
+/* Extensions may name what they wait for since 17. */
+#if PG_VERSION_NUM >= 170000
+#define uaef_new_wait_event(name)	WaitEventExtensionNew(name)
+#else
+#define uaef_new_wait_event(name)	((void) (name), PG_WAIT_EXTENSION)
 #endif
 
 /* The mark of a database whose DROP DATABASE was cut off (minor releases). */

@@ -382,11 +382,16 @@ extern int	uaef_definition_task_no(const UaefDefinition *definition,
 /* The SQL that a task runs as the role that started it, or NULL. */
 extern const UaefSqlConfig *uaef_task_sql(const UaefTaskDef *task);
 
+/* Whether a task may end with this label; all that it may, as a sentence. */
+extern bool uaef_task_gives_label(const UaefTaskDef *task, const char *label);
+extern char *uaef_task_labels(const UaefTaskDef *task);
+
 /* "parallel" covers map. */
 extern const char *uaef_task_type_name(UaefTaskType type);
 
 /* The type of this name; false when there is none. */
 extern bool uaef_task_type_by_name(const char *name, UaefTaskType *type);
+
 /*
  * Whether a text can be the code of a failure: a SQLSTATE, a word such as
  * http_503, or, with classes, the class of a SQLSTATE.

@@ -26,8 +26,6 @@ static void check_duplicate_edges(const UaefDefinition *def);
 static void check_cycle(const UaefDefinition *def, const UaefDag *dag,
 						int *order);
 static void check_labels(UaefDefinition *def);
-static bool label_is_legal(const UaefTaskDef *task, const char *label);
-static char *legal_labels(const UaefTaskDef *task);
 static void check_joins(const UaefDefinition *def);
 static void check_uses(const UaefBuilder *builder, const UaefDag *dag,
 					   const int *order);
@@ -257,19 +255,19 @@ check_labels(UaefDefinition *def)
 		if (edge->on == NULL)
 			continue;
 		task->has_labels = true;
-		if (!label_is_legal(task, edge->on))
+		if (!uaef_task_gives_label(task, edge->on))
 			ereport(ERROR,
 					(errcode(ERRCODE_UAEF_BAD_DEFINITION),
 					 errmsg("edge \"%s\" -> \"%s\" is on \"%s\", which task \"%s\" never gives",
 							task->id, def->tasks[edge->to].id, edge->on,
 							task->id),
-					 errdetail("%s", legal_labels(task)),
+					 errdetail("%s", uaef_task_labels(task)),
 					 errhint("Use \"when\" for a condition.")));
 	}
 }
 
-static bool
-label_is_legal(const UaefTaskDef *task, const char *label)
+bool
+uaef_task_gives_label(const UaefTaskDef *task, const char *label)
 {
 	const UaefDecisionConfig *decision = &task->config.decision;
 
@@ -301,11 +299,8 @@ label_is_legal(const UaefTaskDef *task, const char *label)
 	}
 }
 
-/*
- * What "on" may be, as a sentence.
- */
-static char *
-legal_labels(const UaefTaskDef *task)
+char *
+uaef_task_labels(const UaefTaskDef *task)
 {
 	const UaefDecisionConfig *decision = &task->config.decision;
 	StringInfoData labels;

@@ -27,6 +27,7 @@
 #include "clock.h"
 #include "execution.h"
 #include "execution_row.h"
+#include "explain.h"
 #include "limit.h"
 #include "row_write.h"
 #include "spi_util.h"
@@ -973,6 +974,8 @@ uaef_task_become(UaefTask *task, UaefTaskStatus status)
 		task->lease_expires_at = 0;
 		if (task->item == UAEF_NO_ITEM)
 			execution->open_tasks--;
+		if (execution->step->dry != NULL)
+			uaef_dry_run_ended(task);
 	}
 	count_task(task, from);
 }

@@ -30,6 +30,7 @@
 typedef struct UaefStep UaefStep;
 typedef struct UaefExecution UaefExecution;
 typedef struct UaefTask UaefTask;
+typedef struct UaefDryRun UaefDryRun;	/* explain.h */
 
 /* A task, or an item of a map task. */
 struct UaefTask
@@ -181,6 +182,7 @@ struct UaefStep
 	List	   *begun;			/* UaefExecution * of children to begin */
 	List	   *ended;			/* UaefExecution * of children that ended */
 	List	   *unwanted;		/* UaefUnwanted * */
+	UaefDryRun *dry;			/* nothing is to be done; NULL: it is */
 };
 
 /* A child whose parent no longer waits for it. */

@@ -37,6 +37,7 @@
 #include "guc.h"
 #include "running_mark.h"
 #include "shmem.h"
+#include "wait_event.h"
 #include "wake.h"
 
 /* An executor that is busy for so long has work to share. */
@@ -377,7 +378,7 @@ sleep_idle(UaefExecutorSlot *slot)
 	end_if_asked(slot);
 
 	rc = WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-				   uaef_executor_idle_ms, PG_WAIT_EXTENSION);
+				   uaef_executor_idle_ms, uaef_wait_event(UAEF_WAIT_EXECUTOR));
 	end_if_asked(slot);
 	if ((rc & WL_TIMEOUT) == 0)
 		return true;

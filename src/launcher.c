@@ -46,6 +46,7 @@
 #include "guc.h"
 #include "launcher.h"
 #include "shmem.h"
+#include "wait_event.h"
 #include "wake.h"
 #include "worker_control.h"
 
@@ -149,7 +150,7 @@ uaef_launcher_main(Datum arg)
 		}
 		MemoryContextReset(CurrentMemoryContext);
 		if ((WaitLatch(MyLatch, events, timeout_ms,
-					   PG_WAIT_EXTENSION) & WL_LATCH_SET) != 0)
+					   uaef_wait_event(UAEF_WAIT_LAUNCHER)) & WL_LATCH_SET) != 0)
 			retry_soon();
 	}
 }

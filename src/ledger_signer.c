@@ -15,6 +15,7 @@
 #include "errcodes.h"
 #include "guc.h"
 #include "ledger_signer.h"
+#include "wait_event.h"
 
 static bool is_set(const char *path);
 
@@ -80,7 +81,7 @@ uaef_signer_wait(pgsocket fd, int events, TimestampTz until)
 		rc = WaitLatchOrSocket(MyLatch,
 							   events | WL_LATCH_SET | WL_TIMEOUT |
 							   WL_EXIT_ON_PM_DEATH,
-							   fd, ms, PG_WAIT_EXTENSION);
+							   fd, ms, uaef_wait_event(UAEF_WAIT_SIGNER));
 		if ((rc & WL_LATCH_SET) != 0)
 		{
 			ResetLatch(MyLatch);

@@ -32,6 +32,15 @@ static const UaefTaskKind *const kinds[] = {
 const UaefTaskKind *
 uaef_task_kind(const UaefTask *task)
 {
+	const UaefTaskKind *kind = kinds[task->def->type];
+
+	return task->execution->step->dry != NULL && kind->hand_out != NULL ?
+		&uaef_dry_task : kind;
+}
+
+const UaefTaskKind *
+uaef_task_kind_real(const UaefTask *task)
+{
 	return kinds[task->def->type];
 }
 

@@ -41,6 +41,12 @@ typedef struct UaefTaskKind
 
 extern const UaefTaskKind *uaef_task_kind(const UaefTask *task);
 
+/* The same, whether or not the run is a dry one. */
+extern const UaefTaskKind *uaef_task_kind_real(const UaefTask *task);
+
+/* In a dry run: of whatever is handed out. */
+extern const UaefTaskKind uaef_dry_task;
+
 extern const UaefTaskKind uaef_decision_task;
 extern const UaefTaskKind uaef_condition_task;
 extern const UaefTaskKind uaef_map_task;

@@ -25,6 +25,7 @@
 
 #include "compat.h"
 #include "shmem.h"
+#include "wait_event.h"
 #include "wake.h"
 #include "wake_claimers.h"
 
@@ -36,7 +37,7 @@
 #define UNREGISTERED_WAIT_MS 100
 
 /* What the current transaction has asked for. */
-static struct
+typedef struct Pending
 {
 	int			reasons;
 	int			n_roles;
@@ -49,10 +50,10 @@ static struct
 	int			n_ended;
 	bool		all_ended;
 	pg_uuid_t	ended[MAX_ENDED];
-}			pending;
+	bool		any;			/* the others hold anything */
+} Pending;
 
-/* Whether pending holds anything. */
-static bool have_pending = false;
+static Pending pending;
 
 /* Our waiter slot, or NULL. */
 static UaefWaiterSlot *my_waiter = NULL;
@@ -75,7 +76,7 @@ uaef_wake_worker_on_commit(int reasons)
 {
 	uaef_shmem_attach();
 	pending.reasons |= reasons;
-	have_pending = true;
+	pending.any = true;
 }
 
 void
@@ -84,7 +85,7 @@ uaef_wake_executor_on_commit(Oid role)
 	int			i;
 
 	uaef_shmem_attach();
-	have_pending = true;
+	pending.any = true;
 
 	for (i = 0; i < pending.n_roles; i++)
 	{
@@ -108,7 +109,7 @@ void
 uaef_wake_waiters_on_commit(const pg_uuid_t *execution_id)
 {
 	uaef_shmem_attach();
-	have_pending = true;
+	pending.any = true;
 
 	if (pending.n_ended == MAX_ENDED)
 		pending.all_ended = true;
@@ -125,6 +126,21 @@ uaef_wake_all_on_commit(void)
 	uaef_wake_claimers_on_commit();
 }
 
+void *
+uaef_wake_save(void)
+{
+	Pending    *saved = palloc(sizeof(Pending));
+
+	*saved = pending;
+	return saved;
+}
+
+void
+uaef_wake_restore(const void *saved)
+{
+	pending = *(const Pending *) saved;
+}
+
 static void
 forget(void)
 {
@@ -133,7 +149,7 @@ forget(void)
 	pending.all_roles = false;
 	pending.n_ended = 0;
 	pending.all_ended = false;
-	have_pending = false;
+	pending.any = false;
 }
 
 static void
@@ -154,7 +170,7 @@ at_xact_end(XactEvent event, void *arg)
 		uaef_claimers_at_abort();
 	else
 		uaef_claimers_forget();
-	if (!have_pending)
+	if (!pending.any)
 		return;
 
 	if (event == XACT_EVENT_COMMIT)
@@ -356,7 +372,7 @@ uaef_wait(long timeout_ms)
 
 	(void) WaitLatch(MyLatch,
 					 WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-					 timeout_ms, PG_WAIT_EXTENSION);
+					 timeout_ms, uaef_wait_event(UAEF_WAIT_EXECUTION));
 	ResetLatch(MyLatch);
 	CHECK_FOR_INTERRUPTS();
 }

@@ -47,6 +47,10 @@ extern void uaef_wake_waiters_on_commit(const pg_uuid_t *execution_id);
 /* At commit, look for work of every kind in this database. */
 extern void uaef_wake_all_on_commit(void);
 
+/* What has been asked for so far; and back to that, forgetting the rest. */
+extern void *uaef_wake_save(void);
+extern void uaef_wake_restore(const void *saved);
+
 /* At once, wake a database's worker; the launcher, if it has none. */
 extern void uaef_wake_worker(Oid database, int reasons);
 

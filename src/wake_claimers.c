@@ -22,6 +22,7 @@
 
 #include "compat.h"
 #include "shmem.h"
+#include "wait_event.h"
 #include "wake_claimers.h"
 
 /* Queues of one transaction; beyond these, all that wait are woken. */
@@ -209,7 +210,7 @@ uaef_claimer_wait(long timeout_ms)
 		timeout_ms = Min(timeout_ms, UNREGISTERED_WAIT_MS);
 	(void) WaitLatch(MyLatch,
 					 WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-					 timeout_ms, PG_WAIT_EXTENSION);
+					 timeout_ms, uaef_wait_event(UAEF_WAIT_CLAIM));
 	ResetLatch(MyLatch);
 	CHECK_FOR_INTERRUPTS();
 }

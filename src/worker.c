@@ -51,6 +51,7 @@
 #include "ledger_checkpoint.h"
 #include "schedule.h"
 #include "shmem.h"
+#include "wait_event.h"
 #include "wake.h"
 #include "worker.h"
 
@@ -535,7 +536,7 @@ wait_for_event(void)
 	if (timeout_ms != 0)
 		set_idle(true);
 	rc = WaitLatchOrSocket(MyLatch, events, fd, timeout_ms,
-						   PG_WAIT_EXTENSION);
+						   uaef_wait_event(UAEF_WAIT_WORKER));
 	sockets_ready = (rc & WL_SOCKET_READABLE) != 0;
 }
 

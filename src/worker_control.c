@@ -22,6 +22,7 @@
 #include "errcodes.h"
 #include "executor.h"
 #include "shmem.h"
+#include "wait_event.h"
 #include "worker_control.h"
 
 /* How long start_worker() and stop_worker() wait. */
@@ -119,7 +120,7 @@ await_start(BackgroundWorkerHandle *handle, UaefWorkerSlot *slot)
 					 errhint("Commit CREATE EXTENSION first; otherwise the server log says why.")));
 		}
 		ConditionVariableTimedSleep(&uaef_shared->changed, 50,
-									PG_WAIT_EXTENSION);
+									uaef_wait_event(UAEF_WAIT_WORKER_CONTROL));
 	}
 	ConditionVariableCancelSleep();
 }
@@ -193,7 +194,7 @@ uaef_worker_await_end(Oid database, long timeout_ms)
 			killed = true;
 		}
 		ConditionVariableTimedSleep(&uaef_shared->changed, 50,
-									PG_WAIT_EXTENSION);
+									uaef_wait_event(UAEF_WAIT_WORKER_CONTROL));
 	}
 	ConditionVariableCancelSleep();
 	return ended;

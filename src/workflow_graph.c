@@ -34,6 +34,8 @@ typedef struct Live
 	int			items_total;	/* -1: no map, or not expanded */
 	int			items_completed;
 	int			runs;			/* of a workflow */
+	int			items_failed;
+	char	   *waits_for;		/* roles, or NULL */
 } Live;
 
 typedef struct Picture
@@ -55,8 +57,18 @@ static UaefQuery find_execution = {
 };
 static UaefQuery find_tasks = {
 	"SELECT task_no, status, attempt, coalesce(items_total, -1),"
-	" coalesce(items_completed, 0), coalesce(runs, 0)"
-	" FROM uaef.task_execution WHERE execution_id = $1 AND item = -1",
+	" coalesce(items_completed, 0), coalesce(items_failed, 0),"
+	" coalesce(runs, 0)"
+	" FROM uaef.task_execution WHERE execution_id = $1 AND item = -1"
+	" AND task_no = ANY (ARRAY(SELECT n::smallint"
+	" FROM generate_series(0, $2 - 1) n))",
+	2, {UUIDOID, INT4OID}
+};
+
+static UaefQuery find_asked = {
+	"SELECT task_no, coalesce(array_to_string(approvers, ', '),"
+	" 'whoever may approve') FROM uaef.human_approval"
+	" WHERE execution_id = $1 AND item = -1 AND status = 'pending'",
 	1, {UUIDOID}
 };
 
@@ -136,8 +148,8 @@ uaef_graph_of_execution(const pg_uuid_t *execution_id, const char *format)
 static void
 load_live(Picture *picture, const pg_uuid_t *execution_id)
 {
-	Datum		args[] = {UUIDPGetDatum(execution_id)};
 	int			n = picture->def->n_tasks;
+	Datum		args[] = {UUIDPGetDatum(execution_id), Int32GetDatum(n)};
 	UaefCaller	caller;
 	uint64		rows;
 
@@ -161,7 +173,17 @@ load_live(Picture *picture, const pg_uuid_t *execution_id)
 		picture->live[no].attempt = uaef_spi_int32(row, 3);
 		picture->live[no].items_total = uaef_spi_int32(row, 4);
 		picture->live[no].items_completed = uaef_spi_int32(row, 5);
-		picture->live[no].runs = uaef_spi_int32(row, 6);
+		picture->live[no].runs = uaef_spi_int32(row, 7);
+		picture->live[no].items_failed = uaef_spi_int32(row, 6);
+	}
+	rows = uaef_spi_run(&find_asked, args, NULL);
+	for (uint64 row = 0; row < rows; row++)
+	{
+		bool		isnull;
+		int			no = DatumGetInt16(uaef_spi_value(row, 1, &isnull));
+
+		if (no >= 0 && no < n)
+			picture->live[no].waits_for = uaef_spi_text(row, 2);
 	}
 	uaef_spi_end(caller);
 }
@@ -223,22 +245,33 @@ arrange(Picture *picture)
  */
 
 /*
- * "completed", "running, attempt 3", "running 17/100", "running, run 5"; NULL
- * without an execution.
+ * "completed", "running, attempt 3", "running 17/100, 2 failed", "running, run
+ * 5", "waiting_input for boss"; NULL without an execution.
  */
 static char *
 status_of(const Picture *picture, int task)
 {
+	const UaefTaskDef *def = &picture->def->tasks[task];
 	const Live *live;
 
 	if (picture->live == NULL)
 		return NULL;
 	live = &picture->live[task];
+	if (live->items_failed > 0)
+		return psprintf("%s %d/%d, %d failed", live->status,
+						live->items_completed, live->items_total,
+						live->items_failed);
 	if (live->items_total >= 0)
 		return psprintf("%s %d/%d", live->status, live->items_completed,
 						live->items_total);
 	if (live->runs > 1)
 		return psprintf("%s, run %d", live->status, live->runs);
+	if (strcmp(live->status, "waiting_input") == 0)
+		return psprintf("%s for %s", live->status,
+						live->waits_for != NULL ? live->waits_for :
+						def->type == UAEF_TASK_SIGNAL ?
+						psprintf("signal %s", def->config.signal.name) :
+						"people");
 	if (live->attempt > 1)
 		return psprintf("%s, attempt %d", live->status, live->attempt);
 	return live->status;
@@ -376,7 +409,10 @@ draw_mermaid(Picture *picture)
 						 shapes[task->type][0], task->id);
 		escape_mermaid(out, kind_of(task));
 		if (picture->live != NULL)
-			appendStringInfo(out, "<br/>%s", status_of(picture, no));
+		{
+			appendStringInfoString(out, "<br/>");
+			escape_mermaid(out, status_of(picture, no));
+		}
 		appendStringInfoString(out, shapes[task->type][1]);
 		if (picture->live != NULL)
 			appendStringInfo(out, ":::%s", picture->live[no].status);
@@ -440,7 +476,10 @@ draw_dot(Picture *picture)
 						 def->tasks[no].id, def->tasks[no].id);
 		escape_dot(out, kind_of(&def->tasks[no]));
 		if (picture->live != NULL)
-			appendStringInfo(out, "\\n%s", status_of(picture, no));
+		{
+			appendStringInfoString(out, "\\n");
+			escape_dot(out, status_of(picture, no));
+		}
 		appendStringInfoChar(out, '"');
 		for (int j = 0; picture->live != NULL && j < lengthof(colours); j++)
 			if (strcmp(colours[j].status, picture->live[no].status) == 0)
