@@ -226,6 +226,7 @@ typedef struct UaefAgentConfig
 	Jsonb	   *output_schema;	/* or NULL */
 	UaefSchema *schema;			/* the same, compiled */
 } UaefAgentConfig;
+
 /* "repeat": run the workflow again until a condition holds. */
 typedef struct UaefRepeat
 {
