@@ -242,7 +242,7 @@ fill_body(UaefTask *task, const UaefApproval *approval, Jsonb *data,
 {
 	const UaefTemplate *tmpl = body_template(task, approval);
 	UaefScope  *scope = uaef_task_scope(task);
-	Jsonb	   *sys = scope->sys;
+	Jsonb	   *sys = scope->sys != NULL ? scope->sys : scope->fetch_sys(scope);
 	Jsonb	   *body;
 	UaefJson	json;
 
