@@ -80,7 +80,7 @@ static UaefQuery next_due = {
 };
 
 static UaefQuery find_key = {
-	"SELECT running, next_free FROM uaef.limit_key"
+	"SELECT running, next_free, wake_at FROM uaef.limit_key"
 	" WHERE limit_name = $1 AND key = $2",
 	2, {TEXTOID, TEXTOID}
 };
@@ -308,9 +308,12 @@ state_of(Granter *granter, Datum limit, Datum key)
 	{
 		bool		isnull;
 		Datum		next_free = uaef_spi_value(0, 2, &isnull);
+		Datum		wake_at;
 
 		state->running = uaef_spi_int32(0, 1);
 		state->next_free = isnull ? 0 : DatumGetTimestampTz(next_free);
+		wake_at = uaef_spi_value(0, 3, &isnull);
+		state->wake_at = isnull ? 0 : DatumGetTimestampTz(wake_at);
 	}
 	SPI_freetuptable(SPI_tuptable);
 	return state;
@@ -423,8 +426,12 @@ read_waiter(Granter *granter, SPITupleTable *result, uint64 row)
 	return waiter;
 }
 
+/*
+ * Those who stand in the line of another key that it took a start from are
+ * not looked at now, and nothing else may tell when that has one again.
+ */
 static void
-grant(Granter *granter, Waiter *waiter)
+grant(Granter *granter, const KeyState *served, Waiter *waiter)
 {
 	Datum		args[2];
 
@@ -436,6 +443,8 @@ grant(Granter *granter, Waiter *waiter)
 		if (waiter->bounds[i].interval_us > 0)
 			state->next_free = Max(state->next_free, granter->now) +
 				waiter->bounds[i].interval_us;
+		if (state != served)
+			note_blocked(granter, state, &waiter->bounds[i]);
 	}
 	args[0] = PointerGetDatum(&waiter->tid);
 	args[1] = TimestampTzGetDatum(granter->now);
@@ -506,7 +515,7 @@ serve_one(Granter *granter, KeyState *state, Waiter *waiter, int64 *moved)
 			blocked = i;
 	}
 	if (blocked < 0)
-		grant(granter, waiter);
+		grant(granter, state, waiter);
 	else if (strcmp(waiter->on_limit, "skip") == 0)
 		skip(granter, waiter);
 	else
