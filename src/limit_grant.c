@@ -38,6 +38,7 @@
 #include "limit.h"
 #include "spi_util.h"
 #include "wake.h"
+#include "wake_claimers.h"
 
 /* Distinguishes our advisory lock from other ones on the same table. */
 #define LOCK_CLASS 0x5547
@@ -106,7 +107,7 @@ static UaefQuery find_bound = {
 
 static UaefQuery fetch_waiters = {
 	"SELECT ctid, rank, run_as, on_limit, limits, keys, concurrencies,"
-	" intervals_us, bursts, queue IS NULL FROM uaef.limit_waiter"
+	" intervals_us, bursts, queue FROM uaef.limit_waiter"
 	" WHERE limit_name = $1 AND key = $2 AND rank >= $3"
 	" ORDER BY limit_name, key, rank, task_id LIMIT $4 FOR UPDATE SKIP LOCKED",
 	4, {TEXTOID, TEXTOID, INT8OID, INT4OID}
@@ -189,7 +190,7 @@ typedef struct Waiter
 	ItemPointerData tid;
 	int64		rank;
 	Oid			run_as;
-	bool		by_timer;		/* stands in no queue */
+	char	   *queue;			/* of the ready set; NULL: by a timer */
 	char	   *on_limit;
 	int			n;
 	KeyState  **states;
@@ -407,7 +408,7 @@ read_waiter(Granter *granter, SPITupleTable *result, uint64 row)
 	waiter->rank = uaef_spi_int64(row, 2);
 	waiter->run_as = uaef_spi_oid(row, 3);
 	waiter->on_limit = uaef_spi_text(row, 4);
-	waiter->by_timer = uaef_spi_bool(row, 10);
+	waiter->queue = uaef_spi_text(row, 10);
 	for (int i = 0; i < lengthof(types); i++)
 		columns[i] = array_of(uaef_spi_value(row, 5 + i, &isnull), types[i],
 							  &waiter->n);
@@ -449,10 +450,12 @@ grant(Granter *granter, const KeyState *served, Waiter *waiter)
 	args[0] = PointerGetDatum(&waiter->tid);
 	args[1] = TimestampTzGetDatum(granter->now);
 	uaef_spi_run(&grant_waiter, args, NULL);
-	if (waiter->by_timer)
+	if (waiter->queue == NULL)
 		uaef_wake_worker_on_commit(UAEF_WAKE_TIMERS);
 	else if (OidIsValid(waiter->run_as))
 		uaef_wake_executor_on_commit(waiter->run_as);
+	else
+		uaef_wake_claimer_on_commit(waiter->queue);
 }
 
 static void
