@@ -201,6 +201,26 @@ begin_task(UaefTask *task)
 		kind->begin(task);
 }
 
+bool
+uaef_advance_was_reached(const UaefTask *task)
+{
+	const UaefTaskDef *def = task->def;
+	const UaefTask *map;
+
+	if (task->execution->started_at == 0)
+		return false;
+	if (task->item >= 0)
+	{
+		map = uaef_execution_task(task->execution, task->no);
+		return map->status == UAEF_TASK_RUNNING &&
+			task->item < map->items_started;
+	}
+	if (task->item == UAEF_COMPENSATION || def->n_in == 0)
+		return true;
+	return def->join > 0 ? task->edges_live >= def->join :
+		task->edges_resolved == def->n_in && task->edges_live > 0;
+}
+
 void
 uaef_advance_begin(UaefTask *task)
 {
@@ -288,6 +308,7 @@ uaef_advance_requeue(UaefTask *task, const char *reason)
 					uaef_json_end(&json));
 	task->has_lease = false;
 	begin_attempt(task);
+	drain(task->execution);
 }
 
 void
@@ -301,6 +322,7 @@ uaef_advance_release(UaefTask *task)
 					uaef_json_end(&json));
 	task->attempt--;
 	begin_attempt(task);
+	drain(task->execution);
 }
 
 void

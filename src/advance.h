@@ -62,6 +62,12 @@ extern void uaef_advance_cancel_task(UaefTask *task);
 /* Begin a pending task that had to wait before its attempt. */
 extern void uaef_advance_begin(UaefTask *task);
 
+/*
+ * Whether a pending task may begin, as far as edges and its map tell.  One that
+ * was put off, and reset by a retry of the execution, may have to wait again.
+ */
+extern bool uaef_advance_was_reached(const UaefTask *task);
+
 /* For compensation.c: the parts of an execution's end. */
 extern void uaef_execution_become(UaefExecution *execution,
 								  UaefExecutionStatus status);

@@ -54,6 +54,14 @@ static UaefQuery find_slot = {
 	3, {UUIDOID, INT2OID, INT4OID}
 };
 
+static UaefQuery find_asked = {
+	"SELECT 1 FROM uaef.limit_waiter"
+	" WHERE execution_id = $1 AND task_no = $2 AND item = $3"
+	" UNION ALL SELECT 1 FROM uaef.limit_slot"
+	" WHERE execution_id = $1 AND task_no = $2 AND item = $3 LIMIT 1",
+	3, {UUIDOID, INT2OID, INT4OID}
+};
+
 /* The columns of limit_waiter and limit_change. */
 enum
 {
@@ -158,6 +166,15 @@ uaef_limit_holds(UaefExecution *execution, UaefTask *task)
 
 	set_owner(args, execution, task);
 	return uaef_spi_run(&find_slot, args, NULL) > 0;
+}
+
+bool
+uaef_limit_is_asked(UaefExecution *execution)
+{
+	Datum		args[3];
+
+	set_owner(args, execution, NULL);
+	return uaef_spi_run(&find_asked, args, NULL) > 0;
 }
 
 bool

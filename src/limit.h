@@ -34,6 +34,9 @@ extern void uaef_limit_release(UaefExecution *execution, UaefTask *task);
 /* Whether it has been granted what it asked for. */
 extern bool uaef_limit_holds(UaefExecution *execution, UaefTask *task);
 
+/* Whether an execution waits for its limits, or has been granted them. */
+extern bool uaef_limit_is_asked(UaefExecution *execution);
+
 /*
  * Take a queued task out of its line, or out of the ready set and
  * give its place back; false when it is in neither.  What somebody is just

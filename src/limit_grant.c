@@ -38,6 +38,7 @@
 #include "limit.h"
 #include "spi_util.h"
 #include "wake.h"
+#include "wake_claimers.h"
 
 /* Distinguishes our advisory lock from other ones on the same table. */
 #define LOCK_CLASS 0x5547
@@ -80,7 +81,7 @@ static UaefQuery next_due = {
 };
 
 static UaefQuery find_key = {
-	"SELECT running, next_free FROM uaef.limit_key"
+	"SELECT running, next_free, wake_at FROM uaef.limit_key"
 	" WHERE limit_name = $1 AND key = $2",
 	2, {TEXTOID, TEXTOID}
 };
@@ -106,7 +107,7 @@ static UaefQuery find_bound = {
 
 static UaefQuery fetch_waiters = {
 	"SELECT ctid, rank, run_as, on_limit, limits, keys, concurrencies,"
-	" intervals_us, bursts, queue IS NULL FROM uaef.limit_waiter"
+	" intervals_us, bursts, queue FROM uaef.limit_waiter"
 	" WHERE limit_name = $1 AND key = $2 AND rank >= $3"
 	" ORDER BY limit_name, key, rank, task_id LIMIT $4 FOR UPDATE SKIP LOCKED",
 	4, {TEXTOID, TEXTOID, INT8OID, INT4OID}
@@ -189,7 +190,7 @@ typedef struct Waiter
 	ItemPointerData tid;
 	int64		rank;
 	Oid			run_as;
-	bool		by_timer;		/* stands in no queue */
+	char	   *queue;			/* of the ready set; NULL: by a timer */
 	char	   *on_limit;
 	int			n;
 	KeyState  **states;
@@ -308,9 +309,12 @@ state_of(Granter *granter, Datum limit, Datum key)
 	{
 		bool		isnull;
 		Datum		next_free = uaef_spi_value(0, 2, &isnull);
+		Datum		wake_at;
 
 		state->running = uaef_spi_int32(0, 1);
 		state->next_free = isnull ? 0 : DatumGetTimestampTz(next_free);
+		wake_at = uaef_spi_value(0, 3, &isnull);
+		state->wake_at = isnull ? 0 : DatumGetTimestampTz(wake_at);
 	}
 	SPI_freetuptable(SPI_tuptable);
 	return state;
@@ -404,7 +408,7 @@ read_waiter(Granter *granter, SPITupleTable *result, uint64 row)
 	waiter->rank = uaef_spi_int64(row, 2);
 	waiter->run_as = uaef_spi_oid(row, 3);
 	waiter->on_limit = uaef_spi_text(row, 4);
-	waiter->by_timer = uaef_spi_bool(row, 10);
+	waiter->queue = uaef_spi_text(row, 10);
 	for (int i = 0; i < lengthof(types); i++)
 		columns[i] = array_of(uaef_spi_value(row, 5 + i, &isnull), types[i],
 							  &waiter->n);
@@ -423,8 +427,12 @@ read_waiter(Granter *granter, SPITupleTable *result, uint64 row)
 	return waiter;
 }
 
+/*
+ * Those who stand in the line of another key that it took a start from are
+ * not looked at now, and nothing else may tell when that has one again.
+ */
 static void
-grant(Granter *granter, Waiter *waiter)
+grant(Granter *granter, const KeyState *served, Waiter *waiter)
 {
 	Datum		args[2];
 
@@ -436,14 +444,18 @@ grant(Granter *granter, Waiter *waiter)
 		if (waiter->bounds[i].interval_us > 0)
 			state->next_free = Max(state->next_free, granter->now) +
 				waiter->bounds[i].interval_us;
+		if (state != served)
+			note_blocked(granter, state, &waiter->bounds[i]);
 	}
 	args[0] = PointerGetDatum(&waiter->tid);
 	args[1] = TimestampTzGetDatum(granter->now);
 	uaef_spi_run(&grant_waiter, args, NULL);
-	if (waiter->by_timer)
+	if (waiter->queue == NULL)
 		uaef_wake_worker_on_commit(UAEF_WAKE_TIMERS);
 	else if (OidIsValid(waiter->run_as))
 		uaef_wake_executor_on_commit(waiter->run_as);
+	else
+		uaef_wake_claimer_on_commit(waiter->queue);
 }
 
 static void
@@ -506,7 +518,7 @@ serve_one(Granter *granter, KeyState *state, Waiter *waiter, int64 *moved)
 			blocked = i;
 	}
 	if (blocked < 0)
-		grant(granter, waiter);
+		grant(granter, state, waiter);
 	else if (strcmp(waiter->on_limit, "skip") == 0)
 		skip(granter, waiter);
 	else

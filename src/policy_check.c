@@ -220,7 +220,7 @@ hold(UaefTask *task)
 void
 uaef_policy_fire(UaefTask *task)
 {
-	if (task->status == UAEF_TASK_PENDING)
+	if (task->status == UAEF_TASK_PENDING && uaef_advance_was_reached(task))
 		uaef_advance_begin(task);
 }
 

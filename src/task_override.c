@@ -24,6 +24,7 @@
 #include "own_execution.h"
 #include "retry.h"
 #include "spi_util.h"
+#include "task_kind.h"
 #include "task_override.h"
 
 static UaefQuery find_task = {
@@ -102,6 +103,17 @@ merge(Jsonb *before, const UaefTaskChange *change)
 }
 
 /*
+ * Whether its timeout is a timer that is set already.
+ */
+static bool
+has_timeout_timer(const UaefTask *task)
+{
+	if (task->started_at == 0 || task->status == UAEF_TASK_PENDING)
+		return false;
+	return task->has_lease || uaef_task_kind(task)->time_out != NULL;
+}
+
+/*
  * Put overrides in force for one task.  One that waits in the ready set, or for
  * its limits, takes the place there that is now its own; one that somebody is just taking is
  * theirs.
@@ -123,8 +135,7 @@ override(UaefTask *task, Jsonb *overrides, const UaefTaskChange *change)
 		step->ready = lappend(step->ready, task);
 	else if (withdrawn && !uaef_limit_ask(task->execution, task, &error))
 		uaef_eval_raise(&error);
-	if (task->status == UAEF_TASK_RUNNING && task->has_lease &&
-		change->timeout_ms > 0)
+	if (change->timeout_ms > 0 && has_timeout_timer(task))
 		uaef_step_timer(task->execution, task, "timeout",
 						task->started_at + change->timeout_ms * 1000);
 }

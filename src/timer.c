@@ -246,10 +246,14 @@ fire(UaefExecution *execution, const Timer *timer)
 			task_timers[i].fire(task);
 }
 
+/*
+ * One that was retried before its time came may stand in line already.
+ */
 static void
 fire_start(UaefExecution *execution)
 {
-	if (execution->started_at == 0)
+	if (execution->started_at == 0 &&
+		(execution->def->n_limits == 0 || !uaef_limit_is_asked(execution)))
 		uaef_execution_begin(execution);
 }
 
@@ -317,10 +321,14 @@ fire_stop(UaefExecution *execution)
 	uaef_workflow_task_cancel_child(execution, false);
 }
 
+/*
+ * What was reset by a retry of the execution waits for its edges instead.
+ */
 static void
 fire_retry(UaefTask *task)
 {
-	if (task->status == UAEF_TASK_PENDING)
+	if (task->status == UAEF_TASK_PENDING &&
+		task->attempt > task->attempts_before)
 		uaef_advance_dispatch(task);
 }
 
@@ -339,20 +347,19 @@ fire_timeout(UaefTask *task)
 		(task->status != UAEF_TASK_WAITING_INPUT || task->started_at == 0) &&
 		!(task->status == UAEF_TASK_QUEUED && task->runs > 0))
 		return;
-	/* It was released, and taken again as the same attempt. */
-	if (task->has_lease &&
-		task->started_at + task->def->timeout_ms * 1000 >
-		task->execution->step->now)
+
+	/*
+	 * alter_task() sets another timer when it changes the timeout; a task
+	 * that was released, and taken again as the same attempt, has another one
+	 * too.
+	 */
+	if (task->def->timeout_ms == 0 || due > task->execution->step->now)
 		return;
 	if (kind->time_out != NULL)
 	{
 		kind->time_out(task);
 		return;
 	}
-
-	/* alter_task() sets another timer when it changes the timeout. */
-	if (task->def->timeout_ms == 0 || due > task->execution->step->now)
-		return;
 	uaef_failure_timeout(&failure, task->def);
 	uaef_advance_fail(task, &failure);
 }

@@ -96,6 +96,40 @@ SELECT status, count(*) FROM limit_run JOIN uaef.workflow_run ON e = execution_i
 SELECT limit_name, key, running FROM uaef.limit_key ORDER BY 1, 2;
 DELETE FROM limit_run WHERE key <> 'tick';
 
+-- Looking at who stands elsewhere does not forget when a rate has a start again.
+SET uaef.test_now = '2026-03-01 14:00:00+00';
+SELECT uaef.create_limit('pace', rate => '6/min');
+SELECT uaef.create_limit('alone', concurrency => 1);
+SELECT uaef.create_workflow('both', '{"tasks":[{"id":"t","type":"external","queue":"both","limits":[{"limit":"pace"},{"limit":"alone"}]}]}');
+SELECT uaef.create_workflow('paced', '{"tasks":[{"id":"t","type":"external","queue":"paced","limits":[{"limit":"pace"}]}]}');
+SELECT uaef.create_workflow('lone', '{"tasks":[{"id":"t","type":"external","queue":"lone","limits":[{"limit":"alone"}]}]}');
+SELECT limit_start('both', 'a1', '{}');
+SELECT limit_tick();
+SELECT limit_start('both', 'a2', '{}');
+SET uaef.test_now = '2026-03-01 14:00:10+00';
+SELECT limit_tick();
+SELECT limit_start('paced', 'b1', '{}');
+SELECT limit_tick();
+SELECT limit_start('paced', 'b2', '{}');
+SELECT limit_tick();
+SELECT limit_start('lone', 'c1', '{}');
+SELECT limit_tick();
+SELECT key FROM limit_ready WHERE key <> 'tick' ORDER BY key;
+SELECT wake_at FROM uaef.limit_key WHERE limit_name = 'pace';
+SET uaef.test_now = '2026-03-01 14:00:20+00';
+SELECT limit_tick();
+SELECT key FROM limit_ready WHERE key <> 'tick' ORDER BY key;
+-- nor does one that takes a start while it stands elsewhere
+SET uaef.test_now = '2026-03-01 14:00:30+00';
+SELECT limit_start('both', 'a3', '{}');
+SELECT uaef.cancel_workflow(e) FROM limit_run WHERE key IN ('a1', 'c1');
+SELECT limit_tick();
+SELECT key FROM limit_ready WHERE key <> 'tick' ORDER BY key;
+SELECT wake_at FROM uaef.limit_key WHERE limit_name = 'pace';
+SELECT count(uaef.cancel_workflow(e)) FROM limit_run JOIN uaef.workflow_run ON e = execution_id WHERE key <> 'tick' AND status = 'running';
+SELECT limit_tick();
+DELETE FROM limit_run WHERE key <> 'tick';
+
 -- Pause gives the place back, resume asks again.
 SELECT uaef.create_workflow('one', '{"tasks":[{"id":"t","type":"external","queue":"one","limits":[{"concurrency":1}]}]}');
 SELECT limit_start('one', 'o' || i, '{}') FROM generate_series(1, 2) i;

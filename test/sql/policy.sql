@@ -114,6 +114,14 @@ SELECT status, output FROM uaef.workflow_run WHERE execution_id = :'id';
 SELECT reason FROM uaef.policy_decision WHERE execution_id = :'id';
 SELECT uaef.drop_policy('never');
 
+-- so does one that is denied when its worker gives it back
+SELECT uaef.start_workflow('pol_on') AS id \gset
+SELECT task_id AS t, lease_token AS token FROM uaef.claim_tasks('w', 'default') WHERE execution_id = :'id' \gset
+SELECT uaef.create_policy('never', 'compliance', '{"require": {"in.x": 1}}', 'strict', '{"workflow": "pol_on", "task": "a"}');
+SELECT uaef.release_task(:t, :'token');
+SELECT status, output FROM uaef.workflow_run WHERE execution_id = :'id';
+SELECT uaef.drop_policy('never');
+
 -- items of a map are judged one by one, and the next one takes the place of one that is denied
 SELECT uaef.create_workflow('pol_map', '{"tasks": [{"id": "m", "type": "map", "config": {"over": "{{in.list}}", "concurrency": 1, "join": 2,
 	"task": {"type": "external", "queue": "pol"}}}]}');

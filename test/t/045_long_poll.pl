@@ -85,6 +85,12 @@ my $gpu = waiters(1, "capabilities => '{gpu}', wait => '2 minutes'");
 finish($gpu);
 wait_count(40, 'a capability finds its worker');
 
+# One that has to wait for its limits wakes a worker when they let it run.
+ask(q{SELECT uaef.create_workflow('limited', '{"tasks": [{"id": "x", "type": "external", "queue": "q",
+	"limits": [{"concurrency": 10}], "timeout": "3s", "on_failure": "continue"}]}')});
+ask(q{SELECT uaef.start_workflow('limited')});
+wait_count(39, 'a task that was granted its limits is taken at once');
+
 # Who is ended while it waits leaves its place.
 ask("SELECT count(pg_terminate_backend(pid)) $waiting");
 finish($all);
