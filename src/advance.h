@@ -61,6 +61,7 @@ extern void uaef_advance_cancel_task(UaefTask *task);
 
 /* Begin a pending task that had to wait before its attempt. */
 extern void uaef_advance_begin(UaefTask *task);
+
 /* For compensation.c: the parts of an execution's end. */
 extern void uaef_execution_become(UaefExecution *execution,
 								  UaefExecutionStatus status);

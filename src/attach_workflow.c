@@ -173,7 +173,10 @@ check_condition(const char *condition)
 	if (condition == NULL)
 		return;
 	sql = psprintf("SELECT (%s\n)", condition);
-	context = (ErrorContextCallback) {.previous = error_context_stack,.callback = condition_error,.arg = sql};
+	context = (ErrorContextCallback)
+	{
+		.previous = error_context_stack,.callback = condition_error,.arg = sql
+	};
 	error_context_stack = &context;
 	parsed = pg_parse_query(sql);
 	error_context_stack = context.previous;

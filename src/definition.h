@@ -226,6 +226,7 @@ typedef struct UaefAgentConfig
 	Jsonb	   *output_schema;	/* or NULL */
 	UaefSchema *schema;			/* the same, compiled */
 } UaefAgentConfig;
+
 /* "repeat": run the workflow again until a condition holds. */
 typedef struct UaefRepeat
 {
@@ -387,6 +388,7 @@ extern const char *uaef_task_type_name(UaefTaskType type);
 
 /* The type of this name; false when there is none. */
 extern bool uaef_task_type_by_name(const char *name, UaefTaskType *type);
+
 /*
  * Whether a text can be the code of a failure: a SQLSTATE, a word such as
  * http_503, or, with classes, the class of a SQLSTATE.

@@ -39,6 +39,7 @@ pg_noreturn extern void uaef_failure_raise(const UaefFailure *failure);
 
 /* Raise UA231 for an input that is not what the workflow's schema asks for. */
 extern void uaef_require_input(const UaefDefinition *def, Jsonb *input);
+
 /* From an execution that a task began: the code and message of its error. */
 extern void uaef_failure_from_child(UaefFailure *failure,
 									const UaefExecution *child);

@@ -332,8 +332,8 @@ fire_timeout(UaefTask *task)
 	UaefFailure failure;
 
 	/*
-	 * What waits for people, as a policy asked, has not begun; a workflow that
-	 * is repeated is queued again before each run.
+	 * What waits for people, as a policy asked, has not begun; a workflow
+	 * that is repeated is queued again before each run.
 	 */
 	if (task->status != UAEF_TASK_RUNNING &&
 		(task->status != UAEF_TASK_WAITING_INPUT || task->started_at == 0) &&
