@@ -23,7 +23,8 @@ pause=2					# seconds between two looks at an empty queue
 export PGCLIENTENCODING=UTF8
 result=$(mktemp)
 export result
-trap 'rm -f "$result"' EXIT
+# A child that is killed as soon as it is forked still has this trap.
+trap 'if [ "$BASHPID" = $$ ]; then rm -f "$result"; fi' EXIT
 
 sql() {
 	psql -X -q -A -t -v ON_ERROR_STOP=1 -v VERBOSITY=sqlstate \

@@ -168,7 +168,7 @@ request_bulk(FunctionCallInfo fcinfo, const char *operation)
 	if (!PG_ARGISNULL(3) && !(bulk.rate >= MIN_RATE && bulk.rate <= MAX_RATE))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("\"rate\" must be between %g and %g", MIN_RATE,
+				 errmsg("\"rate\" must be between %g and %.0f", MIN_RATE,
 						MAX_RATE)));
 	PG_RETURN_INT64(uaef_bulk_request(&bulk));
 }

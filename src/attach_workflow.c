@@ -15,7 +15,9 @@
 #include "executor/spi.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
+#include "nodes/parsenodes.h"
 #include "parser/scansup.h"
+#include "tcop/tcopprot.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/ruleutils.h"
@@ -141,6 +143,53 @@ check_statement(const UaefAttach *attach, int events)
 				 errmsg("a start for each statement takes one event, without columns and condition")));
 }
 
+/*
+ * A position is one in the text that was parsed, not in the caller's query.
+ */
+static void
+condition_error(void *parsed)
+{
+	int			position = geterrposition();
+
+	if (position <= 0)
+		return;
+	errposition(0);
+	internalerrposition(position);
+	internalerrquery((const char *) parsed);
+}
+
+/*
+ * The condition is put into the text of a command, and must not end it and
+ * begin another: it must be what one column of one SELECT can be.
+ */
+static void
+check_condition(const char *condition)
+{
+	ErrorContextCallback context;
+	List	   *parsed;
+	SelectStmt *select;
+	char	   *sql;
+
+	if (condition == NULL)
+		return;
+	sql = psprintf("SELECT (%s\n)", condition);
+	context = (ErrorContextCallback)
+	{
+		.previous = error_context_stack,.callback = condition_error,.arg = sql
+	};
+	error_context_stack = &context;
+	parsed = pg_parse_query(sql);
+	error_context_stack = context.previous;
+	select = list_length(parsed) == 1 ?
+		(SelectStmt *) linitial_node(RawStmt, parsed)->stmt : NULL;
+	if (select == NULL || !IsA(select, SelectStmt) ||
+		list_length(select->targetList) != 1 || select->fromClause != NIL ||
+		select->whereClause != NULL || select->op != SETOP_NONE)
+		ereport(ERROR,
+				(errcode(ERRCODE_SYNTAX_ERROR),
+				 errmsg("condition \"%s\" is not one expression", condition)));
+}
+
 static void
 append_events(StringInfo sql, const UaefAttach *attach, int events)
 {
@@ -224,6 +273,7 @@ uaef_attach_workflow(const UaefAttach *attach)
 	require_owner(attach->table);
 	check_key(attach, events);
 	check_statement(attach, events);
+	check_condition(attach->condition);
 	if (attach->input != NULL)
 		(void) uaef_template_compile_any_root(attach->input);
 	back = uaef_spi_begin();

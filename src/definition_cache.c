@@ -217,6 +217,7 @@ uaef_definition_find_start(const char *name, int32 version, bool *held)
 				 version == 0 ?
 				 errmsg("workflow \"%s\" does not exist", name) :
 				 errmsg("workflow \"%s\" has no version %d", name, version),
-				 errhint("Use uaef.create_workflow() to create it.")));
+				 version == 0 ?
+				 errhint("Use uaef.create_workflow() to create it.") : 0));
 	return definition_id;
 }

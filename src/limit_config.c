@@ -61,13 +61,20 @@ check_limit(const char *name, int concurrency, const char *rate, int burst,
 				 errmsg("\"%s\" is no name for a limit", name),
 				 errdetail("A name has 1 to %d bytes and no \"/\".", MAX_NAME)));
 	if (concurrency < 0 || concurrency > MAX_COUNT || burst < 0 ||
-		burst > MAX_COUNT || (burst > 0 && rate == NULL) ||
-		(concurrency == 0 && rate == NULL))
+		burst > MAX_COUNT)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("limit \"%s\" needs a concurrency or a rate", name),
-				 errdetail("Concurrency and burst are from 1 to %d, and burst goes with a rate.",
-						   MAX_COUNT)));
+				 errmsg("\"%s\" of limit \"%s\" must be between 1 and %d",
+						burst < 0 || burst > MAX_COUNT ? "burst" : "concurrency",
+						name, MAX_COUNT)));
+	if (rate == NULL && burst > 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("\"burst\" of limit \"%s\" goes with a rate", name)));
+	if (rate == NULL && concurrency == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("limit \"%s\" needs a concurrency or a rate", name)));
 	if (rate != NULL && !uaef_rate_parse(rate, interval_us))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),

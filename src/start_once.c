@@ -25,6 +25,7 @@
 
 /* Longest key. */
 #define MAX_KEY 500
+#define MAX_IDEMPOTENCY_KEY 2000	/* what an index takes, beside a name */
 
 static UaefQuery find_key = {
 	"SELECT execution_id, e.initiated_by::pg_catalog.oid,"
@@ -87,6 +88,12 @@ uaef_start_once_check(const UaefStart *start)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("a singleton or debounce key has 1 to %d bytes",
 						MAX_KEY)));
+	key = start->idempotency_key;
+	if (key != NULL && (*key == '\0' || strlen(key) > MAX_IDEMPOTENCY_KEY))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("an idempotency key has 1 to %d bytes",
+						MAX_IDEMPOTENCY_KEY)));
 }
 
 static void

@@ -41,7 +41,8 @@ uaef_check_name(const char *kind, const char *name)
 	if (len == 0 || len > MAX_NAME || is_uuid)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_NAME),
-				 errmsg("\"%s\" is no name for a %s", name, kind),
+				 errmsg("\"%s\" is no name for %s %s", name,
+						strchr("aeiou", *kind) != NULL ? "an" : "a", kind),
 				 errdetail("A name has 1 to %d bytes, no control characters, and not the form of a UUID.",
 						   MAX_NAME)));
 }

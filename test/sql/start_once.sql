@@ -56,6 +56,8 @@ SELECT uaef.start_workflow('once', debounce_key => 'i', debounce => '178000000 y
 SELECT uaef.start_workflow('once', debounce_key => 'i', debounce => '1 s', start_at => now() + '1 h');
 SELECT uaef.start_workflow('once', singleton_key => '');
 SELECT uaef.start_workflow('once', singleton_key => repeat('x', 501));
+SELECT uaef.start_workflow('once', idempotency_key => '');
+SELECT uaef.start_workflow('once', idempotency_key => repeat('x', 2001));
 SELECT count(*) AS started FROM uaef.workflow_start_once WHERE workflow LIKE 'once%';
 
 SELECT count(uaef.cancel_workflow(execution_id)) FROM uaef.workflow_run WHERE workflow LIKE 'once%' AND status IN ('running', 'pending');

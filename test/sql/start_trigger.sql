@@ -102,6 +102,13 @@ SELECT uaef.attach_workflow('trg_item', 'trg_t', per => 'statement', event => 'I
 SELECT uaef.attach_workflow('trg_item', 'trg_t', per => 'statement', key => 'id');
 SELECT uaef.attach_workflow('trg_item', 'trg_t', input => '{"x": "{{row."}');
 SELECT uaef.attach_workflow('trg_item', 'trg_t', condition => 'NEW.nothing = 1');
+SELECT uaef.attach_workflow('trg_item', 'trg_t', condition =>
+	'true) EXECUTE FUNCTION uaef.start_workflow_trigger(''trg_t''); CREATE TABLE trg_injected (); SELECT (true');
+SELECT uaef.attach_workflow('trg_item', 'trg_t', condition =>
+	'true); CREATE TABLE trg_injected (); SELECT (true');
+SELECT uaef.attach_workflow('trg_item', 'trg_t', condition => 'true), (false');
+SELECT uaef.attach_workflow('trg_item', 'trg_t', condition => '');
+SELECT to_regclass('trg_injected') IS NULL AS nothing_made;
 SELECT uaef.attach_workflow('trg_item', NULL);
 CREATE ROLE regress_trg_author;
 SELECT uaef.grant_access('regress_trg_author', 'author');
