@@ -23,8 +23,7 @@ pause=2					# seconds between two looks at an empty queue
 export PGCLIENTENCODING=UTF8
 result=$(mktemp)
 export result
-# A child that is killed as soon as it is forked still has this trap.
-trap 'if [ "$BASHPID" = $$ ]; then rm -f "$result"; fi' EXIT
+trap 'rm -f "$result"' EXIT
 
 sql() {
 	psql -X -q -A -t -v ON_ERROR_STOP=1 -v VERBOSITY=sqlstate \
@@ -73,8 +72,10 @@ work() {
 	pid=$!
 	beat "$pid" </dev/null >/dev/null 2>&1 &
 	beating=$!
+	disown "$beating"
 	wait "$pid" || status=$?
-	kill "$beating" 2>/dev/null || true
+	# By a signal that runs no trap: one just forked still has ours.
+	kill -KILL "$beating" 2>/dev/null || true
 	return "$status"
 }
 
