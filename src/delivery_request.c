@@ -14,6 +14,7 @@
 #include "utils/memutils.h"
 #include "utils/resowner.h"
 
+#include "connector_call.h"
 #include "delivery_connector.h"
 #include "delivery_request.h"
 #include "egress.h"
@@ -21,47 +22,18 @@
 #include "guc.h"
 #include "ledger_anchor.h"
 
-static void make_draft(const UaefDelivery *delivery, UaefHttpDraft *draft);
-static bool try_draft(const UaefDelivery *delivery, UaefHttpDraft *draft,
-					  UaefRefusal *refusal);
+static bool try_draft(const UaefDelivery *delivery, const UaefCall *call,
+					  UaefHttpDraft *draft, UaefRefusal *refusal);
 static bool may_go(const UaefDelivery *delivery, const UaefUrl *url,
 				   UaefEgressGrant *grant, UaefRefusal *refusal);
 
 /*
- * The type's own headers come last, so that they win.  A content type that is
- * empty keeps libcurl from inventing one.
- */
-static void
-make_draft(const UaefDelivery *delivery, UaefHttpDraft *draft)
-{
-	memset(draft, 0, sizeof(*draft));
-	uaef_draft_headers(draft, delivery->headers);
-	uaef_draft_header(draft, "Idempotency-Key", delivery->idempotency_key);
-	uaef_draft_header(draft, "webhook-id", delivery->idempotency_key);
-	if (!uaef_draft_has_header(draft, "User-Agent"))
-		uaef_draft_header(draft, "User-Agent", "uaef");
-	if (delivery->via != NULL && delivery->via->type->build != NULL)
-	{
-		UaefCall	call;
-
-		uaef_delivery_call(delivery, &call);
-		delivery->via->type->build(delivery->via, &call, draft);
-	}
-	else if (delivery->body != NULL)
-		uaef_draft_json(draft, delivery->body);
-	else if (delivery->bytes != NULL)
-		uaef_draft_bytes(draft, delivery->bytes);
-	if (draft->content_type == NULL)
-		uaef_draft_no_content_type(draft);
-}
-
-/*
- * The same; what its type refuses becomes the refusal.  A type reads no tables,
+ * Draft the request; what its type refuses becomes the refusal.  A type reads no tables,
  * but it calls functions of the server that may leave something to clean up.
  */
 static bool
-try_draft(const UaefDelivery *delivery, UaefHttpDraft *draft,
-		  UaefRefusal *refusal)
+try_draft(const UaefDelivery *delivery, const UaefCall *call,
+		  UaefHttpDraft *draft, UaefRefusal *refusal)
 {
 	MemoryContext context = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
@@ -71,7 +43,7 @@ try_draft(const UaefDelivery *delivery, UaefHttpDraft *draft,
 	MemoryContextSwitchTo(context);
 	PG_TRY();
 	{
-		make_draft(delivery, draft);
+		uaef_call_draft(delivery->via, call, draft);
 		ReleaseCurrentSubTransaction();
 		made = true;
 	}
@@ -118,6 +90,7 @@ bool
 uaef_delivery_request(const UaefDelivery *delivery, UaefHttpRequest *request,
 					  UaefRefusal *refusal)
 {
+	UaefCall	call;
 	UaefHttpDraft draft;
 	UaefEgressGrant grant;
 	UaefUrl		url;
@@ -125,9 +98,10 @@ uaef_delivery_request(const UaefDelivery *delivery, UaefHttpRequest *request,
 	uaef_url_require(delivery->url, &url);
 	if (!may_go(delivery, &url, &grant, refusal))
 		return false;
+	uaef_delivery_call(delivery, &call);
 	if (delivery->via == NULL || delivery->via->type->build == NULL)
-		make_draft(delivery, &draft);
-	else if (!try_draft(delivery, &draft, refusal))
+		uaef_call_draft(delivery->via, &call, &draft);
+	else if (!try_draft(delivery, &call, &draft, refusal))
 		return false;
 	memset(request, 0, sizeof(*request));
 	request->id = delivery->delivery_id;
