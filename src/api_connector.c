@@ -11,7 +11,7 @@
 #include "miscadmin.h"
 #include "utils/builtins.h"
 
-#include "compat.h"
+#include "arguments.h"
 #include "connector_config.h"
 #include "delivery_queue.h"
 #include "egress.h"
@@ -23,34 +23,6 @@ PG_FUNCTION_INFO_V1(uaef_pause_connector);
 PG_FUNCTION_INFO_V1(uaef_resume_connector);
 PG_FUNCTION_INFO_V1(uaef_send);
 
-pg_noreturn static void raise_null(const char *name);
-static char *required_text(FunctionCallInfo fcinfo, int n, const char *name);
-static Jsonb *required_jsonb(FunctionCallInfo fcinfo, int n, const char *name);
-
-static void
-raise_null(const char *name)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-			 errmsg("%s must not be null", name)));
-}
-
-static char *
-required_text(FunctionCallInfo fcinfo, int n, const char *name)
-{
-	if (PG_ARGISNULL(n))
-		raise_null(name);
-	return text_to_cstring(PG_GETARG_TEXT_PP(n));
-}
-
-static Jsonb *
-required_jsonb(FunctionCallInfo fcinfo, int n, const char *name)
-{
-	if (PG_ARGISNULL(n))
-		raise_null(name);
-	return PG_GETARG_JSONB_P(n);
-}
-
 /*
  * uaef.allow_egress(host text, port integer, scheme text, network cidr,
  *					 role regrole, comment text) -> bigint
@@ -59,14 +31,13 @@ Datum
 uaef_allow_egress(PG_FUNCTION_ARGS)
 {
 	UaefEgressRule rule = {
-		.host = required_text(fcinfo, 0, "host"),
-		.port = PG_ARGISNULL(1) ? 0 : PG_GETARG_INT32(1),
-		.scheme = required_text(fcinfo, 2, "scheme"),
+		.host = uaef_arg_text(fcinfo, 0, "host"),
+		.port = uaef_arg_int32_or(fcinfo, 1, 0),
+		.scheme = uaef_arg_text(fcinfo, 2, "scheme"),
 		.has_network = !PG_ARGISNULL(3),
 		.network = PG_ARGISNULL(3) ? (Datum) 0 : PG_GETARG_DATUM(3),
-		.role = PG_ARGISNULL(4) ? InvalidOid : PG_GETARG_OID(4),
-		.comment = PG_ARGISNULL(5) ? NULL
-		: text_to_cstring(PG_GETARG_TEXT_PP(5))
+		.role = uaef_arg_oid_or_invalid(fcinfo, 4),
+		.comment = uaef_arg_text_or_null(fcinfo, 5)
 	};
 
 	PG_RETURN_INT64(uaef_egress_allow(&rule));
@@ -76,7 +47,7 @@ uaef_allow_egress(PG_FUNCTION_ARGS)
 Datum
 uaef_deny_egress(PG_FUNCTION_ARGS)
 {
-	uaef_egress_remove(PG_GETARG_INT64(0));
+	uaef_egress_remove(uaef_arg_int64(fcinfo, 0, "rule_id"));
 	PG_RETURN_VOID();
 }
 
@@ -92,16 +63,16 @@ uaef_create_connector(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("connectors cannot keep secrets"),
 				 errdetail("A secret is never stored in plain text.")));
-	PG_RETURN_INT32(uaef_connector_create(required_text(fcinfo, 0, "name"),
-										  required_text(fcinfo, 1, "type"),
-										  required_jsonb(fcinfo, 2, "config")));
+	PG_RETURN_INT32(uaef_connector_create(uaef_arg_text(fcinfo, 0, "name"),
+										  uaef_arg_text(fcinfo, 1, "type"),
+										  uaef_arg_jsonb(fcinfo, 2, "config")));
 }
 
 /* uaef.pause_connector(name text) -> void */
 Datum
 uaef_pause_connector(PG_FUNCTION_ARGS)
 {
-	uaef_connector_pause(text_to_cstring(PG_GETARG_TEXT_PP(0)), true);
+	uaef_connector_pause(uaef_arg_text(fcinfo, 0, "name"), true);
 	PG_RETURN_VOID();
 }
 
@@ -109,7 +80,7 @@ uaef_pause_connector(PG_FUNCTION_ARGS)
 Datum
 uaef_resume_connector(PG_FUNCTION_ARGS)
 {
-	uaef_connector_pause(text_to_cstring(PG_GETARG_TEXT_PP(0)), false);
+	uaef_connector_pause(uaef_arg_text(fcinfo, 0, "name"), false);
 	PG_RETURN_VOID();
 }
 
@@ -118,11 +89,10 @@ Datum
 uaef_send(PG_FUNCTION_ARGS)
 {
 	UaefDeliveryRequest request = {
-		.connector = required_text(fcinfo, 0, "connector"),
+		.connector = uaef_arg_text(fcinfo, 0, "connector"),
 		.role = GetUserId(),
-		.body = required_jsonb(fcinfo, 1, "payload"),
-		.idempotency_key = PG_ARGISNULL(2) ? NULL
-		: text_to_cstring(PG_GETARG_TEXT_PP(2))
+		.body = uaef_arg_jsonb(fcinfo, 1, "payload"),
+		.idempotency_key = uaef_arg_text_or_null(fcinfo, 2)
 	};
 
 	PG_RETURN_INT64(uaef_delivery_enqueue(&request));
