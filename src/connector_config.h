@@ -26,9 +26,15 @@ typedef struct UaefConnectorConfig
 	bool		idempotent;
 } UaefConnectorConfig;
 
-/* Make a connector; raises when anything is wrong with it.  An event. */
+/*
+ * Make a connector, with a secret or NULL; raises when anything is wrong with
+ * it.  An event.
+ */
 extern int32 uaef_connector_create(const char *name, const char *type,
-								   Jsonb *config);
+								   Jsonb *config, Jsonb *secret);
+
+/* Set its secret, or remove it with NULL; raises UA405 as below. */
+extern void uaef_connector_set_secret(const char *name, Jsonb *secret);
 
 /* Its config; raises UA405 when there is no such connector. */
 extern void uaef_connector_load(const char *name, UaefConnectorConfig *config);
