@@ -239,6 +239,7 @@ static const AccessObject functions[] = {
 
 	/* setting up */
 	{"allow_egress", ADMIN},
+	{"check_egress", ADMIN},
 	{"create_anchor", ADMIN},
 	{"create_connector", ADMIN},
 	{"create_policy", ADMIN},

@@ -7,8 +7,10 @@
  */
 #include "postgres.h"
 
+#include "catalog/pg_type_d.h"
 #include "fmgr.h"
 #include "miscadmin.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 
 #include "compat.h"
@@ -18,6 +20,7 @@
 #include "hide_statement.h"
 
 PG_FUNCTION_INFO_V1(uaef_allow_egress);
+PG_FUNCTION_INFO_V1(uaef_check_egress);
 PG_FUNCTION_INFO_V1(uaef_deny_egress);
 PG_FUNCTION_INFO_V1(uaef_create_connector);
 PG_FUNCTION_INFO_V1(uaef_pause_connector);
@@ -27,6 +30,7 @@ PG_FUNCTION_INFO_V1(uaef_send);
 pg_noreturn static void raise_null(const char *name);
 static char *required_text(FunctionCallInfo fcinfo, int n, const char *name);
 static Jsonb *required_jsonb(FunctionCallInfo fcinfo, int n, const char *name);
+static char **read_texts(ArrayType *array, int *n);
 
 static void
 raise_null(const char *name)
@@ -52,9 +56,25 @@ required_jsonb(FunctionCallInfo fcinfo, int n, const char *name)
 	return PG_GETARG_JSONB_P(n);
 }
 
+static char **
+read_texts(ArrayType *array, int *n)
+{
+	Datum	   *values;
+	char	  **texts;
+
+	if (array_contains_nulls(array))
+		raise_null("a method");
+	deconstruct_array(array, TEXTOID, -1, false, TYPALIGN_INT, &values, NULL,
+					  n);
+	texts = palloc((*n + 1) * sizeof(char *));
+	for (int i = 0; i < *n; i++)
+		texts[i] = TextDatumGetCString(values[i]);
+	return texts;
+}
+
 /*
  * uaef.allow_egress(host text, port integer, scheme text, network cidr,
- *					 role regrole, comment text) -> bigint
+ *					 role regrole, comment text, methods text[]) -> bigint
  */
 Datum
 uaef_allow_egress(PG_FUNCTION_ARGS)
@@ -70,7 +90,34 @@ uaef_allow_egress(PG_FUNCTION_ARGS)
 		: text_to_cstring(PG_GETARG_TEXT_PP(5))
 	};
 
+	if (!PG_ARGISNULL(6))
+		rule.methods = read_texts(PG_GETARG_ARRAYTYPE_P(6), &rule.n_methods);
 	PG_RETURN_INT64(uaef_egress_allow(&rule));
+}
+
+/*
+ * uaef.check_egress(url text, method text, address inet, role regrole) -> text
+ */
+Datum
+uaef_check_egress(PG_FUNCTION_ARGS)
+{
+	UaefNetwork address;
+	UaefUrl		url;
+	char	   *why;
+
+	uaef_url_require(required_text(fcinfo, 0, "url"), &url);
+	if (!PG_ARGISNULL(2))
+	{
+		uaef_network_from_inet(PG_GETARG_DATUM(2), &address);
+		address.bits = address.v6 ? 128 : 32;
+	}
+	why = uaef_egress_check(PG_ARGISNULL(3) ? GetUserId() : PG_GETARG_OID(3),
+							uaef_http_method_check(required_text(fcinfo, 1,
+																 "method")),
+							&url, PG_ARGISNULL(2) ? NULL : &address);
+	if (why == NULL)
+		PG_RETURN_NULL();
+	PG_RETURN_TEXT_P(cstring_to_text(why));
 }
 
 /* uaef.deny_egress(rule_id bigint) -> void */

@@ -330,7 +330,7 @@ uaef_delivery_enqueue(const UaefDeliveryRequest *request)
 	int64		delivery_id;
 
 	complete(request, &completed);
-	uaef_egress_require(request->role, &completed.url);
+	uaef_egress_require(request->role, completed.method, &completed.url);
 	if (key == NULL)
 	{
 		pg_uuid_t	uuid;

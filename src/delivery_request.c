@@ -113,10 +113,10 @@ may_go(const UaefDelivery *delivery, const UaefUrl *url,
 									delivery->connector);
 		return false;
 	}
-	if (!uaef_egress_find(delivery->role, url, grant))
+	if (!uaef_egress_find(delivery->role, delivery->method, url, grant))
 	{
 		refusal->code = "egress_denied";
-		refusal->message = uaef_egress_refusal(delivery->role, url);
+		refusal->message = uaef_egress_refusal(delivery->role, delivery->method, url);
 		return false;
 	}
 	return true;

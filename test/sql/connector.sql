@@ -136,12 +136,12 @@ SET ROLE regress_connector_other;
 SELECT role, url FROM uaef.delivery_status ORDER BY role;
 RESET ROLE;
 REVOKE regress_connector_user FROM regress_connector_other;
-GRANT EXECUTE ON FUNCTION uaef.allow_egress(text, integer, text, cidr, regrole, text)
+GRANT EXECUTE ON FUNCTION uaef.allow_egress(text, integer, text, cidr, regrole, text, text[])
 	TO regress_connector_user;
 SET ROLE regress_connector_user;
 SELECT role, url FROM uaef.delivery_status ORDER BY role;
 RESET ROLE;
-REVOKE EXECUTE ON FUNCTION uaef.allow_egress(text, integer, text, cidr, regrole, text)
+REVOKE EXECUTE ON FUNCTION uaef.allow_egress(text, integer, text, cidr, regrole, text, text[])
 	FROM regress_connector_user;
 REVOKE SELECT ON uaef.delivery_status
 	FROM regress_connector_user, regress_connector_other;
