@@ -16,6 +16,7 @@
 #include "compat.h"
 #include "connector_config.h"
 #include "connector_secret.h"
+#include "connector_transport.h"
 #include "delivery_retry.h"
 #include "errcodes.h"
 #include "json_util.h"
@@ -47,7 +48,6 @@ static UaefQuery update_paused = {
 };
 
 static void check_header(const char *name, const JsonbValue *value);
-pg_noreturn static void bad_config(const char *key, const char *wanted);
 static bool is_listed(const char *const *list, const JsonbValue *key);
 static void check_keys(const UaefConnectorType *type, Jsonb *document);
 static void parse(UaefConnector *connector);
@@ -139,15 +139,6 @@ uaef_http_headers_check(Jsonb *headers)
 	}
 }
 
-static void
-bad_config(const char *key, const char *wanted)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("invalid value for \"%s\" in a connector's config", key),
-			 errdetail("It must be %s.", wanted)));
-}
-
 static bool
 is_listed(const char *const *list, const JsonbValue *key)
 {
@@ -164,7 +155,8 @@ static void
 check_keys(const UaefConnectorType *type, Jsonb *document)
 {
 	static const char *const common[] = {
-		"url", "method", "headers", "timeout", "retry", "idempotent", NULL
+		"url", "method", "headers", "timeout", "retry", "idempotent", "tls",
+		"proxy", NULL
 	};
 	JsonbIterator *it = JsonbIteratorInit(&document->root);
 	JsonbIteratorToken token;
@@ -204,7 +196,7 @@ parse(UaefConnector *connector)
 	text = uaef_json_get_text(document, "url");
 	if (text == NULL && (connector->type->needs_url ||
 						 uaef_json_get(document, "url", &value)))
-		bad_config("url", "a string");
+		uaef_connector_bad_config("url", "a string");
 	if (text != NULL)
 	{
 		uaef_url_require(text, &url);
@@ -213,7 +205,7 @@ parse(UaefConnector *connector)
 
 	text = uaef_json_get_text(document, "method");
 	if (text == NULL && uaef_json_get(document, "method", &value))
-		bad_config("method", "a string");
+		uaef_connector_bad_config("method", "a string");
 	config->method = text ? uaef_http_method_check(text) : NULL;
 
 	if (uaef_json_get(document, "headers", &value))
@@ -224,10 +216,10 @@ parse(UaefConnector *connector)
 
 	text = uaef_json_get_text(document, "timeout");
 	if (text == NULL && uaef_json_get(document, "timeout", &value))
-		bad_config("timeout", "an interval such as \"30s\"");
+		uaef_connector_bad_config("timeout", "an interval such as \"30s\"");
 	config->timeout_ms = text ? uaef_duration_ms(text) : 0;
 	if (text != NULL && config->timeout_ms <= 0)
-		bad_config("timeout", "more than zero");
+		uaef_connector_bad_config("timeout", "more than zero");
 
 	uaef_delivery_retry_parse(uaef_json_get(document, "retry", &value)
 							  ? uaef_json_from_value(&value) : NULL,
@@ -236,9 +228,10 @@ parse(UaefConnector *connector)
 	if (uaef_json_get(document, "idempotent", &value))
 	{
 		if (value.type != jbvBool)
-			bad_config("idempotent", "true or false");
+			uaef_connector_bad_config("idempotent", "true or false");
 		config->idempotent = value.val.boolean;
 	}
+	uaef_transport_parse(document, &config->transport);
 	connector->own = connector->type->parse ? connector->type->parse(document)
 		: NULL;
 }
@@ -275,6 +268,7 @@ uaef_connector_create(const char *name, const char *type, Jsonb *config,
 				 errmsg("a connector's name must not be empty")));
 	connector.type = uaef_connector_type(type);
 	parse(&connector);
+	uaef_transport_require_files(&connector.config.transport);
 	uaef_connector_check_secret(connector.type, secret);
 
 	caller = uaef_spi_begin();

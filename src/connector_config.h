@@ -3,8 +3,8 @@
  * connector_config.h
  *	  Connectors: named ways to reach an outside system.
  *
- * A config is {"url","method","headers","timeout","retry","idempotent"} and what
- * its type adds (connector_type.h).  It is checked whole when the connector is
+ * A config is {"url","method","headers","timeout","retry","idempotent","tls",
+ * "proxy"} and what its type adds (connector_type.h).  It is checked whole when the connector is
  * made.
  *
  *-------------------------------------------------------------------------

@@ -13,10 +13,11 @@
 
 #include "connector_config.h"
 #include "connector_secret.h"
+#include "connector_transport.h"
 #include "json_util.h"
 #include "secret.h"
 
-static const char *const common_keys[] = {"headers", NULL};
+static const char *const common_keys[] = {"headers", "tls_key", NULL};
 
 static bool is_listed(const char *const *list, const JsonbValue *key);
 static char *list_keys(const UaefConnectorType *type);
@@ -72,6 +73,12 @@ uaef_connector_check_secret(const UaefConnectorType *type, Jsonb *secret)
 	}
 	if (uaef_json_get(secret, "headers", &key))
 		uaef_http_headers_check(uaef_json_from_value(&key));
+	if (uaef_json_get(secret, "tls_key", &key))
+	{
+		char	   *pem = uaef_json_get_text(secret, "tls_key");
+
+		uaef_transport_require_pem("tls_key", pem ? pem : "", "PRIVATE KEY");
+	}
 }
 
 void
@@ -105,7 +112,14 @@ uaef_connector_draft_secret(const UaefConnector *connector,
 {
 	JsonbValue	value;
 
-	if (connector != NULL && connector->secret != NULL &&
-		uaef_json_get(connector->secret, "headers", &value))
-		uaef_draft_headers(draft, uaef_json_from_value(&value));
+	if (connector == NULL || connector->secret == NULL)
+		return;
+	if (uaef_json_get(connector->secret, "headers", &value))
+	{
+		Jsonb	   *headers = uaef_json_from_value(&value);
+
+		uaef_draft_headers(draft, headers);
+		uaef_secret_wipe(headers);
+	}
+	draft->tls_key = uaef_json_get_text(connector->secret, "tls_key");
 }

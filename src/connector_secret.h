@@ -4,7 +4,8 @@
  *	  Secrets of connectors: what they may say, and opening them.
  *
  * The secret of any connector may have "headers", an object of strings that are
- * sent with each request, and what its type adds (connector_type.h).
+ * sent with each request, "tls_key", the private key of its certificate in PEM,
+ * and what its type adds (connector_type.h).
  *
  *-------------------------------------------------------------------------
  */
@@ -30,7 +31,7 @@ extern void uaef_connector_set_secret(const char *name, Jsonb *secret);
 extern void uaef_connector_open_secret(UaefConnector *connector);
 extern void uaef_connector_close_secret(UaefConnector *connector);
 
-/* Set the headers of an open secret. */
+/* Set the headers of an open secret, and the key. */
 extern void uaef_connector_draft_secret(const UaefConnector *connector,
 										UaefHttpDraft *draft);
 

@@ -382,7 +382,10 @@ send_due(void)
 	end_step();
 
 	for (int i = 0; i < n_requests; i++)
+	{
 		uaef_http_pool_send(state.pool, &requests[i]);
+		uaef_delivery_wipe(&requests[i]);
+	}
 	MemoryContextReset(state.work_context);
 }
 

@@ -15,6 +15,7 @@
 #include "utils/resowner.h"
 
 #include "connector_secret.h"
+#include "connector_transport.h"
 #include "delivery_connector.h"
 #include "delivery_request.h"
 #include "egress.h"
@@ -26,8 +27,12 @@ static void make_draft(const UaefDelivery *delivery,
 					   const UaefConnector *via, UaefHttpDraft *draft);
 static bool try_draft(const UaefDelivery *delivery, UaefHttpDraft *draft,
 					  UaefRefusal *refusal);
+static bool may_ask(const UaefDelivery *delivery, const UaefUrl *url,
+					UaefEgressGrant *grant, UaefRefusal *refusal);
 static bool may_go(const UaefDelivery *delivery, const UaefUrl *url,
-				   UaefEgressGrant *grant, UaefRefusal *refusal);
+				   const char *proxy, UaefEgressGrant *grant,
+				   UaefRefusal *refusal);
+static const char *proxy_of(const UaefDelivery *delivery);
 
 /*
  * The type's own headers come last, so that they win.  A content type that is
@@ -103,9 +108,27 @@ try_draft(const UaefDelivery *delivery, UaefHttpDraft *draft,
 }
 
 static bool
-may_go(const UaefDelivery *delivery, const UaefUrl *url,
+may_ask(const UaefDelivery *delivery, const UaefUrl *url,
+		UaefEgressGrant *grant, UaefRefusal *refusal)
+{
+	if (uaef_egress_find(delivery->role, delivery->method, url, grant))
+		return true;
+	refusal->code = "egress_denied";
+	refusal->message = uaef_egress_refusal(delivery->role, delivery->method,
+										   url);
+	return false;
+}
+
+/*
+ * Through a proxy, the role must be allowed to ask that too, and it is the
+ * proxy's address that is looked at.
+ */
+static bool
+may_go(const UaefDelivery *delivery, const UaefUrl *url, const char *proxy,
 	   UaefEgressGrant *grant, UaefRefusal *refusal)
 {
+	UaefUrl		proxy_url;
+
 	if (delivery->connector != NULL && delivery->via == NULL)
 	{
 		refusal->code = "no_connector";
@@ -113,13 +136,37 @@ may_go(const UaefDelivery *delivery, const UaefUrl *url,
 									delivery->connector);
 		return false;
 	}
-	if (!uaef_egress_find(delivery->role, delivery->method, url, grant))
-	{
-		refusal->code = "egress_denied";
-		refusal->message = uaef_egress_refusal(delivery->role, delivery->method, url);
+	if (!may_ask(delivery, url, grant, refusal))
 		return false;
-	}
-	return true;
+	if (proxy == NULL)
+		return true;
+	uaef_url_require(proxy, &proxy_url);
+	return may_ask(delivery, &proxy_url, grant, refusal);
+}
+
+/*
+ * The connector's, else the server's; NULL: none.
+ */
+static const char *
+proxy_of(const UaefDelivery *delivery)
+{
+	const char *proxy = uaef_http_proxy;
+
+	if (delivery->via != NULL && delivery->via->config.transport.proxy != NULL)
+		proxy = delivery->via->config.transport.proxy;
+	return proxy == NULL || *proxy == '\0' ||
+		strcmp(proxy, UAEF_NO_PROXY) == 0 ? NULL : proxy;
+}
+
+void
+uaef_delivery_wipe(UaefHttpRequest *request)
+{
+	char	   *key = unconstify(char *, request->transport.key);
+
+	for (int i = 0; i < request->n_headers; i++)
+		explicit_bzero(request->headers[i], strlen(request->headers[i]));
+	if (key != NULL)
+		explicit_bzero(key, strlen(key));
 }
 
 bool
@@ -129,9 +176,10 @@ uaef_delivery_request(const UaefDelivery *delivery, UaefHttpRequest *request,
 	UaefHttpDraft draft;
 	UaefEgressGrant grant;
 	UaefUrl		url;
+	const char *proxy = proxy_of(delivery);
 
 	uaef_url_require(delivery->url, &url);
-	if (!may_go(delivery, &url, &grant, refusal))
+	if (!may_go(delivery, &url, proxy, &grant, refusal))
 		return false;
 	if (delivery->via == NULL ||
 		(delivery->via->type->build == NULL && !delivery->via->has_secret))
@@ -162,5 +210,9 @@ uaef_delivery_request(const UaefDelivery *delivery, UaefHttpRequest *request,
 									UAEF_ANCHOR_MAX_ANSWER);
 	request->n_networks = grant.n_networks;
 	request->networks = grant.networks;
+	if (delivery->via != NULL)
+		request->transport = delivery->via->config.transport;
+	request->transport.proxy = proxy;
+	request->transport.key = draft.tls_key;
 	return true;
 }

@@ -105,8 +105,8 @@ uaef_egress_refusal(Oid role, const char *method, const UaefUrl *url)
 {
 	char	   *name = GetUserNameFromId(role, true);
 
-	return psprintf("no egress rule lets role \"%s\" request %s by %s on host \"%s\", port %d",
-					name ? name : "unknown", uaef_url_scheme(url), method,
+	return psprintf("no egress rule lets role \"%s\" send %s by %s to host \"%s\", port %d",
+					name ? name : "unknown", method, uaef_url_scheme(url),
 					url->host, url->port);
 }
 

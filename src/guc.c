@@ -17,6 +17,7 @@
 #include "compat.h"
 #include "guc.h"
 #include "secret_key.h"
+#include "url.h"
 
 /* Checkpoints of the ledger: how often, and on how many standbys before. */
 int			uaef_checkpoint_interval_ms = 10000;
@@ -38,6 +39,7 @@ int			uaef_executor_idle_ms = 60000;
 int			uaef_http_connect_timeout_ms = 5000;
 int			uaef_http_max_concurrent = 100;
 int			uaef_http_max_response_kb = 1024;
+char	   *uaef_http_proxy = NULL;
 int			uaef_http_retry_after_max_s = 3600;
 int			uaef_http_timeout_ms = 30000;
 
@@ -88,6 +90,7 @@ static char *uaef_test_now = NULL;
 TimestampTz uaef_test_now_value = 0;
 
 static bool check_path(char **newval, void **extra, GucSource source);
+static bool check_proxy(char **newval, void **extra, GucSource source);
 static bool check_socket(char **newval, void **extra, GucSource source);
 static bool check_test_now(char **newval, void **extra, GucSource source);
 static void assign_test_now(const char *newval, void *extra);
@@ -134,6 +137,16 @@ define_checkpoint_settings(void)
 				"Unix socket of a process that signs checkpoints of the ledger.",
 				"An absolute path; goes before uaef.ledger_key_file.",
 				&uaef_ledger_signer_socket, GUC_SUPERUSER_ONLY, check_socket);
+}
+
+static void
+define_http_proxy(void)
+{
+	DefineCustomStringVariable("uaef.http_proxy",
+							   "Proxy of outgoing HTTP requests, as http://host:port.",
+							   "A connector may name another, or none. The environment is never asked.",
+							   &uaef_http_proxy, "", PGC_SIGHUP, 0,
+							   check_proxy, NULL, NULL);
 }
 
 static void
@@ -223,6 +236,7 @@ uaef_guc_init(void)
 	define_int("uaef.http_max_response_size",
 			   "Largest HTTP response body, counted after decoding.",
 			   NULL, &uaef_http_max_response_kb, 1, 1024 * 1024, PGC_SIGHUP, GUC_UNIT_KB);
+	define_http_proxy();
 	define_int("uaef.http_retry_after_max",
 			   "Longest wait that a server's Retry-After header can ask for.",
 			   NULL, &uaef_http_retry_after_max_s, 0, 7 * 24 * 3600, PGC_SIGHUP, GUC_UNIT_S);
@@ -265,6 +279,19 @@ check_path(char **newval, void **extra, GucSource source)
 	if (*newval == NULL || **newval == '\0' || is_absolute_path(*newval))
 		return true;
 	GUC_check_errdetail("The path must be absolute.");
+	return false;
+}
+
+static bool
+check_proxy(char **newval, void **extra, GucSource source)
+{
+	UaefUrl		url;
+
+	if (*newval == NULL || **newval == '\0' ||
+		(uaef_url_parse(*newval, &url) == NULL && !url.tls &&
+		 strcmp(url.target, "/") == 0))
+		return true;
+	GUC_check_errdetail("It must be http://host:port.");
 	return false;
 }
 
