@@ -780,7 +780,7 @@ classify(const Transfer *transfer, CURLcode rc, UaefHttpResult *result)
 		uaef_http_result_say(result, "the connection was closed before an answer came");
 	else if (rc != CURLE_OK)
 		uaef_http_result_say(result, transfer->error[0] != '\0' ? transfer->error
-					: curl_easy_strerror(rc));
+							 : curl_easy_strerror(rc));
 }
 
 static void
