@@ -15,6 +15,7 @@
 
 #include "catalog/pg_type_d.h"
 #include "miscadmin.h"
+#include "optimizer/cost.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
@@ -43,34 +44,34 @@
 /*
  * Each returns problem, subject and detail of what is wrong.
  */
-static UaefQuery checks[] = {
-	{"SELECT 'CURRENCY_UNBALANCED', currency,"
+static const char *const checks[] = {
+	"SELECT 'CURRENCY_UNBALANCED', currency,"
 		" format('all debits are %s, all credits %s', debit, credit)"
 		" FROM (SELECT currency, " SIDES " FROM uaef.posting GROUP BY 1) s"
-	" WHERE " OUT_OF_BALANCE " ORDER BY 2"},
+	" WHERE " OUT_OF_BALANCE " ORDER BY 2",
 
-	{"SELECT 'JOURNAL_UNBALANCED', format('journal %s', journal_id),"
+	"SELECT 'JOURNAL_UNBALANCED', format('journal %s', journal_id),"
 		" format('debits are %s, credits %s %s', debit, credit, currency)"
 		" FROM (SELECT journal_id, currency, " SIDES
 		"  FROM uaef.posting GROUP BY 1, 2) s"
-	" WHERE " OUT_OF_BALANCE " ORDER BY journal_id, currency"},
+	" WHERE " OUT_OF_BALANCE " ORDER BY journal_id, currency",
 
-	{"SELECT 'JOURNAL_LINES', format('journal %s', j.journal_id),"
+	"SELECT 'JOURNAL_LINES', format('journal %s', j.journal_id),"
 		" format('it has %s lines, not %s', coalesce(p.n, 0), j.lines)"
 		" FROM uaef.journal j LEFT JOIN (SELECT journal_id, count(*) AS n"
 		"  FROM uaef.posting GROUP BY 1) p USING (journal_id)"
-	" WHERE coalesce(p.n, 0) <> j.lines OR j.lines < 1 ORDER BY j.journal_id"},
+	" WHERE coalesce(p.n, 0) <> j.lines OR j.lines < 1 ORDER BY j.journal_id",
 
-	{"SELECT 'POSTING_ORPHAN',"
+	"SELECT 'POSTING_ORPHAN',"
 		" format('journal %s line %s', p.journal_id, p.line),"
 		" CASE WHEN j.journal_id IS NULL THEN 'there is no such journal'"
 		"  ELSE format('there is no account %s', p.account_id) END"
 		" FROM uaef.posting p LEFT JOIN uaef.journal j USING (journal_id)"
 		" LEFT JOIN uaef.account a USING (account_id)"
 		" WHERE j.journal_id IS NULL OR a.account_id IS NULL"
-	" ORDER BY p.journal_id, p.line"},
+	" ORDER BY p.journal_id, p.line",
 
-	{"SELECT 'POSTING_DIFFERS',"
+	"SELECT 'POSTING_DIFFERS',"
 		" format('journal %s line %s', p.journal_id, p.line),"
 		" CASE WHEN p.currency <> a.currency"
 		"  THEN format('it is in %s, its account in %s', p.currency, a.currency)"
@@ -84,14 +85,14 @@ static UaefQuery checks[] = {
 		" OR p.side NOT IN ('debit', 'credit') OR NOT (p.amount > 0"
 		"  AND p.amount <= 99999999999999999999999999999999999999"
 		"  AND p.amount = trunc(p.amount))"
-	" ORDER BY p.journal_id, p.line"},
+	" ORDER BY p.journal_id, p.line",
 
-	{"SELECT 'KEY_TWICE', format('idempotency key %s', idempotency_key),"
+	"SELECT 'KEY_TWICE', format('idempotency key %s', idempotency_key),"
 		" format('%s journals have it', count(*)) FROM uaef.journal"
 		" WHERE idempotency_key IS NOT NULL GROUP BY idempotency_key"
-	" HAVING count(*) > 1 ORDER BY 2"},
+	" HAVING count(*) > 1 ORDER BY 2",
 
-	{"SELECT 'BALANCE_DIFFERS', format('account %s stripe %s',"
+	"SELECT 'BALANCE_DIFFERS', format('account %s stripe %s',"
 		"  coalesce(a.code, coalesce(s.account_id, p.account_id)::text),"
 		"  coalesce(s.stripe, p.stripe)),"
 		" format('debit %s, credit %s, %s postings; they are %s, %s, %s',"
@@ -104,9 +105,9 @@ static UaefQuery checks[] = {
 		" WHERE s.debit IS DISTINCT FROM coalesce(p.debit, 0)"
 		" OR s.credit IS DISTINCT FROM coalesce(p.credit, 0)"
 		" OR s.postings IS DISTINCT FROM coalesce(p.n, 0)"
-	" ORDER BY 2"},
+	" ORDER BY 2",
 
-	{"SELECT 'ACCOUNT_DIFFERS', format('account %s', a.code),"
+	"SELECT 'ACCOUNT_DIFFERS', format('account %s', a.code),"
 		" CASE WHEN count(s.stripe) <> a.stripes"
 		"  THEN format('it has %s stripes, not %s', count(s.stripe), a.stripes)"
 		" WHEN min(s.status) <> max(s.status)"
@@ -118,18 +119,37 @@ static UaefQuery checks[] = {
 		" HAVING count(s.stripe) <> a.stripes OR min(s.status) <> max(s.status)"
 		" OR (a.stripes > 1 AND (count(s.min_balance) > 0"
 		"  OR count(s.max_balance) > 0 OR sum(s.held) <> 0))"
-	" ORDER BY a.code"},
+	" ORDER BY a.code",
 
-	{"SELECT 'LIMIT_BROKEN', format('account %s', code),"
+	"SELECT 'ACCOUNT_MISSING', format('account %s', s.account_id),"
+		" 'it has a balance, and is not there' FROM uaef.account_stripe s"
+		" LEFT JOIN uaef.account a USING (account_id)"
+	" WHERE a.account_id IS NULL GROUP BY s.account_id ORDER BY s.account_id",
+
+	"SELECT 'ACCOUNT_CHANGED', format('account %s', a.code),"
+		" 'it is not what its event tells' FROM uaef.account a"
+		" LEFT JOIN uaef.ledger_event e ON e.kind = 1"
+		"  AND e.event_type = 'account_created'"
+		"  AND (e.payload->>'account_id')::bigint = a.account_id"
+		" WHERE (e.payload->>'account' = a.code AND e.payload->>'kind' = a.kind"
+		"  AND e.payload->>'currency' = a.currency"
+		"  AND coalesce((e.payload->>'stripes')::integer, 1) = a.stripes"
+		"  AND e.payload->>'owner_type' IS NOT DISTINCT FROM a.owner_type"
+		"  AND e.payload->>'owner_id' IS NOT DISTINCT FROM a.owner_id) IS NOT TRUE"
+		" AND NOT EXISTS (SELECT FROM uaef.ledger_retirement)"
+		" AND NOT EXISTS (SELECT FROM uaef.ledger_redaction)"
+	" ORDER BY a.code",
+
+	"SELECT 'LIMIT_BROKEN', format('account %s', code),"
 		" CASE WHEN available < min_balance"
 		"  THEN format('%s are available, the least is %s', available, min_balance)"
 		" WHEN balance > max_balance"
 		"  THEN format('its balance is %s, the most is %s', balance, max_balance)"
 		" ELSE format('it is closed, and its balance is %s', balance) END"
 		" FROM uaef.account_balance WHERE available < min_balance"
-	" OR balance > max_balance OR (status = 'closed' AND balance <> 0) ORDER BY 2"},
+	" OR balance > max_balance OR (status = 'closed' AND balance <> 0) ORDER BY 2",
 
-	{"SELECT 'HELD_DIFFERS', format('account %s', coalesce(a.code,"
+	"SELECT 'HELD_DIFFERS', format('account %s', coalesce(a.code,"
 		"  coalesce(s.account_id, h.account_id)::text)),"
 		" format('%s are held, its holds are %s', s.held, coalesce(h.sum, 0))"
 		" FROM (SELECT account_id, sum(held) AS held FROM uaef.account_stripe"
@@ -137,9 +157,9 @@ static UaefQuery checks[] = {
 		"  sum(amount - captured) AS sum FROM uaef.account_hold"
 		"  WHERE status = 'held' GROUP BY 1) h USING (account_id)"
 		" LEFT JOIN uaef.account a USING (account_id)"
-	" WHERE s.held IS DISTINCT FROM coalesce(h.sum, 0) ORDER BY 2"},
+	" WHERE s.held IS DISTINCT FROM coalesce(h.sum, 0) ORDER BY 2",
 
-	{"SELECT 'HOLD_DIFFERS', format('hold %s',"
+	"SELECT 'HOLD_DIFFERS', format('hold %s',"
 		"  coalesce(h.hold_id, p.hold_id)),"
 		" format('%s: captured are %s of %s; its journals moved %s',"
 		"  h.status, h.captured, h.amount, coalesce(p.sum, 0))"
@@ -152,9 +172,9 @@ static UaefQuery checks[] = {
 		" OR NOT (h.captured BETWEEN 0 AND h.amount)"
 		" OR (h.status = 'captured' AND h.captured = 0)"
 		" OR (h.status = 'held' AND h.captured >= h.amount)"
-	" ORDER BY coalesce(h.hold_id, p.hold_id)"},
+	" ORDER BY coalesce(h.hold_id, p.hold_id)",
 
-	{"SELECT 'OVER_REVERSED', format('journal %s line %s', r.reverses, r.line),"
+	"SELECT 'OVER_REVERSED', format('journal %s line %s', r.reverses, r.line),"
 		" CASE WHEN o.journal_id IS NULL THEN 'there is no such line'"
 		"  WHEN o.account_id <> r.account_id OR o.side = r.side"
 		"   THEN format('journal %s does not reverse it', r.last)"
@@ -167,9 +187,9 @@ static UaefQuery checks[] = {
 		"  AND o.line = r.line"
 		" WHERE (o.account_id = r.account_id AND o.side <> r.side"
 		"  AND r.sum <= o.amount) IS NOT TRUE"
-	" ORDER BY r.reverses, r.line, r.last"},
+	" ORDER BY r.reverses, r.line, r.last",
 
-	{"SELECT 'REVERSAL_DIFFERS', format('journal %s',"
+	"SELECT 'REVERSAL_DIFFERS', format('journal %s',"
 		"  coalesce(j.journal_id, r.reversal_id)), CASE WHEN j.journal_id IS NULL"
 		"  THEN format('it does not reverse journal %s', r.journal_id)"
 		"  ELSE format('that it reverses journal %s is not listed', j.reverses) END"
@@ -178,9 +198,9 @@ static UaefQuery checks[] = {
 		" FULL JOIN uaef.journal_reversal r"
 		"  ON r.reversal_id = j.journal_id AND r.journal_id = j.reverses"
 		" WHERE j.journal_id IS NULL OR r.reversal_id IS NULL"
-	" ORDER BY coalesce(j.journal_id, r.reversal_id)"},
+	" ORDER BY coalesce(j.journal_id, r.reversal_id)",
 
-	{"WITH j AS (SELECT event_id, count(*) AS n, min(journal_id) AS first,"
+	"WITH j AS (SELECT event_id, count(*) AS n, min(journal_id) AS first,"
 		"  max(journal_id) AS last, min(recorded_at) AS since,"
 		"  max(recorded_at) AS until,"
 		"  CASE WHEN count(*) = 1 THEN min(digest::text) ELSE"
@@ -204,15 +224,15 @@ static UaefQuery checks[] = {
 		"   e.payload->>'recorded_at', e.payload->>'digest') END"
 		" FROM j FULL JOIN e USING (event_id)"
 		" WHERE (e.event_id IS NULL AND j.event_id >"
-		"  (SELECT coalesce(max(h.event_id), 0) FROM uaef.ledger_retired_head h))"
+		"  (SELECT coalesce(max(h.event_id), -1) FROM uaef.ledger_retired_head h))"
 		" OR j.event_id IS NULL"
 		" OR (e.payload IS NOT NULL AND (e.payload->>'digest' = j.digest"
 		"  AND coalesce((e.payload->>'journals')::bigint, 1) = j.n"
 		"  AND (e.payload->>'recorded_at')::timestamptz = j.since"
 		"  AND j.since = j.until) IS NOT TRUE)"
-	" ORDER BY coalesce(j.event_id, e.event_id)"},
+	" ORDER BY coalesce(j.event_id, e.event_id)",
 
-	{"SELECT 'GUARD_TAMPERED', format('table %s', w.tab),"
+	"SELECT 'GUARD_TAMPERED', format('table %s', w.tab),"
 		" format('trigger %s %s', w.name, CASE WHEN t.oid IS NULL"
 		"  THEN 'is missing' ELSE 'is not as it was made' END)"
 		" FROM (VALUES " TRIGGERS ") AS w (name, tab, type, source)"
@@ -221,18 +241,16 @@ static UaefQuery checks[] = {
 		" LEFT JOIN pg_proc p ON p.oid = t.tgfoid"
 		" WHERE (t.tgenabled = 'A' AND t.tgtype = w.type AND t.tgqual IS NULL"
 		"  AND p.prosrc = w.source) IS NOT TRUE"
-	" ORDER BY 2, 3"},
+	" ORDER BY 2, 3",
 };
 
-static UaefQuery read_journals = {
+static const char *const read_journals =
 	"SELECT j.journal_id, j.kind, j.idempotency_key, j.description,"
 	" j.effective_at, j.effective_at <> j.recorded_at, coalesce(j.reverses, 0),"
 	" coalesce(j.hold_id, 0), j.metadata, j.digest::bytea, p.line,"
 	" p.account_id, p.side = 'credit', p.amount"
 	" FROM uaef.journal j JOIN uaef.posting p USING (journal_id)"
-	" ORDER BY j.journal_id, p.line",
-	0
-};
+	" ORDER BY j.journal_id, p.line";
 
 /* Journals as they are read, line by line. */
 typedef struct DigestCheck
@@ -249,7 +267,7 @@ typedef struct DigestCheck
 
 static void put_problem(FunctionCallInfo fcinfo, const char *problem,
 						const char *subject, const char *detail);
-static void put_found(FunctionCallInfo fcinfo, UaefQuery *query);
+static void put_found(FunctionCallInfo fcinfo, const char *query);
 static bool matches(DigestCheck *check, bool has_effective_at);
 static void end_journal(DigestCheck *check);
 static void begin_journal(DigestCheck *check, HeapTuple row, TupleDesc desc);
@@ -268,11 +286,11 @@ put_problem(FunctionCallInfo fcinfo, const char *problem,
 }
 
 static void
-put_found(FunctionCallInfo fcinfo, UaefQuery *query)
+put_found(FunctionCallInfo fcinfo, const char *query)
 {
-	uint64		rows = uaef_spi_read(query, NULL);
-
-	for (uint64 row = 0; row < rows; row++)
+	if (SPI_execute(query, true, 0) != SPI_OK_SELECT)
+		elog(ERROR, "could not run \"%s\"", query);
+	for (uint64 row = 0; row < SPI_tuptable->numvals; row++)
 	{
 		Datum		values[3];
 		bool		nulls[3];
@@ -387,8 +405,8 @@ static void
 check_digests(FunctionCallInfo fcinfo)
 {
 	DigestCheck check = {.fcinfo = fcinfo};
-	SPIPlanPtr	plan = SPI_prepare(read_journals.sql, 0, NULL);
-	Portal		portal = SPI_cursor_open(NULL, plan, NULL, NULL, true);
+	Portal		portal = SPI_cursor_open_with_args(NULL, read_journals, 0, NULL,
+												   NULL, NULL, true, 0);
 	MemoryContext back;
 
 	check.context = AllocSetContextCreate(CurrentMemoryContext,
@@ -426,14 +444,28 @@ check_digests(FunctionCallInfo fcinfo)
 	SPI_cursor_close(portal);
 }
 
+/*
+ * Whole tables are compared.  A table that has grown since it was analyzed
+ * would let the planner look up one row after the other.
+ */
 void
 uaef_book_audit(FunctionCallInfo fcinfo)
 {
 	UaefCaller	caller = uaef_spi_begin();
+	bool		nestloop = enable_nestloop;
 
-	for (int i = 0; i < lengthof(checks); i++)
-		put_found(fcinfo, &checks[i]);
-	check_digests(fcinfo);
+	PG_TRY();
+	{
+		enable_nestloop = false;
+		for (int i = 0; i < lengthof(checks); i++)
+			put_found(fcinfo, checks[i]);
+		check_digests(fcinfo);
+	}
+	PG_FINALLY();
+	{
+		enable_nestloop = nestloop;
+	}
+	PG_END_TRY();
 	uaef_spi_end(caller);
 }
 

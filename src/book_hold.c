@@ -20,6 +20,7 @@
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
+#include "blank.h"
 #include "book_internal.h"
 #include "clock.h"
 #include "errcodes.h"
@@ -83,6 +84,7 @@ static int64 placed_before(const UaefHoldSpec *spec, UaefMinor amount);
 static int64 insert_new(const UaefBookActor *actor,
 						const BookBalance *balance, const UaefHoldSpec *spec,
 						UaefMinor amount);
+static void check_hold(const UaefHoldSpec *spec);
 static int64 store_hold(const UaefBookActor *actor, BookBalance *balance,
 						const UaefHoldSpec *spec, UaefMinor amount);
 static void read_hold(int64 hold_id, LockedHold *hold);
@@ -169,6 +171,10 @@ store_hold(const UaefBookActor *actor, BookBalance *balance,
 
 	if (hold_id != 0)
 		return hold_id;
+	if (spec->expires_at != 0 && spec->expires_at <= uaef_clock_now())
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("a hold expires in the future")));
 	uaef_balance_require_open(balance);
 	uaef_minor_add(&balance->held, amount);
 	balance->dirty = true;
@@ -180,6 +186,28 @@ store_hold(const UaefBookActor *actor, BookBalance *balance,
 	return hold_id;
 }
 
+static void
+check_hold(const UaefHoldSpec *spec)
+{
+	if (spec->key != NULL && (strlen(spec->key) > MAX_KEY ||
+							  uaef_blank_at_ends(spec->key)))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("invalid idempotency key"),
+				 errdetail("It has 1 to %d bytes, and no blank at its ends.",
+						   MAX_KEY)));
+	if (spec->reason != NULL && strlen(spec->reason) > MAX_DESCRIPTION)
+		ereport(ERROR,
+				(errcode(ERRCODE_UAEF_TOO_LARGE),
+				 errmsg("reason of a hold has more than %d bytes",
+						MAX_DESCRIPTION)));
+	if (spec->expires_at != 0 && TIMESTAMP_NOT_FINITE(spec->expires_at))
+		ereport(ERROR,
+				(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
+				 errmsg("a hold expires at a finite time"),
+				 errhint("Leave the time out for a hold that never expires.")));
+}
+
 int64
 uaef_book_hold(const UaefBookActor *actor, const UaefHoldSpec *spec)
 {
@@ -189,6 +217,7 @@ uaef_book_hold(const UaefBookActor *actor, const UaefHoldSpec *spec)
 	BookAccount *account;
 	int64		hold_id;
 
+	check_hold(spec);
 	uaef_accounts_begin(&accounts);
 	account = uaef_accounts_get(&accounts, spec->account);
 	if (account->stripes > 1)

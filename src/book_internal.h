@@ -18,7 +18,10 @@
 #include "row_write.h"
 #include "table_scan.h"
 
+/* Longest texts, in bytes. */
 #define MAX_ACCOUNT_CODE 200
+#define MAX_KEY			200
+#define MAX_DESCRIPTION 1000
 
 /* Columns of the tables, in their order. */
 enum

@@ -44,9 +44,7 @@
 #include "json_util.h"
 #include "ledger.h"
 
-#define MAX_KEY			200
 #define MAX_KIND		63
-#define MAX_DESCRIPTION 1000
 
 /* More lines than these are not listed in the event of one journal. */
 #define MAX_TOLD_LINES	20
