@@ -190,7 +190,7 @@ COMMENT ON FUNCTION uaef.allow_egress(text, integer, text, cidr, regrole, text) 
 CREATE FUNCTION uaef.deny_egress(rule_id bigint)
 RETURNS void
 AS 'MODULE_PATHNAME', 'uaef_deny_egress'
-LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE
+LANGUAGE C VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp;
 
 COMMENT ON FUNCTION uaef.deny_egress(bigint) IS
@@ -218,7 +218,7 @@ COMMENT ON FUNCTION uaef.create_connector(text, text, jsonb, jsonb) IS
 CREATE FUNCTION uaef.pause_connector(name text)
 RETURNS void
 AS 'MODULE_PATHNAME', 'uaef_pause_connector'
-LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE
+LANGUAGE C VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp;
 
 COMMENT ON FUNCTION uaef.pause_connector(text) IS
@@ -227,7 +227,7 @@ COMMENT ON FUNCTION uaef.pause_connector(text) IS
 CREATE FUNCTION uaef.resume_connector(name text)
 RETURNS void
 AS 'MODULE_PATHNAME', 'uaef_resume_connector'
-LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE
+LANGUAGE C VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp;
 
 COMMENT ON FUNCTION uaef.resume_connector(text) IS

@@ -42,6 +42,8 @@ SELECT host, rate, burst, max_concurrent FROM uaef.host_limit;
 SELECT uaef.unlimit_host('hooks.example.com');
 SELECT uaef.unlimit_host('hooks.example.com');
 
+-- Nothing leaves this machine.
+SELECT uaef.pause_connector('a');
 -- Sending: priority and time.
 SELECT uaef.send('a', '{}', priority => 101);
 SELECT uaef.send('a', '{}', operation => 'receive');
