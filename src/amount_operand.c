@@ -36,7 +36,11 @@ static const Function functions[] = {
 	{"money", NODE_MONEY, 2, 2},
 	{"default", NODE_DEFAULT, 2, 2},
 	{"exists", NODE_EXISTS, 1, 1},
-	{"days_between", NODE_DAYS_BETWEEN, 2, 2}
+	{"days_between", NODE_DAYS_BETWEEN, 2, 2},
+	{"rate", NODE_RATE, 3, 4},
+	{"convert", NODE_CONVERT, 3, 4},
+	{"lookup", NODE_LOOK_UP, 2, 9},
+	{"pool_points", NODE_POOL_POINTS, 1, 2}
 };
 
 static const Function aggregates[] = {

@@ -209,7 +209,10 @@ uaef_amount_parse_nested(AmountParser *parser)
 static int64
 static_cost(const AmountNode *node)
 {
-	int64		cost = 1;
+	bool		reads_table = node->kind == NODE_RATE ||
+		node->kind == NODE_CONVERT || node->kind == NODE_LOOK_UP ||
+		node->kind == NODE_POOL_POINTS;
+	int64		cost = reads_table ? UAEF_AMOUNT_TABLE_STEPS : 1;
 
 	for (int i = 0; i < node->nargs; i++)
 	{

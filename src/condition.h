@@ -24,9 +24,25 @@ extern void uaef_condition_paths(const UaefCondition *condition,
 								 void (*visit) (const UaefPath *path, void *arg),
 								 void *arg);
 
+/*
+ * The same for a condition that is one path with its operators, and a value in
+ * place of what the path leads to; NULL: it leads nowhere.
+ */
+extern bool uaef_condition_eval_value(const UaefCondition *condition,
+									  const JsonbValue *value, bool *result,
+									  UaefEvalError *error);
+
 /* Evaluate; returns false on failure, else sets *result. */
 extern bool uaef_condition_eval(const UaefCondition *condition,
 								UaefScope *scope, bool *result,
 								UaefEvalError *error);
+
+/*
+ * Why it holds or not: {"result", "clauses": [...]} and, where it does not
+ * hold, "change": the smallest that would make it true; "error" in place of
+ * "result" when the data do not answer.
+ */
+extern Jsonb *uaef_condition_explain(const UaefCondition *condition,
+									 UaefScope *scope);
 
 #endif							/* UAEF_CONDITION_H */

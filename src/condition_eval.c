@@ -521,3 +521,19 @@ uaef_condition_eval(const UaefCondition *condition, UaefScope *scope,
 
 	return eval_node(&eval, condition->root, NULL, result);
 }
+
+/*
+ * uaef_condition_eval_value -- put the operators of a path to a value
+ */
+bool
+uaef_condition_eval_value(const UaefCondition *condition,
+						  const JsonbValue *value, bool *result,
+						  UaefEvalError *error)
+{
+	Evaluation	eval = {NULL, error, 0};
+	const UaefPath *path = condition->root->path;
+	Subject		subject = {value, path == NULL ? "" : uaef_path_text(path)};
+
+	Assert(condition->root->kind == CONDITION_FIELD);
+	return eval_clauses(&eval, &condition->root->clauses, &subject, result);
+}

@@ -239,3 +239,20 @@ uaef_money_from_minor(Numeric minor, const char *currency)
 	return uaef_numeric_op(numeric_mul, minor,
 						   int64_div_fast_to_numeric(1, exponent));
 }
+
+/*
+ * uaef_rational_text -- as a decimal where it is one, else as num/den
+ */
+char *
+uaef_rational_text(const UaefRational *exact)
+{
+	Numeric		quotient = uaef_numeric_op(numeric_div, exact->num,
+										   exact->den);
+
+	if (uaef_numeric_compare(uaef_numeric_op(numeric_mul, quotient,
+											 exact->den), exact->num) != 0)
+		return psprintf("%s/%s", uaef_numeric_text(exact->num),
+						uaef_numeric_text(exact->den));
+	return uaef_numeric_text(DatumGetNumeric(DirectFunctionCall1(numeric_trim_scale,
+																 NumericGetDatum(quotient))));
+}

@@ -58,7 +58,6 @@ static const UaefApprovalBand *find_band(const UaefSettlementRule *rule,
 										 Numeric minor);
 static Jsonb *make_trace(const UaefRuleOutcome *outcome, UaefScope *scope);
 static void trace_path(const UaefPath *path, void *arg);
-static char *exact_text(const UaefRational *exact);
 static Jsonb *trace_amount(const UaefRuleOutcome *outcome);
 static void trace_split(UaefJson *trace, const UaefRuleOutcome *outcome);
 static Jsonb *trace_approval(const UaefApprovalBand *band,
@@ -471,23 +470,6 @@ trace_path(const UaefPath *path, void *arg)
 						uaef_json_from_value(&value));
 }
 
-/*
- * As a decimal where it is one, else as num/den.
- */
-static char *
-exact_text(const UaefRational *exact)
-{
-	Numeric		quotient = uaef_numeric_op(numeric_div, exact->num,
-										   exact->den);
-
-	if (uaef_numeric_compare(uaef_numeric_op(numeric_mul, quotient,
-											 exact->den), exact->num) != 0)
-		return psprintf("%s/%s", uaef_numeric_text(exact->num),
-						uaef_numeric_text(exact->den));
-	return uaef_numeric_text(DatumGetNumeric(DirectFunctionCall1(numeric_trim_scale,
-																 NumericGetDatum(quotient))));
-}
-
 static Jsonb *
 trace_amount(const UaefRuleOutcome *outcome)
 {
@@ -495,7 +477,7 @@ trace_amount(const UaefRuleOutcome *outcome)
 	UaefJson	json;
 
 	uaef_json_begin(&json);
-	uaef_json_text(&json, "exact", exact_text(&outcome->exact));
+	uaef_json_text(&json, "exact", uaef_rational_text(&outcome->exact));
 	uaef_json_text(&json, "round", rule->round);
 	uaef_json_numeric(&json, "amount",
 					  uaef_money_from_minor(outcome->minor, rule->currency));
