@@ -12,8 +12,11 @@
  */
 #include "postgres.h"
 
+#include "common/sha2.h"
+
 #include "allocate.h"
 #include "errcodes.h"
+#include "event_hash.h"
 #include "numeric_util.h"
 
 #define MAX_PARTS	10000
@@ -23,13 +26,15 @@ typedef struct Claim
 {
 	int			part;
 	Numeric		rest;
+	uint8		hash[PG_SHA256_DIGEST_LENGTH];	/* of UAEF_REMAINDER_ROTATING */
 } Claim;
 
+static void hash_part(const char *seed, int part, uint8 *hash);
 static int	compare_claims(const void *a, const void *b);
 static bool check_arguments(Numeric minor, const Numeric *weights, int n,
 							Numeric *sum, UaefEvalError *error);
 static int	order_claims(const Numeric *weights, const Numeric *rests, int n,
-						 UaefRemainder policy, Claim *claims);
+						 const UaefRemainder *policy, Claim *claims);
 
 /* The larger remainder first; of equal ones the earlier part. */
 static int
@@ -41,7 +46,19 @@ compare_claims(const void *a, const void *b)
 														  NumericGetDatum(right->rest),
 														  NumericGetDatum(left->rest)));
 
+	if (order == 0)
+		order = memcmp(left->hash, right->hash, PG_SHA256_DIGEST_LENGTH);
 	return order != 0 ? order : left->part - right->part;
+}
+
+/* A place among equals that nobody chose: SHA-256 of the seed and the part. */
+static void
+hash_part(const char *seed, int part, uint8 *hash)
+{
+	char	   *text = psprintf("%s|%d", seed == NULL ? "" : seed, part + 1);
+
+	uaef_sha256(text, strlen(text), hash);
+	pfree(text);
 }
 
 /*
@@ -52,16 +69,56 @@ compare_claims(const void *a, const void *b)
 UaefRemainder
 uaef_remainder_by_name(const char *name)
 {
-	if (strcmp(name, "largest") == 0)
-		return UAEF_REMAINDER_LARGEST;
-	if (strcmp(name, "first") == 0)
-		return UAEF_REMAINDER_FIRST;
-	if (strcmp(name, "last") == 0)
-		return UAEF_REMAINDER_LAST;
+	static const struct
+	{
+		const char *name;
+		UaefRemainderKind kind;
+	}			names[] = {
+		{"largest", UAEF_REMAINDER_LARGEST},
+		{"largest_rotating", UAEF_REMAINDER_ROTATING},
+		{"first", UAEF_REMAINDER_FIRST},
+		{"last", UAEF_REMAINDER_LAST},
+		{"to", UAEF_REMAINDER_TO}
+	};
+	const char *colon = strchr(name, ':');
+	int			len = colon == NULL ? strlen(name) : colon - name;
+	UaefRemainder result = {0};
+
+	if (colon != NULL && colon[1] != '\0')
+		result.text = pstrdup(colon + 1);
+	for (int i = 0; i < lengthof(names); i++)
+	{
+		result.kind = names[i].kind;
+		if (strlen(names[i].name) == len &&
+			memcmp(names[i].name, name, len) == 0 &&
+			(result.kind == UAEF_REMAINDER_TO ? result.text != NULL :
+			 colon == NULL || result.kind == UAEF_REMAINDER_ROTATING))
+			return result;
+	}
 	ereport(ERROR,
 			(errcode(ERRCODE_UAEF_BAD_EXPRESSION),
 			 errmsg("unknown remainder policy \"%s\"", name),
-			 errhint("Use largest, first or last.")));
+			 errhint("Use largest, largest_rotating, first, last, or to:part.")));
+}
+
+/*
+ * uaef_remainder_set_part -- the part that "to:2" means
+ *
+ * Raises UA209 when there is none.
+ */
+void
+uaef_remainder_set_part(UaefRemainder *remainder, int n)
+{
+	if (remainder->kind != UAEF_REMAINDER_TO)
+		return;
+	if (strspn(remainder->text, "0123456789") != strlen(remainder->text) ||
+		strlen(remainder->text) > 6 || atoi(remainder->text) < 1 ||
+		atoi(remainder->text) > n)
+		ereport(ERROR,
+				(errcode(ERRCODE_UAEF_BAD_SPLIT),
+				 errmsg("remainder \"to:%s\" names no part", remainder->text),
+				 errdetail("Parts are numbered from 1 to %d.", n)));
+	remainder->part = atoi(remainder->text) - 1;
 }
 
 /* Check what is to be split and how; sums the weights up. */
@@ -98,21 +155,26 @@ check_arguments(Numeric minor, const Numeric *weights, int n, Numeric *sum,
 /* Who gets a unit left over, in order; parts without a share never do. */
 static int
 order_claims(const Numeric *weights, const Numeric *rests, int n,
-			 UaefRemainder policy, Claim *claims)
+			 const UaefRemainder *policy, Claim *claims)
 {
+	bool		rotating = policy->kind == UAEF_REMAINDER_ROTATING;
 	int			nclaims = 0;
 
 	for (int i = 0; i < n; i++)
 	{
-		int			part = policy == UAEF_REMAINDER_LAST ? n - 1 - i : i;
+		int			part = policy->kind == UAEF_REMAINDER_LAST ? n - 1 - i : i;
 
 		if (uaef_numeric_sign(weights[part]) > 0)
 		{
 			claims[nclaims].part = part;
+			if (rotating)
+				hash_part(policy->text, part, claims[nclaims].hash);
+			else
+				memset(claims[nclaims].hash, 0, PG_SHA256_DIGEST_LENGTH);
 			claims[nclaims++].rest = rests[part];
 		}
 	}
-	if (policy == UAEF_REMAINDER_LARGEST)
+	if (policy->kind == UAEF_REMAINDER_LARGEST || rotating)
 		qsort(claims, nclaims, sizeof(Claim), compare_claims);
 	return nclaims;
 }
@@ -124,7 +186,8 @@ order_claims(const Numeric *weights, const Numeric *rests, int n,
  */
 bool
 uaef_allocate(Numeric minor, const Numeric *weights, int n,
-			  UaefRemainder policy, Numeric *parts, UaefEvalError *error)
+			  const UaefRemainder *policy, Numeric *parts,
+			  UaefEvalError *error)
 {
 	Numeric		one = int64_to_numeric(1);
 	Numeric		left = minor;
@@ -147,6 +210,12 @@ uaef_allocate(Numeric minor, const Numeric *weights, int n,
 		left = uaef_numeric_op(numeric_sub, left, parts[i]);
 	}
 
+	if (policy->kind == UAEF_REMAINDER_TO)
+	{
+		parts[policy->part] = uaef_numeric_op(numeric_add,
+											  parts[policy->part], left);
+		return true;
+	}
 	nclaims = order_claims(weights, rests, n, policy, claims);
 	for (int i = 0; i < nclaims && uaef_numeric_sign(left) > 0; i++)
 	{

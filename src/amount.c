@@ -134,7 +134,7 @@ step_json(const AmountStep *step)
 	JsonbValue	read = value->json;
 
 	uaef_json_begin(&json);
-	uaef_json_int(&json, "at", step->node->position);
+	uaef_json_int(&json, "at", step->node->position + 1);
 	uaef_json_text(&json, "what", path != NULL ? path :
 				   uaef_amount_node_name(step->node));
 	switch (value->type)
@@ -189,7 +189,8 @@ uaef_amount_explain(const UaefAmount *amount, UaefScope *scope,
  * Raises UA221 with the position, or UA208 for currencies.
  */
 UaefAmount *
-uaef_amount_compile(const char *text, const char *currency, bool any_root)
+uaef_amount_compile(const char *text, const char *currency, bool any_root,
+					const UaefTyping *typing)
 {
 	UaefAmount *amount = palloc0(sizeof(UaefAmount));
 
@@ -197,7 +198,7 @@ uaef_amount_compile(const char *text, const char *currency, bool any_root)
 		ereport(ERROR,
 				(errcode(ERRCODE_UAEF_CURRENCY),
 				 errmsg("unknown currency \"%s\"", currency)));
-	amount->root = uaef_amount_parse(text, any_root);
+	amount->root = uaef_amount_parse(text, any_root, typing);
 	uaef_amount_check_result(text, amount->root, currency);
 	strlcpy(amount->currency, currency ? currency : amount->root->currency,
 			sizeof(amount->currency));

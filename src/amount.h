@@ -17,12 +17,16 @@
 typedef struct UaefAmount UaefAmount;
 
 /*
+ * With typing, what is known of the data is checked too: a path that can lead
+ * nowhere, or to nothing that could be used, is UA221.
+ *
  * Compile the text of an expression whose result is money (or, when currency
  * is not NULL, a number that is then money of that currency).  Raises UA221
  * with the position, or UA208 for currencies that do not mix.
  */
 extern UaefAmount *uaef_amount_compile(const char *text, const char *currency,
-									   bool any_root);
+									   bool any_root,
+									   const UaefTyping *typing);
 
 /*
  * Compile a tier table:
@@ -31,7 +35,8 @@ extern UaefAmount *uaef_amount_compile(const char *text, const char *currency,
  * expression.  Gaps, overlaps and a missing last band are refused (UA221).
  */
 extern UaefAmount *uaef_amount_compile_tiers(Jsonb *tiers, const char *currency,
-											 bool any_root);
+											 bool any_root,
+									   const UaefTyping *typing);
 
 /*
  * Compile a decision table:
@@ -41,7 +46,8 @@ extern UaefAmount *uaef_amount_compile_tiers(Jsonb *tiers, const char *currency,
  * or "count".  Gaps and rows that collide are refused where they can be known.
  */
 extern UaefAmount *uaef_amount_compile_table(Jsonb *table, const char *currency,
-											 bool any_root);
+											 bool any_root,
+									   const UaefTyping *typing);
 
 extern void uaef_amount_paths(const UaefAmount *amount,
 							  void (*visit) (const UaefPath *path, void *arg),

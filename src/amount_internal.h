@@ -190,7 +190,8 @@ pg_noreturn extern void uaef_amount_bad(const AmountSource *source,
 extern void uaef_amount_check(const AmountSource *source, AmountNode *node);
 
 /* Parse and check a whole expression of any type. */
-extern AmountNode *uaef_amount_parse(const char *text, bool any_root);
+extern AmountNode *uaef_amount_parse(const char *text, bool any_root,
+				  const UaefTyping *typing);
 
 /* What a value of an expression's type needs to be money; raises. */
 extern void uaef_amount_check_result(const char *text, const AmountNode *root,

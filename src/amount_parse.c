@@ -232,9 +232,10 @@ static_cost(const AmountNode *node)
  * Raises UA221 (UA208 for currencies, UA211 for cost) with the position.
  */
 AmountNode *
-uaef_amount_parse(const char *text, bool any_root)
+uaef_amount_parse(const char *text, bool any_root,
+				  const UaefTyping *typing)
 {
-	AmountParser parser = {.any_root = any_root};
+	AmountParser parser = {.any_root = any_root,.typing = typing};
 	AmountNode *root;
 
 	parser.source.text = text;

@@ -144,7 +144,7 @@ cached_program(FunctionCallInfo fcinfo, struct varlena *source,
 static void *
 compile_condition(struct varlena *source, const char *currency)
 {
-	return uaef_condition_compile((Jsonb *) source, true);
+	return uaef_condition_compile((Jsonb *) source, true, NULL);
 }
 
 static void *
@@ -163,19 +163,19 @@ static void *
 compile_amount(struct varlena *source, const char *currency)
 {
 	return uaef_amount_compile(text_to_cstring((text *) source), currency,
-							   true);
+							   true, NULL);
 }
 
 static void *
 compile_tiers(struct varlena *source, const char *currency)
 {
-	return uaef_amount_compile_tiers((Jsonb *) source, currency, true);
+	return uaef_amount_compile_tiers((Jsonb *) source, currency, true, NULL);
 }
 
 static void *
 compile_table(struct varlena *source, const char *currency)
 {
-	return uaef_amount_compile_table((Jsonb *) source, currency, true);
+	return uaef_amount_compile_table((Jsonb *) source, currency, true, NULL);
 }
 
 /* An amount in the currency's own digits, or an error. */
@@ -450,7 +450,8 @@ uaef_allocate_amount(PG_FUNCTION_ARGS)
 {
 	ArrayType  *shares = PG_GETARG_ARRAYTYPE_P(1);
 	char	   *currency = text_to_cstring(PG_GETARG_TEXT_PP(2));
-	char	   *policy = text_to_cstring(PG_GETARG_TEXT_PP(3));
+	UaefRemainder policy =
+		uaef_remainder_by_name(text_to_cstring(PG_GETARG_TEXT_PP(3)));
 	UaefEvalError error;
 	Numeric		minor;
 	Datum	   *weights;
@@ -464,12 +465,12 @@ uaef_allocate_amount(PG_FUNCTION_ARGS)
 				 errmsg("shares must be a list of numbers without nulls")));
 	deconstruct_array(shares, NUMERICOID, -1, false, TYPALIGN_INT, &weights,
 					  NULL, &n);
+	uaef_remainder_set_part(&policy, n);
 	parts = palloc(Max(1, n) * sizeof(Datum));
 	if (!uaef_money_exact_minor(PG_GETARG_NUMERIC(0), currency, &minor,
 								&error) ||
 		!uaef_allocate(minor, (Numeric *) weights, n,
-					   uaef_remainder_by_name(policy), (Numeric *) parts,
-					   &error))
+					   &policy, (Numeric *) parts, &error))
 		uaef_eval_raise(&error);
 	for (int i = 0; i < n; i++)
 		parts[i] = NumericGetDatum(uaef_money_from_minor(DatumGetNumeric(parts[i]),

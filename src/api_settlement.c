@@ -19,9 +19,6 @@
 #include "settlement_eval.h"
 #include "settlement_rule.h"
 
-PG_FUNCTION_INFO_V1(uaef_create_settlement_rule);
-PG_FUNCTION_INFO_V1(uaef_activate_settlement_rule);
-PG_FUNCTION_INFO_V1(uaef_deactivate_settlement_rule);
 PG_FUNCTION_INFO_V1(uaef_simulate_settlement);
 PG_FUNCTION_INFO_V1(uaef_explain_settlement);
 PG_FUNCTION_INFO_V1(uaef_approve_settlement);
@@ -35,35 +32,6 @@ static void put_share(FunctionCallInfo fcinfo, const UaefRuleOutcome *outcome,
 					  int share);
 static void put_result(FunctionCallInfo fcinfo, const char *result,
 					   const UaefEvalError *error);
-
-/* create_settlement_rule(name text, definition jsonb) -> integer */
-Datum
-uaef_create_settlement_rule(PG_FUNCTION_ARGS)
-{
-	PG_RETURN_INT32(uaef_settlement_rule_create(text_to_cstring(PG_GETARG_TEXT_PP(0)),
-												PG_GETARG_JSONB_P(1),
-												GetUserId()));
-}
-
-/* activate_settlement_rule(name text, version integer) -> void */
-Datum
-uaef_activate_settlement_rule(PG_FUNCTION_ARGS)
-{
-	uaef_settlement_rule_set_active(text_to_cstring(PG_GETARG_TEXT_PP(0)),
-									PG_GETARG_INT32(1), true, GetUserId());
-	PG_RETURN_VOID();
-}
-
-/* deactivate_settlement_rule(name text, version integer) -> void */
-Datum
-uaef_deactivate_settlement_rule(PG_FUNCTION_ARGS)
-{
-	require_argument(fcinfo, 0, "name");
-	uaef_settlement_rule_set_active(text_to_cstring(PG_GETARG_TEXT_PP(0)),
-									PG_ARGISNULL(1) ? 0 : PG_GETARG_INT32(1),
-									false, GetUserId());
-	PG_RETURN_VOID();
-}
 
 /*
  * simulate_settlement(definition jsonb, data jsonb, at timestamptz)

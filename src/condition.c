@@ -36,6 +36,7 @@ typedef struct Compiler
 	bool		any_root;
 	int			nodes;
 	int			depth;
+	const UaefTyping *typing;	/* of the data, or NULL */
 } Compiler;
 
 typedef void (*CompileOperand) (Compiler *compiler, const UaefPlace *place,
@@ -89,6 +90,9 @@ static void compile_clauses(Compiler *compiler, const UaefPlace *place,
 static UaefPath *compile_field_path(Compiler *compiler, const UaefPlace *place,
 									const JsonbValue *key);
 static ConditionNode *make_node(ConditionKind kind, int n);
+static uint32 clause_types(const ConditionClause *clause);
+static void check_types(Compiler *compiler, const UaefPlace *place,
+						const ConditionNode *node);
 static ConditionNode *compile_field(Compiler *compiler, const UaefPlace *place,
 									const JsonbValue *key, JsonbValue *value);
 static ConditionNode *compile_group(Compiler *compiler, const UaefPlace *place,
@@ -340,6 +344,7 @@ compile_elem_match(Compiler *compiler, const UaefPlace *place,
 		return;
 	}
 	below.any_root = true;
+	below.typing = NULL;
 	clause->condition = compile_node(&below, place, &clause->operand);
 	compiler->nodes = below.nodes;
 }
@@ -495,6 +500,60 @@ make_node(ConditionKind kind, int n)
 	return node;
 }
 
+/* The types that a clause can be put to; others are a failure each time. */
+static uint32
+clause_types(const ConditionClause *clause)
+{
+	switch (clause->op)
+	{
+		case OP_EQ:
+		case OP_NE:
+		case OP_IN:
+		case OP_NIN:
+			return clause->types == TYPE_NULL ? UAEF_TYPE_ANY :
+				clause->types | TYPE_NULL;
+		case OP_GT:
+		case OP_GTE:
+		case OP_LT:
+		case OP_LTE:
+		case OP_BETWEEN:
+			return clause->types;
+		case OP_REGEX:
+			return TYPE_STRING;
+		case OP_ALL:
+		case OP_SIZE:
+		case OP_ELEM_MATCH:
+			return TYPE_ARRAY;
+		default:
+			return UAEF_TYPE_ANY;
+	}
+}
+
+/* Check a field against what is known of the data. */
+static void
+check_types(Compiler *compiler, const UaefPlace *place,
+			const ConditionNode *node)
+{
+	uint32		types;
+
+	if (compiler->typing == NULL)
+		return;
+	types = compiler->typing->types(node->path, compiler->typing->arg);
+	if (types == 0)
+		bad_condition(place, psprintf("\"%s\" cannot be there, by the schema of the workflow.",
+									  uaef_path_text(node->path)));
+	for (int i = 0; i < node->clauses.n; i++)
+	{
+		const ConditionClause *clause = &node->clauses.items[i];
+
+		if ((clause_types(clause) & types) == 0)
+			bad_condition(place, psprintf("%s does not apply to \"%s\", which is %s by the schema of the workflow.",
+										  clause->name,
+										  uaef_path_text(node->path),
+										  uaef_types_text(types)));
+	}
+}
+
 /* Compile "path": {operators}, or "path": value, which is equality. */
 static ConditionNode *
 compile_field(Compiler *compiler, const UaefPlace *place, const JsonbValue *key,
@@ -511,6 +570,7 @@ compile_field(Compiler *compiler, const UaefPlace *place, const JsonbValue *key,
 		if (members.n == 0 || has_operator(&members))
 		{
 			compile_clauses(compiler, place, value, &node->clauses);
+			check_types(compiler, place, node);
 			return node;
 		}
 	}
@@ -521,6 +581,7 @@ compile_field(Compiler *compiler, const UaefPlace *place, const JsonbValue *key,
 	equal->types = uaef_condition_type(value);
 	node->clauses.n = 1;
 	node->clauses.items = equal;
+	check_types(compiler, place, node);
 	return node;
 }
 
@@ -617,11 +678,12 @@ compile_node(Compiler *compiler, const UaefPlace *place, JsonbValue *value)
  * Raises UA220 with the place as a JSON pointer.
  */
 UaefCondition *
-uaef_condition_compile(Jsonb *document, bool any_root)
+uaef_condition_compile(Jsonb *document, bool any_root,
+					   const UaefTyping *typing)
 {
 	UaefCondition *condition = palloc(sizeof(UaefCondition));
 	Jsonb	   *copy = palloc(VARSIZE(document));
-	Compiler	compiler = {any_root, 0, 0};
+	Compiler	compiler = {any_root, 0, 0, typing};
 	JsonbValue	value;
 
 	memcpy(copy, document, VARSIZE(document));

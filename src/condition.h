@@ -16,9 +16,12 @@ typedef struct UaefCondition UaefCondition;
 
 /*
  * Compile; raises UA220 naming the place and what is wrong with it (unknown
- * operator, operand of a wrong type, bad path, too deep).
+ * operator, operand of a wrong type, bad path, too deep).  With typing, not
+ * NULL, also a path that can lead nowhere, and an operator that could never be
+ * put to what the path leads to.
  */
-extern UaefCondition *uaef_condition_compile(Jsonb *document, bool any_root);
+extern UaefCondition *uaef_condition_compile(Jsonb *document, bool any_root,
+											 const UaefTyping *typing);
 
 extern void uaef_condition_paths(const UaefCondition *condition,
 								 void (*visit) (const UaefPath *path, void *arg),

@@ -107,7 +107,8 @@ change_of(const char *path, const ConditionClause *clause, bool want,
 	{
 		was = *value;
 		uaef_json_jsonb(&json, "was", uaef_json_from_value(&was));
-		add_shortfall(&json, clause, value);
+		if (want || clause->op != OP_BETWEEN)
+			add_shortfall(&json, clause, value);
 	}
 	return uaef_json_end(&json);
 }

@@ -32,6 +32,7 @@ typedef struct Compiler
 	AmountTable *table;
 	const char *currency;
 	bool		any_root;
+	const UaefTyping *typing;
 } Compiler;
 
 pg_noreturn static void bad_table(const char *detail);
@@ -229,7 +230,8 @@ static AmountNode *
 read_output(Compiler *compiler, const JsonbValue *value, const char *what)
 {
 	char	   *text = text_of(value, what);
-	AmountNode *node = uaef_amount_parse(text, compiler->any_root);
+	AmountNode *node = uaef_amount_parse(text, compiler->any_root,
+											compiler->typing);
 
 	if (node->type != AMOUNT_PERCENT)
 		uaef_amount_check_result(text, node, compiler->currency);
@@ -269,7 +271,7 @@ read_cell(Compiler *compiler, const AmountColumn *column,
 		(void) pushJsonbValue(&state, WJB_END_OBJECT, NULL);
 	result = pushJsonbValue(&state, WJB_END_OBJECT, NULL);
 	return uaef_condition_compile(JsonbValueToJsonb(result),
-								  compiler->any_root);
+								  compiler->any_root, compiler->typing);
 }
 
 static void
@@ -310,7 +312,8 @@ read_on(Compiler *compiler, const JsonbValue *object)
 	if (!get_member(object, "on", &value))
 		return;
 	text = text_of(&value, "\"on\"");
-	compiler->table->on = uaef_amount_parse(text, compiler->any_root);
+	compiler->table->on = uaef_amount_parse(text, compiler->any_root,
+											compiler->typing);
 	uaef_amount_check_result(text, compiler->table->on, compiler->currency);
 }
 
@@ -339,14 +342,15 @@ check_rows(const AmountTable *table)
  */
 UaefAmount *
 uaef_amount_compile_table(Jsonb *document, const char *currency,
-						  bool any_root)
+						  bool any_root,
+					const UaefTyping *typing)
 {
 	static const char *const names[] = {
 		"hit", "collect", "inputs", "rows", "on", "default"
 	};
 	UaefAmount *amount = palloc0(sizeof(UaefAmount));
 	AmountTable *table = palloc0(sizeof(AmountTable));
-	Compiler	compiler = {table, currency, any_root};
+	Compiler	compiler = {table, currency, any_root, typing};
 	Jsonb	   *copy = palloc(VARSIZE(document));
 	JsonbValue	object;
 	JsonbValue	value;

@@ -403,7 +403,7 @@ uaef_read_condition(const UaefObject *object, const char *key, bool required)
 	PG_TRY();
 	{
 		condition = uaef_condition_compile(uaef_json_from_value(&value),
-										   false);
+										   false, NULL);
 	}
 	PG_CATCH();
 	{

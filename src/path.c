@@ -284,6 +284,40 @@ uaef_path_root(const UaefPath *path)
 	return path->steps[0].name;
 }
 
+int
+uaef_path_steps(const UaefPath *path)
+{
+	return path->nsteps;
+}
+
+const char *
+uaef_path_step(const UaefPath *path, int no, int *len, uint32 *index)
+{
+	*len = path->steps[no].len;
+	*index = path->steps[no].index;
+	return path->steps[no].name;
+}
+
+/*
+ * uaef_types_text -- types by their names
+ */
+char *
+uaef_types_text(uint32 types)
+{
+	static const char *const names[] = {
+		"null", "a boolean", "a number", "a string", "an array", "an object"
+	};
+	char	   *text = NULL;
+
+	for (int i = 0; i < lengthof(names); i++)
+	{
+		if (types & (1 << i))
+			text = text == NULL ? pstrdup(names[i]) :
+				psprintf("%s or %s", text, names[i]);
+	}
+	return text == NULL ? pstrdup("nothing") : text;
+}
+
 /*
  * uaef_document_value -- a document as a value
  *

@@ -51,7 +51,8 @@ typedef struct Signals
 } Signals;
 
 static bool store_run(const UaefSettlementInput *input,
-					  const UaefRuleOutcome *outcomes, int n);
+					  const UaefRuleOutcome *outcomes, int n,
+					  int in_force);
 static void store_outcomes(const UaefSettlementInput *input,
 						   const UaefRuleOutcome *outcomes, int n);
 static void store_signals(const UaefSettlementInput *input,
@@ -76,19 +77,21 @@ uaef_settlement_evaluate(const UaefSettlementInput *input)
 	UaefCaller	caller;
 	const UaefSettlementRule **rules;
 	UaefRuleOutcome *outcomes;
+	int			in_force;
 	int			n;
 
 	rules = uaef_settlement_rules_get(input->workflow, input->completed_at,
-									  &n);
-	if (n == 0)
+									  &in_force);
+	if (in_force == 0)
 		return;
 
 	caller = uaef_spi_begin();
+	n = uaef_settlement_rules_select(rules, in_force, input->scope);
 	outcomes = palloc(n * sizeof(UaefRuleOutcome));
 	for (int i = 0; i < n; i++)
 		uaef_settlement_rule_evaluate(rules[i], input->scope, &outcomes[i]);
 
-	if (store_run(input, outcomes, n))
+	if (store_run(input, outcomes, n, in_force))
 	{
 		store_outcomes(input, outcomes, n);
 		store_signals(input, outcomes, n);
@@ -102,7 +105,7 @@ uaef_settlement_evaluate(const UaefSettlementInput *input)
  */
 static bool
 store_run(const UaefSettlementInput *input, const UaefRuleOutcome *outcomes,
-		  int n)
+		  int n, int in_force)
 {
 	static UaefQuery insert_run = {
 		"INSERT INTO uaef.settlement_run (execution_id, workflow,"
@@ -121,7 +124,7 @@ store_run(const UaefSettlementInput *input, const UaefRuleOutcome *outcomes,
 	args[1] = CStringGetTextDatum(input->workflow);
 	args[2] = TimestampTzGetDatum(input->completed_at);
 	args[3] = CStringGetTextDatum(uaef_rule_result_name(worst));
-	args[4] = Int32GetDatum(n);
+	args[4] = Int32GetDatum(in_force);
 	args[5] = TimestampTzGetDatum(uaef_clock_now());
 	return uaef_spi_run(&insert_run, args, NULL) == 1;
 }
