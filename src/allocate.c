@@ -21,11 +21,15 @@
 
 #define MAX_PARTS	10000
 
+/* Shares below it, as many as there can be, add up to an int64. */
+#define SMALL_LIMIT	INT64CONST(100000000000000)
+
 /* A part in the order in which the units left over are handed out. */
 typedef struct Claim
 {
 	int			part;
-	Numeric		rest;
+	Numeric		rest;			/* NULL: small_rest */
+	int64		small_rest;
 	uint8		hash[PG_SHA256_DIGEST_LENGTH];	/* of UAEF_REMAINDER_ROTATING */
 } Claim;
 
@@ -33,6 +37,14 @@ static void hash_part(const char *seed, int part, uint8 *hash);
 static int	compare_claims(const void *a, const void *b);
 static bool check_arguments(Numeric minor, const Numeric *weights, int n,
 							Numeric *sum, UaefEvalError *error);
+#ifdef HAVE_INT128
+static bool small_integer(Numeric number, Numeric limit, Numeric zero,
+						  int64 *result);
+static bool allocate_small(Numeric minor, const Numeric *weights, int n,
+						   const UaefRemainder *policy, Numeric *parts);
+static void hand_out_small(const UaefRemainder *policy, Claim *claims,
+						   int nclaims, int64 left, int64 *shares);
+#endif
 static int	order_claims(const Numeric *weights, const Numeric *rests, int n,
 						 const UaefRemainder *policy, Claim *claims);
 
@@ -42,9 +54,10 @@ compare_claims(const void *a, const void *b)
 {
 	const Claim *left = a;
 	const Claim *right = b;
-	int			order = DatumGetInt32(DirectFunctionCall2(numeric_cmp,
-														  NumericGetDatum(right->rest),
-														  NumericGetDatum(left->rest)));
+	int			order = left->rest != NULL ?
+		uaef_numeric_compare(right->rest, left->rest) :
+		(right->small_rest > left->small_rest) -
+		(right->small_rest < left->small_rest);
 
 	if (order == 0)
 		order = memcmp(left->hash, right->hash, PG_SHA256_DIGEST_LENGTH);
@@ -179,6 +192,96 @@ order_claims(const Numeric *weights, const Numeric *rests, int n,
 	return nclaims;
 }
 
+#ifdef HAVE_INT128
+/* A whole number from 0 to below the limit, as int64; false for any other. */
+static bool
+small_integer(Numeric number, Numeric limit, Numeric zero, int64 *result)
+{
+	if (numeric_is_nan(number) || uaef_numeric_compare(number, zero) < 0 ||
+		uaef_numeric_compare(number, limit) >= 0)
+		return false;
+	*result = DatumGetInt64(DirectFunctionCall1(numeric_int8,
+												NumericGetDatum(number)));
+	return uaef_numeric_compare(number, int64_to_numeric(*result)) == 0;
+}
+
+/*
+ * The same in integers of the machine; false when a number is too large, or
+ * none of the kind that is split.
+ */
+static bool
+allocate_small(Numeric minor, const Numeric *weights, int n,
+			   const UaefRemainder *policy, Numeric *parts)
+{
+	int64	   *small = palloc(2 * n * sizeof(int64));
+	int64	   *shares = small + n;
+	Claim	   *claims = palloc(n * sizeof(Claim));
+	Numeric		limit = int64_to_numeric(SMALL_LIMIT);
+	Numeric		zero = int64_to_numeric(0);
+	int64		sum = 0;
+	int64		amount;
+	int64		left;
+	int			nclaims = 0;
+
+	if (!small_integer(minor, limit, zero, &amount))
+		return false;
+	for (int i = 0; i < n; i++)
+	{
+		if (!small_integer(weights[i], limit, zero, &small[i]))
+			return false;
+		sum += small[i];
+	}
+	if (sum == 0)
+		return false;
+	left = amount;
+	for (int i = 0; i < n; i++)
+	{
+		int128		share = (int128) amount * small[i];
+
+		shares[i] = share / sum;
+		left -= shares[i];
+	}
+	for (int i = 0; i < n && left > 0; i++)
+	{
+		int			part = policy->kind == UAEF_REMAINDER_LAST ? n - 1 - i : i;
+		Claim	   *claim = &claims[nclaims];
+
+		if (small[part] == 0)
+			continue;
+		claim->part = part;
+		claim->rest = NULL;
+		claim->small_rest = (int128) amount * small[part] % sum;
+		memset(claim->hash, 0, sizeof(claim->hash));
+		if (policy->kind == UAEF_REMAINDER_ROTATING)
+			hash_part(policy->text, part, claim->hash);
+		nclaims++;
+	}
+	hand_out_small(policy, claims, nclaims, left, shares);
+	for (int i = 0; i < n; i++)
+		parts[i] = int64_to_numeric(shares[i]);
+	return true;
+}
+
+/* The units left over, one each, or all to one part. */
+static void
+hand_out_small(const UaefRemainder *policy, Claim *claims, int nclaims,
+			   int64 left, int64 *shares)
+{
+	if (policy->kind == UAEF_REMAINDER_TO)
+	{
+		shares[policy->part] += left;
+		return;
+	}
+	if (left > 0 && (policy->kind == UAEF_REMAINDER_LARGEST ||
+					 policy->kind == UAEF_REMAINDER_ROTATING))
+		qsort(claims, nclaims, sizeof(Claim), compare_claims);
+	for (int i = 0; i < nclaims && left > 0; i++, left--)
+		shares[claims[i].part]++;
+	if (left != 0)
+		elog(ERROR, "a split did not add up");
+}
+#endif
+
 /*
  * uaef_allocate -- split minor units by weights
  *
@@ -196,6 +299,11 @@ uaef_allocate(Numeric minor, const Numeric *weights, int n,
 	Claim	   *claims;
 	int			nclaims;
 
+#ifdef HAVE_INT128
+	if (n >= 1 && n <= MAX_PARTS &&
+		allocate_small(minor, weights, n, policy, parts))
+		return true;
+#endif
 	if (!check_arguments(minor, weights, n, &sum, error))
 		return false;
 	rests = palloc(n * sizeof(Numeric));

@@ -94,7 +94,7 @@ any_types(const SchemaNodes *nodes, const UaefPath *path, int step, int depth)
 
 	for (int i = 0; i < nodes->n; i++)
 		types |= node_types(nodes->nodes[i], path, step, depth);
-	return nodes->n == 0 ? UAEF_TYPE_ANY : types;
+	return nodes->n == 0 ? UAEF_TYPE_ANY | UAEF_TYPE_UNDECLARED : types;
 }
 
 static uint32

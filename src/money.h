@@ -19,6 +19,9 @@ typedef struct UaefRational
 {
 	Numeric		num;
 	Numeric		den;
+	bool		is_small;		/* the same in integers; else these say nothing */
+	int64		small_num;
+	int64		small_den;
 } UaefRational;
 
 typedef enum UaefRounding

@@ -113,12 +113,12 @@ select_rules(void *arg)
 		UaefEvalError error;
 		bool		applies = true;
 
+		MemoryContextReset(context);
 		if (rule->broken.sqlstate == 0 && rule->when != NULL &&
 			uaef_condition_eval(rule->when, selection->scope, &applies,
 								&error) && !applies)
 			continue;
 		selection->selected[kept++] = rule;
-		MemoryContextReset(context);
 	}
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(context);
@@ -244,6 +244,7 @@ apply_bounds(const UaefSettlementRule *rule, UaefRational *exact)
 		{
 			exact->num = bounds[i];
 			exact->den = int64_to_numeric(1);
+			exact->is_small = false;
 		}
 	}
 }
