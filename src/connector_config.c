@@ -32,7 +32,7 @@ static UaefQuery insert_connector = {
 };
 
 static UaefQuery select_connector = {
-	"SELECT config FROM uaef.connector WHERE name = $1",
+	"SELECT connector_id, type, config FROM uaef.connector WHERE name = $1",
 	1, {TEXTOID}
 };
 
@@ -43,8 +43,9 @@ static UaefQuery update_paused = {
 
 static void check_header(const char *name, const JsonbValue *value);
 pg_noreturn static void bad_config(const char *key, const char *wanted);
-static void check_keys(Jsonb *document);
-static void parse(Jsonb *document, UaefConnectorConfig *config);
+static bool is_listed(const char *const *list, const JsonbValue *key);
+static void check_keys(const UaefConnectorType *type, Jsonb *document);
+static void parse(UaefConnector *connector);
 pg_noreturn static void raise_undefined(const char *name);
 static void record(const char *type, Oid user, const char *name);
 
@@ -142,11 +143,23 @@ bad_config(const char *key, const char *wanted)
 			 errdetail("It must be %s.", wanted)));
 }
 
-static void
-check_keys(Jsonb *document)
+static bool
+is_listed(const char *const *list, const JsonbValue *key)
 {
-	static const char *const known[] = {
-		"url", "method", "headers", "timeout", "retry", "idempotent"
+	for (; *list != NULL; list++)
+	{
+		if (strlen(*list) == key->val.string.len &&
+			memcmp(*list, key->val.string.val, key->val.string.len) == 0)
+			return true;
+	}
+	return false;
+}
+
+static void
+check_keys(const UaefConnectorType *type, Jsonb *document)
+{
+	static const char *const common[] = {
+		"url", "method", "headers", "timeout", "retry", "idempotent", NULL
 	};
 	JsonbIterator *it = JsonbIteratorInit(&document->root);
 	JsonbIteratorToken token;
@@ -158,44 +171,45 @@ check_keys(Jsonb *document)
 				 errmsg("a connector's config must be an object")));
 	while ((token = JsonbIteratorNext(&it, &key, true)) != WJB_DONE)
 	{
-		bool		found = token != WJB_KEY;
-
-		for (int i = 0; !found && i < lengthof(known); i++)
-			found = strlen(known[i]) == key.val.string.len &&
-				strncmp(known[i], key.val.string.val,
-						key.val.string.len) == 0;
-		if (!found)
+		if (token == WJB_KEY && !is_listed(common, &key) &&
+			!is_listed(type->keys, &key))
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("unknown key \"%s\" in a connector's config",
-							pnstrdup(key.val.string.val,
-									 key.val.string.len))));
+					 errmsg("unknown key \"%s\" in the config of a connector of type \"%s\"",
+							pnstrdup(key.val.string.val, key.val.string.len),
+							type->name)));
 	}
 }
 
 /*
- * A config document to its parts; raises for what is wrong.
+ * The config document to its parts; raises for what is wrong.
  */
 static void
-parse(Jsonb *document, UaefConnectorConfig *config)
+parse(UaefConnector *connector)
 {
+	Jsonb	   *document = connector->document;
+	UaefConnectorConfig *config = &connector->config;
 	JsonbValue	value;
 	UaefUrl		url;
 	char	   *text;
 
-	check_keys(document);
+	check_keys(connector->type, document);
 	memset(config, 0, sizeof(*config));
 
 	text = uaef_json_get_text(document, "url");
-	if (text == NULL)
+	if (text == NULL && (connector->type->needs_url ||
+						 uaef_json_get(document, "url", &value)))
 		bad_config("url", "a string");
-	uaef_url_require(text, &url);
-	config->url = uaef_url_text(&url);
+	if (text != NULL)
+	{
+		uaef_url_require(text, &url);
+		config->url = uaef_url_text(&url);
+	}
 
 	text = uaef_json_get_text(document, "method");
 	if (text == NULL && uaef_json_get(document, "method", &value))
 		bad_config("method", "a string");
-	config->method = uaef_http_method_check(text ? text : "POST");
+	config->method = text ? uaef_http_method_check(text) : NULL;
 
 	if (uaef_json_get(document, "headers", &value))
 	{
@@ -220,6 +234,8 @@ parse(Jsonb *document, UaefConnectorConfig *config)
 			bad_config("idempotent", "true or false");
 		config->idempotent = value.val.boolean;
 	}
+	connector->own = connector->type->parse ? connector->type->parse(document)
+		: NULL;
 }
 
 static void
@@ -242,7 +258,7 @@ int32
 uaef_connector_create(const char *name, const char *type, Jsonb *config)
 {
 	Oid			user = GetUserId();
-	UaefConnectorConfig parsed;
+	UaefConnector connector = {.document = config};
 	UaefCaller	caller;
 	Datum		args[5];
 	int32		connector_id;
@@ -251,12 +267,8 @@ uaef_connector_create(const char *name, const char *type, Jsonb *config)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("a connector's name must not be empty")));
-	if (strcmp(type, "webhook") != 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("unknown connector type \"%s\"", type),
-				 errhint("The type is \"webhook\".")));
-	parse(config, &parsed);
+	connector.type = uaef_connector_type(type);
+	parse(&connector);
 
 	caller = uaef_spi_begin();
 	args[0] = CStringGetTextDatum(name);
@@ -283,19 +295,53 @@ raise_undefined(const char *name)
 			 errhint("Use uaef.create_connector() to make it.")));
 }
 
-void
-uaef_connector_load(const char *name, UaefConnectorConfig *config)
+bool
+uaef_connector_find(const char *name, UaefConnector *connector)
 {
 	UaefCaller	caller = uaef_spi_begin();
 	Datum		args[1];
-	Jsonb	   *document;
+	bool		found;
 
+	memset(connector, 0, sizeof(*connector));
 	args[0] = CStringGetTextDatum(name);
-	if (uaef_spi_run(&select_connector, args, NULL) == 0)
-		raise_undefined(name);
-	document = uaef_spi_jsonb(0, 1);
+	found = uaef_spi_run(&select_connector, args, NULL) > 0;
+	if (found)
+	{
+		connector->connector_id = uaef_spi_int32(0, 1);
+		connector->type = uaef_connector_type(uaef_spi_text(0, 2));
+		connector->document = uaef_spi_jsonb(0, 3);
+	}
 	uaef_spi_end(caller);
-	parse(document, config);
+	if (!found)
+		return false;
+	connector->name = pstrdup(name);
+	parse(connector);
+	return true;
+}
+
+void
+uaef_connector_load(const char *name, UaefConnector *connector)
+{
+	if (!uaef_connector_find(name, connector))
+		raise_undefined(name);
+}
+
+const char *
+uaef_connector_operation(const UaefConnector *connector, const char *name)
+{
+	const char *const *operations = connector->type->operations;
+
+	if (name == NULL)
+		return operations[0];
+	for (int i = 0; operations[i] != NULL; i++)
+	{
+		if (strcmp(operations[i], name) == 0)
+			return operations[i];
+	}
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("connectors of type \"%s\" have no operation \"%s\"",
+					connector->type->name, name)));
 }
 
 void

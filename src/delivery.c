@@ -27,8 +27,10 @@
 
 #include "clock.h"
 #include "delivery.h"
+#include "delivery_connector.h"
 #include "delivery_judge.h"
 #include "delivery_request.h"
+#include "delivery_response.h"
 #include "delivery_store.h"
 #include "error_class.h"
 #include "guc.h"
@@ -60,22 +62,24 @@ typedef struct Judged
 {
 	UaefHttpResult *result;
 	UaefDelivery delivery;
-	UaefVerdict verdict;
+	UaefResponse response;
+	UaefDeliveryVerdict verdict;
 } Judged;
 
 static void begin_step(void);
 static void end_step(void);
 static int	compare_judged(const void *a, const void *b);
+static void judge(Judged *judged, const UaefDeliveryVerdict *instead);
 static void note_retry(int64 delay_ms);
 static void record_all(UaefHttpResult **results, int n,
-					   const UaefVerdict *instead);
+					   const UaefDeliveryVerdict *instead);
 static ErrorData *try_record(UaefHttpResult **results, int n,
-							 const UaefVerdict *instead);
+							 const UaefDeliveryVerdict *instead);
 static bool passes(int sqlerrcode);
 static bool record_one(UaefHttpResult *result);
 static void record_results(void);
 static int	room(void);
-static void refuse(const UaefDelivery *delivery, const char *refusal);
+static void refuse(const UaefDelivery *delivery, const UaefRefusal *refusal);
 static void send_due(void);
 
 static void
@@ -157,35 +161,49 @@ note_retry(int64 delay_ms)
 }
 
 /*
- * Judge and record within the open transaction; instead, when not NULL, is the
- * verdict of all.  The result of a delivery that no longer waits for it is
- * passed over.
+ * Judge within the open transaction; instead, when not NULL, is the verdict.
  */
 static void
-record_all(UaefHttpResult **results, int n, const UaefVerdict *instead)
+judge(Judged *judged, const UaefDeliveryVerdict *instead)
+{
+	uaef_response_read(judged->result, &judged->response);
+	if (instead != NULL)
+		judged->verdict = *instead;
+	else
+		uaef_delivery_judge(&judged->delivery, judged->result,
+							&judged->response, &judged->verdict);
+}
+
+/*
+ * Judge and record within the open transaction.  The result of a delivery that
+ * no longer waits for it is passed over.
+ */
+static void
+record_all(UaefHttpResult **results, int n, const UaefDeliveryVerdict *instead)
 {
 	Judged	   *judged = palloc(n * sizeof(Judged));
+	List	   *deliveries = NIL;
 	int			n_judged = 0;
 
 	for (int i = 0; i < n; i++)
 	{
 		Judged	   *next = &judged[n_judged];
 
-		next->result = results[i];
 		if (!uaef_delivery_load(results[i]->id, results[i]->attempt,
 								&next->delivery))
 			continue;
-		if (instead != NULL)
-			next->verdict = *instead;
-		else
-			uaef_delivery_judge(&next->delivery, next->result, &next->verdict);
+		next->result = results[i];
+		deliveries = lappend(deliveries, &next->delivery);
 		n_judged++;
 	}
+	uaef_delivery_attach(deliveries);
+	for (int i = 0; i < n_judged; i++)
+		judge(&judged[i], instead);
 	qsort(judged, n_judged, sizeof(Judged), compare_judged);
 	for (int i = 0; i < n_judged; i++)
 	{
 		uaef_delivery_record(&judged[i].delivery, judged[i].result,
-							 &judged[i].verdict);
+							 &judged[i].response, &judged[i].verdict);
 		if (judged[i].verdict.outcome == UAEF_DELIVERY_RETRY)
 			note_retry(judged[i].verdict.delay_ms);
 	}
@@ -196,7 +214,7 @@ record_all(UaefHttpResult **results, int n, const UaefVerdict *instead)
  * rolled it back.
  */
 static ErrorData *
-try_record(UaefHttpResult **results, int n, const UaefVerdict *instead)
+try_record(UaefHttpResult **results, int n, const UaefDeliveryVerdict *instead)
 {
 	ErrorData  *volatile error = NULL;
 
@@ -238,7 +256,7 @@ static bool
 record_one(UaefHttpResult *result)
 {
 	ErrorData  *error = try_record(&result, 1, NULL);
-	UaefVerdict verdict = {UAEF_DELIVERY_FAILED};
+	UaefDeliveryVerdict verdict = {UAEF_DELIVERY_FAILED};
 
 	if (error == NULL)
 		return true;
@@ -312,12 +330,13 @@ room(void)
 }
 
 static void
-refuse(const UaefDelivery *delivery, const char *refusal)
+refuse(const UaefDelivery *delivery, const UaefRefusal *refusal)
 {
 	UaefHttpResult *result = uaef_http_result_make(delivery->delivery_id,
 												   delivery->attempt,
 												   UAEF_HTTP_NOT_SENT,
-												   "egress_denied", refusal);
+												   refusal->code,
+												   refusal->message);
 
 	if (result == NULL)
 		ereport(ERROR,
@@ -335,6 +354,7 @@ send_due(void)
 	int			limit = room();
 	UaefDelivery *deliveries;
 	UaefHttpRequest *requests;
+	List	   *claimed = NIL;
 	int			n_requests = 0;
 	int			n;
 
@@ -344,16 +364,19 @@ send_due(void)
 	begin_step();
 	n = uaef_delivery_claim(limit, &deliveries);
 	state.full = n == limit;
+	for (int i = 0; i < n; i++)
+		claimed = lappend(claimed, &deliveries[i]);
+	uaef_delivery_attach(claimed);
 	requests = palloc((n + 1) * sizeof(UaefHttpRequest));
 	for (int i = 0; i < n; i++)
 	{
-		char	   *refusal;
+		UaefRefusal refusal;
 
 		if (uaef_delivery_request(&deliveries[i], &requests[n_requests],
 								  &refusal))
 			n_requests++;
 		else
-			refuse(&deliveries[i], refusal);
+			refuse(&deliveries[i], &refusal);
 	}
 	state.next_due = uaef_delivery_next_due();
 	end_step();

@@ -37,22 +37,23 @@ static UaefQuery insert_delivery = {
 	"INSERT INTO uaef.delivery (connector, role, execution_id, task_no, item,"
 	" task_id, task_attempt, method, url, headers, body, expect, idempotent,"
 	" idempotency_key, timeout_ms, retry, status, next_attempt_at, created_at,"
-	" anchor, body_bytes)"
+	" anchor, body_bytes, operation)"
 	" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15,"
-	" $16, 'pending', $17, $17, $18, $19)"
+	" $16, 'pending', $17, $17, $18, $19, $20)"
 	" ON CONFLICT (role, idempotency_key) DO NOTHING"
 	" RETURNING delivery_id",
-	19, {TEXTOID, REGROLEOID, UUIDOID, INT2OID, INT4OID, INT8OID, INT4OID,
+	20, {TEXTOID, REGROLEOID, UUIDOID, INT2OID, INT4OID, INT8OID, INT4OID,
 		TEXTOID, TEXTOID, JSONBOID, JSONBOID, JSONBOID, BOOLOID, TEXTOID,
-	INT4OID, JSONBOID, TIMESTAMPTZOID, TEXTOID, BYTEAOID}
+	INT4OID, JSONBOID, TIMESTAMPTZOID, TEXTOID, BYTEAOID, TEXTOID}
 };
 
 static UaefQuery select_by_key = {
 	"SELECT delivery_id,"
 	" connector IS NOT DISTINCT FROM $3 AND body IS NOT DISTINCT FROM $4"
 	" AND body_bytes IS NOT DISTINCT FROM $5"
+	" AND operation IS NOT DISTINCT FROM $6"
 	" FROM uaef.delivery WHERE role = $1 AND idempotency_key = $2",
-	5, {REGROLEOID, TEXTOID, TEXTOID, JSONBOID, BYTEAOID}
+	6, {REGROLEOID, TEXTOID, TEXTOID, JSONBOID, BYTEAOID, TEXTOID}
 };
 
 static UaefQuery cancel_deliveries = {
@@ -75,6 +76,7 @@ static UaefQuery cancel_of_anchor = {
 /* A request with what its connector and the defaults add to it. */
 typedef struct Completed
 {
+	const char *operation;		/* NULL: there is no connector */
 	const char *method;
 	UaefUrl		url;
 	Jsonb	   *headers;
@@ -85,10 +87,14 @@ typedef struct Completed
 
 static void add_headers(UaefJson *json, Jsonb *headers);
 static Jsonb *merge_headers(Jsonb *fixed, Jsonb *headers);
+static const char *ask_connector(const UaefDeliveryRequest *request,
+								 UaefConnector *connector,
+								 Completed *completed);
 static void complete(const UaefDeliveryRequest *request, Completed *completed);
 static int64 insert(const UaefDeliveryRequest *request,
 					const Completed *completed, const char *key);
-static int64 existing(const UaefDeliveryRequest *request, const char *key);
+static int64 existing(const UaefDeliveryRequest *request,
+					  const Completed *completed, const char *key);
 static void record_created(const UaefDeliveryRequest *request,
 						   const Completed *completed, int64 delivery_id,
 						   const char *key);
@@ -134,43 +140,69 @@ merge_headers(Jsonb *fixed, Jsonb *headers)
 }
 
 /*
+ * What the connector says of the call; returns its URL.
+ */
+static const char *
+ask_connector(const UaefDeliveryRequest *request, UaefConnector *connector,
+			  Completed *completed)
+{
+	UaefCall	call = {
+		.method = request->method,
+		.headers = request->headers,
+		.body = request->body,
+		.bytes = request->bytes
+	};
+
+	uaef_connector_load(request->connector, connector);
+	call.operation = uaef_connector_operation(connector, request->operation);
+	if (call.method == NULL)
+		call.method = connector->config.method;
+	call.url = request->url ? request->url : connector->config.url;
+	call.idempotent = connector->config.idempotent;
+	if (connector->type->address != NULL)
+		connector->type->address(connector, &call);
+	completed->operation = call.operation;
+	completed->method = call.method;
+	completed->idempotent = call.idempotent;
+	return call.url;
+}
+
+/*
  * Fill in from the connector, and check.  A task that says nothing of retries
  * leaves them to the connector.
  */
 static void
 complete(const UaefDeliveryRequest *request, Completed *completed)
 {
-	UaefConnectorConfig config = {0};
-	const char *method;
+	UaefConnector connector = {0};
 	const char *url = request->url;
 
+	memset(completed, 0, sizeof(*completed));
+	completed->method = request->method;
 	if (request->connector != NULL)
-	{
-		uaef_connector_load(request->connector, &config);
-		if (url == NULL)
-			url = config.url;
-	}
+		url = ask_connector(request, &connector, completed);
 	else
-		uaef_delivery_retry_parse(NULL, &config.retry);
+		uaef_delivery_retry_parse(NULL, &connector.config.retry);
 	if (url == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("a delivery needs a connector or a URL")));
 	uaef_url_require(url, &completed->url);
 
-	method = request->method ? request->method : config.method;
-	completed->method = uaef_http_method_check(method ? method : "POST");
+	completed->method = uaef_http_method_check(completed->method
+											   ? completed->method : "POST");
 	uaef_http_headers_check(request->headers);
-	completed->headers = merge_headers(config.headers, request->headers);
-	completed->idempotent = request->idempotent || config.idempotent ||
+	completed->headers = merge_headers(connector.config.headers,
+									   request->headers);
+	completed->idempotent |= request->idempotent ||
 		uaef_http_method_is_safe(completed->method);
 	completed->timeout_ms = request->timeout_ms ? request->timeout_ms
-		: config.timeout_ms;
+		: connector.config.timeout_ms;
 	if (request->retry != NULL &&
 		(request->connector == NULL || request->retry->max_attempts > 1))
 		completed->retry = *request->retry;
 	else
-		completed->retry = config.retry;
+		completed->retry = connector.config.retry;
 
 	/* An anchor tries again by itself, with what is new then. */
 	if (request->anchor != NULL)
@@ -184,8 +216,8 @@ static int64
 insert(const UaefDeliveryRequest *request, const Completed *completed,
 	   const char *key)
 {
-	Datum		args[19];
-	char		nulls[20];
+	Datum		args[20];
+	char		nulls[21];
 	int64		timeout_ms = completed->timeout_ms;
 
 	memset(nulls, ' ', sizeof(nulls));
@@ -220,6 +252,9 @@ insert(const UaefDeliveryRequest *request, const Completed *completed,
 	nulls[17] = request->anchor ? ' ' : 'n';
 	args[18] = PointerGetDatum(request->bytes);
 	nulls[18] = request->bytes ? ' ' : 'n';
+	args[19] = completed->operation ? CStringGetTextDatum(completed->operation)
+		: (Datum) 0;
+	nulls[19] = completed->operation ? ' ' : 'n';
 	if (uaef_spi_run(&insert_delivery, args, nulls) == 0)
 		return 0;
 	return uaef_spi_int64(0, 1);
@@ -229,10 +264,11 @@ insert(const UaefDeliveryRequest *request, const Completed *completed,
  * The delivery that has the key already; raises UA307 when it is another one.
  */
 static int64
-existing(const UaefDeliveryRequest *request, const char *key)
+existing(const UaefDeliveryRequest *request, const Completed *completed,
+		 const char *key)
 {
-	Datum		args[5];
-	char		nulls[6] = "     ";
+	Datum		args[6];
+	char		nulls[7] = "      ";
 
 	args[0] = ObjectIdGetDatum(request->role);
 	args[1] = CStringGetTextDatum(key);
@@ -243,6 +279,9 @@ existing(const UaefDeliveryRequest *request, const char *key)
 	nulls[3] = request->body ? ' ' : 'n';
 	args[4] = PointerGetDatum(request->bytes);
 	nulls[4] = request->bytes ? ' ' : 'n';
+	args[5] = completed->operation ? CStringGetTextDatum(completed->operation)
+		: (Datum) 0;
+	nulls[5] = completed->operation ? ' ' : 'n';
 	if (uaef_spi_run(&select_by_key, args, nulls) == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
@@ -311,7 +350,7 @@ uaef_delivery_enqueue(const UaefDeliveryRequest *request)
 	caller = uaef_spi_begin();
 	delivery_id = insert(request, &completed, key);
 	if (delivery_id == 0)
-		delivery_id = existing(request, key);
+		delivery_id = existing(request, &completed, key);
 	else
 	{
 		record_created(request, &completed, delivery_id, key);

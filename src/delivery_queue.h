@@ -19,6 +19,7 @@
 typedef struct UaefDeliveryRequest
 {
 	const char *connector;		/* fills in what is missing; or NULL */
+	const char *operation;		/* of the connector; NULL: its first */
 	Oid			role;			/* on whose behalf; its egress rules apply */
 	bool		has_task;		/* then the next four say whose result it is */
 	pg_uuid_t	execution_id;

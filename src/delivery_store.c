@@ -14,8 +14,11 @@
 #include "utils/timestamp.h"
 
 #include "clock.h"
+#include "delivery_connector.h"
 #include "delivery_judge.h"
+#include "delivery_response.h"
 #include "delivery_store.h"
+#include "http_pool.h"
 #include "json_util.h"
 #include "ledger.h"
 #include "ledger_anchor.h"
@@ -31,7 +34,7 @@
 	" delivery_id, attempt, role, connector, execution_id, task_no, item," \
 	" task_attempt, task_id, method, url, headers, body, expect, idempotent," \
 	" idempotency_key, coalesce(timeout_ms, 0), retry, uncertain, anchor," \
-	" body_bytes"
+	" body_bytes, operation"
 
 #define NOT_PAUSED \
 	" AND NOT EXISTS (SELECT FROM uaef.connector c" \
@@ -114,24 +117,25 @@ static const char *const phase_names[] = {
 
 static void read_delivery(uint64 row, UaefDelivery *delivery);
 static UaefEvent make_event(const char *type, const UaefDelivery *delivery,
-							const UaefVerdict *verdict);
-static Jsonb *task_output(const UaefHttpResult *result,
+							const UaefDeliveryVerdict *verdict);
+static Jsonb *task_output(const UaefDelivery *delivery,
+						  const UaefHttpResult *result,
 						  const UaefResponse *response);
 static bool tell_engine(const UaefDelivery *delivery,
 						const UaefHttpResult *result,
 						const UaefResponse *response,
-						const UaefVerdict *verdict);
+						const UaefDeliveryVerdict *verdict);
 static void tell_anchor(const UaefDelivery *delivery,
 						const UaefHttpResult *result,
-						const UaefVerdict *verdict);
+						const UaefDeliveryVerdict *verdict);
 static const char *store_delivery(const UaefDelivery *delivery,
 								  const UaefHttpResult *result,
 								  const UaefResponse *response,
-								  const UaefVerdict *verdict, bool keep_body,
+								  const UaefDeliveryVerdict *verdict, bool keep_body,
 								  TimestampTz now);
 static void store_attempt(const UaefDelivery *delivery,
 						  const UaefHttpResult *result,
-						  const UaefVerdict *verdict, const char *outcome,
+						  const UaefDeliveryVerdict *verdict, const char *outcome,
 						  TimestampTz now);
 
 static void
@@ -166,6 +170,7 @@ read_delivery(uint64 row, UaefDelivery *delivery)
 	delivery->uncertain = uaef_spi_bool(row, 19);
 	delivery->anchor = uaef_spi_text(row, 20);
 	delivery->bytes = uaef_spi_bytea(row, 21);
+	delivery->operation = uaef_spi_text(row, 22);
 }
 
 /*
@@ -174,7 +179,7 @@ read_delivery(uint64 row, UaefDelivery *delivery)
  */
 static UaefEvent
 make_event(const char *type, const UaefDelivery *delivery,
-		   const UaefVerdict *verdict)
+		   const UaefDeliveryVerdict *verdict)
 {
 	UaefEvent	event = {
 		.type = type,
@@ -294,10 +299,21 @@ uaef_delivery_load(int64 delivery_id, int attempt, UaefDelivery *delivery)
  * Raises UA001 when the answer is larger than an output may be.
  */
 static Jsonb *
-task_output(const UaefHttpResult *result, const UaefResponse *response)
+task_output(const UaefDelivery *delivery, const UaefHttpResult *result,
+			const UaefResponse *response)
 {
-	Jsonb	   *output = uaef_response_output(result->status, response);
+	const UaefConnector *via = delivery->via;
+	Jsonb	   *output;
 
+	if (via != NULL && via->type->output != NULL)
+	{
+		UaefCall	call;
+
+		uaef_delivery_call(delivery, &call);
+		output = via->type->output(via, &call, result, response);
+	}
+	else
+		output = uaef_response_output(result->status, response);
 	uaef_check_payload("response", output);
 	return output;
 }
@@ -307,7 +323,7 @@ task_output(const UaefHttpResult *result, const UaefResponse *response)
  */
 static bool
 tell_engine(const UaefDelivery *delivery, const UaefHttpResult *result,
-			const UaefResponse *response, const UaefVerdict *verdict)
+			const UaefResponse *response, const UaefDeliveryVerdict *verdict)
 {
 	UaefFailure failure = {
 		.code = verdict->code,
@@ -319,7 +335,8 @@ tell_engine(const UaefDelivery *delivery, const UaefHttpResult *result,
 		return false;
 	if (verdict->outcome == UAEF_DELIVERY_SUCCEEDED)
 		return uaef_engine_complete(&delivery->task,
-									task_output(result, response),
+									task_output(delivery, result,
+												response),
 									ACTOR_TYPE, ACTOR_ID);
 	return uaef_engine_fail(&delivery->task, &failure, ACTOR_TYPE, ACTOR_ID);
 }
@@ -329,7 +346,7 @@ tell_engine(const UaefDelivery *delivery, const UaefHttpResult *result,
  */
 static void
 tell_anchor(const UaefDelivery *delivery, const UaefHttpResult *result,
-			const UaefVerdict *verdict)
+			const UaefDeliveryVerdict *verdict)
 {
 	UaefAnchorAnswer answer = {
 		.expected = verdict->outcome == UAEF_DELIVERY_SUCCEEDED,
@@ -349,7 +366,7 @@ tell_anchor(const UaefDelivery *delivery, const UaefHttpResult *result,
  */
 static const char *
 store_delivery(const UaefDelivery *delivery, const UaefHttpResult *result,
-			   const UaefResponse *response, const UaefVerdict *verdict,
+			   const UaefResponse *response, const UaefDeliveryVerdict *verdict,
 			   bool keep_body, TimestampTz now)
 {
 	Datum		args[10];
@@ -387,7 +404,7 @@ store_delivery(const UaefDelivery *delivery, const UaefHttpResult *result,
 
 static void
 store_attempt(const UaefDelivery *delivery, const UaefHttpResult *result,
-			  const UaefVerdict *verdict, const char *outcome,
+			  const UaefDeliveryVerdict *verdict, const char *outcome,
 			  TimestampTz now)
 {
 	Datum		args[14];
@@ -420,18 +437,18 @@ store_attempt(const UaefDelivery *delivery, const UaefHttpResult *result,
 
 void
 uaef_delivery_record(const UaefDelivery *delivery,
-					 const UaefHttpResult *result, const UaefVerdict *verdict)
+					 const UaefHttpResult *result,
+					 const UaefResponse *response,
+					 const UaefDeliveryVerdict *verdict)
 {
 	UaefCaller	caller = uaef_spi_begin();
 	TimestampTz now = uaef_clock_now();
-	UaefResponse response;
 	const char *status;
 	bool		taken;
 
-	uaef_response_read(result, &response);
 	tell_anchor(delivery, result, verdict);
-	taken = tell_engine(delivery, result, &response, verdict);
-	status = store_delivery(delivery, result, &response, verdict,
+	taken = tell_engine(delivery, result, response, verdict);
+	status = store_delivery(delivery, result, response, verdict,
 							!taken ||
 							verdict->outcome != UAEF_DELIVERY_SUCCEEDED, now);
 	store_attempt(delivery, result, verdict, status, now);

@@ -17,9 +17,8 @@
 #include "datatype/timestamp.h"
 #include "utils/jsonb.h"
 
-#include "delivery_response.h"
+#include "connector_type.h"
 #include "engine.h"
-#include "http_pool.h"
 
 /* A delivery that is being sent. */
 typedef struct UaefDelivery
@@ -28,6 +27,9 @@ typedef struct UaefDelivery
 	int			attempt;
 	Oid			role;
 	char	   *connector;		/* or NULL */
+	char	   *operation;		/* of the connector; or NULL */
+	const UaefConnector *via;	/* the connector, once it is attached; NULL:
+								 * none, or it is gone */
 	bool		has_task;
 	UaefTaskRef task;
 	int64		task_id;
@@ -54,7 +56,7 @@ typedef enum UaefOutcome
 } UaefOutcome;
 
 /* What an attempt's result means. */
-typedef struct UaefVerdict
+typedef struct UaefDeliveryVerdict
 {
 	UaefOutcome outcome;
 	bool		uncertain;		/* this attempt may have had its effect */
@@ -62,7 +64,7 @@ typedef struct UaefVerdict
 	const char *message;
 	const char *detail;			/* or NULL */
 	int64		delay_ms;		/* until the next attempt */
-} UaefVerdict;
+} UaefDeliveryVerdict;
 
 /*
  * Claim what is due, at most limit: mark it as being sent, with an attempt
@@ -83,6 +85,7 @@ extern bool uaef_delivery_load(int64 delivery_id, int attempt,
 /* Apply: the task or the anchor, the delivery, the attempt, the event. */
 extern void uaef_delivery_record(const UaefDelivery *delivery,
 								 const UaefHttpResult *result,
-								 const UaefVerdict *verdict);
+								 const UaefResponse *response,
+								 const UaefDeliveryVerdict *verdict);
 
 #endif							/* UAEF_DELIVERY_STORE_H */

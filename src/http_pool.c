@@ -415,6 +415,11 @@ set_request(Transfer *transfer, const UaefHttpRequest *request)
 	curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, transfer->error);
 	curl_easy_setopt(easy, CURLOPT_URL, request->url);
 	curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L);
+	if (request->aws_sigv4 != NULL)
+	{
+		curl_easy_setopt(easy, CURLOPT_AWS_SIGV4, request->aws_sigv4);
+		curl_easy_setopt(easy, CURLOPT_USERPWD, request->user_password);
+	}
 	if (request->body != NULL)
 	{
 		curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE,
