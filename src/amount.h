@@ -36,7 +36,7 @@ extern UaefAmount *uaef_amount_compile(const char *text, const char *currency,
  */
 extern UaefAmount *uaef_amount_compile_tiers(Jsonb *tiers, const char *currency,
 											 bool any_root,
-									   const UaefTyping *typing);
+											 const UaefTyping *typing);
 
 /*
  * Compile a decision table:
@@ -47,7 +47,7 @@ extern UaefAmount *uaef_amount_compile_tiers(Jsonb *tiers, const char *currency,
  */
 extern UaefAmount *uaef_amount_compile_table(Jsonb *table, const char *currency,
 											 bool any_root,
-									   const UaefTyping *typing);
+											 const UaefTyping *typing);
 
 extern void uaef_amount_paths(const UaefAmount *amount,
 							  void (*visit) (const UaefPath *path, void *arg),

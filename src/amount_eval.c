@@ -481,11 +481,11 @@ const char *
 uaef_amount_node_name(const AmountNode *node)
 {
 	static const char *const names[] = {
-		[NODE_NEGATE] = "-", [NODE_ADD] = "+", [NODE_SUBTRACT] = "-",
-		[NODE_MULTIPLY] = "*", [NODE_DIVIDE] = "/", [NODE_EQ] = "=",
-		[NODE_NE] = "!=", [NODE_LT] = "<", [NODE_LE] = "<=", [NODE_GT] = ">",
-		[NODE_GE] = ">=", [NODE_IN] = "in", [NODE_AND] = "and",
-		[NODE_OR] = "or", [NODE_NOT] = "not", [NODE_IF] = "if",
+		[NODE_NEGATE] = "-",[NODE_ADD] = "+",[NODE_SUBTRACT] = "-",
+		[NODE_MULTIPLY] = "*",[NODE_DIVIDE] = "/",[NODE_EQ] = "=",
+		[NODE_NE] = "!=",[NODE_LT] = "<",[NODE_LE] = "<=",[NODE_GT] = ">",
+		[NODE_GE] = ">=",[NODE_IN] = "in",[NODE_AND] = "and",
+		[NODE_OR] = "or",[NODE_NOT] = "not",[NODE_IF] = "if",
 		[NODE_LET] = "let"
 	};
 

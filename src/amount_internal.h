@@ -167,8 +167,7 @@ typedef struct AmountTable
 
 struct UaefAmount
 {
-	AmountNode *root;			/* of tiers: what they are on; of a table
-								 * NULL */
+	AmountNode *root;			/* of tiers: what they are on; of a table NULL */
 	char		currency[4];	/* "" when the data decides */
 	AmountTiers *tiers;			/* NULL: none */
 	AmountTable *table;			/* NULL: none */
@@ -191,7 +190,7 @@ extern void uaef_amount_check(const AmountSource *source, AmountNode *node);
 
 /* Parse and check a whole expression of any type. */
 extern AmountNode *uaef_amount_parse(const char *text, bool any_root,
-				  const UaefTyping *typing);
+									 const UaefTyping *typing);
 
 /* What a value of an expression's type needs to be money; raises. */
 extern void uaef_amount_check_result(const char *text, const AmountNode *root,

@@ -242,7 +242,7 @@ read_currency(JsonbContainer *object, const char *currency)
 UaefAmount *
 uaef_amount_compile_tiers(Jsonb *document, const char *currency,
 						  bool any_root,
-					const UaefTyping *typing)
+						  const UaefTyping *typing)
 {
 	static const char *const names[] = {
 		"mode", "on", "ccy", "bands", "min", "max"

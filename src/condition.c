@@ -153,7 +153,7 @@ static void
 require_type(const UaefPlace *place, ConditionClause *clause, uint32 types,
 			 const char *what)
 {
-	clause->types = uaef_condition_type(&clause->operand);
+	clause->types = uaef_value_type_bit(&clause->operand);
 	if ((clause->types & types) == 0)
 		bad_condition(place, psprintf("%s takes %s, not %s.", clause->name,
 									  what, uaef_value_type(&clause->operand)));
@@ -163,7 +163,7 @@ require_type(const UaefPlace *place, ConditionClause *clause, uint32 types,
 static void
 compile_any(Compiler *compiler, const UaefPlace *place, ConditionClause *clause)
 {
-	clause->types = uaef_condition_type(&clause->operand);
+	clause->types = uaef_value_type_bit(&clause->operand);
 }
 
 /* $gt, $gte, $lt, $lte: what has an order */
@@ -195,7 +195,7 @@ compile_list(Compiler *compiler, const UaefPlace *place, ConditionClause *clause
 
 	clause->types = 0;
 	for (int i = 0; i < members.n; i++)
-		clause->types |= uaef_condition_type(&members.values[i]);
+		clause->types |= uaef_value_type_bit(&members.values[i]);
 	if (pg_popcount32(clause->types & ~TYPE_NULL) > 1)
 		bad_condition(place, psprintf("The elements of %s must be of one type.",
 									  clause->name));
@@ -239,7 +239,7 @@ compile_type(Compiler *compiler, const UaefPlace *place, ConditionClause *clause
 {
 	UaefMembers members = {1, NULL, &clause->operand};
 
-	if (uaef_condition_type(&clause->operand) == TYPE_ARRAY)
+	if (uaef_value_type_bit(&clause->operand) == TYPE_ARRAY)
 		members = uaef_members(&clause->operand);
 	clause->types = 0;
 	for (int i = 0; i < members.n; i++)
@@ -274,9 +274,9 @@ compile_between(Compiler *compiler, const UaefPlace *place,
 	members = uaef_members(&clause->operand);
 	if (members.n != 2)
 		bad_condition(place, "$between takes [low, high].");
-	clause->types = uaef_condition_type(&members.values[0]);
+	clause->types = uaef_value_type_bit(&members.values[0]);
 	if ((clause->types & (TYPE_NUMBER | TYPE_STRING)) == 0 ||
-		clause->types != uaef_condition_type(&members.values[1]))
+		clause->types != uaef_value_type_bit(&members.values[1]))
 		bad_condition(place, "$between takes two numbers or two strings.");
 	if (uaef_condition_compare(&members.values[0], &members.values[1]) > 0)
 		bad_condition(place, "The low bound of $between is above the high one.");
@@ -563,7 +563,7 @@ compile_field(Compiler *compiler, const UaefPlace *place, const JsonbValue *key,
 	ConditionClause *equal;
 
 	node->path = compile_field_path(compiler, place, key);
-	if (uaef_condition_type(value) == TYPE_OBJECT)
+	if (uaef_value_type_bit(value) == TYPE_OBJECT)
 	{
 		UaefMembers members = uaef_members(value);
 
@@ -578,7 +578,7 @@ compile_field(Compiler *compiler, const UaefPlace *place, const JsonbValue *key,
 	equal->op = OP_EQ;
 	equal->name = "$eq";
 	equal->operand = *value;
-	equal->types = uaef_condition_type(value);
+	equal->types = uaef_value_type_bit(value);
 	node->clauses.n = 1;
 	node->clauses.items = equal;
 	check_types(compiler, place, node);
@@ -593,7 +593,7 @@ compile_group(Compiler *compiler, const UaefPlace *place, ConditionKind kind,
 	ConditionNode *node;
 	UaefMembers members;
 
-	if (uaef_condition_type(value) != TYPE_ARRAY)
+	if (uaef_value_type_bit(value) != TYPE_ARRAY)
 		bad_condition(place, "An array of conditions is needed.");
 	members = uaef_members(value);
 	if (members.n == 0)
@@ -653,7 +653,7 @@ compile_node(Compiler *compiler, const UaefPlace *place, JsonbValue *value)
 	UaefMembers members;
 
 	check_stack_depth();
-	if (uaef_condition_type(value) != TYPE_OBJECT)
+	if (uaef_value_type_bit(value) != TYPE_OBJECT)
 		bad_condition(place, psprintf("A condition must be an object, not %s.",
 									  uaef_value_type(value)));
 	if (++compiler->depth > MAX_CONDITION_DEPTH)

@@ -41,6 +41,29 @@ extern bool uaef_condition_eval(const UaefCondition *condition,
 								UaefEvalError *error);
 
 /*
+ * A path and the texts of which it must be one for the condition to be true;
+ * which counts when the paths before it have values of types that their
+ * operators can judge.  False when a condition has no key.
+ */
+#define UAEF_KEY_MAX_BEFORE	8
+
+typedef struct UaefConditionKey
+{
+	const UaefPath *path;
+	int			nvalues;
+	const JsonbValue *values;
+	int			nbefore;
+	struct
+	{
+		const UaefPath *path;
+		uint32		types;
+	}			before[UAEF_KEY_MAX_BEFORE];
+} UaefConditionKey;
+
+extern bool uaef_condition_key(const UaefCondition *condition,
+							   UaefConditionKey *key);
+
+/*
  * Why it holds or not: {"result", "clauses": [...]} and, where it does not
  * hold, "change": the smallest that would make it true; "error" in place of
  * "result" when the data do not answer.

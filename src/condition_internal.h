@@ -90,9 +90,6 @@ struct UaefCondition
 	ConditionNode *root;
 };
 
-/* The type of a value as one of the bits. */
-extern uint32 uaef_condition_type(const JsonbValue *value);
-
 /* Order of two numbers or two strings (by their bytes). */
 extern int	uaef_condition_compare(const JsonbValue *a, const JsonbValue *b);
 

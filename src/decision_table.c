@@ -231,7 +231,7 @@ read_output(Compiler *compiler, const JsonbValue *value, const char *what)
 {
 	char	   *text = text_of(value, what);
 	AmountNode *node = uaef_amount_parse(text, compiler->any_root,
-											compiler->typing);
+										 compiler->typing);
 
 	if (node->type != AMOUNT_PERCENT)
 		uaef_amount_check_result(text, node, compiler->currency);
@@ -343,7 +343,7 @@ check_rows(const AmountTable *table)
 UaefAmount *
 uaef_amount_compile_table(Jsonb *document, const char *currency,
 						  bool any_root,
-					const UaefTyping *typing)
+						  const UaefTyping *typing)
 {
 	static const char *const names[] = {
 		"hit", "collect", "inputs", "rows", "on", "default"

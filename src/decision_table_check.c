@@ -34,7 +34,7 @@ typedef struct Sample
 
 typedef struct Column
 {
-	enum jbvType type;	/* jbvNull: nothing asks */
+	enum jbvType type;			/* jbvNull: nothing asks */
 	int			nconstants;
 	int			size;
 	JsonbValue *constants;

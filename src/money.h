@@ -19,7 +19,8 @@ typedef struct UaefRational
 {
 	Numeric		num;
 	Numeric		den;
-	bool		is_small;		/* the same in integers; else these say nothing */
+	bool		is_small;		/* the same in integers; else these say
+								 * nothing */
 	int64		small_num;
 	int64		small_den;
 } UaefRational;

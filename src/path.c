@@ -473,3 +473,28 @@ uaef_value_type(const JsonbValue *value)
 	elog(ERROR, "unexpected jsonb value type %d", (int) value->type);
 	return NULL;
 }
+
+/*
+ * uaef_value_type_bit -- the type of a value as one of the bits UAEF_TYPE_...
+ */
+uint32
+uaef_value_type_bit(const JsonbValue *value)
+{
+	switch (value->type)
+	{
+		case jbvNull:
+			return UAEF_TYPE_NULL;
+		case jbvBool:
+			return UAEF_TYPE_BOOLEAN;
+		case jbvNumeric:
+			return UAEF_TYPE_NUMBER;
+		case jbvString:
+			return UAEF_TYPE_STRING;
+		case jbvBinary:
+			return JsonContainerIsArray(value->val.binary.data) ?
+				UAEF_TYPE_ARRAY : UAEF_TYPE_OBJECT;
+		default:
+			elog(ERROR, "unexpected jsonb value type %d", (int) value->type);
+			return 0;
+	}
+}

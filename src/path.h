@@ -81,6 +81,9 @@ typedef struct UaefTyping
 	void	   *arg;
 } UaefTyping;
 
+/* The type of a value as one of the bits. */
+extern uint32 uaef_value_type_bit(const JsonbValue *value);
+
 /* "a string or a number" */
 extern char *uaef_types_text(uint32 types);
 

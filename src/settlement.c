@@ -81,12 +81,12 @@ uaef_settlement_evaluate(const UaefSettlementInput *input)
 	int			n;
 
 	rules = uaef_settlement_rules_get(input->workflow, input->completed_at,
-									  &in_force);
+									  input->scope, &in_force, &n);
 	if (in_force == 0)
 		return;
 
 	caller = uaef_spi_begin();
-	n = uaef_settlement_rules_select(rules, in_force, input->scope);
+	n = uaef_settlement_rules_select(rules, n, input->scope);
 	outcomes = palloc(n * sizeof(UaefRuleOutcome));
 	for (int i = 0; i < n; i++)
 		uaef_settlement_rule_evaluate(rules[i], input->scope, &outcomes[i]);

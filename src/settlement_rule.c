@@ -98,7 +98,7 @@ uaef_settlement_rule_compile(const char *name, Jsonb *definition,
 							 const UaefTyping *typing)
 {
 	UaefSettlementRule *rule = palloc0(sizeof(UaefSettlementRule));
-	UaefRuleParser		parser = {.typing = typing};
+	UaefRuleParser parser = {.typing = typing};
 
 	rule->name = pstrdup(name);
 	parser_begin(&parser, name);
@@ -115,7 +115,7 @@ uaef_settlement_rule_check(Jsonb *definition, const UaefTyping *typing)
 {
 	UaefSettlementRule *rule = palloc0(sizeof(UaefSettlementRule));
 	List	   *defects = NIL;
-	UaefRuleParser		parser = {.typing = typing,.defects = &defects};
+	UaefRuleParser parser = {.typing = typing,.defects = &defects};
 
 	parser.context = CurrentMemoryContext;
 	rule->name = pstrdup("draft");
@@ -224,7 +224,7 @@ parse_form(UaefRuleParser *parser, UaefSettlementRule *rule, Jsonb *definition)
 		{
 			if (token == WJB_KEY &&
 				!uaef_rule_is_one_of(rule_keys, key.val.string.val,
-						   key.val.string.len))
+									 key.val.string.len))
 				add_defect(parser, "error",
 						   psprintf("unknown key \"%.*s\"",
 									Min(key.val.string.len, 60),
@@ -240,7 +240,7 @@ parse_form(UaefRuleParser *parser, UaefSettlementRule *rule, Jsonb *definition)
 void
 uaef_settlement_rule_set_period(UaefSettlementRule *rule, Jsonb *definition)
 {
-	UaefRuleParser		parser = {0};
+	UaefRuleParser parser = {0};
 
 	parser_begin(&parser, rule->name);
 	parse_period(&parser, rule, definition);
@@ -309,7 +309,7 @@ parser_end(UaefRuleParser *parser)
 static void
 say_place(void *arg)
 {
-	UaefRuleParser	   *parser = arg;
+	UaefRuleParser *parser = arg;
 
 	if (parser->place[0] != '\0')
 		errcontext("settlement rule \"%s\", at %s",
@@ -431,7 +431,7 @@ uaef_rule_decimal(Jsonb *object, const char *key)
 		return NULL;
 	if (value.type == jbvString)
 		return uaef_rule_parse_decimal(key, value.val.string.val,
-							 value.val.string.len);
+									   value.val.string.len);
 	if (value.type != jbvNumeric)
 		refuse(ERRCODE_UAEF_BAD_NUMBER,
 			   "value of \"%s\" must be a decimal number", key);
@@ -735,7 +735,7 @@ parse_paths(UaefRuleParser *parser, UaefSettlementRule *rule, Jsonb *definition)
 static void
 check_path(const UaefPath *path, void *arg)
 {
-	UaefRuleParser	   *parser = arg;
+	UaefRuleParser *parser = arg;
 	uint32		types;
 
 	if (strcmp(uaef_path_root(path), "item") == 0 ||

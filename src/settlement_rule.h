@@ -136,11 +136,15 @@ extern void uaef_settlement_rule_record(const char *type, const char *name,
 										Oid actor, Jsonb *more);
 
 /*
- * The rules in force for a workflow at a time, by name: of each the newest
- * active version whose period holds the time.  Good until the next call.
+ * Of the rules in force for a workflow at a time, in_force in number, those
+ * that can fire or fail on the data, by name: the newest active version of
+ * each whose period holds the time.  Few rules are all given.  Good until the
+ * next call.
  */
 extern const UaefSettlementRule **uaef_settlement_rules_get(const char *workflow,
 															TimestampTz at,
+															UaefScope *scope,
+															int *in_force,
 															int *n);
 
 #endif							/* UAEF_SETTLEMENT_RULE_H */

@@ -44,10 +44,14 @@
 #include "rule_typing.h"
 #include "settlement_eval.h"
 #include "settlement_rule.h"
+#include "settlement_rule_index.h"
 #include "spi_util.h"
 
 /* Longest name of a rule, in bytes. */
 #define MAX_NAME 200
+
+/* From so many rules on, an index is worth its making. */
+#define MANY_RULES 64
 
 /* The newest version of a rule; version is 0 when there is none. */
 typedef struct Newest
@@ -64,6 +68,14 @@ typedef struct StoredRule
 	bool		compiled;
 } StoredRule;
 
+/* When a rule is in force, and how many names come before its own. */
+typedef struct Period
+{
+	TimestampTz from;
+	TimestampTz to;
+	int			name_no;
+} Period;
+
 /* The active versions for a workflow, by name, newest first. */
 typedef struct WorkflowRules
 {
@@ -71,6 +83,8 @@ typedef struct WorkflowRules
 	int			n_rules;
 	StoredRule *rules;
 	const UaefSettlementRule **in_force;	/* room for n_rules */
+	Period	   *periods;		/* of the rules, close together */
+	UaefRuleIndex *index;		/* of many rules; made at first use */
 } WorkflowRules;
 
 /* The cache; NULL before its first use. */
@@ -85,6 +99,8 @@ static Newest newest_version(const UaefSettlementRule *rule,
 							 Jsonb *definition, Oid author);
 static void check_path_task(const UaefPath *path, void *arg);
 static void check_approvers(const UaefSettlementRule *rule);
+static int	count_in_force(const WorkflowRules *entry, TimestampTz at);
+static const UaefRuleIndex *rule_index(WorkflowRules *entry);
 static void cache_reset(void);
 static void cache_invalidate(Datum arg, Oid relid);
 static uint32 hash_text_key(const void *key, Size size);
@@ -363,29 +379,73 @@ uaef_settlement_rule_changed(PG_FUNCTION_ARGS)
  * transaction has held its locks.
  */
 const UaefSettlementRule **
-uaef_settlement_rules_get(const char *workflow, TimestampTz at, int *n)
+uaef_settlement_rules_get(const char *workflow, TimestampTz at,
+						  UaefScope *scope, int *in_force, int *n)
 {
 	WorkflowRules *entry;
-	const char *last = NULL;
+	int		   *numbers = NULL;
+	int			n_numbers;
+	int			last = -1;
 
 	AcceptInvalidationMessages();
 	if (rules_stale)
 		cache_reset();
 	entry = cache_get(workflow);
-
+	*in_force = count_in_force(entry, at);
 	*n = 0;
-	for (int i = 0; i < entry->n_rules; i++)
-	{
-		StoredRule *stored = &entry->rules[i];
 
-		if (at < stored->rule.effective_from ||
-			at >= stored->rule.effective_to ||
-			(last != NULL && strcmp(last, stored->rule.name) == 0))
+	n_numbers = entry->n_rules;
+	if (entry->n_rules >= MANY_RULES)
+		n_numbers = uaef_rule_index_find(rule_index(entry), scope, &numbers);
+	for (int i = 0; i < n_numbers; i++)
+	{
+		int			no = numbers == NULL ? i : numbers[i];
+		const Period *period = &entry->periods[no];
+
+		if (at < period->from || at >= period->to || period->name_no == last)
 			continue;
-		last = stored->rule.name;
-		entry->in_force[(*n)++] = compiled_rule(stored);
+		last = period->name_no;
+		entry->in_force[(*n)++] = compiled_rule(&entry->rules[no]);
 	}
 	return entry->in_force;
+}
+
+/* Of each name at most one version. */
+static int
+count_in_force(const WorkflowRules *entry, TimestampTz at)
+{
+	int			last = -1;
+	int			n = 0;
+
+	for (int i = 0; i < entry->n_rules; i++)
+	{
+		const Period *period = &entry->periods[i];
+
+		if (at < period->from || at >= period->to || period->name_no == last)
+			continue;
+		last = period->name_no;
+		n++;
+	}
+	return n;
+}
+
+/* The index over a workflow's rules, for which all of them are compiled. */
+static const UaefRuleIndex *
+rule_index(WorkflowRules *entry)
+{
+	const UaefSettlementRule **rules;
+	MemoryContext old;
+
+	if (entry->index != NULL)
+		return entry->index;
+	rules = palloc(entry->n_rules * sizeof(UaefSettlementRule *));
+	for (int i = 0; i < entry->n_rules; i++)
+		rules[i] = compiled_rule(&entry->rules[i]);
+	old = MemoryContextSwitchTo(rules_context);
+	entry->index = uaef_rule_index_make(rules, entry->n_rules);
+	MemoryContextSwitchTo(old);
+	pfree(rules);
+	return entry->index;
 }
 
 static void
@@ -479,8 +539,20 @@ cache_load(WorkflowRules *entry)
 	old = MemoryContextSwitchTo(rules_context);
 	entry->rules = palloc0(entry->n_rules * sizeof(StoredRule));
 	entry->in_force = palloc(entry->n_rules * sizeof(UaefSettlementRule *));
+	entry->periods = palloc(entry->n_rules * sizeof(Period));
 	for (int i = 0; i < entry->n_rules; i++)
+	{
+		const UaefSettlementRule *rule = &entry->rules[i].rule;
+		bool		same;
+
 		load_rule(&entry->rules[i], i);
+		same = i > 0 && strcmp(rule->name,
+							   entry->rules[i - 1].rule.name) == 0;
+		entry->periods[i].from = rule->effective_from;
+		entry->periods[i].to = rule->effective_to;
+		entry->periods[i].name_no = i == 0 ? 0 :
+			entry->periods[i - 1].name_no + (same ? 0 : 1);
+	}
 	MemoryContextSwitchTo(old);
 	uaef_spi_end(caller);
 }

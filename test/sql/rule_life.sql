@@ -169,7 +169,7 @@ RESET uaef.rule_activation;
 
 -- All of it is in the ledger.
 SELECT event_type, actor_id, payload FROM uaef.ledger_event
-WHERE event_type LIKE 'settlement_rule%' AND payload->>'rule' = 'fee' ORDER BY event_id;
+WHERE event_type LIKE 'settlement_rule%' AND payload->>'rule' = 'fee' AND payload->>'workflow' = 'rule_life' ORDER BY event_id;
 
 --
 -- The flat form, with its safe meaning.
