@@ -194,15 +194,66 @@ FROM unnest(ARRAY['{}', '{"amount_type":"fixed","fixed_amount":"25"}', '{"amount
 	'{"requires_approval":true}', '{"trigger_conditions":{}}', '{"trigger_conditions":{"order.total":{"$ne":5,"$gtee":1}}}',
 	'{"amount_formula":"data[''none''] * 2"}']::jsonb[]) p;
 
+--
+-- Many rules of one workflow: those that the data rule out are passed over, and
+-- all others do what each of them would do alone, errors among it.
+--
+SET uaef.rule_activation = 'any';
+SELECT uaef.create_workflow('rule_many', '{"tasks":[{"id":"a","type":"parallel"}]}');
+DO $$
+DECLARE
+	condition jsonb;
+	name text;
+BEGIN
+	FOR i IN 1 .. 120 LOOP
+		condition := CASE i % 6
+			WHEN 0 THEN jsonb_build_object('in.code', 'c' || i % 10)
+			WHEN 1 THEN jsonb_build_object('in.code', 'c' || i % 10, 'in.x', jsonb_build_object('$gt', i))
+			WHEN 2 THEN jsonb_build_object('in.code', jsonb_build_object('$in', jsonb_build_array('c' || i % 10, 'c1')))
+			WHEN 3 THEN jsonb_build_object('in.x', jsonb_build_object('$exists', true, '$gt', i))
+			WHEN 4 THEN jsonb_build_object('in.long_name', 'c' || i % 10, 'in.code', jsonb_build_object('$ne', 'c1'))
+			ELSE jsonb_build_object('in.x', jsonb_build_object('$between', jsonb_build_array(0, i)),
+				'in.region', 'c' || i % 10) END;
+		name := 'many ' || lpad(i::text, 3, '0');
+		PERFORM uaef.create_settlement_rule(name, jsonb_build_object('workflow', 'rule_many', 'currency', 'EUR',
+			'when', condition, 'fixed', i, 'recipient', 'house'));
+		PERFORM uaef.activate_settlement_rule(name, 1);
+	END LOOP;
+END
+$$;
+CREATE TABLE rule_many_input AS SELECT row_number() OVER () AS n, d FROM unnest(ARRAY[
+	'{"code":"c1","x":50,"region":"c5","long_name":"c4"}', '{"code":"c2","x":0,"region":"c5","long_name":"c4"}',
+	'{"code":"none","x":200,"region":"none","long_name":"none"}', '{"code":5,"x":50,"region":"c5","long_name":"c4"}',
+	'{"code":null,"x":50,"region":"c5","long_name":"c4"}', '{"x":50,"region":"c5"}',
+	'{"code":"c1","x":"50","region":"c5","long_name":"c4"}', '{"code":"c1","region":"c5","long_name":"c4"}',
+	'{}']::jsonb[]) d;
+SELECT count(uaef.start_workflow('rule_many', d, name => 'many ' || n)) FROM rule_many_input;
+WITH alone AS (
+	SELECT i.n, r.name, s.result AS said, s.amount, s.error->>'code' AS code
+	FROM rule_many_input i, uaef.settlement_rule r,
+		uaef.simulate_settlement(r.definition, jsonb_build_object('in', i.d)) s
+	WHERE r.workflow = 'rule_many' AND s.result <> 'not_fired'
+), together AS (
+	SELECT substr(e.name, 6)::bigint AS n, r.name, s.status AS said, s.amount, s.error->>'code' AS code
+	FROM uaef.settlement_signal s JOIN uaef.workflow_execution e USING (execution_id)
+	JOIN uaef.settlement_rule r USING (rule_id) WHERE r.workflow = 'rule_many'
+)
+SELECT n, count(a.n) AS alone, count(t.n) AS together, count(*) FILTER (WHERE a.code IS NOT NULL) AS errors,
+	count(*) FILTER (WHERE (a.said, a.amount, a.code) IS DISTINCT FROM (t.said, t.amount, t.code)) AS differ
+FROM alone a FULL JOIN together t USING (n, name) GROUP BY n ORDER BY n;
+SELECT DISTINCT rules_evaluated, count(*) FROM uaef.settlement_run WHERE workflow = 'rule_many' GROUP BY 1;
+DROP TABLE rule_many_input;
+RESET uaef.rule_activation;
+
 DELETE FROM uaef.rule_test;
 DELETE FROM uaef.settlement_signal;
 DELETE FROM uaef.rule_evaluation;
 DELETE FROM uaef.settlement_run;
 DELETE FROM uaef.settlement_rule;
 DELETE FROM uaef.task_execution t USING uaef.workflow_execution e, uaef.workflow_definition d
-WHERE d.name = 'rule_life' AND e.definition_id = d.definition_id AND t.execution_id = e.execution_id;
+WHERE d.name IN ('rule_life', 'rule_many') AND e.definition_id = d.definition_id AND t.execution_id = e.execution_id;
 DELETE FROM uaef.workflow_execution e USING uaef.workflow_definition d
-WHERE d.name = 'rule_life' AND e.definition_id = d.definition_id;
-DELETE FROM uaef.workflow_definition WHERE name = 'rule_life';
+WHERE d.name IN ('rule_life', 'rule_many') AND e.definition_id = d.definition_id;
+DELETE FROM uaef.workflow_definition WHERE name IN ('rule_life', 'rule_many');
 DROP OWNED BY regress_rule_team, regress_rule_ann, regress_rule_bob, regress_rule_eve;
 DROP ROLE regress_rule_ann, regress_rule_bob, regress_rule_eve, regress_rule_team;
