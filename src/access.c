@@ -290,6 +290,7 @@ static const AccessObject relations[] = {
 	{"ledger_unsealed", AUDITOR},
 	{"ledgered_table", READERS},
 	{"limit_status", READERS},
+	{"missing_role", OPERATOR | AUDITOR},
 	{"pending_approval", READERS},
 	{"policy", AUDITOR},
 	{"policy_decision", AUDITOR},

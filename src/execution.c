@@ -272,6 +272,7 @@ load_execution(UaefStep *step, uint64 row, int32 *definition_id)
 	execution->ours = written_here(row, XMIN);
 	execution->session_role = uaef_spi_oid(row, COL(EXEC_SESSION_ROLE));
 	execution->agent = uaef_spi_text(row, COL(EXEC_AGENT));
+	execution->singleton_key = uaef_spi_text(row, COL(EXEC_SINGLETON_KEY));
 	load_lineage(execution, row);
 	execution->tid = row_place(row);
 	execution->stored = true;
@@ -298,6 +299,9 @@ load_lineage(UaefExecution *execution, uint64 row)
 												   COL(EXEC_PARENT_TASK_ID));
 		execution->depth = uaef_spi_int32(row, COL(EXEC_DEPTH));
 	}
+	if (!uuid_or(row, COL(EXEC_ROOT_EXECUTION_ID), &execution->root_id))
+		execution->root_id = execution->id;
+	execution->children = uaef_spi_int32(row, COL(EXEC_CHILDREN));
 	if (ending != NULL)
 	{
 		execution->is_ending = true;
@@ -312,6 +316,7 @@ new_execution(UaefStep *step, const UaefDefinition *def, const pg_uuid_t *id)
 
 	execution->step = step;
 	execution->id = *id;
+	execution->root_id = *id;
 	execution->def = def;
 	execution->dirty = true;
 	execution->last_event = -1;
@@ -346,6 +351,7 @@ uaef_step_new_child(UaefTask *task, const UaefDefinition *def)
 	child->parent_task_id = task->task_id;
 	child->parent_task = task;
 	child->depth = parent->depth + 1;
+	child->root_id = parent->root_id;
 	child->priority = parent->priority;
 	child->initiated_by = parent->initiated_by;
 	child->session_role = parent->session_role;

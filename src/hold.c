@@ -25,9 +25,11 @@
 #include "clock.h"
 #include "errcodes.h"
 #include "failure.h"
+#include "family.h"
 #include "hold.h"
 #include "spi_util.h"
 #include "wake.h"
+#include "workflow_task.h"
 
 static UaefQuery find_owner = {
 	"SELECT created_by FROM uaef.workflow_definition"
@@ -166,7 +168,9 @@ uaef_execution_begin(UaefExecution *execution)
 {
 	UaefEvalError error = {0};
 
-	if (uaef_workflow_is_held(execution->def->name))
+	if (!uaef_family_wants(execution))
+		uaef_workflow_task_cancel_child(execution, true);
+	else if (uaef_workflow_is_held(execution->def->name))
 		uaef_execution_hold(execution);
 	else if (!uaef_advance_request_start(execution, &error))
 		uaef_advance_cancel(execution, error.message, true);

@@ -284,6 +284,12 @@ uaef_path_root(const UaefPath *path)
 	return path->steps[0].name;
 }
 
+const char *
+uaef_path_second(const UaefPath *path)
+{
+	return path->nsteps < 2 ? NULL : path->steps[1].name;
+}
+
 /*
  * uaef_document_value -- a document as a value
  *

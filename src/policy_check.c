@@ -19,6 +19,7 @@
 
 #include "advance.h"
 #include "approval_request.h"
+#include "checkpoint_task.h"
 #include "digest.h"
 #include "errcodes.h"
 #include "failure.h"
@@ -230,6 +231,29 @@ uaef_policy_fire(UaefTask *task)
  */
 
 /*
+ * The result is kept, as that of a checkpoint task.
+ */
+static bool
+passes_checkpoint(UaefTask *task, const UaefPolicy *policy)
+{
+	const UaefCompliance *rules = &policy->rules.compliance;
+	UaefStoredCheckpoint stored;
+	UaefCheckpointResult result;
+
+	if (!uaef_checkpoint_find(rules->checkpoint, &stored))
+		return uaef_policy_breach(task, policy,
+								  psprintf("checkpoint \"%s\" does not exist",
+										   rules->checkpoint));
+	uaef_checkpoint_judge(task, &stored, rules->data, &result);
+	if (result.passed)
+		return true;
+	return uaef_policy_breach(task, policy, rules->reason != NULL ?
+							  rules->reason :
+							  psprintf("checkpoint \"%s\" is not passed: %s",
+									   stored.name, result.first_failure));
+}
+
+/*
  * What cannot be evaluated is not fulfilled.
  */
 static bool
@@ -239,6 +263,8 @@ complies(UaefTask *task, const UaefPolicy *policy)
 	UaefEvalError error = {0};
 	bool		holds = false;
 
+	if (rules->checkpoint != NULL)
+		return passes_checkpoint(task, policy);
 	if (!uaef_condition_eval(rules->require, uaef_task_scope(task), &holds,
 							 &error))
 		return uaef_policy_breach(task, policy,
