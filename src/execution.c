@@ -123,6 +123,16 @@ typedef struct ItemEntry
 	UaefTask   *task;
 } ItemEntry;
 
+/* An execution of the step, by its id. */
+typedef struct ExecutionEntry
+{
+	pg_uuid_t	id;
+	UaefExecution *execution;
+} ExecutionEntry;
+
+/* As many are found without an index. */
+#define MAX_UNINDEXED 32
+
 static void load_execution(UaefStep *step, uint64 row, int32 *definition_id);
 static void load_lineage(UaefExecution *execution, uint64 row);
 static UaefTask *load_task(UaefExecution *execution, uint64 row);
@@ -150,11 +160,47 @@ uaef_step_begin(const char *actor_type, const char *actor_id)
 	return step;
 }
 
+/*
+ * The index of many executions, brought up to date.
+ */
+static HTAB *
+execution_index(UaefStep *step)
+{
+	if (step->by_id == NULL)
+	{
+		HASHCTL		control = {
+			.keysize = sizeof(pg_uuid_t),
+			.entrysize = sizeof(ExecutionEntry),
+			.hcxt = step->context
+		};
+
+		step->by_id = hash_create("uaef executions", 1024, &control,
+								  HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	}
+	for (long i = hash_get_num_entries(step->by_id);
+		 i < list_length(step->executions); i++)
+	{
+		UaefExecution *execution = list_nth(step->executions, i);
+		ExecutionEntry *entry = hash_search(step->by_id, &execution->id,
+											HASH_ENTER, NULL);
+
+		entry->execution = execution;
+	}
+	return step->by_id;
+}
+
 UaefExecution *
 uaef_step_execution(UaefStep *step, const pg_uuid_t *id)
 {
 	ListCell   *cell;
 
+	if (list_length(step->executions) > MAX_UNINDEXED)
+	{
+		ExecutionEntry *entry = hash_search(execution_index(step), id,
+											HASH_FIND, NULL);
+
+		return entry == NULL ? NULL : entry->execution;
+	}
 	foreach(cell, step->executions)
 	{
 		UaefExecution *execution = lfirst(cell);

@@ -175,6 +175,7 @@ struct UaefStep
 	const char *actor_type;		/* who does it: "user", "system", "worker" */
 	const char *actor_id;
 	List	   *executions;		/* UaefExecution * */
+	HTAB	   *by_id;			/* the same by id; NULL: they are few */
 	List	   *ready;			/* UaefTask * for task_ready */
 	List	   *timers;			/* UaefTimerRow * */
 	List	   *limit_requests; /* UaefLimitRequest *, see limit.h */
