@@ -87,13 +87,12 @@ WITH live AS (
 				AND e.status IN ('pending', 'running', 'paused')) AS runs
 	FROM uaef.workflow_definition d),
 named AS (
-	SELECT DISTINCT 'workflow' AS kind, l.name, l.version, t ->> 'id' AS task,
-		'approver' AS named_as, r #>> '{}' AS role
-	FROM live l,
-		pg_catalog.jsonb_array_elements(l.definition -> 'tasks') t,
-		pg_catalog.jsonb_path_query(t,
-			'$.** ? (@.type == "human_approval").config.**.keyvalue() ? (@.key == "approvers" || @.key == "to").value[*] ? (@.type() == "string")') r
-	WHERE (l.newest OR l.runs) AND r #>> '{}' NOT LIKE '%{{%'
+	SELECT DISTINCT 'workflow' AS kind, l.name, l.version, NULL::text AS task,
+		'approver' AS named_as, r AS role
+	FROM live l, pg_catalog.jsonb_array_elements_text(
+		pg_catalog.jsonb_path_query_array(l.definition,
+			'$.tasks[*].** ? (@.type == "human_approval").config.** ? (@.type() == "object").keyvalue() ? (@.key == "approvers" || @.key == "to").value[*] ? (@.type() == "string")')) r
+	WHERE (l.newest OR l.runs) AND r NOT LIKE '%{{%'
 	UNION ALL
 	SELECT 'approval', a.approval_id::text, NULL, a.task, 'approver', r
 	FROM uaef.human_approval a, pg_catalog.unnest(a.approvers) r

@@ -232,6 +232,21 @@ record_beginning(UaefTask *task, UaefExecution *child)
 	uaef_step_event(child, NULL, "workflow_started", uaef_json_end(&json));
 }
 
+UaefExecution *
+uaef_workflow_task_make_child(UaefTask *task)
+{
+	const UaefDefinition *def = find_definition(task);
+	Jsonb	   *input = def == NULL ? NULL : fill_input(task, def);
+	UaefExecution *child;
+
+	if (input == NULL)
+		return NULL;
+	child = uaef_step_new_child(task, def);
+	child->input = input;
+	task->runs++;
+	return child;
+}
+
 /*
  * Make a child, to be begun before the step is written.
  */
