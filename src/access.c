@@ -252,6 +252,7 @@ static const AccessObject functions[] = {
 	{"pause_anchor", OPERATOR},
 	{"pause_connector", OPERATOR},
 	{"resume_anchor", OPERATOR},
+	{"require_human_review", OPERATOR},
 	{"resume_connector", OPERATOR},
 	{"revoke_access", ADMIN},
 	{"start_worker", ADMIN},

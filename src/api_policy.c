@@ -7,11 +7,15 @@
  */
 #include "postgres.h"
 
+#include "catalog/pg_type_d.h"
 #include "fmgr.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 
 #include "errcodes.h"
+#include "human_review.h"
 #include "json_util.h"
+#include "own_execution.h"
 #include "policy.h"
 #include "set_result.h"
 #include "spi_util.h"
@@ -21,6 +25,7 @@ PG_FUNCTION_INFO_V1(uaef_enable_policy);
 PG_FUNCTION_INFO_V1(uaef_disable_policy);
 PG_FUNCTION_INFO_V1(uaef_drop_policy);
 PG_FUNCTION_INFO_V1(uaef_explain_policies);
+PG_FUNCTION_INFO_V1(uaef_require_human_review);
 
 /*
  * create_policy(name text, type text, rules jsonb, enforcement text, scope jsonb,
@@ -42,6 +47,52 @@ uaef_create_policy(PG_FUNCTION_ARGS)
 									   PG_GETARG_JSONB_P(4),
 									   PG_ARGISNULL(5) ? NULL :
 									   text_to_cstring(PG_GETARG_TEXT_PP(5))));
+}
+
+/*
+ * require_human_review(execution_id uuid, task text, approvers text[],
+ * reason text, need int, four_eyes bool, expires interval) RETURNS void
+ */
+Datum
+uaef_require_human_review(PG_FUNCTION_ARGS)
+{
+	UaefJson	json;
+	Datum	   *roles;
+	bool	   *nulls;
+	char	  **names;
+	int			n;
+
+	for (int i = 0; i < 6; i++)
+		if (PG_ARGISNULL(i) && i != 3)
+			ereport(ERROR,
+					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+					 errmsg("execution_id, task, approvers, need and four_eyes must not be null")));
+	deconstruct_array(PG_GETARG_ARRAYTYPE_P(2), TEXTOID, -1, false,
+					  TYPALIGN_INT, &roles, &nulls, &n);
+	names = palloc(sizeof(char *) * Max(n, 1));
+	for (int i = 0; i < n; i++)
+	{
+		if (nulls[i])
+			ereport(ERROR,
+					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+					 errmsg("a role to ask cannot be null")));
+		names[i] = TextDatumGetCString(roles[i]);
+	}
+	uaef_json_begin(&json);
+	uaef_json_texts(&json, "approvers", names, n);
+	uaef_json_int(&json, "need", PG_GETARG_INT32(4));
+	uaef_json_bool(&json, "four_eyes", PG_GETARG_BOOL(5));
+	if (!PG_ARGISNULL(6))
+		uaef_json_text(&json, "expires",
+					   psprintf("%lld us",
+								(long long) uaef_interval_us(PG_GETARG_INTERVAL_P(6),
+															 "expires")));
+	uaef_human_review_require(PG_GETARG_UUID_P(0),
+							  text_to_cstring(PG_GETARG_TEXT_PP(1)),
+							  uaef_json_end(&json),
+							  PG_ARGISNULL(3) ? NULL :
+							  text_to_cstring(PG_GETARG_TEXT_PP(3)));
+	PG_RETURN_VOID();
 }
 
 /* enable_policy(name text) RETURNS void */

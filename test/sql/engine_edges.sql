@@ -98,6 +98,32 @@ SELECT edge_code($$SELECT uaef.create_policy('edge check', 'compliance', '{"data
 SELECT edge_code($$SELECT uaef.create_policy('edge check', 'compliance', '{}')$$);
 SELECT uaef.drop_policy('edge check');
 
+-- people look at a task of one execution before it begins
+CREATE ROLE regress_edge_eye;
+SELECT uaef.start_workflow('edge_two', '{"n": 1}') AS e \gset
+SELECT uaef.require_human_review(:'e', 'a', '{regress_edge_eye}', 'looks odd', four_eyes => false);
+SELECT uaef.require_human_review(:'e', 'b', '{regress_edge_eye}', four_eyes => false);
+SELECT task, status, attempt FROM uaef.task_run WHERE execution_id = :'e' ORDER BY task;
+SELECT count(*) FROM uaef.claim_tasks('w', 'edge');
+SELECT approval_id, task, description, shown->'review'->>'reason' AS reason, uaef.approve(approval_id) FROM uaef.pending_approval WHERE execution_id = :'e' \gset
+\echo :task :reason :approve
+SELECT task_id, attempt, uaef.complete_task(task_id) FROM uaef.claim_tasks('w', 'edge') \gset
+\echo :attempt
+SELECT task, status, attempt FROM uaef.task_run WHERE execution_id = :'e' ORDER BY task;
+SELECT approval_id, uaef.reject(approval_id, 'no') FROM uaef.pending_approval WHERE execution_id = :'e' \gset
+SELECT status, error->>'code' AS code, error->>'message' AS message FROM uaef.workflow_run WHERE execution_id = :'e';
+SELECT policy, version, decision, reason FROM uaef.policy_decision WHERE execution_id = :'e' ORDER BY decision_id;
+SELECT event_type, payload->>'task' AS task FROM uaef.ledger_event WHERE stream = :'e' AND event_type LIKE 'review%';
+SELECT uaef.start_workflow('edge_two') AS e \gset
+SELECT count(*) FROM uaef.claim_tasks('w', 'edge');
+SELECT edge_code(format('SELECT uaef.require_human_review(%L, ''a'', ''{regress_edge_eye}'')', :'e'));
+SELECT edge_code(format('SELECT uaef.require_human_review(%L, ''c'', ''{regress_edge_eye}'')', :'e'));
+SELECT edge_code(format('SELECT uaef.require_human_review(%L, ''b'', ''{regress_edge_none}'')', :'e'));
+SELECT edge_code(format('SELECT uaef.require_human_review(%L, ''b'', ''{}'')', :'e'));
+SELECT edge_code(format('SELECT uaef.require_human_review(%L, ''b'', ''{regress_edge_eye}'', need => 0)', :'e'));
+SELECT edge_code(format('SELECT uaef.require_human_review(%L, NULL, ''{regress_edge_eye}'')', :'e'));
+DROP ROLE regress_edge_eye;
+
 -- an agent's configuration is for those who registered it
 CREATE ROLE regress_edge;
 SELECT uaef.grant_access('regress_edge', 'viewer');
