@@ -215,6 +215,27 @@ CREATE TABLE uaef.workflow_hold (
 COMMENT ON TABLE uaef.workflow_hold IS
 	'workflows whose executions are accepted but do not begin, by hold_workflow()';
 
+-- Sessions keep what they looked up in these tables.
+CREATE FUNCTION uaef._workflow_names_changed()
+RETURNS trigger
+AS 'MODULE_PATHNAME', 'uaef_workflow_names_changed'
+LANGUAGE C
+SET search_path = pg_catalog, pg_temp;
+COMMENT ON FUNCTION uaef._workflow_names_changed() IS
+	'makes every session look workflows up again';
+REVOKE ALL ON FUNCTION uaef._workflow_names_changed() FROM PUBLIC;
+
+CREATE TRIGGER workflow_names_changed
+	AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON uaef.workflow_definition
+	FOR EACH STATEMENT EXECUTE FUNCTION uaef._workflow_names_changed();
+ALTER TABLE uaef.workflow_definition
+	ENABLE ALWAYS TRIGGER workflow_names_changed;
+CREATE TRIGGER workflow_names_changed
+	AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON uaef.workflow_hold
+	FOR EACH STATEMENT EXECUTE FUNCTION uaef._workflow_names_changed();
+ALTER TABLE uaef.workflow_hold
+	ENABLE ALWAYS TRIGGER workflow_names_changed;
+
 -- What bulk_operation shows: an operation that the worker carries out in batches.
 -- place is the last execution that was looked at, again_from the one before the first
 -- that was busy.

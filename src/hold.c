@@ -152,8 +152,12 @@ uaef_workflow_release(const char *workflow, const char *reason)
 bool
 uaef_workflow_is_held(const char *workflow)
 {
-	Datum		arg = CStringGetTextDatum(workflow);
+	Datum		arg;
+	bool		held = false;
 
+	if (uaef_definition_look_up_held(workflow, &held) != 0 && !held)
+		return false;
+	arg = CStringGetTextDatum(workflow);
 	return uaef_spi_run(&share_hold, &arg, NULL) > 0;
 }
 

@@ -44,8 +44,8 @@ SELECT edge_due() AS held;
 
 -- who changes a task that waits for a limit changes its place in the line
 SELECT uaef.create_workflow('edge_limit', '{"tasks": [{"id": "x", "type": "external", "queue": "edge_slow", "limits": [{"concurrency": 1}]}]}');
-SELECT uaef.start_workflow('edge_limit', name => 'l' || i) AS started FROM generate_series(1, 3) i \g /dev/null
-SELECT execution_id AS last FROM uaef.workflow_run WHERE name = 'l3' \gset
+SELECT uaef.start_workflow('edge_limit', name => 'zl' || i) AS started FROM generate_series(1, 3) i \g /dev/null
+SELECT execution_id AS last FROM uaef.workflow_run WHERE name = 'zl3' \gset
 SELECT uaef.alter_task(:'last', 'x', priority => 100);
 SELECT uaef.alter_task(:'last', 'x', queue => 'edge_fast');
 SELECT count(*) AS waiting FROM uaef.limit_waiter;
@@ -173,6 +173,7 @@ SELECT completed, code FROM uaef.complete_tasks(jsonb_build_array(jsonb_build_ob
 SELECT count(*) FROM uaef.verify_ledger() WHERE severity <> 'info';
 DO $$ BEGIN PERFORM uaef.cancel_workflow(execution_id) FROM uaef.workflow_run WHERE workflow LIKE 'edge%' AND status IN ('running', 'pending'); END $$;
 DELETE FROM uaef.task_timer WHERE kind = 'start';
+DELETE FROM uaef.policy WHERE name LIKE 'edge%';
 SELECT uaef.revoke_access('regress_edge', 'viewer');
 DROP ROLE regress_edge;
 DROP FUNCTION edge_code(text), edge_due();
