@@ -66,6 +66,7 @@ typedef struct Transfer
 	dlist_node	node;
 	int64		id;
 	int			attempt;
+	void	   *tag;
 	CURL	   *easy;
 	struct curl_slist *headers;
 	UaefNetwork *networks;
@@ -415,6 +416,11 @@ set_request(Transfer *transfer, const UaefHttpRequest *request)
 	curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, transfer->error);
 	curl_easy_setopt(easy, CURLOPT_URL, request->url);
 	curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L);
+	if (request->aws_sigv4 != NULL)
+	{
+		curl_easy_setopt(easy, CURLOPT_AWS_SIGV4, request->aws_sigv4);
+		curl_easy_setopt(easy, CURLOPT_USERPWD, request->user_password);
+	}
 	if (request->body != NULL)
 	{
 		curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE,
@@ -449,6 +455,7 @@ transfer_make(const UaefHttpRequest *request)
 		return NULL;
 	transfer->id = request->id;
 	transfer->attempt = request->attempt;
+	transfer->tag = request->tag;
 	transfer->head.limit = MAX_HEAD_BYTES;
 	transfer->body.limit = request->max_response;
 	transfer->networks = malloc(Max(networks_size, 1));
@@ -507,6 +514,7 @@ uaef_http_pool_send(UaefHttpPool *pool, const UaefHttpRequest *request)
 									   "out of memory");
 		if (result != NULL)
 		{
+			result->tag = request->tag;
 			result->transient = true;
 			dlist_push_tail(&pool->stillborn, &result->node);
 			(void) set_timer(pool->multi, 0, pool);
@@ -619,6 +627,7 @@ classify(const Transfer *transfer, CURLcode rc, UaefHttpResult *result)
 static void
 read_info(CURL *easy, UaefHttpResult *result)
 {
+	long		size = 0;
 	long		status = 0;
 	curl_off_t	value = 0;
 
@@ -638,6 +647,10 @@ read_info(CURL *easy, UaefHttpResult *result)
 	result->times.first_byte = value;
 	curl_easy_getinfo(easy, CURLINFO_TOTAL_TIME_T, &value);
 	result->times.total = value;
+	curl_easy_getinfo(easy, CURLINFO_SIZE_UPLOAD_T, &value);
+	result->bytes_sent = value;
+	curl_easy_getinfo(easy, CURLINFO_REQUEST_SIZE, &size);
+	result->bytes_sent += size;
 }
 
 /*
@@ -653,6 +666,7 @@ finish(UaefHttpPool *pool, Transfer *transfer, CURLcode rc)
 
 	if (result != NULL)
 	{
+		result->tag = transfer->tag;
 		classify(transfer, rc, result);
 		read_info(transfer->easy, result);
 		result->bytes_received = transfer->body.len;

@@ -135,16 +135,16 @@ send_to_witness(const UaefAnchor *anchor, const UaefAnchoring *anchoring,
 				UaefDeliveryRequest *request)
 {
 	static const char *const read = "{\"status\": [200, 409]}";
-	UaefConnectorConfig connector;
+	UaefConnector connector;
 	UaefProof	proof;
 	char	   *body;
 	size_t		len;
 
 	uaef_connector_load(anchor->target, &connector);
-	len = strlen(connector.url);
-	while (len > 0 && connector.url[len - 1] == '/')
-		connector.url[--len] = '\0';
-	request->url = psprintf("%s/add-checkpoint", connector.url);
+	len = strlen(connector.config.url);
+	while (len > 0 && connector.config.url[len - 1] == '/')
+		connector.config.url[--len] = '\0';
+	request->url = psprintf("%s/add-checkpoint", connector.config.url);
 	request->method = "POST";
 	request->expect = DatumGetJsonbP(DirectFunctionCall1(jsonb_in,
 														 CStringGetDatum(read)));
