@@ -81,6 +81,13 @@ SELECT uaef.update_agent('edge-bot', capabilities => '{edge.write}');
 SELECT task_id, policy FROM uaef.explain_policies('edge_capable');
 SELECT uaef.drop_policy('edge agents');
 
+-- a task of an agent that its limits let run stands where agents look, without a timer
+SELECT uaef.create_workflow('edge_agent_limit', '{"tasks": [{"id": "a", "type": "agent", "config": {"agent": "edge-bot"}, "limits": [{"concurrency": 1}]}]}');
+SELECT uaef.start_workflow('edge_agent_limit') AS e \gset
+SELECT uaef.execute_next_tasks(:'e');
+SELECT queue, (SELECT count(*) FROM uaef.task_timer WHERE kind = 'granted') AS timers FROM uaef.task_ready WHERE execution_id = :'e';
+SELECT uaef.cancel_workflow(:'e');
+
 -- policies that name a checkpoint
 SELECT edge_code($$SELECT uaef.create_policy('edge check', 'compliance', '{"checkpoint": "edge"}')$$);
 SELECT uaef.create_checkpoint('edge', '{"type": "threshold", "field": "in.n", "min": 5}');
