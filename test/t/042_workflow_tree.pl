@@ -104,10 +104,10 @@ is(query("SELECT error->>'code' FROM uaef.workflow_run WHERE execution_id = '$sl
 is(ending(child($slow)), 'cancelled', 'with its child');
 
 # More than one step takes on, and a loop with delays.
-my $many = start('many', '{"list":[' . join(',', (0) x 15000) . ']}');
+my $many = start('many', '{"list":[' . join(',', (0) x 12000) . ']}');
 is(query("SELECT status FROM uaef.workflow_run WHERE execution_id = '$many'"), 'running', 'a step leaves children to later ones');
 is(ending($many), 'completed', 'which run them all');
-is(query("SELECT count(*) FROM uaef.workflow_run WHERE parent_execution_id = '$many' AND status = 'completed'"), 15000, 'each once');
+is(query("SELECT count(*) FROM uaef.workflow_run WHERE parent_execution_id = '$many' AND status = 'completed'"), 12000, 'each once');
 my $ticks = start('ticks');
 is(ending($ticks), 'completed', 'a loop with delays');
 is(query("SELECT output->'l'->>'n' FROM uaef.workflow_run WHERE execution_id = '$ticks'"), 5, 'ran as often as it had to');
