@@ -162,7 +162,7 @@ SELECT pg_catalog.pg_extension_config_dump('uaef.settlement_approval', '');
 CREATE FUNCTION uaef.create_settlement_rule(name text, definition jsonb)
 RETURNS integer
 AS 'MODULE_PATHNAME', 'uaef_create_settlement_rule'
-LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE
+LANGUAGE C VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp;
 
 COMMENT ON FUNCTION uaef.create_settlement_rule(text, jsonb) IS
@@ -171,7 +171,7 @@ COMMENT ON FUNCTION uaef.create_settlement_rule(text, jsonb) IS
 CREATE FUNCTION uaef.activate_settlement_rule(name text, version integer)
 RETURNS void
 AS 'MODULE_PATHNAME', 'uaef_activate_settlement_rule'
-LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE
+LANGUAGE C VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp;
 
 COMMENT ON FUNCTION uaef.activate_settlement_rule(text, integer) IS

@@ -15,6 +15,7 @@
 #include "clock.h"
 #include "compat.h"
 #include "connector_config.h"
+#include "connector_limits.h"
 #include "connector_secret.h"
 #include "connector_transport.h"
 #include "delivery_retry.h"
@@ -26,10 +27,12 @@
 #include "url.h"
 #include "wake.h"
 
+#define MAX_NAME 200
+
 static UaefQuery insert_connector = {
 	"INSERT INTO uaef.connector"
-	" (name, type, config, paused, created_by, created_at)"
-	" VALUES ($1, $2, $3, false, $4, $5)"
+	" (name, type, config, paused, created_by, created_at, changed_at)"
+	" VALUES ($1, $2, $3, false, $4, $5, $5)"
 	" ON CONFLICT DO NOTHING RETURNING connector_id",
 	5, {TEXTOID, TEXTOID, JSONBOID, REGROLEOID, TIMESTAMPTZOID}
 };
@@ -43,8 +46,30 @@ static UaefQuery select_connector = {
 };
 
 static UaefQuery update_paused = {
-	"UPDATE uaef.connector SET paused = $2 WHERE name = $1",
-	2, {TEXTOID, BOOLOID}
+	"UPDATE uaef.connector SET paused = $2, changed_at = $3 WHERE name = $1",
+	3, {TEXTOID, BOOLOID, TIMESTAMPTZOID}
+};
+
+static UaefQuery update_config = {
+	"UPDATE uaef.connector SET config = $2, changed_at = $3 WHERE name = $1",
+	3, {TEXTOID, JSONBOID, TIMESTAMPTZOID}
+};
+
+static UaefQuery delete_connector = {
+	"DELETE FROM uaef.connector WHERE name = $1",
+	1, {TEXTOID}
+};
+
+/* What still needs a connector. */
+static UaefQuery select_uses = {
+	"SELECT 'anchor \"' || a.anchor || '\" uses it'"
+	" FROM uaef.ledger_anchor a WHERE a.target = $1 AND a.kind <> 'file'"
+	" UNION ALL"
+	" (SELECT 'delivery ' || d.delivery_id || ' waits to be sent'"
+	" FROM uaef.delivery d WHERE d.connector = $1"
+	" AND d.status IN ('pending', 'retry', 'sending') LIMIT 1)"
+	" LIMIT 1",
+	1, {TEXTOID}
 };
 
 static void check_header(const char *name, const JsonbValue *value);
@@ -156,7 +181,7 @@ check_keys(const UaefConnectorType *type, Jsonb *document)
 {
 	static const char *const common[] = {
 		"url", "method", "headers", "timeout", "retry", "idempotent", "tls",
-		"proxy", NULL
+		"proxy", "max_concurrent", "rate", "burst", "breaker", NULL
 	};
 	JsonbIterator *it = JsonbIteratorInit(&document->root);
 	JsonbIteratorToken token;
@@ -232,6 +257,7 @@ parse(UaefConnector *connector)
 		config->idempotent = value.val.boolean;
 	}
 	uaef_transport_parse(document, &config->transport);
+	uaef_gate_limits_parse(document, &config->limits);
 	connector->own = connector->type->parse ? connector->type->parse(document)
 		: NULL;
 }
@@ -262,10 +288,11 @@ uaef_connector_create(const char *name, const char *type, Jsonb *config,
 	Datum		args[5];
 	int32		connector_id;
 
-	if (*name == '\0')
+	if (*name == '\0' || strlen(name) > MAX_NAME)
 		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("a connector's name must not be empty")));
+				(errcode(ERRCODE_INVALID_NAME),
+				 errmsg("a connector's name must have 1 to %d bytes",
+						MAX_NAME)));
 	connector.type = uaef_connector_type(type);
 	parse(&connector);
 	uaef_transport_require_files(&connector.config.transport);
@@ -354,13 +381,63 @@ uaef_connector_pause(const char *name, bool paused)
 {
 	Oid			user = GetUserId();
 	UaefCaller	caller = uaef_spi_begin();
-	Datum		args[2];
+	Datum		args[3];
 
 	args[0] = CStringGetTextDatum(name);
 	args[1] = BoolGetDatum(paused);
+	args[2] = TimestampTzGetDatum(uaef_clock_now());
 	if (uaef_spi_run(&update_paused, args, NULL) == 0)
 		raise_undefined(name);
 	record(paused ? "connector_paused" : "connector_resumed", user, name);
 	uaef_wake_worker_on_commit(UAEF_WAKE_HTTP);
 	uaef_spi_end(caller);
+}
+
+void
+uaef_connector_alter(const char *name, Jsonb *config)
+{
+	Oid			user = GetUserId();
+	UaefConnector connector;
+	UaefCaller	caller;
+	Datum		args[3];
+
+	uaef_connector_load(name, &connector);
+	connector.document = config;
+	parse(&connector);
+	uaef_transport_require_files(&connector.config.transport);
+
+	caller = uaef_spi_begin();
+	args[0] = CStringGetTextDatum(name);
+	args[1] = JsonbPGetDatum(config);
+	args[2] = TimestampTzGetDatum(uaef_clock_now());
+	if (uaef_spi_run(&update_config, args, NULL) == 0)
+		raise_undefined(name);
+	record("connector_altered", user, name);
+	uaef_wake_worker_on_commit(UAEF_WAKE_HTTP);
+	uaef_spi_end(caller);
+}
+
+/*
+ * What is queued at the same moment is not seen; it fails when it is sent,
+ * which says why.
+ */
+void
+uaef_connector_drop(const char *name)
+{
+	Oid			user = GetUserId();
+	UaefCaller	caller = uaef_spi_begin();
+	Datum		args[1];
+
+	args[0] = CStringGetTextDatum(name);
+	if (uaef_spi_run(&delete_connector, args, NULL) == 0)
+		raise_undefined(name);
+	if (uaef_spi_run(&select_uses, args, NULL) > 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
+				 errmsg("cannot drop connector \"%s\" because it is still used",
+						name),
+				 errdetail("For example, %s.", uaef_spi_text(0, 1))));
+	record("connector_dropped", user, name);
+	uaef_spi_end(caller);
+	uaef_secret_put(UAEF_CONNECTOR_SECRET, name, NULL);
 }

@@ -16,6 +16,7 @@
 
 #include "connector_secret.h"
 #include "connector_transport.h"
+#include "connector_call.h"
 #include "delivery_connector.h"
 #include "delivery_request.h"
 #include "egress.h"
@@ -23,10 +24,8 @@
 #include "guc.h"
 #include "ledger_anchor.h"
 
-static void make_draft(const UaefDelivery *delivery,
-					   const UaefConnector *via, UaefHttpDraft *draft);
-static bool try_draft(const UaefDelivery *delivery, UaefHttpDraft *draft,
-					  UaefRefusal *refusal);
+static bool try_draft(const UaefDelivery *delivery, const UaefCall *call,
+					  UaefHttpDraft *draft, UaefRefusal *refusal);
 static bool may_ask(const UaefDelivery *delivery, const UaefUrl *url,
 					UaefEgressGrant *grant, UaefRefusal *refusal);
 static bool may_go(const UaefDelivery *delivery, const UaefUrl *url,
@@ -35,42 +34,13 @@ static bool may_go(const UaefDelivery *delivery, const UaefUrl *url,
 static const char *proxy_of(const UaefDelivery *delivery);
 
 /*
- * The type's own headers come last, so that they win.  A content type that is
- * empty keeps libcurl from inventing one.
- */
-static void
-make_draft(const UaefDelivery *delivery, const UaefConnector *via,
-		   UaefHttpDraft *draft)
-{
-	memset(draft, 0, sizeof(*draft));
-	uaef_draft_headers(draft, delivery->headers);
-	uaef_connector_draft_secret(via, draft);
-	uaef_draft_header(draft, "Idempotency-Key", delivery->idempotency_key);
-	uaef_draft_header(draft, "webhook-id", delivery->idempotency_key);
-	if (!uaef_draft_has_header(draft, "User-Agent"))
-		uaef_draft_header(draft, "User-Agent", "uaef");
-	if (via != NULL && via->type->build != NULL)
-	{
-		UaefCall	call;
-
-		uaef_delivery_call(delivery, &call);
-		via->type->build(via, &call, draft);
-	}
-	else if (delivery->body != NULL)
-		uaef_draft_json(draft, delivery->body);
-	else if (delivery->bytes != NULL)
-		uaef_draft_bytes(draft, delivery->bytes);
-	if (draft->content_type == NULL)
-		uaef_draft_no_content_type(draft);
-}
-
-/*
- * The same with the connector's secret open; what its type refuses, and a secret
- * that does not open, becomes the refusal.
+ * Draft the request, with the connector's secret open; what its type refuses, and
+ * a secret that does not open, becomes the refusal.  A type reads no tables, but
+ * it calls functions of the server that may leave something to clean up.
  */
 static bool
-try_draft(const UaefDelivery *delivery, UaefHttpDraft *draft,
-		  UaefRefusal *refusal)
+try_draft(const UaefDelivery *delivery, const UaefCall *call,
+		  UaefHttpDraft *draft, UaefRefusal *refusal)
 {
 	MemoryContext context = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
@@ -82,7 +52,7 @@ try_draft(const UaefDelivery *delivery, UaefHttpDraft *draft,
 	PG_TRY();
 	{
 		uaef_connector_open_secret(&via);
-		make_draft(delivery, &via, draft);
+		uaef_call_draft(&via, call, draft);
 		uaef_connector_close_secret(&via);
 		ReleaseCurrentSubTransaction();
 		made = true;
@@ -173,6 +143,7 @@ bool
 uaef_delivery_request(const UaefDelivery *delivery, UaefHttpRequest *request,
 					  UaefRefusal *refusal)
 {
+	UaefCall	call;
 	UaefHttpDraft draft;
 	UaefEgressGrant grant;
 	UaefUrl		url;
@@ -181,10 +152,11 @@ uaef_delivery_request(const UaefDelivery *delivery, UaefHttpRequest *request,
 	uaef_url_require(delivery->url, &url);
 	if (!may_go(delivery, &url, proxy, &grant, refusal))
 		return false;
+	uaef_delivery_call(delivery, &call);
 	if (delivery->via == NULL ||
 		(delivery->via->type->build == NULL && !delivery->via->has_secret))
-		make_draft(delivery, delivery->via, &draft);
-	else if (!try_draft(delivery, &draft, refusal))
+		uaef_call_draft(delivery->via, &call, &draft);
+	else if (!try_draft(delivery, &call, &draft, refusal))
 		return false;
 	memset(request, 0, sizeof(*request));
 	request->id = delivery->delivery_id;
