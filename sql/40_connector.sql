@@ -405,7 +405,7 @@ SELECT a.delivery_id, a.attempt, d.connector, d.role::text, a.started_at,
 FROM uaef.delivery_attempt a JOIN uaef.delivery d USING (delivery_id)
 WHERE pg_catalog.pg_has_role(d.role, 'USAGE')
 	OR pg_catalog.has_function_privilege(
-		'uaef.allow_egress(text, integer, text, cidr, regrole, text)'
+		'uaef.allow_egress(text, integer, text, cidr, regrole, text, text[])'
 			::pg_catalog.regprocedure, 'EXECUTE');
 COMMENT ON VIEW uaef.delivery_log IS
 	'attempts of deliveries: how far each got, what came of it, how long it took in milliseconds since it began; for those who see the delivery';
