@@ -26,6 +26,7 @@
 
 #include "utils/jsonb.h"
 
+#include "compat.h"
 #include "definition.h"
 #include "http_draft.h"
 #include "http_message.h"
@@ -54,6 +55,7 @@ typedef struct UaefConnectorConfig
 	UaefRetry	retry;
 	bool		idempotent;
 	UaefGateLimits limits;
+	UaefTransport transport;	/* its key is in the secret */
 } UaefConnectorConfig;
 
 typedef struct UaefConnector
@@ -64,6 +66,7 @@ typedef struct UaefConnector
 	Jsonb	   *document;		/* its config, checked */
 	UaefConnectorConfig config;
 	void	   *own;			/* what the type's parse made of it, or NULL */
+	bool		has_secret;
 	Jsonb	   *secret;			/* opened; only for build; NULL: has none */
 } UaefConnector;
 
@@ -146,6 +149,10 @@ struct UaefConnectorType
 						   const UaefHttpResult *result,
 						   const UaefResponse *response);
 };
+
+/* Raise that a key of a config is not what is wanted: "It must be WANTED." */
+pg_noreturn extern void uaef_connector_bad_config(const char *key,
+												  const char *wanted);
 
 /* The type of that name; raises when there is none. */
 extern const UaefConnectorType *uaef_connector_type(const char *name);

@@ -123,32 +123,31 @@ decide(const UaefDelivery *delivery, const UaefHttpResult *result,
 {
 	bool		lost = strcmp(verdict->code, UAEF_CODE_WORKER_LOST) == 0;
 	bool		repeatable = !verdict->uncertain || delivery->idempotent;
+	int			attempt = delivery->attempt - delivery->attempts_before;
 	UaefRetry	retry;
 
 	uaef_delivery_retry_parse(delivery->retry, &retry);
 	if (lost && repeatable &&
-		delivery->attempt < retry.max_attempts + MAX_EXTRA_ATTEMPTS)
+		attempt < retry.max_attempts + MAX_EXTRA_ATTEMPTS)
 	{
 		verdict->outcome = UAEF_DELIVERY_RETRY;
 		verdict->delay_ms = 0;
 		return;
 	}
 	if (repeatable &&
-		uaef_delivery_retry_wanted(&retry, delivery->attempt, verdict->code,
-								   transient))
+		uaef_delivery_retry_wanted(&retry, attempt, verdict->code, transient))
 	{
 		int64		at_least_ms = Min(Max(result->retry_after_ms, delay_ms),
 									  uaef_http_retry_after_max_s * (int64) 1000);
 
 		verdict->outcome = UAEF_DELIVERY_RETRY;
-		verdict->delay_ms = uaef_delivery_retry_delay_ms(&retry,
-														 delivery->attempt,
+		verdict->delay_ms = uaef_delivery_retry_delay_ms(&retry, attempt,
 														 at_least_ms);
 		return;
 	}
 
 	verdict->detail = psprintf("It was attempt %d of %d.",
-							   delivery->attempt, retry.max_attempts);
+							   attempt, retry.max_attempts);
 	if ((verdict->uncertain || delivery->uncertain) &&
 		!uaef_http_method_is_safe(delivery->method))
 	{

@@ -18,7 +18,9 @@ extern int	uaef_executor_batch_ms;
 extern int	uaef_executor_idle_ms;
 extern int	uaef_http_connect_timeout_ms;
 extern int	uaef_http_max_concurrent;
+extern int	uaef_http_max_per_gate;
 extern int	uaef_http_max_response_kb;
+extern char *uaef_http_proxy;
 extern int	uaef_http_retry_after_max_s;
 extern int	uaef_http_timeout_ms;
 extern char *uaef_ledger_key_file;
@@ -37,6 +39,8 @@ extern int	uaef_rule_activation;
 extern int	uaef_seal_interval_ms;
 extern int	uaef_seal_max_events;
 extern int	uaef_seal_overdue_s;
+extern char *uaef_secret_key_command;
+extern char *uaef_secret_key_file;
 extern bool uaef_start_workers;
 
 /* Values of uaef.ddl_check. */

@@ -20,6 +20,21 @@ typedef enum UaefHttpPhase
 	UAEF_HTTP_ANSWERED
 } UaefHttpPhase;
 
+/*
+ * By what ways a request goes, besides its URL.  Texts are PEM, files are of the
+ * server; of a text and a file of the same thing there is one at most.
+ */
+typedef struct UaefTransport
+{
+	const char *proxy;			/* "http://host:port"; NULL: none */
+	const char *ca;				/* who may sign the server's certificate */
+	const char *ca_file;		/* both NULL: whom the system trusts */
+	const char *cert;			/* the client's certificate */
+	const char *cert_file;		/* both NULL: none */
+	const char *key;			/* of the client's certificate; a secret */
+	const char *key_file;
+} UaefTransport;
+
 /* What to send.  Everything is copied. */
 typedef struct UaefHttpRequest
 {
@@ -42,6 +57,8 @@ typedef struct UaefHttpRequest
 	const char *aws_sigv4;		/* "aws:amz:REGION:SERVICE": signed so with
 								 * user_password; or NULL */
 	const char *user_password;	/* "ACCESS_KEY:SECRET_KEY" */
+	void	   *tag;			/* the caller's, comes back with the result */
+	UaefTransport transport;
 } UaefHttpRequest;
 
 /* Microseconds since the request began; 0: not reached. */
@@ -68,9 +85,11 @@ typedef struct UaefHttpResult
 	size_t		head_len;
 	char	   *body;			/* not kept when it was larger than the limit */
 	size_t		body_len;
+	int64		bytes_sent;		/* of head and body */
 	int64		bytes_received; /* of the decoded body */
 	int64		retry_after_ms; /* what the server asks for; 0: nothing */
 	UaefHttpTimes times;
+	void	   *tag;			/* of the request; NULL: it was never sent */
 	dlist_node	node;
 } UaefHttpResult;
 

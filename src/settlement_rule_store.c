@@ -246,13 +246,8 @@ newest_version(const UaefSettlementRule *rule, Jsonb *definition, Oid author)
 void
 uaef_settlement_rule_check_owner(const char *name, Oid owner, Oid actor)
 {
-	if (!has_privs_of_role(actor, owner))
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("permission denied for settlement rule \"%s\"", name),
-				 errdetail("It belongs to role \"%s\".",
-						   GetUserNameFromId(owner, true) ?
-						   GetUserNameFromId(owner, true) : "unknown")));
+	uaef_require_membership(actor, owner,
+							psprintf("settlement rule \"%s\"", name));
 }
 
 /*
@@ -289,21 +284,14 @@ uaef_settlement_rule_check_workflow_owner(const char *workflow, Oid actor)
 		1, {TEXTOID}
 	};
 	Datum		args[1];
-	Oid			owner;
 
 	args[0] = CStringGetTextDatum(workflow);
 	if (uaef_spi_run(&find_owner, args, NULL) == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_UAEF_UNDEFINED_WORKFLOW),
 				 errmsg("workflow \"%s\" does not exist", workflow)));
-	owner = uaef_spi_oid(0, 1);
-	if (!has_privs_of_role(actor, owner))
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("permission denied for workflow \"%s\"", workflow),
-				 errdetail("It belongs to role \"%s\".",
-						   GetUserNameFromId(owner, true) ?
-						   GetUserNameFromId(owner, true) : "unknown")));
+	uaef_require_membership(actor, uaef_spi_oid(0, 1),
+							psprintf("workflow \"%s\"", workflow));
 }
 
 static void

@@ -11,6 +11,7 @@ BEGIN
 	state := '00000';
 EXCEPTION WHEN OTHERS THEN
 	GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE, message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL;
+	message := regexp_replace(message, 'task \d+', 'task N');
 END$$;
 
 \echo # a key is shown once; what is stored is its hash
