@@ -16,11 +16,11 @@
 #define SIGNATURE	"x-hub-signature-256"
 #define PREFIX		"sha256="
 
-static UaefRefusal
+static UaefInboundRefusal
 verify(const UaefInboundSource *source, const UaefInboundRequest *request,
 	   const UaefInboundKeys *keys, UaefInboundProof *proof)
 {
-	UaefRefusal refusal = UAEF_REFUSAL_NONE;
+	UaefInboundRefusal refusal = UAEF_REFUSAL_NONE;
 	const char *given = uaef_inbound_header(request, SIGNATURE,
 											UAEF_REFUSAL_NO_SIGNATURE,
 											&refusal);

@@ -214,7 +214,7 @@ is_among(const UaefInboundHmac *hmac, const char *expected, const char *given)
  */
 static int
 take_parts(const UaefInboundSource *source, const UaefInboundRequest *request,
-		   const char *time, UaefBytes *parts, UaefRefusal *refusal)
+		   const char *time, UaefBytes *parts, UaefInboundRefusal *refusal)
 {
 	const UaefInboundHmac *hmac = &source->hmac;
 	const char *at = hmac->sign;
@@ -257,7 +257,7 @@ take_parts(const UaefInboundSource *source, const UaefInboundRequest *request,
  */
 static const char *
 take_time(const UaefInboundHmac *hmac, const UaefInboundRequest *request,
-		  UaefRefusal *refusal)
+		  UaefInboundRefusal *refusal)
 {
 	const char *time;
 
@@ -296,12 +296,12 @@ is_signed(const UaefInboundHmac *hmac, const UaefInboundKeys *keys,
 	return same;
 }
 
-static UaefRefusal
+static UaefInboundRefusal
 verify(const UaefInboundSource *source, const UaefInboundRequest *request,
 	   const UaefInboundKeys *keys, UaefInboundProof *proof)
 {
 	const UaefInboundHmac *hmac = &source->hmac;
-	UaefRefusal refusal = UAEF_REFUSAL_NONE;
+	UaefInboundRefusal refusal = UAEF_REFUSAL_NONE;
 	const char *given = uaef_inbound_header(request, hmac->header,
 											UAEF_REFUSAL_NO_SIGNATURE,
 											&refusal);

@@ -44,7 +44,7 @@ uaef_inbound_kind(const char *name)
 
 const char *
 uaef_inbound_header(const UaefInboundRequest *request, const char *name,
-					UaefRefusal missing, UaefRefusal *refusal)
+					UaefInboundRefusal missing, UaefInboundRefusal *refusal)
 {
 	const char *value = uaef_header(&request->headers, name);
 
@@ -64,7 +64,7 @@ uaef_inbound_is_time(const char *text)
 	return len > 0 && len <= 12 && strspn(text, "0123456789") == len;
 }
 
-UaefRefusal
+UaefInboundRefusal
 uaef_inbound_check_time(const UaefInboundSource *source,
 						const UaefInboundRequest *request,
 						const char *seconds)

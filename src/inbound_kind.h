@@ -27,7 +27,7 @@
 #define UAEF_INBOUND_MAX_ID 255
 
 /* Why a request is refused, and nothing of it is kept. */
-typedef enum UaefRefusal
+typedef enum UaefInboundRefusal
 {
 	UAEF_REFUSAL_NONE,
 	UAEF_REFUSAL_TOO_LARGE,
@@ -41,7 +41,7 @@ typedef enum UaefRefusal
 	UAEF_REFUSAL_BAD_BODY,
 	UAEF_REFUSAL_NOT_ALLOWED,
 	UAEF_REFUSAL_NO_SECRET
-} UaefRefusal;
+} UaefInboundRefusal;
 
 typedef struct UaefInboundKind UaefInboundKind;
 
@@ -134,7 +134,7 @@ struct UaefInboundKind
 							  const char *key);
 
 	/* Whether the request may be believed. */
-	UaefRefusal (*verify) (const UaefInboundSource *source,
+	UaefInboundRefusal (*verify) (const UaefInboundSource *source,
 						   const UaefInboundRequest *request,
 						   const UaefInboundKeys *keys,
 						   UaefInboundProof *proof);
@@ -175,14 +175,14 @@ extern const UaefInboundKind *uaef_inbound_kind(const char *name);
 
 /* A header's value, or NULL; *refusal is then this one. */
 extern const char *uaef_inbound_header(const UaefInboundRequest *request,
-									   const char *name, UaefRefusal missing,
-									   UaefRefusal *refusal);
+									   const char *name, UaefInboundRefusal missing,
+									   UaefInboundRefusal *refusal);
 
 /*
  * Whether a time stamp (Unix seconds, digits only) is not too far from now, in
  * either direction.
  */
-extern UaefRefusal uaef_inbound_check_time(const UaefInboundSource *source,
+extern UaefInboundRefusal uaef_inbound_check_time(const UaefInboundSource *source,
 										   const UaefInboundRequest *request,
 										   const char *seconds);
 

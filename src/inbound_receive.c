@@ -75,14 +75,14 @@ answer_word(UaefInboundAnswer *answer, const char *key, const char *word)
 }
 
 static void
-answer_refusal(const UaefInboundSource *source, UaefRefusal refusal,
+answer_refusal(const UaefInboundSource *source, UaefInboundRefusal refusal,
 			   UaefInboundAnswer *answer)
 {
 	uaef_inbound_refused(source, refusal);
-	answer->status = uaef_refusal_status(refusal);
+	answer->status = uaef_inbound_refusal_status(refusal);
 	answer->outcome = "refused";
-	answer->reason = uaef_refusal_word(refusal);
-	answer_word(answer, "error", uaef_refusal_text(refusal));
+	answer->reason = uaef_inbound_refusal_word(refusal);
+	answer_word(answer, "error", uaef_inbound_refusal_text(refusal));
 }
 
 /*
@@ -362,12 +362,12 @@ take_message(const UaefInboundSource *source, const UaefInboundProof *proof,
 /*
  * What is to be known of a request before it may be read.
  */
-static UaefRefusal
+static UaefInboundRefusal
 verify(const UaefInboundSource *source, Jsonb *headers,
 	   UaefInboundRequest *request, UaefInboundProof *proof)
 {
 	UaefInboundKeys keys;
-	UaefRefusal refusal;
+	UaefInboundRefusal refusal;
 
 	if (request->body.len > (size_t) source->max_body)
 		return UAEF_REFUSAL_TOO_LARGE;
@@ -433,7 +433,7 @@ uaef_inbound_receive(const char *name, Jsonb *headers, UaefBytes body,
 	UaefInboundRequest request = {.body = body};
 	UaefInboundProof proof = {0};
 	UaefInboundSource *source;
-	UaefRefusal refusal;
+	UaefInboundRefusal refusal;
 	UaefCaller	back;
 
 	memset(answer, 0, sizeof(*answer));

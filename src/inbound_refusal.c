@@ -76,19 +76,19 @@ static UaefQuery write_told = {
 };
 
 const char *
-uaef_refusal_word(UaefRefusal refusal)
+uaef_inbound_refusal_word(UaefInboundRefusal refusal)
 {
 	return refusals[refusal].word;
 }
 
 int
-uaef_refusal_status(UaefRefusal refusal)
+uaef_inbound_refusal_status(UaefInboundRefusal refusal)
 {
 	return refusals[refusal].status;
 }
 
 const char *
-uaef_refusal_text(UaefRefusal refusal)
+uaef_inbound_refusal_text(UaefInboundRefusal refusal)
 {
 	return refusals[refusal].text;
 }
@@ -121,7 +121,7 @@ tell(const UaefInboundSource *source)
 }
 
 void
-uaef_inbound_refused(const UaefInboundSource *source, UaefRefusal refusal)
+uaef_inbound_refused(const UaefInboundSource *source, UaefInboundRefusal refusal)
 {
 	TimestampTz now = uaef_clock_now();
 	UaefCaller	back = uaef_spi_begin();

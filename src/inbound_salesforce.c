@@ -114,7 +114,7 @@ is_same_organization(const char *one, const char *other)
 		strncmp(one, other, SHORT_ID) == 0;
 }
 
-static UaefRefusal
+static UaefInboundRefusal
 verify(const UaefInboundSource *source, const UaefInboundRequest *request,
 	   const UaefInboundKeys *keys, UaefInboundProof *proof)
 {

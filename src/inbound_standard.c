@@ -118,11 +118,11 @@ is_signed(char *header, const UaefInboundKeys *keys, const UaefBytes *parts,
 	return false;
 }
 
-static UaefRefusal
+static UaefInboundRefusal
 verify(const UaefInboundSource *source, const UaefInboundRequest *request,
 	   const UaefInboundKeys *keys, UaefInboundProof *proof)
 {
-	UaefRefusal refusal = UAEF_REFUSAL_NONE;
+	UaefInboundRefusal refusal = UAEF_REFUSAL_NONE;
 	char	   *header = uaef_header_joined(&request->headers, SIGNATURE, " ");
 	const char *time = uaef_inbound_header(request, "webhook-timestamp",
 										   UAEF_REFUSAL_NO_TIMESTAMP, &refusal);

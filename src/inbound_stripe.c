@@ -78,7 +78,7 @@ is_signed(const Signature *signature, const UaefBytes *body,
 	return false;
 }
 
-static UaefRefusal
+static UaefInboundRefusal
 verify(const UaefInboundSource *source, const UaefInboundRequest *request,
 	   const UaefInboundKeys *keys, UaefInboundProof *proof)
 {

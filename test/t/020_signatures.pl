@@ -15,7 +15,7 @@ use File::Temp qw(tempdir);
 use Test::More;
 use UaefCluster;
 
-my $messages = $ENV{ORACLE_MESSAGES} // 40;
+my $messages = $ENV{ORACLE_MESSAGES} // 25;
 my $seed = $ENV{ORACLE_SEED} // 20261123;
 my $oracle = "$FindBin::Bin/../oracle";
 my $packages = 'stripe @octokit/webhooks-methods standardwebhooks @slack/bolt jose@5';
@@ -43,7 +43,8 @@ CREATE TABLE keys (k jsonb);
 INSERT INTO keys VALUES (\$k\$$keys\$k\$);
 SELECT uaef.create_webhook_source(key, CASE key WHEN 'standard_pair' THEN 'standard_webhooks' ELSE key END, '{}', jsonb_build_object('keys', value))
 FROM keys, jsonb_each(k);
-CREATE TABLE said (no bigint GENERATED ALWAYS AS IDENTITY, scheme text, variant text, headers jsonb, body text, theirs boolean, ours boolean, answer jsonb);
+CREATE TABLE said (no bigint GENERATED ALWAYS AS IDENTITY, scheme text, variant text, headers jsonb, body text, theirs boolean, ours boolean);
+CREATE TABLE told (no bigint, answer jsonb);
 COPY said (scheme, variant, headers, body, theirs, ours) FROM stdin;
 $rows\\.
 SQL
@@ -51,23 +52,24 @@ is($cluster->query('SELECT count(*) FROM said'), $made, "$made requests");
 $cluster->query($quiet . <<'SQL');
 DO $$ DECLARE r said; BEGIN
 	FOR r IN SELECT * FROM said ORDER BY no LOOP
-		UPDATE said SET answer = uaef.receive_webhook(r.scheme, r.headers, decode(r.body, 'hex')) WHERE no = r.no;
+		INSERT INTO told VALUES (r.no, uaef.receive_webhook(r.scheme, r.headers, decode(r.body, 'hex')));
+		IF r.no % 20 = 0 THEN COMMIT; END IF;
 	END LOOP;
 END $$
 SQL
 for my $line (split /\n/, $cluster->query(<<'SQL'))
 SELECT scheme, variant, count(*), count(*) FILTER (WHERE theirs), count(*) FILTER (WHERE answer->>'status' = '200'),
-	count(*) FILTER (WHERE (answer->>'status' = '200') <> ours), max(headers || answer) FILTER (WHERE (answer->>'status' = '200') <> ours)
-FROM (SELECT scheme, variant, theirs, ours, answer, headers::text || body AS headers FROM said) s, LATERAL (SELECT answer::text AS said) t
+	count(*) FILTER (WHERE (answer->>'status' = '200') <> ours), max(headers || answer::text) FILTER (WHERE (answer->>'status' = '200') <> ours)
+FROM (SELECT scheme, variant, theirs, ours, answer, headers::text || body AS headers FROM said JOIN told USING (no)) s
 GROUP BY 1, 2 ORDER BY 1, 2
 SQL
 {
 	my ($scheme, $variant, $n, $theirs, $ours, $differ, $example) = split /\|/, $line, 7;
 	is($differ, 0, "$scheme, $variant: $n, of which the library takes $theirs and we take $ours") or diag($example);
 }
-is($cluster->query(q{SELECT count(*) FROM said WHERE variant LIKE 'signed' AND answer->>'outcome' <> 'ignored'}), 0,
+is($cluster->query(q{SELECT count(*) FROM said JOIN told USING (no) WHERE variant = 'signed' AND answer->>'outcome' <> 'ignored'}), 0,
 	'what is signed is taken in once, and is not taken for another');
-is($cluster->query(q{SELECT count(*) FROM said WHERE variant = 'every bit' AND answer->>'outcome' <> 'refused'}), 0,
+is($cluster->query(q{SELECT count(*) FROM said JOIN told USING (no) WHERE variant = 'every bit' AND answer->>'outcome' <> 'refused'}), 0,
 	'no changed bit gets through');
 
 # Tokens, both ways.
