@@ -260,6 +260,7 @@ static const AccessObject functions[] = {
 	/* setting up */
 	{"allow_egress", ADMIN},
 	{"alter_connector", ADMIN},
+	{"check_egress", ADMIN},
 	{"create_anchor", ADMIN},
 	{"create_connector", ADMIN},
 	{"create_policy", ADMIN},
@@ -284,6 +285,15 @@ static const AccessObject functions[] = {
 	{"stop_worker", ADMIN},
 	{"test_connector", OPERATOR},
 	{"unlimit_host", ADMIN},
+
+	/* secrets */
+	{"decrypt_value", ADMIN},
+	{"drop_secret", ADMIN},
+	{"encrypt_value", AUTHOR | OPERATOR},
+	{"rotate_secrets", ADMIN},
+	{"set_connector_secret", ADMIN},
+	{"set_secret", ADMIN},
+	{"set_secret_from_file", ADMIN},
 };
 
 static const AccessObject relations[] = {
@@ -324,6 +334,7 @@ static const AccessObject relations[] = {
 	{"policy_decision", AUDITOR},
 	{"policy_status", OPERATOR | AUDITOR},
 	{"schedule_status", READERS},
+	{"secret_status", OPERATOR | AUDITOR},
 	{"retention", OPERATOR | AUDITOR},
 	{"settlement", READERS},
 	{"signed_checkpoint", OPERATOR | AUDITOR},

@@ -18,10 +18,12 @@
 #include "delivery_care.h"
 #include "delivery_queue.h"
 #include "egress.h"
+#include "hide_statement.h"
 #include "host_limit.h"
 #include "json_util.h"
 
 PG_FUNCTION_INFO_V1(uaef_allow_egress);
+PG_FUNCTION_INFO_V1(uaef_check_egress);
 PG_FUNCTION_INFO_V1(uaef_deny_egress);
 PG_FUNCTION_INFO_V1(uaef_create_connector);
 PG_FUNCTION_INFO_V1(uaef_pause_connector);
@@ -38,7 +40,7 @@ PG_FUNCTION_INFO_V1(uaef_unlimit_host);
 
 /*
  * uaef.allow_egress(host text, port integer, scheme text, network cidr,
- *					 role regrole, comment text) -> bigint
+ *					 role regrole, comment text, methods text[]) -> bigint
  */
 Datum
 uaef_allow_egress(PG_FUNCTION_ARGS)
@@ -53,7 +55,34 @@ uaef_allow_egress(PG_FUNCTION_ARGS)
 		.comment = uaef_arg_text_or_null(fcinfo, 5)
 	};
 
+	rule.methods = uaef_arg_text_array_or_null(fcinfo, 6, "methods",
+											   &rule.n_methods);
 	PG_RETURN_INT64(uaef_egress_allow(&rule));
+}
+
+/*
+ * uaef.check_egress(url text, method text, address inet, role regrole) -> text
+ */
+Datum
+uaef_check_egress(PG_FUNCTION_ARGS)
+{
+	UaefNetwork address;
+	UaefUrl		url;
+	char	   *why;
+
+	uaef_url_require(uaef_arg_text(fcinfo, 0, "url"), &url);
+	if (!PG_ARGISNULL(2))
+	{
+		uaef_network_from_inet(PG_GETARG_DATUM(2), &address);
+		address.bits = address.v6 ? 128 : 32;
+	}
+	why = uaef_egress_check(PG_ARGISNULL(3) ? GetUserId() : PG_GETARG_OID(3),
+							uaef_http_method_check(uaef_arg_text(fcinfo, 1,
+																 "method")),
+							&url, PG_ARGISNULL(2) ? NULL : &address);
+	if (why == NULL)
+		PG_RETURN_NULL();
+	PG_RETURN_TEXT_P(cstring_to_text(why));
 }
 
 /* uaef.deny_egress(rule_id bigint) -> void */
@@ -71,14 +100,19 @@ uaef_deny_egress(PG_FUNCTION_ARGS)
 Datum
 uaef_create_connector(PG_FUNCTION_ARGS)
 {
-	if (!PG_ARGISNULL(3))
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("connectors cannot keep secrets"),
-				 errdetail("A secret is never stored in plain text.")));
-	PG_RETURN_INT32(uaef_connector_create(uaef_arg_text(fcinfo, 0, "name"),
-										  uaef_arg_text(fcinfo, 1, "type"),
-										  uaef_arg_jsonb(fcinfo, 2, "config")));
+	ErrorContextCallback hiding;
+	Jsonb	   *secret = uaef_arg_jsonb_or_null(fcinfo, 3);
+	int32		connector_id;
+
+	if (secret != NULL)
+		uaef_hide_statement_begin(&hiding, "SELECT uaef.create_connector(...)");
+	connector_id = uaef_connector_create(uaef_arg_text(fcinfo, 0, "name"),
+										 uaef_arg_text(fcinfo, 1, "type"),
+										 uaef_arg_jsonb(fcinfo, 2, "config"),
+										 secret);
+	if (secret != NULL)
+		uaef_hide_statement_end(&hiding);
+	PG_RETURN_INT32(connector_id);
 }
 
 /* uaef.pause_connector(name text) -> void */

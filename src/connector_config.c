@@ -16,10 +16,13 @@
 #include "compat.h"
 #include "connector_config.h"
 #include "connector_limits.h"
+#include "connector_secret.h"
+#include "connector_transport.h"
 #include "delivery_retry.h"
 #include "errcodes.h"
 #include "json_util.h"
 #include "ledger.h"
+#include "secret.h"
 #include "spi_util.h"
 #include "url.h"
 #include "wake.h"
@@ -35,7 +38,10 @@ static UaefQuery insert_connector = {
 };
 
 static UaefQuery select_connector = {
-	"SELECT connector_id, type, config FROM uaef.connector WHERE name = $1",
+	"SELECT connector_id, type, config,"
+	" EXISTS (SELECT FROM uaef.secret s"
+	"  WHERE s.kind = '" UAEF_CONNECTOR_SECRET "' AND s.name = $1)"
+	" FROM uaef.connector WHERE name = $1",
 	1, {TEXTOID}
 };
 
@@ -175,7 +181,7 @@ check_keys(const UaefConnectorType *type, Jsonb *document)
 {
 	static const char *const common[] = {
 		"url", "method", "headers", "timeout", "retry", "idempotent",
-		"max_concurrent", "rate", "burst", "breaker", NULL
+		"max_concurrent", "rate", "burst", "breaker", "tls", "proxy", NULL
 	};
 	JsonbIterator *it = JsonbIteratorInit(&document->root);
 	JsonbIteratorToken token;
@@ -251,6 +257,7 @@ parse(UaefConnector *connector)
 		config->idempotent = value.val.boolean;
 	}
 	uaef_gate_limits_parse(document, &config->limits);
+	uaef_transport_parse(document, &config->transport);
 	connector->own = connector->type->parse ? connector->type->parse(document)
 		: NULL;
 }
@@ -272,7 +279,8 @@ record(const char *type, Oid user, const char *name)
 }
 
 int32
-uaef_connector_create(const char *name, const char *type, Jsonb *config)
+uaef_connector_create(const char *name, const char *type, Jsonb *config,
+					  Jsonb *secret)
 {
 	Oid			user = GetUserId();
 	UaefConnector connector = {.document = config};
@@ -287,6 +295,8 @@ uaef_connector_create(const char *name, const char *type, Jsonb *config)
 						MAX_NAME)));
 	connector.type = uaef_connector_type(type);
 	parse(&connector);
+	uaef_transport_require_files(&connector.config.transport);
+	uaef_connector_check_secret(connector.type, secret);
 
 	caller = uaef_spi_begin();
 	args[0] = CStringGetTextDatum(name);
@@ -301,6 +311,9 @@ uaef_connector_create(const char *name, const char *type, Jsonb *config)
 	connector_id = uaef_spi_int32(0, 1);
 	record("connector_created", user, name);
 	uaef_spi_end(caller);
+
+	/* One that is left of an earlier connector of this name goes. */
+	uaef_secret_put(UAEF_CONNECTOR_SECRET, name, secret);
 	return connector_id;
 }
 
@@ -328,6 +341,7 @@ uaef_connector_find(const char *name, UaefConnector *connector)
 		connector->connector_id = uaef_spi_int32(0, 1);
 		connector->type = uaef_connector_type(uaef_spi_text(0, 2));
 		connector->document = uaef_spi_jsonb(0, 3);
+		connector->has_secret = uaef_spi_bool(0, 4);
 	}
 	uaef_spi_end(caller);
 	if (!found)
@@ -390,6 +404,7 @@ uaef_connector_alter(const char *name, Jsonb *config)
 	uaef_connector_load(name, &connector);
 	connector.document = config;
 	parse(&connector);
+	uaef_transport_require_files(&connector.config.transport);
 
 	caller = uaef_spi_begin();
 	args[0] = CStringGetTextDatum(name);
@@ -422,6 +437,7 @@ uaef_connector_drop(const char *name)
 				 errmsg("cannot drop connector \"%s\" because it is still used",
 						name),
 				 errdetail("For example, %s.", uaef_spi_text(0, 1))));
+	uaef_secret_put(UAEF_CONNECTOR_SECRET, name, NULL);
 	record("connector_dropped", user, name);
 	uaef_spi_end(caller);
 }

@@ -3,8 +3,8 @@
  * connector_config.h
  *	  Connectors: named ways to reach an outside system.
  *
- * A config is {"url","method","headers","timeout","retry","idempotent"} and what
- * its type adds (connector_type.h).  It is checked whole when the connector is
+ * A config is {"url","method","headers","timeout","retry","idempotent","tls",
+ * "proxy"} and what its type adds (connector_type.h).  It is checked whole when the connector is
  * made.
  *
  *-------------------------------------------------------------------------
@@ -14,9 +14,12 @@
 
 #include "connector_type.h"
 
-/* Make a connector; raises when anything is wrong with it.  An event. */
+/*
+ * Make a connector, with a secret or NULL; raises when anything is wrong with
+ * it.  An event.
+ */
 extern int32 uaef_connector_create(const char *name, const char *type,
-								   Jsonb *config);
+								   Jsonb *config, Jsonb *secret);
 
 /*
  * Read a connector, in the current memory context; false when there is none.

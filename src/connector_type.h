@@ -55,6 +55,7 @@ typedef struct UaefConnectorConfig
 	UaefRetry	retry;
 	bool		idempotent;
 	UaefGateLimits limits;
+	UaefTransport transport;	/* its key is in the secret */
 } UaefConnectorConfig;
 
 typedef struct UaefConnector
@@ -65,6 +66,7 @@ typedef struct UaefConnector
 	Jsonb	   *document;		/* its config, checked */
 	UaefConnectorConfig config;
 	void	   *own;			/* what the type's parse made of it, or NULL */
+	bool		has_secret;
 	Jsonb	   *secret;			/* opened; only for build; NULL: has none */
 } UaefConnector;
 

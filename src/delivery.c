@@ -489,7 +489,10 @@ send_due(void)
 	for (int i = 0; i < claimed.n; i++)
 		take_off(flights[i], now);
 	for (int i = 0; i < n; i++)
+	{
 		uaef_http_pool_send(state.pool, &requests[i]);
+		uaef_delivery_wipe(&requests[i]);
+	}
 	MemoryContextReset(state.work_context);
 }
 

@@ -15,6 +15,8 @@
 #include "utils/resowner.h"
 
 #include "connector_call.h"
+#include "connector_secret.h"
+#include "connector_transport.h"
 #include "delivery_connector.h"
 #include "delivery_request.h"
 #include "egress.h"
@@ -24,12 +26,16 @@
 
 static bool try_draft(const UaefDelivery *delivery, const UaefCall *call,
 					  UaefHttpDraft *draft, UaefRefusal *refusal);
+static bool may_ask(const UaefDelivery *delivery, const UaefUrl *url,
+					UaefEgressGrant *grant, UaefRefusal *refusal);
 static bool may_go(const UaefDelivery *delivery, const UaefUrl *url,
-				   UaefEgressGrant *grant, UaefRefusal *refusal);
+				   const char *proxy, UaefEgressGrant *grant,
+				   UaefRefusal *refusal);
+static const char *proxy_of(const UaefDelivery *delivery);
 
 /*
- * Draft the request; what its type refuses becomes the refusal.  A type reads no tables,
- * but it calls functions of the server that may leave something to clean up.
+ * Draft the request with the connector's secret open; what its type refuses, and
+ * a secret that does not open, becomes the refusal.
  */
 static bool
 try_draft(const UaefDelivery *delivery, const UaefCall *call,
@@ -37,13 +43,16 @@ try_draft(const UaefDelivery *delivery, const UaefCall *call,
 {
 	MemoryContext context = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
+	UaefConnector via = *delivery->via;
 	volatile bool made = false;
 
 	BeginInternalSubTransaction(NULL);
 	MemoryContextSwitchTo(context);
 	PG_TRY();
 	{
-		uaef_call_draft(delivery->via, call, draft);
+		uaef_connector_open_secret(&via);
+		uaef_call_draft(&via, call, draft);
+		uaef_connector_close_secret(&via);
 		ReleaseCurrentSubTransaction();
 		made = true;
 	}
@@ -52,6 +61,7 @@ try_draft(const UaefDelivery *delivery, const UaefCall *call,
 		ErrorData  *error;
 
 		MemoryContextSwitchTo(context);
+		uaef_connector_close_secret(&via);
 		error = CopyErrorData();
 		FlushErrorState();
 		RollbackAndReleaseCurrentSubTransaction();
@@ -67,9 +77,27 @@ try_draft(const UaefDelivery *delivery, const UaefCall *call,
 }
 
 static bool
-may_go(const UaefDelivery *delivery, const UaefUrl *url,
+may_ask(const UaefDelivery *delivery, const UaefUrl *url,
+		UaefEgressGrant *grant, UaefRefusal *refusal)
+{
+	if (uaef_egress_find(delivery->role, delivery->method, url, grant))
+		return true;
+	refusal->code = "egress_denied";
+	refusal->message = uaef_egress_refusal(delivery->role, delivery->method,
+										   url);
+	return false;
+}
+
+/*
+ * Through a proxy, the role must be allowed to ask that too, and it is the
+ * proxy's address that is looked at.
+ */
+static bool
+may_go(const UaefDelivery *delivery, const UaefUrl *url, const char *proxy,
 	   UaefEgressGrant *grant, UaefRefusal *refusal)
 {
+	UaefUrl		proxy_url;
+
 	if (delivery->connector != NULL && delivery->via == NULL)
 	{
 		refusal->code = "no_connector";
@@ -77,13 +105,37 @@ may_go(const UaefDelivery *delivery, const UaefUrl *url,
 									delivery->connector);
 		return false;
 	}
-	if (!uaef_egress_find(delivery->role, url, grant))
-	{
-		refusal->code = "egress_denied";
-		refusal->message = uaef_egress_refusal(delivery->role, url);
+	if (!may_ask(delivery, url, grant, refusal))
 		return false;
-	}
-	return true;
+	if (proxy == NULL)
+		return true;
+	uaef_url_require(proxy, &proxy_url);
+	return may_ask(delivery, &proxy_url, grant, refusal);
+}
+
+/*
+ * The connector's, else the server's; NULL: none.
+ */
+static const char *
+proxy_of(const UaefDelivery *delivery)
+{
+	const char *proxy = uaef_http_proxy;
+
+	if (delivery->via != NULL && delivery->via->config.transport.proxy != NULL)
+		proxy = delivery->via->config.transport.proxy;
+	return proxy == NULL || *proxy == '\0' ||
+		strcmp(proxy, UAEF_NO_PROXY) == 0 ? NULL : proxy;
+}
+
+void
+uaef_delivery_wipe(UaefHttpRequest *request)
+{
+	char	   *key = unconstify(char *, request->transport.key);
+
+	for (int i = 0; i < request->n_headers; i++)
+		explicit_bzero(request->headers[i], strlen(request->headers[i]));
+	if (key != NULL)
+		explicit_bzero(key, strlen(key));
 }
 
 bool
@@ -94,12 +146,14 @@ uaef_delivery_request(const UaefDelivery *delivery, UaefHttpRequest *request,
 	UaefHttpDraft draft;
 	UaefEgressGrant grant;
 	UaefUrl		url;
+	const char *proxy = proxy_of(delivery);
 
 	uaef_url_require(delivery->url, &url);
-	if (!may_go(delivery, &url, &grant, refusal))
+	if (!may_go(delivery, &url, proxy, &grant, refusal))
 		return false;
 	uaef_delivery_call(delivery, &call);
-	if (delivery->via == NULL || delivery->via->type->build == NULL)
+	if (delivery->via == NULL ||
+		(delivery->via->type->build == NULL && !delivery->via->has_secret))
 		uaef_call_draft(delivery->via, &call, &draft);
 	else if (!try_draft(delivery, &call, &draft, refusal))
 		return false;
@@ -127,5 +181,9 @@ uaef_delivery_request(const UaefDelivery *delivery, UaefHttpRequest *request,
 									UAEF_ANCHOR_MAX_ANSWER);
 	request->n_networks = grant.n_networks;
 	request->networks = grant.networks;
+	if (delivery->via != NULL)
+		request->transport = delivery->via->config.transport;
+	request->transport.proxy = proxy;
+	request->transport.key = draft.tls_key;
 	return true;
 }

@@ -25,4 +25,7 @@ extern bool uaef_delivery_request(const UaefDelivery *delivery,
 								  UaefHttpRequest *request,
 								  UaefRefusal *refusal);
 
+/* Overwrite what may be secret of a request that was sent. */
+extern void uaef_delivery_wipe(UaefHttpRequest *request);
+
 #endif							/* UAEF_DELIVERY_REQUEST_H */

@@ -16,6 +16,8 @@
 
 #include "compat.h"
 #include "guc.h"
+#include "secret_key.h"
+#include "url.h"
 
 /* Checkpoints of the ledger: how often, and on how many standbys before. */
 int			uaef_checkpoint_interval_ms = 10000;
@@ -41,6 +43,7 @@ int			uaef_http_connect_timeout_ms = 5000;
 int			uaef_http_max_concurrent = 200;
 int			uaef_http_max_per_gate = 50;
 int			uaef_http_max_response_kb = 1024;
+char	   *uaef_http_proxy = NULL;
 int			uaef_http_retry_after_max_s = 3600;
 int			uaef_http_timeout_ms = 30000;
 
@@ -73,6 +76,10 @@ int			uaef_seal_max_events = 4096;
 /* After what time an event that is not sealed is worth a word, in seconds. */
 int			uaef_seal_overdue_s = 600;
 
+/* Where the keys of secrets come from. */
+char	   *uaef_secret_key_command = NULL;
+char	   *uaef_secret_key_file = NULL;
+
 /* Who issues tokens. */
 char	   *uaef_token_issuer = NULL;
 
@@ -90,9 +97,11 @@ static char *uaef_test_now = NULL;
 TimestampTz uaef_test_now_value = 0;
 
 static bool check_path(char **newval, void **extra, GucSource source);
+static bool check_proxy(char **newval, void **extra, GucSource source);
 static bool check_socket(char **newval, void **extra, GucSource source);
 static bool check_test_now(char **newval, void **extra, GucSource source);
 static void assign_test_now(const char *newval, void *extra);
+static void forget_keys(const char *newval, void *extra);
 
 static void
 define_int(const char *name, const char *what, const char *detail,
@@ -135,6 +144,31 @@ define_checkpoint_settings(void)
 				"Unix socket of a process that signs checkpoints of the ledger.",
 				"An absolute path; goes before uaef.ledger_key_file.",
 				&uaef_ledger_signer_socket, GUC_SUPERUSER_ONLY, check_socket);
+}
+
+static void
+define_http_proxy(void)
+{
+	DefineCustomStringVariable("uaef.http_proxy",
+							   "Proxy of outgoing HTTP requests, as http://host:port.",
+							   "A connector may name another, or none. The environment is never asked.",
+							   &uaef_http_proxy, "", PGC_SIGHUP, 0,
+							   check_proxy, NULL, NULL);
+}
+
+static void
+define_secret_settings(void)
+{
+	DefineCustomStringVariable("uaef.secret_key_command",
+							   "Command that prints the keys that secrets are sealed with.",
+							   "It is run by the shell as the server's user, and waited for.",
+							   &uaef_secret_key_command, "", PGC_SIGHUP,
+							   GUC_SUPERUSER_ONLY, NULL, forget_keys, NULL);
+	DefineCustomStringVariable("uaef.secret_key_file",
+							   "File with the keys that secrets are sealed with.",
+							   "An absolute path outside of the data directory.",
+							   &uaef_secret_key_file, "", PGC_SIGHUP,
+							   GUC_SUPERUSER_ONLY, check_path, forget_keys, NULL);
 }
 
 /*
@@ -216,6 +250,7 @@ uaef_guc_init(void)
 	define_int("uaef.http_max_response_size",
 			   "Largest HTTP response body, counted after decoding.",
 			   NULL, &uaef_http_max_response_kb, 1, 1024 * 1024, PGC_SIGHUP, GUC_UNIT_KB);
+	define_http_proxy();
 	define_int("uaef.http_retry_after_max",
 			   "Longest wait that a server's Retry-After header can ask for.",
 			   NULL, &uaef_http_retry_after_max_s, 0, 7 * 24 * 3600, PGC_SIGHUP, GUC_UNIT_S);
@@ -236,6 +271,7 @@ uaef_guc_init(void)
 	define_int("uaef.seal_overdue",
 			   "Time after which verify_ledger() reports an event that is not sealed.",
 			   NULL, &uaef_seal_overdue_s, 0, INT_MAX, PGC_USERSET, GUC_UNIT_S);
+	define_secret_settings();
 	DefineCustomBoolVariable("uaef.start_workers",
 							 "Keeps a worker in every database that has the extension.",
 							 NULL, &uaef_start_workers, true, PGC_SIGHUP, 0,
@@ -261,6 +297,19 @@ check_path(char **newval, void **extra, GucSource source)
 	if (*newval == NULL || **newval == '\0' || is_absolute_path(*newval))
 		return true;
 	GUC_check_errdetail("The path must be absolute.");
+	return false;
+}
+
+static bool
+check_proxy(char **newval, void **extra, GucSource source)
+{
+	UaefUrl		url;
+
+	if (*newval == NULL || **newval == '\0' ||
+		(uaef_url_parse(*newval, &url) == NULL && !url.tls &&
+		 strcmp(url.target, "/") == 0))
+		return true;
+	GUC_check_errdetail("It must be http://host:port.");
 	return false;
 }
 
@@ -306,4 +355,13 @@ static void
 assign_test_now(const char *newval, void *extra)
 {
 	uaef_test_now_value = extra ? *(TimestampTz *) extra : 0;
+}
+
+/*
+ * Keys from elsewhere are not to be found in memory any more.
+ */
+static void
+forget_keys(const char *newval, void *extra)
+{
+	uaef_secret_key_forget();
 }

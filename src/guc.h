@@ -21,6 +21,7 @@ extern int	uaef_http_connect_timeout_ms;
 extern int	uaef_http_max_concurrent;
 extern int	uaef_http_max_per_gate;
 extern int	uaef_http_max_response_kb;
+extern char *uaef_http_proxy;
 extern int	uaef_http_retry_after_max_s;
 extern int	uaef_http_timeout_ms;
 extern char *uaef_ledger_key_file;
@@ -38,6 +39,8 @@ extern int	uaef_retention_interval_ms;
 extern int	uaef_seal_interval_ms;
 extern int	uaef_seal_max_events;
 extern int	uaef_seal_overdue_s;
+extern char *uaef_secret_key_command;
+extern char *uaef_secret_key_file;
 extern bool uaef_start_workers;
 extern char *uaef_token_issuer;
 
