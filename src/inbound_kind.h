@@ -135,9 +135,9 @@ struct UaefInboundKind
 
 	/* Whether the request may be believed. */
 	UaefInboundRefusal (*verify) (const UaefInboundSource *source,
-						   const UaefInboundRequest *request,
-						   const UaefInboundKeys *keys,
-						   UaefInboundProof *proof);
+								  const UaefInboundRequest *request,
+								  const UaefInboundKeys *keys,
+								  UaefInboundProof *proof);
 
 	/*
 	 * The messages of a request that is believed, at least one, into an array
@@ -183,8 +183,8 @@ extern const char *uaef_inbound_header(const UaefInboundRequest *request,
  * either direction.
  */
 extern UaefInboundRefusal uaef_inbound_check_time(const UaefInboundSource *source,
-										   const UaefInboundRequest *request,
-										   const char *seconds);
+												  const UaefInboundRequest *request,
+												  const char *seconds);
 
 /* Whether a text is a time stamp. */
 extern bool uaef_inbound_is_time(const char *text);
