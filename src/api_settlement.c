@@ -20,9 +20,6 @@
 #include "settlement_eval.h"
 #include "settlement_rule.h"
 
-PG_FUNCTION_INFO_V1(uaef_create_settlement_rule);
-PG_FUNCTION_INFO_V1(uaef_activate_settlement_rule);
-PG_FUNCTION_INFO_V1(uaef_deactivate_settlement_rule);
 PG_FUNCTION_INFO_V1(uaef_simulate_settlement);
 PG_FUNCTION_INFO_V1(uaef_explain_settlement);
 PG_FUNCTION_INFO_V1(uaef_approve_settlement);
@@ -34,35 +31,6 @@ static void put_share(FunctionCallInfo fcinfo, const UaefRuleOutcome *outcome,
 					  int share);
 static void put_result(FunctionCallInfo fcinfo, const char *result,
 					   const UaefEvalError *error);
-
-/* create_settlement_rule(name text, definition jsonb) -> integer */
-Datum
-uaef_create_settlement_rule(PG_FUNCTION_ARGS)
-{
-	PG_RETURN_INT32(uaef_settlement_rule_create(uaef_arg_text(fcinfo, 0, "name"),
-												uaef_arg_jsonb(fcinfo, 1,
-															   "definition"),
-												GetUserId()));
-}
-
-/* activate_settlement_rule(name text, version integer) -> void */
-Datum
-uaef_activate_settlement_rule(PG_FUNCTION_ARGS)
-{
-	uaef_settlement_rule_set_active(uaef_arg_text(fcinfo, 0, "name"),
-									uaef_arg_int32(fcinfo, 1, "version"), true, GetUserId());
-	PG_RETURN_VOID();
-}
-
-/* deactivate_settlement_rule(name text, version integer) -> void */
-Datum
-uaef_deactivate_settlement_rule(PG_FUNCTION_ARGS)
-{
-	uaef_settlement_rule_set_active(uaef_arg_text(fcinfo, 0, "name"),
-									uaef_arg_int32_or(fcinfo, 1, 0),
-									false, GetUserId());
-	PG_RETURN_VOID();
-}
 
 /*
  * simulate_settlement(definition jsonb, data jsonb, at timestamptz)

@@ -353,7 +353,7 @@ compile_text(JsonbValue *value)
 static void *
 compile_condition(JsonbValue *value)
 {
-	return uaef_condition_compile(uaef_json_from_value(value), false);
+	return uaef_condition_compile(uaef_json_from_value(value), false, NULL);
 }
 
 /*

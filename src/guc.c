@@ -68,6 +68,9 @@ int			uaef_max_tasks = 10000;
 /* How much longer waiting one more point of priority is worth. */
 int			uaef_priority_step_ms = 60000;
 
+/* Who may activate a settlement rule. */
+int			uaef_rule_activation = UAEF_ACTIVATION_SECOND_PERSON;
+
 /* The ledger's sealer. */
 int			uaef_retention_interval_ms = 3600000;
 int			uaef_seal_interval_ms = 100;
@@ -90,6 +93,12 @@ static const struct config_enum_entry ddl_checks[] = {
 	{"off", UAEF_DDL_OFF, false},
 	{"warn", UAEF_DDL_WARN, false},
 	{"error", UAEF_DDL_ERROR, false},
+	{NULL, 0, false}
+};
+
+static const struct config_enum_entry rule_activations[] = {
+	{"second_person", UAEF_ACTIVATION_SECOND_PERSON, false},
+	{"any", UAEF_ACTIVATION_ANY, false},
 	{NULL, 0, false}
 };
 
@@ -185,6 +194,17 @@ define_ddl_check(void)
 }
 
 static void
+define_rule_activation(void)
+{
+	DefineCustomEnumVariable("uaef.rule_activation",
+							 "Who may activate a settlement rule.",
+							 "second_person: not its author, under any role; any: its author too.",
+							 &uaef_rule_activation,
+							 UAEF_ACTIVATION_SECOND_PERSON, rule_activations,
+							 PGC_SUSET, 0, NULL, NULL, NULL);
+}
+
+static void
 define_limits(void)
 {
 	define_int("uaef.max_depth",
@@ -262,6 +282,7 @@ uaef_guc_init(void)
 			   "With 0 any anchor will do.",
 			   &uaef_ledger_quorum, 0, 100, PGC_SIGHUP, 0);
 	define_limits();
+	define_rule_activation();
 	define_int("uaef.seal_interval",
 			   "Time that the sealer lets events gather before it seals a block.",
 			   NULL, &uaef_seal_interval_ms, 1, 3600000, PGC_SIGHUP, GUC_UNIT_MS);
