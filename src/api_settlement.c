@@ -30,7 +30,7 @@ PG_FUNCTION_INFO_V1(uaef_cancel_settlement);
 
 static void require_argument(FunctionCallInfo fcinfo, int no,
 							 const char *name);
-static Datum decide(FunctionCallInfo fcinfo, UaefSignalStatus decision);
+static Datum decide(FunctionCallInfo fcinfo, UaefSignalAction action);
 static void put_share(FunctionCallInfo fcinfo, const UaefRuleOutcome *outcome,
 					  int share);
 static void put_result(FunctionCallInfo fcinfo, const char *result,
@@ -104,30 +104,30 @@ uaef_explain_settlement(PG_FUNCTION_ARGS)
 Datum
 uaef_approve_settlement(PG_FUNCTION_ARGS)
 {
-	return decide(fcinfo, UAEF_SIGNAL_APPROVED);
+	return decide(fcinfo, UAEF_ACT_APPROVE);
 }
 
 /* reject_settlement(signal_id bigint, reason text) -> text */
 Datum
 uaef_reject_settlement(PG_FUNCTION_ARGS)
 {
-	return decide(fcinfo, UAEF_SIGNAL_REJECTED);
+	return decide(fcinfo, UAEF_ACT_REJECT);
 }
 
 /* cancel_settlement(signal_id bigint, reason text) -> text */
 Datum
 uaef_cancel_settlement(PG_FUNCTION_ARGS)
 {
-	return decide(fcinfo, UAEF_SIGNAL_CANCELLED);
+	return decide(fcinfo, UAEF_ACT_CANCEL);
 }
 
 static Datum
-decide(FunctionCallInfo fcinfo, UaefSignalStatus decision)
+decide(FunctionCallInfo fcinfo, UaefSignalAction action)
 {
 	UaefSignalStatus status;
 
 	require_argument(fcinfo, 0, "signal_id");
-	status = uaef_settlement_decide(PG_GETARG_INT64(0), decision,
+	status = uaef_settlement_decide(PG_GETARG_INT64(0), action,
 									PG_ARGISNULL(1) ? NULL
 									: text_to_cstring(PG_GETARG_TEXT_PP(1)),
 									GetUserId());

@@ -37,14 +37,14 @@ static UaefQuery insert_delivery = {
 	"INSERT INTO uaef.delivery (connector, role, execution_id, task_no, item,"
 	" task_id, task_attempt, method, url, headers, body, expect, idempotent,"
 	" idempotency_key, timeout_ms, retry, status, next_attempt_at, created_at,"
-	" anchor, body_bytes)"
+	" anchor, body_bytes, payout_id)"
 	" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15,"
-	" $16, 'pending', $17, $17, $18, $19)"
+	" $16, 'pending', $17, $17, $18, $19, $20)"
 	" ON CONFLICT (role, idempotency_key) DO NOTHING"
 	" RETURNING delivery_id",
-	19, {TEXTOID, REGROLEOID, UUIDOID, INT2OID, INT4OID, INT8OID, INT4OID,
+	20, {TEXTOID, REGROLEOID, UUIDOID, INT2OID, INT4OID, INT8OID, INT4OID,
 		TEXTOID, TEXTOID, JSONBOID, JSONBOID, JSONBOID, BOOLOID, TEXTOID,
-	INT4OID, JSONBOID, TIMESTAMPTZOID, TEXTOID, BYTEAOID}
+	INT4OID, JSONBOID, TIMESTAMPTZOID, TEXTOID, BYTEAOID, UUIDOID}
 };
 
 static UaefQuery select_by_key = {
@@ -62,6 +62,13 @@ static UaefQuery cancel_deliveries = {
 	" WHERE task_id = $2 AND execution_id = $1"
 	" AND status IN ('pending', 'sending', 'retry')",
 	3, {UUIDOID, INT8OID, TIMESTAMPTZOID}
+};
+
+static UaefQuery resend_delivery = {
+	"UPDATE uaef.delivery SET status = 'pending', next_attempt_at = $2,"
+	" finished_at = NULL WHERE delivery_id = $1"
+	" AND status IN ('failed', 'in_doubt')",
+	2, {INT8OID, TIMESTAMPTZOID}
 };
 
 static UaefQuery cancel_of_anchor = {
@@ -184,8 +191,8 @@ static int64
 insert(const UaefDeliveryRequest *request, const Completed *completed,
 	   const char *key)
 {
-	Datum		args[19];
-	char		nulls[20];
+	Datum		args[20];
+	char		nulls[21];
 	int64		timeout_ms = completed->timeout_ms;
 
 	memset(nulls, ' ', sizeof(nulls));
@@ -220,6 +227,8 @@ insert(const UaefDeliveryRequest *request, const Completed *completed,
 	nulls[17] = request->anchor ? ' ' : 'n';
 	args[18] = PointerGetDatum(request->bytes);
 	nulls[18] = request->bytes ? ' ' : 'n';
+	args[19] = UUIDPGetDatum(request->payout_id);
+	nulls[19] = request->payout_id ? ' ' : 'n';
 	if (uaef_spi_run(&insert_delivery, args, nulls) == 0)
 		return 0;
 	return uaef_spi_int64(0, 1);
@@ -319,6 +328,22 @@ uaef_delivery_enqueue(const UaefDeliveryRequest *request)
 	}
 	uaef_spi_end(caller);
 	return delivery_id;
+}
+
+bool
+uaef_delivery_resend(int64 delivery_id)
+{
+	UaefCaller	caller = uaef_spi_begin();
+	Datum		args[2];
+	bool		found;
+
+	args[0] = Int64GetDatum(delivery_id);
+	args[1] = TimestampTzGetDatum(uaef_clock_now());
+	found = uaef_spi_run(&resend_delivery, args, NULL) > 0;
+	if (found)
+		uaef_wake_worker_on_commit(UAEF_WAKE_HTTP);
+	uaef_spi_end(caller);
+	return found;
 }
 
 void

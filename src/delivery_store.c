@@ -19,6 +19,7 @@
 #include "json_util.h"
 #include "ledger.h"
 #include "ledger_anchor.h"
+#include "payout.h"
 #include "own_execution.h"
 #include "spi_util.h"
 #include "url.h"
@@ -31,7 +32,7 @@
 	" delivery_id, attempt, role, connector, execution_id, task_no, item," \
 	" task_attempt, task_id, method, url, headers, body, expect, idempotent," \
 	" idempotency_key, coalesce(timeout_ms, 0), retry, uncertain, anchor," \
-	" body_bytes"
+	" body_bytes, payout_id"
 
 #define NOT_PAUSED \
 	" AND NOT EXISTS (SELECT FROM uaef.connector c" \
@@ -124,6 +125,10 @@ static bool tell_engine(const UaefDelivery *delivery,
 static void tell_anchor(const UaefDelivery *delivery,
 						const UaefHttpResult *result,
 						const UaefVerdict *verdict);
+static void tell_payout(const UaefDelivery *delivery,
+						const UaefHttpResult *result,
+						const UaefResponse *response,
+						const UaefVerdict *verdict);
 static const char *store_delivery(const UaefDelivery *delivery,
 								  const UaefHttpResult *result,
 								  const UaefResponse *response,
@@ -166,6 +171,10 @@ read_delivery(uint64 row, UaefDelivery *delivery)
 	delivery->uncertain = uaef_spi_bool(row, 19);
 	delivery->anchor = uaef_spi_text(row, 20);
 	delivery->bytes = uaef_spi_bytea(row, 21);
+	(void) uaef_spi_value(row, 22, &isnull);
+	delivery->has_payout = !isnull;
+	if (delivery->has_payout)
+		delivery->payout_id = uaef_spi_uuid(row, 22);
 }
 
 /*
@@ -345,6 +354,28 @@ tell_anchor(const UaefDelivery *delivery, const UaefHttpResult *result,
 }
 
 /*
+ * Give a payout what is known now.
+ */
+static void
+tell_payout(const UaefDelivery *delivery, const UaefHttpResult *result,
+			const UaefResponse *response, const UaefVerdict *verdict)
+{
+	UaefPayoutAnswer answer = {
+		.succeeded = verdict->outcome == UAEF_DELIVERY_SUCCEEDED,
+		.uncertain = verdict->uncertain || delivery->uncertain,
+		.sent = result->phase != UAEF_HTTP_NOT_SENT,
+		.status = result->status,
+		.code = verdict->code,
+		.body = response->body,
+		.delivery_id = delivery->delivery_id,
+		.attempt = delivery->attempt
+	};
+
+	if (delivery->has_payout && verdict->outcome != UAEF_DELIVERY_RETRY)
+		uaef_payout_answer(&delivery->payout_id, &answer);
+}
+
+/*
  * Returns the delivery's new status.
  */
 static const char *
@@ -430,6 +461,7 @@ uaef_delivery_record(const UaefDelivery *delivery,
 
 	uaef_response_read(result, &response);
 	tell_anchor(delivery, result, verdict);
+	tell_payout(delivery, result, &response, verdict);
 	taken = tell_engine(delivery, result, &response, verdict);
 	status = store_delivery(delivery, result, &response, verdict,
 							!taken ||

@@ -43,6 +43,8 @@ typedef struct UaefDelivery
 	int			timeout_ms;		/* 0: the default */
 	Jsonb	   *retry;
 	bool		uncertain;		/* an earlier attempt may have had its effect */
+	bool		has_payout;
+	pg_uuid_t	payout_id;		/* that the answer is evidence for */
 } UaefDelivery;
 
 typedef enum UaefOutcome

@@ -41,7 +41,7 @@ typedef struct Parser
 static const char *const rule_keys[] = {
 	"workflow", "when", "currency", "amount", "fixed", "percentage", "tiers",
 	"min", "max", "round", "split", "recipient", "approval", "on_error",
-	"on_zero", "effective", NULL
+	"on_zero", "effective", "schedule", NULL
 };
 static const char *const amount_keys[] = {
 	"amount", "fixed", "percentage", "tiers", NULL
@@ -51,7 +51,9 @@ static const char *const percentage_keys[] = {
 };
 static const char *const split_keys[] = {"remainder", "parts", NULL};
 static const char *const part_keys[] = {"name", "to", "share", NULL};
-static const char *const approval_keys[] = {"bands", NULL};
+static const char *const approval_keys[] = {
+	"bands", "expires", "on_expiry", NULL
+};
 static const char *const band_keys[] = {
 	"to", "need", "of", "distinct_from", NULL
 };
@@ -130,6 +132,9 @@ uaef_settlement_rule_compile(const char *name, Jsonb *definition)
 	at(&parser, "on_zero");
 	rule->skip_zero = strcmp(parse_choice(definition, "on_zero",
 										  "error", "skip"), "skip") == 0;
+
+	at(&parser, "%s", "");
+	uaef_settlement_terms_read(&rule->terms, definition);
 
 	at(&parser, "its paths");
 	uaef_settlement_rule_paths(rule, check_root, NULL);
@@ -741,8 +746,8 @@ parse_band(UaefSettlementRule *rule, int no, JsonbValue *value)
 }
 
 /*
- * "distinct_from": who may not approve; without it neither the one who started
- * the execution nor the one who wrote the rule.
+ * "distinct_from": who may not approve; without it none of the one who started
+ * the execution, the one who wrote the rule, and who owns the recipient.
  */
 static void
 parse_distinct_from(UaefApprovalBand *band, Jsonb *object)
@@ -754,6 +759,7 @@ parse_distinct_from(UaefApprovalBand *band, Jsonb *object)
 	{
 		band->not_initiator = true;
 		band->not_author = true;
+		band->not_recipient = true;
 		return;
 	}
 	list = container_of(&value, true);
@@ -762,6 +768,7 @@ parse_distinct_from(UaefApprovalBand *band, Jsonb *object)
 		JsonbValue *who = getIthJsonbValueFromContainer(&list->root, i);
 		const char *initiator[] = {"initiator", NULL};
 		const char *author[] = {"rule_author", NULL};
+		const char *recipient[] = {"recipient", NULL};
 
 		if (who->type == jbvString &&
 			is_one_of(initiator, who->val.string.val, who->val.string.len))
@@ -769,9 +776,12 @@ parse_distinct_from(UaefApprovalBand *band, Jsonb *object)
 		else if (who->type == jbvString &&
 				 is_one_of(author, who->val.string.val, who->val.string.len))
 			band->not_author = true;
+		else if (who->type == jbvString &&
+				 is_one_of(recipient, who->val.string.val, who->val.string.len))
+			band->not_recipient = true;
 		else
 			refuse(ERRCODE_UAEF_BAD_EXPRESSION,
-				   "\"distinct_from\" may name \"initiator\" and \"rule_author\" only");
+				   "\"distinct_from\" may name \"initiator\", \"rule_author\" and \"recipient\" only");
 	}
 }
 
