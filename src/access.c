@@ -148,6 +148,22 @@ static const AccessObject functions[] = {
 	{"signal_workflow", OPERATOR},
 	{"start_workflow", AUTHOR | OPERATOR},
 
+	/* accounts */
+	{"audit_money", AUDITOR},
+	{"balance", OPERATOR | AUDITOR},
+	{"capture_hold", OPERATOR},
+	{"close_account", OPERATOR},
+	{"create_account", OPERATOR},
+	{"freeze_account", OPERATOR},
+	{"hold_funds", OPERATOR},
+	{"post", OPERATOR},
+	{"post_batch", OPERATOR},
+	{"release_hold", OPERATOR},
+	{"reverse_journal", OPERATOR},
+	{"set_account_limits", ADMIN},
+	{"statement", OPERATOR | AUDITOR},
+	{"unfreeze_account", OPERATOR},
+
 	/* agents */
 	{"activate_agent", OPERATOR},
 	{"deactivate_agent", OPERATOR},
@@ -291,6 +307,7 @@ static const AccessObject functions[] = {
 
 static const AccessObject relations[] = {
 	{"access_grant", AUDITOR},
+	{"account_balance", OPERATOR | AUDITOR},
 	{"agent_registry", READERS},
 	{"agent_reputation", READERS},
 	{"anchor_status", OPERATOR | AUDITOR},
@@ -305,6 +322,8 @@ static const AccessObject relations[] = {
 	{"checkpoint", READERS},
 	{"checkpoint_run", READERS},
 	{"delivery_status", OPERATOR | AUDITOR},
+	{"fund_hold", OPERATOR | AUDITOR},
+	{"journal_entry", OPERATOR | AUDITOR},
 	{"external_queue", OPERATOR | WORKER | AUDITOR},
 	{"ledger_anchor", AUDITOR},
 	{"ledger_anchoring", AUDITOR},

@@ -81,6 +81,16 @@
 /* UA5xx: worker */
 #define ERRCODE_UAEF_NO_WORKER_SLOT		MAKE_SQLSTATE('U', 'A', '5', '0', '1')
 
+/* UA51x: accounts, journals, holds */
+#define ERRCODE_UAEF_UNDEFINED_ACCOUNT	MAKE_SQLSTATE('U', 'A', '5', '1', '0')
+#define ERRCODE_UAEF_ACCOUNT_STATE		MAKE_SQLSTATE('U', 'A', '5', '1', '1')
+#define ERRCODE_UAEF_UNBALANCED			MAKE_SQLSTATE('U', 'A', '5', '1', '2')
+#define ERRCODE_UAEF_BALANCE_LIMIT		MAKE_SQLSTATE('U', 'A', '5', '1', '3')
+#define ERRCODE_UAEF_UNDEFINED_JOURNAL	MAKE_SQLSTATE('U', 'A', '5', '1', '4')
+#define ERRCODE_UAEF_OVER_REVERSED		MAKE_SQLSTATE('U', 'A', '5', '1', '5')
+#define ERRCODE_UAEF_UNDEFINED_HOLD		MAKE_SQLSTATE('U', 'A', '5', '1', '6')
+#define ERRCODE_UAEF_HOLD_STATE			MAKE_SQLSTATE('U', 'A', '5', '1', '7')
+
 /* UA53x: payouts */
 #define ERRCODE_UAEF_UNDEFINED_PAYOUT	MAKE_SQLSTATE('U', 'A', '5', '3', '0')
 #define ERRCODE_UAEF_PAYOUT_STATE		MAKE_SQLSTATE('U', 'A', '5', '3', '1')
