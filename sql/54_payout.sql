@@ -61,6 +61,7 @@ CREATE TABLE uaef.payout (
 	body			jsonb NOT NULL,
 	body_digest		bytea NOT NULL,
 	fence			integer NOT NULL DEFAULT 0,
+	hold_id			bigint NOT NULL DEFAULT 0,
 	delivery_id		bigint,
 	external_ref	text,
 	first_sent_at	timestamptz,
@@ -75,6 +76,8 @@ COMMENT ON TABLE uaef.payout IS
 	'payouts: one transfer to one recipient, and how far it is known to have come';
 COMMENT ON COLUMN uaef.payout.fence IS
 	'number of times that it was handed over for sending';
+COMMENT ON COLUMN uaef.payout.hold_id IS
+	'hold of what is owed to the recipient; 0: not reserved yet';
 COMMENT ON COLUMN uaef.payout.replay_until IS
 	'while the provider is sure to know the key: until then it may be sent again';
 COMMENT ON COLUMN uaef.payout.replay_at IS
@@ -384,7 +387,7 @@ CREATE VIEW uaef.payout_open_item AS
 	SELECT 'payout' AS item,
 		p.payout_id::text AS id,
 		p.channel,
-		p.status AS why,
+		coalesce(p.hold_reason, p.status) AS why,
 		p.amount,
 		p.currency,
 		b.built_by AS owner,
@@ -393,6 +396,7 @@ CREATE VIEW uaef.payout_open_item AS
 	FROM uaef.payout p JOIN uaef.payout_batch b USING (batch_id)
 	WHERE p.status IN ('sending', 'unknown', 'not_found_confirmed',
 		'manual_review', 'accepted', 'in_transit')
+	OR p.status = 'reserved' AND p.hold_reason IS NOT NULL
 	UNION ALL
 	SELECT 'statement line',
 		format('%s:%s', l.statement_id, l.line_no),
@@ -420,7 +424,7 @@ CREATE VIEW uaef.payout_open_item AS
 	FROM uaef.settlement_reversal r
 	WHERE r.payout_id IS NULL;
 COMMENT ON VIEW uaef.payout_open_item IS
-	'what is not over: payouts that are under way or not known, statement lines without a payout, reversals that nothing was netted with; each with its age and who began it';
+	'what is not over: payouts that are held, under way or not known, statement lines without a payout, reversals that nothing was netted with; each with its age and who began it';
 REVOKE ALL ON uaef.payout_open_item FROM PUBLIC;
 
 INSERT INTO uaef.payout_channel

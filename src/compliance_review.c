@@ -151,7 +151,7 @@ block_open_signals(const pg_uuid_t *execution_id, int64 review_id,
 	if (n == 0)
 		return;
 	signals = uaef_signals_read(ids, n);
-	uaef_settlement_block(signals, n, blocked);
+	uaef_settlement_block(signals, n, blocked, false);
 }
 
 int64

@@ -21,6 +21,7 @@
 #include "json_util.h"
 #include "ledger.h"
 #include "payout.h"
+#include "settlement_book.h"
 #include "spi_util.h"
 #include "uuid7.h"
 
@@ -31,17 +32,17 @@ static UaefQuery lock_payout = {
 	"SELECT payout_id, batch_id, channel, recipient, currency, amount_minor,"
 	" amount, status, idempotency_key, end_to_end_id, body, body_digest, fence,"
 	" coalesce(delivery_id, 0), external_ref, first_sent_at, replay_until,"
-	" hold_reason FROM uaef.payout WHERE payout_id = $1 FOR NO KEY UPDATE",
+	" hold_reason, hold_id FROM uaef.payout WHERE payout_id = $1 FOR NO KEY UPDATE",
 	1, {UUIDOID}
 };
 
 static UaefQuery update_payout = {
 	"UPDATE uaef.payout SET status = $2, external_ref = $3, fence = $4,"
 	" first_sent_at = $5, replay_until = $6, hold_reason = $7,"
-	" delivery_id = nullif($8, 0), changed_at = $9, replay_at = $10"
-	" WHERE payout_id = $1",
-	10, {UUIDOID, TEXTOID, TEXTOID, INT4OID, TIMESTAMPTZOID, TIMESTAMPTZOID,
-	TEXTOID, INT8OID, TIMESTAMPTZOID, TIMESTAMPTZOID}
+	" delivery_id = nullif($8, 0), changed_at = $9, replay_at = $10,"
+	" hold_id = $11 WHERE payout_id = $1",
+	11, {UUIDOID, TEXTOID, TEXTOID, INT4OID, TIMESTAMPTZOID, TIMESTAMPTZOID,
+	TEXTOID, INT8OID, TIMESTAMPTZOID, TIMESTAMPTZOID, INT8OID}
 };
 
 static UaefQuery find_legs = {
@@ -127,6 +128,7 @@ uaef_payout_lock(const pg_uuid_t *payout_id, UaefPayout *payout)
 	payout->first_sent_at = time_or_zero(0, 16);
 	payout->replay_until = time_or_zero(0, 17);
 	payout->hold_reason = uaef_spi_text(0, 18);
+	payout->hold_id = uaef_spi_int64(0, 19);
 	uaef_ledger_hold_stream(&payout->payout_id, false);
 }
 
@@ -136,8 +138,8 @@ write_payout(const UaefPayout *payout)
 	TimestampTz now = uaef_clock_now();
 	bool		waits = payout->status == UAEF_PAYOUT_UNKNOWN ||
 		payout->status == UAEF_PAYOUT_NOT_FOUND;
-	Datum		args[10];
-	char		nulls[] = "          ";
+	Datum		args[11];
+	char		nulls[] = "           ";
 
 	args[0] = UUIDPGetDatum(&payout->payout_id);
 	args[1] = CStringGetTextDatum(uaef_payout_status_name(payout->status));
@@ -157,6 +159,7 @@ write_payout(const UaefPayout *payout)
 	args[9] = TimestampTzGetDatum(now + (FIRST_REPLAY_US <<
 										 Min(Max(payout->fence - 1, 0), 8)));
 	nulls[9] = waits ? ' ' : 'n';
+	args[10] = Int64GetDatum(payout->hold_id);
 	(void) uaef_spi_run(&update_payout, args, nulls);
 }
 
@@ -269,9 +272,10 @@ void
 uaef_payout_move(UaefPayout *payout, UaefPayoutAction action, Oid actor,
 				 const char *reason, Jsonb *detail)
 {
+	UaefPayoutStatus from = payout->status;
 	UaefPayoutStatus to;
 
-	if (!uaef_payout_next(payout->status, action, &to))
+	if (!uaef_payout_next(from, action, &to))
 		ereport(ERROR,
 				(errcode(ERRCODE_UAEF_PAYOUT_STATE),
 				 errmsg("payout %s is %s: action \"%s\" is not possible",
@@ -280,6 +284,7 @@ uaef_payout_move(UaefPayout *payout, UaefPayoutAction action, Oid actor,
 						uaef_payout_action_name(action))));
 	payout->status = to;
 	move_signals(payout, action, actor, reason);
+	uaef_settlement_book_payout(payout, from, action);
 	if (to == UAEF_PAYOUT_RELEASED || to == UAEF_PAYOUT_RETURNED)
 		set_free(payout);
 	write_payout(payout);

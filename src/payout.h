@@ -39,7 +39,8 @@ typedef struct UaefPayoutChannel
 	bool		has_lookup;
 	int64		duplicate_window_ms;	/* 0: nothing looks like a duplicate */
 	char	   *reference;		/* path in the answer's body, or NULL */
-	Jsonb	   *currencies;		/* array, or NULL: any */
+	int			n_currencies;	/* -1: any */
+	char	  **currencies;
 	Jsonb	   *max_amount;		/* by currency, or NULL */
 } UaefPayoutChannel;
 
@@ -58,6 +59,7 @@ typedef struct UaefPayout
 	Jsonb	   *body;
 	bytea	   *body_digest;
 	int			fence;
+	int64		hold_id;		/* in the books; 0: none yet */
 	int64		delivery_id;	/* 0: none */
 	char	   *external_ref;	/* or NULL */
 	TimestampTz first_sent_at;	/* 0: never */

@@ -93,7 +93,8 @@ read_contract(UaefPayoutChannel *channel, Jsonb *contract)
 													  "duplicate_window",
 													  DAY_MS);
 	channel->reference = uaef_read_text(&object, "reference", false);
-	channel->currencies = uaef_read_document(&object, "currencies");
+	channel->n_currencies = uaef_read_texts(&object, "currencies",
+											&channel->currencies);
 	channel->max_amount = uaef_read_document(&object, "max_amount");
 	if ((strcmp(channel->kind, "connector") == 0 ||
 		 strcmp(channel->kind, "worker") == 0) &&
@@ -229,18 +230,10 @@ uaef_payee_set(const char *recipient, const char *channel, Jsonb *destination,
 static bool
 takes_currency(const UaefPayoutChannel *channel, const char *currency)
 {
-	if (channel->currencies == NULL)
-		return true;
-	for (int i = 0; i < JB_ROOT_COUNT(channel->currencies); i++)
-	{
-		JsonbValue *item = getIthJsonbValueFromContainer(&channel->currencies->root, i);
-
-		if (item->type == jbvString &&
-			item->val.string.len == strlen(currency) &&
-			memcmp(item->val.string.val, currency, strlen(currency)) == 0)
+	for (int i = 0; i < channel->n_currencies; i++)
+		if (strcmp(channel->currencies[i], currency) == 0)
 			return true;
-	}
-	return false;
+	return channel->n_currencies < 0;
 }
 
 void

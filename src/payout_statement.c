@@ -47,7 +47,7 @@ static UaefQuery read_camt = {
 	"   count(.//*[local-name()=\"TxDtls\"]) < 2]"
 	"  | //*[local-name()=\"Ntry\" and"
 	"   count(.//*[local-name()=\"TxDtls\"]) > 1]//*[local-name()=\"TxDtls\"]'"
-	"  PASSING $1::xml COLUMNS place FOR ORDINALITY,"
+	"  PASSING (xmlparse(document $1)) COLUMNS place FOR ORDINALITY,"
 	"  booked_on text PATH 'substring((ancestor-or-self::*[local-name()=\"Ntry\"]"
 	"/*[local-name()=\"BookgDt\"]/*)[1], 1, 10)',"
 	"  amount text PATH '(.//*[local-name()=\"Amt\"])[1]',"
@@ -278,7 +278,7 @@ minor_of(const Line *line, int line_no)
 		refuse(line_no, "has no known currency");
 	if (!uaef_money_exact_minor(uaef_numeric_from_text(text + (*text == '+')),
 								line->fields[2], &minor, &error))
-		refuse(line_no, error.message);
+		refuse(line_no, psprintf("has a wrong amount: %s", error.message));
 	if (uaef_numeric_sign(minor) == 0)
 		refuse(line_no, "has an amount of nothing");
 	return NumericGetDatum(minor);

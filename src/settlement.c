@@ -26,6 +26,7 @@
 #include "json_util.h"
 #include "ledger.h"
 #include "settlement.h"
+#include "settlement_book.h"
 #include "settlement_eval.h"
 #include "settlement_gate.h"
 #include "settlement_rule.h"
@@ -64,6 +65,8 @@ static int	store_signals(const UaefSettlementInput *input,
 						  int64 **gated);
 static void put_to_gate(const UaefSettlementInput *input, const int64 *ids,
 						int n);
+static void book_outcomes(const UaefSettlementInput *input,
+						  const UaefRuleOutcome *outcomes, int n);
 static void signals_init(Signals *signals, int size);
 static int	add_signal(Signals *signals, const UaefRuleOutcome *outcome,
 					   int part_no, UaefSignalStatus status);
@@ -114,6 +117,8 @@ uaef_settlement_store(const UaefSettlementInput *input,
 	record_events(input, outcomes, n, run);
 	if (n_gated > 0)
 		put_to_gate(input, gated, n_gated);
+	else
+		book_outcomes(input, outcomes, n);
 	for (int i = 0; i < n; i++)
 	{
 		if (outcomes[i].band != NULL &&
@@ -282,7 +287,45 @@ put_to_gate(const UaefSettlementInput *input, const int64 *ids, int n)
 	Jsonb	  **blocked = palloc(n * sizeof(Jsonb *));
 
 	uaef_settlement_gate(input, signals, n, blocked);
-	uaef_settlement_block(signals, n, blocked);
+	uaef_settlement_block(signals, n, blocked, true);
+	for (int i = 0; i < n; i++)
+	{
+		UaefDebt	debt = {signals[i].recipient, signals[i].minor};
+
+		if (signals[i].status == UAEF_SIGNAL_APPROVED)
+			uaef_settlement_book_debts(&input->execution_id,
+									   signals[i].currency, &debt, 1, false);
+	}
+}
+
+/*
+ * What needs nobody's approval is owed at once.
+ */
+static void
+book_outcomes(const UaefSettlementInput *input,
+			  const UaefRuleOutcome *outcomes, int n)
+{
+	for (int i = 0; i < n; i++)
+	{
+		const UaefRuleOutcome *outcome = &outcomes[i];
+		UaefDebt   *debts = palloc(Max(outcome->n_shares, 1) *
+								   sizeof(UaefDebt));
+		int			n_debts = 0;
+
+		if (outcome->result != UAEF_RULE_FIRED)
+			continue;
+		for (int part = 0; part < outcome->n_shares; part++)
+		{
+			if (uaef_share_status(outcome, part) != UAEF_SIGNAL_APPROVED)
+				continue;
+			debts[n_debts].recipient = outcome->shares[part].recipient;
+			debts[n_debts++].minor = outcome->shares[part].minor;
+		}
+		if (n_debts > 0)
+			uaef_settlement_book_debts(&input->execution_id,
+									   outcome->rule->currency, debts,
+									   n_debts, false);
+	}
 }
 
 static void

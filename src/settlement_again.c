@@ -147,7 +147,7 @@ unblock(const UaefSettlementInput *input, Oid actor, const char *reason)
 	if (n == 0)
 		return 0;
 	uaef_settlement_gate(input, signals, n, blocked);
-	uaef_settlement_block(signals, n, blocked);
+	uaef_settlement_block(signals, n, blocked, false);
 	for (int i = 0; i < n; i++)
 	{
 		UaefSignalMove move = {

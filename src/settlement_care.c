@@ -21,6 +21,7 @@
 #include "money.h"
 #include "numeric_util.h"
 #include "settlement.h"
+#include "settlement_book.h"
 #include "spi_util.h"
 
 #define MAX_KEY_LENGTH 255
@@ -137,15 +138,18 @@ adjusted_approval(const UaefSignal *signal)
 }
 
 static Jsonb *
-adjustment_detail(const UaefSignal *signal, Numeric before)
+adjustment_detail(Numeric after)
 {
 	UaefJson	json;
 
 	uaef_json_begin(&json);
-	uaef_json_numeric(&json, "amount_before", before);
+	uaef_json_numeric(&json, "amount_after", after);
 	return uaef_json_end(&json);
 }
 
+/*
+ * What was owed is owed no longer, until the other amount is approved.
+ */
 UaefSignalStatus
 uaef_settlement_adjust(int64 signal_id, Numeric amount, const char *reason,
 					   Oid actor)
@@ -157,27 +161,24 @@ uaef_settlement_adjust(int64 signal_id, Numeric amount, const char *reason,
 		.reason = reason
 	};
 	UaefCaller	caller = uaef_spi_begin();
-	Numeric		before;
+	Numeric		minor;
 	Datum		args[7];
 
 	uaef_signal_require_reason(reason);
 	uaef_signal_lock(signal_id, &signal);
 	uaef_settlement_check_manager(&signal, actor, "adjust");
-	before = signal.amount;
-	if (signal.minor != NULL)
-	{
-		signal.minor = minor_units(amount, signal.currency);
-		signal.amount = uaef_money_from_minor(signal.minor, signal.currency);
-		signal.approval = adjusted_approval(&signal);
-	}
-	move.detail = adjustment_detail(&signal, before);
+	minor = minor_units(amount, signal.currency);
+	amount = uaef_money_from_minor(minor, signal.currency);
+	move.detail = adjustment_detail(amount);
 	uaef_signals_move(&signal, 1, &move);
 
+	signal.minor = minor;
+	signal.amount = amount;
 	args[0] = UUIDPGetDatum(&signal.execution_id);
 	args[1] = Int64GetDatum(signal_id);
-	args[2] = NumericGetDatum(signal.minor);
-	args[3] = NumericGetDatum(signal.amount);
-	args[4] = JsonbPGetDatum(signal.approval);
+	args[2] = NumericGetDatum(minor);
+	args[3] = NumericGetDatum(amount);
+	args[4] = JsonbPGetDatum(adjusted_approval(&signal));
 	args[5] = ObjectIdGetDatum(actor);
 	args[6] = ObjectIdGetDatum(GetSessionUserId());
 	(void) uaef_spi_run(&set_amount, args, NULL);
@@ -314,6 +315,7 @@ uaef_settlement_reverse(int64 signal_id, Numeric amount, const char *reason,
 			move.detail = reversal_detail(&signal, id, minor, key);
 		}
 		uaef_signals_move(&signal, 1, &move);
+		uaef_settlement_book_reversal(&signal, minor, id);
 	}
 	uaef_spi_end(caller);
 	return id;

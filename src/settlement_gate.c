@@ -238,14 +238,16 @@ uaef_settlement_gate(const UaefSettlementInput *input,
  * Signals that are refused together move together.
  */
 void
-uaef_settlement_block(UaefSignal *signals, int n, Jsonb **blocked)
+uaef_settlement_block(UaefSignal *signals, int n, Jsonb **blocked,
+					  bool fresh)
 {
 	for (int i = 0; i < n; i++)
 	{
 		UaefSignalMove move = {
 			.action = UAEF_ACT_BLOCK,
 			.approvals = -1,
-			.blocked = blocked[i]
+			.blocked = blocked[i],
+			.fresh = fresh
 		};
 		int			same = 1;
 

@@ -23,8 +23,12 @@ extern void uaef_settlement_gate(const UaefSettlementInput *input,
 								 const UaefSignal *signals, int n,
 								 Jsonb **blocked);
 
-/* Block those signals for which there is a refusal. */
-extern void uaef_settlement_block(UaefSignal *signals, int n, Jsonb **blocked);
+/*
+ * Block those signals for which there is a refusal; fresh ones are not in the
+ * books yet.
+ */
+extern void uaef_settlement_block(UaefSignal *signals, int n, Jsonb **blocked,
+								  bool fresh);
 
 /* compliance_review.c: ask for a review by a checkpoint. */
 extern void uaef_review_open(const pg_uuid_t *execution_id,

@@ -24,6 +24,7 @@
 #include "errcodes.h"
 #include "json_util.h"
 #include "ledger.h"
+#include "settlement_book.h"
 #include "settlement_signal.h"
 #include "spi_util.h"
 
@@ -398,12 +399,15 @@ free_budgets(const UaefSignal *signals, int n)
 void
 uaef_signals_move(UaefSignal *signals, int n, const UaefSignalMove *move)
 {
+	UaefSignalStatus *from = palloc(Max(n, 1) * sizeof(UaefSignalStatus));
+
 	if (n == 0)
 		return;
 	for (int i = 0; i < n; i++)
 	{
 		UaefSignalStatus to = next_status(&signals[i], move->action);
 
+		from[i] = signals[i].status;
 		if (!move->waits)
 			signals[i].status = to;
 		if (move->approvals >= 0)
@@ -412,6 +416,9 @@ uaef_signals_move(UaefSignal *signals, int n, const UaefSignalMove *move)
 			signals[i].held = move->action == UAEF_ACT_HOLD;
 	}
 	write_signals(signals, n, move);
+	for (int i = 0; i < n; i++)
+		if (from[i] != signals[i].status && !move->fresh)
+			uaef_settlement_book_move(&signals[i], from[i], move->action);
 	record_moves(signals, n, move);
 	free_budgets(signals, n);
 }

@@ -64,6 +64,7 @@ typedef struct UaefSignalMove
 	int			approvals;		/* that each has then; -1: as it was */
 	bool		waits;			/* the status stays: more approvals are needed */
 	Jsonb	   *blocked;		/* of UAEF_ACT_BLOCK: what refuses them */
+	bool		fresh;			/* just stored: the books know nothing of them */
 } UaefSignalMove;
 
 /*
