@@ -48,8 +48,7 @@ typedef struct UaefBookActor
 	const char *type;			/* system, user, worker */
 	const char *id;				/* NULL for the system */
 	const pg_uuid_t *stream;	/* an execution that the transaction has
-								 * locked (uaef_ledger_hold_stream()), or
-								 * NULL */
+								 * locked (uaef_ledger_hold_stream()), or NULL */
 } UaefBookActor;
 
 /* An account to be.  What is NULL is absent. */

@@ -71,7 +71,7 @@ static UaefQuery find_postings = {
 	"  CASE WHEN p.side = 'debit' THEN p.amount END,"
 	"  CASE WHEN p.side = 'credit' THEN p.amount END,"
 	"  o.balance + sum(" SIGNED("CASE WHEN p.side = 'debit' THEN p.amount ELSE 0 END",
-							"CASE WHEN p.side = 'credit' THEN p.amount ELSE 0 END") ")"
+								"CASE WHEN p.side = 'credit' THEN p.amount ELSE 0 END") ")"
 	"  OVER (ORDER BY p.effective_at, p.journal_id, p.line"
 	"  ROWS UNBOUNDED PRECEDING)"
 	"  FROM o, a JOIN uaef.posting p USING (account_id)"

@@ -120,7 +120,7 @@ read_threshold(const UaefObject *object, Check *check)
 	check->n_fields = 1;
 	check->fields = palloc(sizeof(UaefPath *));
 	check->fields[0] = uaef_check_path(object, "field",
-								 uaef_read_text(object, "field", true));
+									   uaef_read_text(object, "field", true));
 	check->min = uaef_check_number(object, "min");
 	check->max = uaef_check_number(object, "max");
 	if (check->min == NULL && check->max == NULL)
@@ -282,18 +282,18 @@ compare_number(CheckRun *run, UaefScope *scope)
 		uaef_check_fail(run, text, "missing", psprintf("\"%s\" is missing", text));
 	else if (value.type != jbvNumeric)
 		uaef_check_fail(run, text, "not_a_number",
-			 psprintf("\"%s\" is not a number but %s", text,
-					  uaef_value_type(&value)));
+						psprintf("\"%s\" is not a number but %s", text,
+								 uaef_value_type(&value)));
 	else if (check->min != NULL &&
 			 uaef_numeric_compare(value.val.numeric, check->min) < 0)
 		uaef_check_fail(run, text, "below_min",
-			 psprintf("\"%s\" is less than %s", text,
-					  uaef_numeric_text(check->min)));
+						psprintf("\"%s\" is less than %s", text,
+								 uaef_numeric_text(check->min)));
 	else if (check->max != NULL &&
 			 uaef_numeric_compare(value.val.numeric, check->max) > 0)
 		uaef_check_fail(run, text, "above_max",
-			 psprintf("\"%s\" is greater than %s", text,
-					  uaef_numeric_text(check->max)));
+						psprintf("\"%s\" is greater than %s", text,
+								 uaef_numeric_text(check->max)));
 }
 
 static void
@@ -330,7 +330,7 @@ void
 uaef_checkpoint_evaluate(const UaefCheckpoint *checkpoint, UaefScope *scope,
 						 UaefCheckpointResult *result)
 {
-	CheckRun			run;
+	CheckRun	run;
 
 	begin_run(&run, result);
 	for (int i = 0; i < checkpoint->n; i++)
@@ -346,7 +346,7 @@ void
 uaef_checkpoint_no_data(const UaefEvalError *error,
 						UaefCheckpointResult *result)
 {
-	CheckRun			run;
+	CheckRun	run;
 
 	begin_run(&run, result);
 	uaef_check_fail(&run, error->path, unpack_sql_state(error->sqlstate), error->message);

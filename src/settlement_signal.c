@@ -544,6 +544,6 @@ uaef_is_among_owners(Oid role, List *owners)
 
 	foreach(cell, owners)
 		if (is_member_of_role_nosuper(role, lfirst_oid(cell)))
-			return true;
+		return true;
 	return false;
 }
