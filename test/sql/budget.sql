@@ -98,7 +98,9 @@ SELECT * FROM pg_temp.used WHERE name = 'month';
 
 -- Warn and log let it pass, and say so.
 SELECT uaef.create_budget('month', 'DKK', 1, enforcement => 'warn');
+SET client_min_messages = error;
 SELECT pg_temp.run('j', 2) AS warned;
+SET client_min_messages = warning;
 SELECT uaef.create_budget('month', 'DKK', 1, enforcement => 'log');
 SELECT pg_temp.run('k', 2) AS logged;
 SELECT payload->>'enforcement' AS enforcement, payload->>'budget' AS budget, payload->>'used' AS used FROM uaef.ledger_event WHERE event_type = 'budget_exceeded' ORDER BY event_id;

@@ -80,7 +80,7 @@ SELECT pg_temp.rule('{"approval":{"bands":[{"need":1,"of":"regress_life_boss"}],
 SELECT pg_temp.run('late', 5);
 SELECT pg_temp.rule('{"approval":{"bands":[{"need":1,"of":"regress_life_boss"}],"expires":"1h","on_expiry":"reject"}}');
 SELECT pg_temp.run('late2', 5);
-SELECT kind, count(*) FROM uaef.task_timer GROUP BY 1;
+SELECT kind, count(*) FROM uaef.task_timer WHERE kind = 'settlement' GROUP BY 1;
 SELECT pg_temp.try($$SELECT pg_temp.rule('{"approval":{"bands":[{"need":1}],"on_expiry":"pay"}}')$$);
 
 -- Two of two; neither who is paid, nor twice; bound to what was approved.
@@ -290,7 +290,7 @@ DELETE FROM uaef.settlement_signal;
 DELETE FROM uaef.rule_evaluation;
 DELETE FROM uaef.settlement_run;
 DELETE FROM uaef.settlement_rule;
-DELETE FROM uaef.task_timer;
+DELETE FROM uaef.task_timer WHERE kind = 'settlement';
 DELETE FROM uaef.task_execution t USING uaef.workflow_execution e, uaef.workflow_definition d
 WHERE d.name = 'life' AND e.definition_id = d.definition_id AND t.execution_id = e.execution_id;
 DELETE FROM uaef.workflow_execution e USING uaef.workflow_definition d
