@@ -75,6 +75,7 @@ CREATE TABLE uaef.delivery (
 	error			jsonb,
 	created_at		timestamptz NOT NULL,
 	finished_at		timestamptz,
+	payout_id		uuid,
 	UNIQUE (role, idempotency_key),
 	CHECK (body IS NULL OR body_bytes IS NULL)
 );
@@ -82,6 +83,8 @@ COMMENT ON TABLE uaef.delivery IS
 	'calls of outside systems: what is sent, for whom, and what came of it';
 COMMENT ON COLUMN uaef.delivery.anchor IS
 	'anchor of the ledger that the answer is for';
+COMMENT ON COLUMN uaef.delivery.payout_id IS
+	'payout that the answer is evidence for';
 COMMENT ON COLUMN uaef.delivery.body_bytes IS
 	'in place of a body: what is sent as it is';
 COMMENT ON COLUMN uaef.delivery.operation IS

@@ -14,7 +14,7 @@
 
 #include "arguments.h"
 #include "errcodes.h"
-#include "human_review.h"
+#include "task_review.h"
 #include "json_util.h"
 #include "own_execution.h"
 #include "policy.h"
@@ -26,7 +26,7 @@ PG_FUNCTION_INFO_V1(uaef_enable_policy);
 PG_FUNCTION_INFO_V1(uaef_disable_policy);
 PG_FUNCTION_INFO_V1(uaef_drop_policy);
 PG_FUNCTION_INFO_V1(uaef_explain_policies);
-PG_FUNCTION_INFO_V1(uaef_require_human_review);
+PG_FUNCTION_INFO_V1(uaef_require_task_review);
 
 /*
  * create_policy(name text, type text, rules jsonb, enforcement text, scope jsonb,
@@ -45,11 +45,11 @@ uaef_create_policy(PG_FUNCTION_ARGS)
 }
 
 /*
- * require_human_review(execution_id uuid, task text, approvers text[],
+ * require_task_review(execution_id uuid, task text, approvers text[],
  * reason text, need int, four_eyes bool, expires interval) RETURNS void
  */
 Datum
-uaef_require_human_review(PG_FUNCTION_ARGS)
+uaef_require_task_review(PG_FUNCTION_ARGS)
 {
 	pg_uuid_t  *execution_id = uaef_arg_uuid(fcinfo, 0, "execution_id");
 	char	   *task = uaef_arg_text(fcinfo, 1, "task");
@@ -66,8 +66,8 @@ uaef_require_human_review(PG_FUNCTION_ARGS)
 					   psprintf("%lld us",
 								(long long) uaef_arg_interval_us(fcinfo, 6,
 																 "expires")));
-	uaef_human_review_require(execution_id, task, uaef_json_end(&json),
-							  uaef_arg_text_or_null(fcinfo, 3));
+	uaef_task_review_require(execution_id, task, uaef_json_end(&json),
+							 uaef_arg_text_or_null(fcinfo, 3));
 	PG_RETURN_VOID();
 }
 

@@ -26,7 +26,7 @@ PG_FUNCTION_INFO_V1(uaef_approve_settlement);
 PG_FUNCTION_INFO_V1(uaef_reject_settlement);
 PG_FUNCTION_INFO_V1(uaef_cancel_settlement);
 
-static Datum decide(FunctionCallInfo fcinfo, UaefSignalStatus decision);
+static Datum decide(FunctionCallInfo fcinfo, UaefSignalAction action);
 static void put_share(FunctionCallInfo fcinfo, const UaefRuleOutcome *outcome,
 					  int share);
 static void put_result(FunctionCallInfo fcinfo, const char *result,
@@ -71,30 +71,30 @@ uaef_explain_settlement(PG_FUNCTION_ARGS)
 Datum
 uaef_approve_settlement(PG_FUNCTION_ARGS)
 {
-	return decide(fcinfo, UAEF_SIGNAL_APPROVED);
+	return decide(fcinfo, UAEF_ACT_APPROVE);
 }
 
 /* reject_settlement(signal_id bigint, reason text) -> text */
 Datum
 uaef_reject_settlement(PG_FUNCTION_ARGS)
 {
-	return decide(fcinfo, UAEF_SIGNAL_REJECTED);
+	return decide(fcinfo, UAEF_ACT_REJECT);
 }
 
 /* cancel_settlement(signal_id bigint, reason text) -> text */
 Datum
 uaef_cancel_settlement(PG_FUNCTION_ARGS)
 {
-	return decide(fcinfo, UAEF_SIGNAL_CANCELLED);
+	return decide(fcinfo, UAEF_ACT_CANCEL);
 }
 
 static Datum
-decide(FunctionCallInfo fcinfo, UaefSignalStatus decision)
+decide(FunctionCallInfo fcinfo, UaefSignalAction action)
 {
 	UaefSignalStatus status;
 
 	status = uaef_settlement_decide(uaef_arg_int64(fcinfo, 0, "signal_id"),
-									decision,
+									action,
 									uaef_arg_text_or_null(fcinfo, 1),
 									GetUserId());
 	PG_RETURN_TEXT_P(cstring_to_text(uaef_signal_status_name(status)));

@@ -13,7 +13,7 @@
  */
 #include "postgres.h"
 
-#include "compliance.h"
+#include "compliance_internal.h"
 #include "definition_read.h"
 #include "errcodes.h"
 #include "json_util.h"
@@ -23,60 +23,41 @@
 #define MAX_CHECKS	100
 #define MAX_FIELDS	1000
 
-typedef enum CheckKind
-{
-	CHECK_REQUIRED_FIELDS,
-	CHECK_THRESHOLD,
-	CHECK_CONDITION
-} CheckKind;
-
-typedef struct Check
-{
-	CheckKind	kind;
-	int			n_fields;		/* of a threshold: 1 */
-	UaefPath  **fields;
-	bool		non_empty;
-	Numeric		min;			/* or NULL */
-	Numeric		max;			/* or NULL */
-	UaefCondition *when;
-} Check;
-
-struct UaefCheckpoint
-{
-	int			n;
-	Check	   *checks;
-};
-
-/* An evaluation. */
-typedef struct Run
-{
-	const Check *check;			/* NULL: of none */
-	int			number;			/* of the check, from 1 on */
-	JsonbParseState *failures;
-	UaefCheckpointResult *result;
-} Run;
-
 static void read_required_fields(const UaefObject *object, Check *check);
 static void read_threshold(const UaefObject *object, Check *check);
 static void read_condition(const UaefObject *object, Check *check);
-static void require_fields(Run *run, UaefScope *scope);
-static void compare_number(Run *run, UaefScope *scope);
-static void test_condition(Run *run, UaefScope *scope);
+static void require_fields(CheckRun *run, UaefScope *scope);
+static void compare_number(CheckRun *run, UaefScope *scope);
+static void test_condition(CheckRun *run, UaefScope *scope);
 
 /* The kinds of checks, by CheckKind. */
 static const struct
 {
 	const char *name;
-	const char *keys[5];
+	const char *keys[7];
 	void		(*read) (const UaefObject *object, Check *check);
-	void		(*run) (Run *run, UaefScope *scope);
+	void		(*run) (CheckRun *run, UaefScope *scope);
 }			kinds[] = {
 	[CHECK_REQUIRED_FIELDS] = {"required_fields", {"type", "fields", "non_empty"},
 	read_required_fields, require_fields},
 	[CHECK_THRESHOLD] = {"threshold", {"type", "field", "min", "max"},
 	read_threshold, compare_number},
 	[CHECK_CONDITION] = {"condition", {"type", "when"},
-	read_condition, test_condition}
+	read_condition, test_condition},
+	[CHECK_ENUM] = {"enum", {"type", "field", "values"},
+	uaef_check_read_enum, uaef_check_enum},
+	[CHECK_PATTERN] = {"pattern", {"type", "field", "pattern"},
+	uaef_check_read_pattern, uaef_check_pattern},
+	[CHECK_CROSS_FIELD] = {"cross_field", {"type", "left", "op", "right"},
+	uaef_check_read_cross_field, uaef_check_cross_field},
+	[CHECK_FRESHNESS] = {"freshness", {"type", "field", "max_age"},
+	uaef_check_read_freshness, uaef_check_freshness},
+	[CHECK_SEGREGATION] = {"segregation_of_duties", {"type", "fields"},
+	uaef_check_read_segregation, uaef_check_segregation},
+	[CHECK_ATTESTATION] = {"attestation", {"type", "field", "by", "statement",
+	"max_age"}, uaef_check_read_attestation, uaef_check_attestation},
+	[CHECK_EXPR] = {"expr", {"type", "expr", "min", "max"},
+	uaef_check_read_expr, uaef_check_expr}
 };
 
 /*----------
@@ -84,8 +65,8 @@ static const struct
  * ----------
  */
 
-static UaefPath *
-read_path(const UaefObject *object, const char *key, const char *text)
+UaefPath *
+uaef_check_path(const UaefObject *object, const char *key, const char *text)
 {
 	const char *problem;
 	UaefPath   *path = uaef_path_parse(text, strlen(text), true, &problem);
@@ -99,8 +80,8 @@ read_path(const UaefObject *object, const char *key, const char *text)
 	return path;
 }
 
-static void
-read_required_fields(const UaefObject *object, Check *check)
+void
+uaef_check_read_fields(const UaefObject *object, Check *check)
 {
 	char	  **texts;
 	int			n = uaef_read_texts(object, "fields", &texts);
@@ -111,12 +92,18 @@ read_required_fields(const UaefObject *object, Check *check)
 	check->n_fields = n;
 	check->fields = palloc(sizeof(UaefPath *) * n);
 	for (int i = 0; i < n; i++)
-		check->fields[i] = read_path(object, "fields", texts[i]);
+		check->fields[i] = uaef_check_path(object, "fields", texts[i]);
+}
+
+static void
+read_required_fields(const UaefObject *object, Check *check)
+{
+	uaef_check_read_fields(object, check);
 	check->non_empty = uaef_read_bool(object, "non_empty", true);
 }
 
-static Numeric
-read_number(const UaefObject *object, const char *key)
+Numeric
+uaef_check_number(const UaefObject *object, const char *key)
 {
 	JsonbValue	value;
 
@@ -132,10 +119,10 @@ read_threshold(const UaefObject *object, Check *check)
 {
 	check->n_fields = 1;
 	check->fields = palloc(sizeof(UaefPath *));
-	check->fields[0] = read_path(object, "field",
-								 uaef_read_text(object, "field", true));
-	check->min = read_number(object, "min");
-	check->max = read_number(object, "max");
+	check->fields[0] = uaef_check_path(object, "field",
+									   uaef_read_text(object, "field", true));
+	check->min = uaef_check_number(object, "min");
+	check->max = uaef_check_number(object, "max");
 	if (check->min == NULL && check->max == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_UAEF_BAD_DEFINITION),
@@ -171,9 +158,13 @@ static void
 read_check(JsonbValue *value, const char *where, Check *check)
 {
 	static const char *const names[] =
-	{"required_fields", "threshold", "condition", NULL};
+	{"required_fields", "threshold", "condition", "enum", "pattern",
+		"cross_field", "freshness", "segregation_of_duties", "attestation",
+	"expr", NULL};
 	static const char *const any_keys[] =
-	{"type", "fields", "non_empty", "field", "min", "max", "when", NULL};
+	{"type", "fields", "non_empty", "field", "min", "max", "when", "values",
+		"pattern", "left", "op", "right", "max_age", "by", "statement",
+	"expr", NULL};
 	UaefObject	object = uaef_read_object(NULL, value, any_keys, where);
 	int			kind;
 
@@ -226,8 +217,8 @@ uaef_checkpoint_compile(Jsonb *document)
  * ----------
  */
 
-static void
-fail(Run *run, const char *path, const char *code, char *message)
+void
+uaef_check_fail(CheckRun *run, const char *path, const char *code, char *message)
 {
 	UaefJson	json = {run->failures};
 
@@ -264,7 +255,7 @@ is_empty(const JsonbValue *value)
 }
 
 static void
-require_fields(Run *run, UaefScope *scope)
+require_fields(CheckRun *run, UaefScope *scope)
 {
 	for (int i = 0; i < run->check->n_fields; i++)
 	{
@@ -272,53 +263,53 @@ require_fields(Run *run, UaefScope *scope)
 		JsonbValue	value;
 
 		if (!uaef_path_get(run->check->fields[i], scope, &value))
-			fail(run, text, "missing", psprintf("\"%s\" is missing", text));
+			uaef_check_fail(run, text, "missing", psprintf("\"%s\" is missing", text));
 		else if (value.type == jbvNull)
-			fail(run, text, "null", psprintf("\"%s\" is null", text));
+			uaef_check_fail(run, text, "null", psprintf("\"%s\" is null", text));
 		else if (run->check->non_empty && is_empty(&value))
-			fail(run, text, "empty", psprintf("\"%s\" is empty", text));
+			uaef_check_fail(run, text, "empty", psprintf("\"%s\" is empty", text));
 	}
 }
 
 static void
-compare_number(Run *run, UaefScope *scope)
+compare_number(CheckRun *run, UaefScope *scope)
 {
 	const Check *check = run->check;
 	const char *text = uaef_path_text(check->fields[0]);
 	JsonbValue	value;
 
 	if (!uaef_path_get(check->fields[0], scope, &value))
-		fail(run, text, "missing", psprintf("\"%s\" is missing", text));
+		uaef_check_fail(run, text, "missing", psprintf("\"%s\" is missing", text));
 	else if (value.type != jbvNumeric)
-		fail(run, text, "not_a_number",
-			 psprintf("\"%s\" is not a number but %s", text,
-					  uaef_value_type(&value)));
+		uaef_check_fail(run, text, "not_a_number",
+						psprintf("\"%s\" is not a number but %s", text,
+								 uaef_value_type(&value)));
 	else if (check->min != NULL &&
 			 uaef_numeric_compare(value.val.numeric, check->min) < 0)
-		fail(run, text, "below_min",
-			 psprintf("\"%s\" is less than %s", text,
-					  uaef_numeric_text(check->min)));
+		uaef_check_fail(run, text, "below_min",
+						psprintf("\"%s\" is less than %s", text,
+								 uaef_numeric_text(check->min)));
 	else if (check->max != NULL &&
 			 uaef_numeric_compare(value.val.numeric, check->max) > 0)
-		fail(run, text, "above_max",
-			 psprintf("\"%s\" is greater than %s", text,
-					  uaef_numeric_text(check->max)));
+		uaef_check_fail(run, text, "above_max",
+						psprintf("\"%s\" is greater than %s", text,
+								 uaef_numeric_text(check->max)));
 }
 
 static void
-test_condition(Run *run, UaefScope *scope)
+test_condition(CheckRun *run, UaefScope *scope)
 {
 	UaefEvalError error = {0};
 	bool		met;
 
 	if (!uaef_condition_eval(run->check->when, scope, &met, &error))
-		fail(run, error.path, unpack_sql_state(error.sqlstate), error.message);
+		uaef_check_fail(run, error.path, unpack_sql_state(error.sqlstate), error.message);
 	else if (!met)
-		fail(run, NULL, "not_met", "the condition does not hold");
+		uaef_check_fail(run, NULL, "not_met", "the condition does not hold");
 }
 
 static void
-begin_run(Run *run, UaefCheckpointResult *result)
+begin_run(CheckRun *run, UaefCheckpointResult *result)
 {
 	memset(run, 0, sizeof(*run));
 	memset(result, 0, sizeof(*result));
@@ -327,7 +318,7 @@ begin_run(Run *run, UaefCheckpointResult *result)
 }
 
 static void
-end_run(Run *run)
+end_run(CheckRun *run)
 {
 	JsonbValue *array = pushJsonbValue(&run->failures, WJB_END_ARRAY, NULL);
 
@@ -339,7 +330,7 @@ void
 uaef_checkpoint_evaluate(const UaefCheckpoint *checkpoint, UaefScope *scope,
 						 UaefCheckpointResult *result)
 {
-	Run			run;
+	CheckRun	run;
 
 	begin_run(&run, result);
 	for (int i = 0; i < checkpoint->n; i++)
@@ -355,10 +346,10 @@ void
 uaef_checkpoint_no_data(const UaefEvalError *error,
 						UaefCheckpointResult *result)
 {
-	Run			run;
+	CheckRun	run;
 
 	begin_run(&run, result);
-	fail(&run, error->path, unpack_sql_state(error->sqlstate), error->message);
+	uaef_check_fail(&run, error->path, unpack_sql_state(error->sqlstate), error->message);
 	end_run(&run);
 }
 

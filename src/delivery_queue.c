@@ -39,16 +39,16 @@ static UaefQuery insert_delivery = {
 	"INSERT INTO uaef.delivery (connector, role, execution_id, task_no, item,"
 	" task_id, task_attempt, method, url, headers, body, expect, idempotent,"
 	" idempotency_key, timeout_ms, retry, status, next_attempt_at, created_at,"
-	" anchor, body_bytes, operation, lane, rank)"
+	" anchor, body_bytes, operation, lane, rank, payout_id)"
 	" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15,"
 	" $16, 'pending', $23, $17, $18, $19, $20,"
-	" $21, $22)"
+	" $21, $22, $24)"
 	" ON CONFLICT (role, idempotency_key) DO NOTHING"
 	" RETURNING delivery_id",
-	23, {TEXTOID, REGROLEOID, UUIDOID, INT2OID, INT4OID, INT8OID, INT4OID,
+	24, {TEXTOID, REGROLEOID, UUIDOID, INT2OID, INT4OID, INT8OID, INT4OID,
 		TEXTOID, TEXTOID, JSONBOID, JSONBOID, JSONBOID, BOOLOID, TEXTOID,
 		INT4OID, JSONBOID, TIMESTAMPTZOID, TEXTOID, BYTEAOID, TEXTOID,
-	TEXTOID, INT2OID, TIMESTAMPTZOID}
+	TEXTOID, INT2OID, TIMESTAMPTZOID, UUIDOID}
 };
 
 static UaefQuery select_by_key = {
@@ -74,6 +74,13 @@ static UaefQuery hasten_deliveries = {
 	" WHERE task_id = $2 AND execution_id = $1"
 	" AND status = 'retry' AND next_attempt_at > $3",
 	3, {UUIDOID, INT8OID, TIMESTAMPTZOID}
+};
+
+static UaefQuery resend_delivery = {
+	"UPDATE uaef.delivery SET status = 'pending', next_attempt_at = $2,"
+	" finished_at = NULL, attempts_before = attempt WHERE delivery_id = $1"
+	" AND status IN ('failed', 'in_doubt')",
+	2, {INT8OID, TIMESTAMPTZOID}
 };
 
 static UaefQuery cancel_of_anchor = {
@@ -224,8 +231,8 @@ static int64
 insert(const UaefDeliveryRequest *request, const Completed *completed,
 	   const char *key)
 {
-	Datum		args[23];
-	char		nulls[24];
+	Datum		args[24];
+	char		nulls[25];
 	TimestampTz now = uaef_clock_now();
 	int64		timeout_ms = completed->timeout_ms;
 
@@ -271,6 +278,8 @@ insert(const UaefDeliveryRequest *request, const Completed *completed,
 											completed->url.port));
 	args[21] = Int16GetDatum(-request->priority);
 	args[22] = TimestampTzGetDatum(Max(request->send_at, now));
+	args[23] = UUIDPGetDatum(request->payout_id);
+	nulls[23] = request->payout_id ? ' ' : 'n';
 	if (uaef_spi_run(&insert_delivery, args, nulls) == 0)
 		return 0;
 	return uaef_spi_int64(0, 1);
@@ -379,6 +388,22 @@ uaef_delivery_enqueue(const UaefDeliveryRequest *request)
 	}
 	uaef_spi_end(caller);
 	return delivery_id;
+}
+
+bool
+uaef_delivery_resend(int64 delivery_id)
+{
+	UaefCaller	caller = uaef_spi_begin();
+	Datum		args[2];
+	bool		found;
+
+	args[0] = Int64GetDatum(delivery_id);
+	args[1] = TimestampTzGetDatum(uaef_clock_now());
+	found = uaef_spi_run(&resend_delivery, args, NULL) > 0;
+	if (found)
+		uaef_wake_worker_on_commit(UAEF_WAKE_HTTP);
+	uaef_spi_end(caller);
+	return found;
 }
 
 void

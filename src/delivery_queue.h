@@ -32,6 +32,7 @@ typedef struct UaefDeliveryRequest
 	int			attempt;		/* of the task */
 	const char *anchor;			/* of the ledger, that waits for the answer;
 								 * or NULL */
+	const pg_uuid_t *payout_id; /* that waits for the answer; or NULL */
 	const char *method;			/* NULL: the connector's, or POST */
 	const char *url;			/* filled in; NULL: the connector's */
 	Jsonb	   *headers;		/* object of strings, or NULL */
@@ -52,6 +53,12 @@ typedef struct UaefDeliveryRequest
  * raises UA401.
  */
 extern int64 uaef_delivery_enqueue(const UaefDeliveryRequest *request);
+
+/*
+ * Send a delivery that has ended once more, under its key; false when it has
+ * not ended, or succeeded.
+ */
+extern bool uaef_delivery_resend(int64 delivery_id);
 
 /*
  * Withdraw what has not been sent of a task that no longer waits for it; what

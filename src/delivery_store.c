@@ -23,6 +23,7 @@
 #include "json_util.h"
 #include "ledger.h"
 #include "ledger_anchor.h"
+#include "payout.h"
 #include "own_execution.h"
 #include "spi_util.h"
 #include "url.h"
@@ -105,6 +106,7 @@ static Jsonb *error_document(const UaefDeliveryVerdict *verdict);
 static void store_deliveries(UaefJudged *judged, int n, TimestampTz now);
 static void store_attempts(const UaefJudged *judged, int n, TimestampTz now);
 static void record_events(const UaefJudged *judged, int n);
+static void tell_payout(const UaefJudged *judged);
 
 void
 uaef_delivery_read(uint64 row, UaefDelivery *delivery)
@@ -141,6 +143,10 @@ uaef_delivery_read(uint64 row, UaefDelivery *delivery)
 	delivery->operation = uaef_spi_text(row, 22);
 	delivery->lane = uaef_spi_text(row, 23);
 	delivery->attempts_before = uaef_spi_int32(row, 24);
+	(void) uaef_spi_value(row, 25, &isnull);
+	delivery->has_payout = !isnull;
+	if (delivery->has_payout)
+		delivery->payout_id = uaef_spi_uuid(row, 25);
 }
 
 /*
@@ -322,6 +328,29 @@ tell_anchor(const UaefJudged *judged)
 		uaef_anchor_answer(delivery->anchor, delivery->delivery_id, &answer);
 }
 
+/*
+ * Give a payout what is known now.
+ */
+static void
+tell_payout(const UaefJudged *judged)
+{
+	const UaefDelivery *delivery = &judged->delivery;
+	const UaefDeliveryVerdict *verdict = &judged->verdict;
+	UaefPayoutAnswer answer = {
+		.succeeded = verdict->outcome == UAEF_DELIVERY_SUCCEEDED,
+		.uncertain = verdict->uncertain || delivery->uncertain,
+		.sent = judged->result->phase != UAEF_HTTP_NOT_SENT,
+		.status = judged->result->status,
+		.code = verdict->code,
+		.body = judged->response.body,
+		.delivery_id = delivery->delivery_id,
+		.attempt = delivery->attempt
+	};
+
+	if (delivery->has_payout && verdict->outcome != UAEF_DELIVERY_RETRY)
+		uaef_payout_answer(&delivery->payout_id, &answer);
+}
+
 static Jsonb *
 error_document(const UaefDeliveryVerdict *verdict)
 {
@@ -465,6 +494,7 @@ uaef_delivery_record(UaefJudged *judged, int n)
 	for (int i = 0; i < n; i++)
 	{
 		tell_anchor(&judged[i]);
+		tell_payout(&judged[i]);
 		judged[i].taken = tell_engine(&judged[i]);
 	}
 	store_deliveries(judged, n, now);

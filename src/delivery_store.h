@@ -25,7 +25,8 @@
 	" delivery_id, attempt, role, connector, execution_id, task_no, item," \
 	" task_attempt, task_id, method, url, headers, body, expect, idempotent," \
 	" idempotency_key, coalesce(timeout_ms, 0), retry, uncertain, anchor," \
-	" body_bytes, operation, lane, attempts_before"
+	" body_bytes, operation, lane, attempts_before," \
+	" payout_id"
 
 /* A delivery that is being sent. */
 typedef struct UaefDelivery
@@ -54,6 +55,8 @@ typedef struct UaefDelivery
 	int			timeout_ms;		/* 0: the default */
 	Jsonb	   *retry;
 	bool		uncertain;		/* an earlier attempt may have had its effect */
+	bool		has_payout;
+	pg_uuid_t	payout_id;		/* that the answer is evidence for */
 } UaefDelivery;
 
 typedef enum UaefOutcome

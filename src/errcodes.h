@@ -114,4 +114,16 @@
 #define ERRCODE_UAEF_UNDEFINED_HOLD		MAKE_SQLSTATE('U', 'A', '5', '1', '6')
 #define ERRCODE_UAEF_HOLD_STATE			MAKE_SQLSTATE('U', 'A', '5', '1', '7')
 
+/* UA53x: payouts */
+#define ERRCODE_UAEF_UNDEFINED_PAYOUT	MAKE_SQLSTATE('U', 'A', '5', '3', '0')
+#define ERRCODE_UAEF_PAYOUT_STATE		MAKE_SQLSTATE('U', 'A', '5', '3', '1')
+#define ERRCODE_UAEF_REVERSAL			MAKE_SQLSTATE('U', 'A', '5', '3', '2')
+#define ERRCODE_UAEF_PAYOUT_CHANNEL		MAKE_SQLSTATE('U', 'A', '5', '3', '3')
+#define ERRCODE_UAEF_BAD_STATEMENT		MAKE_SQLSTATE('U', 'A', '5', '3', '4')
+
+/* UA55x: budgets, reviews */
+#define ERRCODE_UAEF_UNDEFINED_BUDGET	MAKE_SQLSTATE('U', 'A', '5', '5', '0')
+#define ERRCODE_UAEF_BUDGET				MAKE_SQLSTATE('U', 'A', '5', '5', '1')
+#define ERRCODE_UAEF_REVIEW				MAKE_SQLSTATE('U', 'A', '5', '5', '2')
+
 #endif							/* UAEF_ERRCODES_H */

@@ -23,7 +23,7 @@
 #include "digest.h"
 #include "errcodes.h"
 #include "failure.h"
-#include "human_review.h"
+#include "task_review.h"
 #include "policy_check.h"
 #include "spi_util.h"
 
@@ -377,7 +377,7 @@ static bool
 is_reviewed(UaefTask *task)
 {
 	Jsonb	   *review = NULL;
-	UaefPolicy *policy = uaef_human_review_of(task, &review);
+	UaefPolicy *policy = uaef_task_review_of(task, &review);
 	Jsonb	   *shown;
 
 	if (policy == NULL)
@@ -399,7 +399,7 @@ policy_of_approval(const UaefTask *task)
 	Jsonb	   *review;
 
 	if (type == NULL)
-		return uaef_human_review_of(task, &review);
+		return uaef_task_review_of(task, &review);
 	policy = uaef_policy_compile(uaef_spi_text(0, 1), type,
 								 uaef_spi_jsonb(0, 4), uaef_spi_text(0, 5),
 								 uaef_spi_jsonb(0, 6));

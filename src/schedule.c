@@ -159,8 +159,8 @@ day_number(Datum date)
 	return DatumGetDateADT(date) + (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE);
 }
 
-static UaefCalendar *
-load_calendar(const char *name)
+UaefCalendar *
+uaef_calendar_load(const char *name)
 {
 	UaefCalendar *calendar = palloc0(sizeof(UaefCalendar));
 	Datum		arg = CStringGetTextDatum(name);
@@ -244,7 +244,7 @@ load(uint64 rows)
 	load_ticks(schedule);
 	calendar = text_or_null(0, 13);
 	if (calendar != NULL)
-		schedule->ticks.calendar = load_calendar(calendar);
+		schedule->ticks.calendar = uaef_calendar_load(calendar);
 	return schedule;
 }
 

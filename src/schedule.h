@@ -87,6 +87,9 @@ extern Jsonb *uaef_schedule_input(const UaefSchedule *schedule,
 extern TimestampTz uaef_schedule_due(const UaefSchedule *schedule,
 									 TimestampTz tick);
 
+/* A calendar of days without work; raises UA350 when there is none. */
+extern UaefCalendar *uaef_calendar_load(const char *name);
+
 /* A time zone; raises 22023 for a name that is none. */
 extern const pg_tz *uaef_schedule_zone(const char *name);
 

@@ -26,9 +26,12 @@
 #include "json_util.h"
 #include "ledger.h"
 #include "settlement.h"
+#include "settlement_book.h"
 #include "settlement_eval.h"
+#include "settlement_gate.h"
 #include "settlement_rule.h"
 #include "spi_util.h"
+#include "wake.h"
 
 /* Columns of the signals of one execution, to be inserted at once. */
 typedef struct Signals
@@ -45,31 +48,39 @@ typedef struct Signals
 	Datum	   *status;
 	Datum	   *error;
 	Datum	   *approval;
+	Datum	   *due_at;
+	Datum	   *expires_at;
 	bool	   *has_amount;		/* part, recipient, minor, amount */
 	bool	   *has_error;
 	bool	   *has_approval;
+	bool	   *has_expiry;
 } Signals;
 
 static bool store_run(const UaefSettlementInput *input,
 					  const UaefRuleOutcome *outcomes, int n,
 					  int in_force);
 static void store_outcomes(const UaefSettlementInput *input,
-						   const UaefRuleOutcome *outcomes, int n);
-static void store_signals(const UaefSettlementInput *input,
+						   const UaefRuleOutcome *outcomes, int n, int run);
+static int	store_signals(const UaefSettlementInput *input,
+						  const UaefRuleOutcome *outcomes, int n, int run,
+						  int64 **gated);
+static void put_to_gate(const UaefSettlementInput *input, const int64 *ids,
+						int n);
+static void book_outcomes(const UaefSettlementInput *input,
 						  const UaefRuleOutcome *outcomes, int n);
 static void signals_init(Signals *signals, int size);
 static int	add_signal(Signals *signals, const UaefRuleOutcome *outcome,
 					   int part_no, UaefSignalStatus status);
 static void add_shares(Signals *signals, const UaefRuleOutcome *outcome);
 static void add_error(Signals *signals, const UaefRuleOutcome *outcome);
-static Jsonb *approval_json(const UaefApprovalBand *band);
+static Jsonb *approval_json(const UaefApprovalBand *band,
+							const UaefSettlementTerms *terms);
 static Datum nullable_array(Datum *values, const bool *present, int n,
 							Oid type);
 static void record_events(const UaefSettlementInput *input,
-						  const UaefRuleOutcome *outcomes, int n);
+						  const UaefRuleOutcome *outcomes, int n, int run);
 static Jsonb *run_payload(const UaefSettlementInput *input,
-						  const UaefRuleOutcome *outcomes, int n);
-static Jsonb *error_payload(const UaefRuleOutcome *outcome);
+						  const UaefRuleOutcome *outcomes, int n, int run);
 
 void
 uaef_settlement_evaluate(const UaefSettlementInput *input)
@@ -89,15 +100,37 @@ uaef_settlement_evaluate(const UaefSettlementInput *input)
 	n = uaef_settlement_rules_select(rules, n, input->scope);
 	outcomes = palloc(n * sizeof(UaefRuleOutcome));
 	for (int i = 0; i < n; i++)
-		uaef_settlement_rule_evaluate(rules[i], input->scope, &outcomes[i]);
+		uaef_settlement_rule_settle(rules[i], input->scope,
+									input->completed_at, &outcomes[i]);
 
 	if (store_run(input, outcomes, n, in_force))
-	{
-		store_outcomes(input, outcomes, n);
-		store_signals(input, outcomes, n);
-		record_events(input, outcomes, n);
-	}
+		uaef_settlement_store(input, outcomes, n, 1);
 	uaef_spi_end(caller);
+}
+
+void
+uaef_settlement_store(const UaefSettlementInput *input,
+					  UaefRuleOutcome *outcomes, int n, int run)
+{
+	int64	   *gated;
+	int			n_gated;
+
+	store_outcomes(input, outcomes, n, run);
+	n_gated = store_signals(input, outcomes, n, run, &gated);
+	record_events(input, outcomes, n, run);
+	if (n_gated > 0)
+		put_to_gate(input, gated, n_gated);
+	else
+		book_outcomes(input, outcomes, n);
+	for (int i = 0; i < n; i++)
+	{
+		if (outcomes[i].band != NULL &&
+			outcomes[i].rule->terms.expires_ms > 0)
+		{
+			uaef_settlement_set_timers(&input->execution_id);
+			break;
+		}
+	}
 }
 
 /*
@@ -131,19 +164,19 @@ store_run(const UaefSettlementInput *input, const UaefRuleOutcome *outcomes,
 
 static void
 store_outcomes(const UaefSettlementInput *input,
-			   const UaefRuleOutcome *outcomes, int n)
+			   const UaefRuleOutcome *outcomes, int n, int run)
 {
 	static UaefQuery insert_evaluations = {
 		"INSERT INTO uaef.rule_evaluation (execution_id, rule_id, result,"
-		" trace)"
-		" SELECT $1, rule_id, result, trace"
+		" trace, run)"
+		" SELECT $1, rule_id, result, trace, $5"
 		" FROM unnest($2, $3, $4) AS r (rule_id, result, trace)",
-		4, {UUIDOID, INT4ARRAYOID, TEXTARRAYOID, JSONBARRAYOID}
+		5, {UUIDOID, INT4ARRAYOID, TEXTARRAYOID, JSONBARRAYOID, INT4OID}
 	};
 	Datum	   *ids = palloc(n * sizeof(Datum));
 	Datum	   *results = palloc(n * sizeof(Datum));
 	Datum	   *traces = palloc(n * sizeof(Datum));
-	Datum		args[4];
+	Datum		args[5];
 
 	for (int i = 0; i < n; i++)
 	{
@@ -156,26 +189,40 @@ store_outcomes(const UaefSettlementInput *input,
 	args[1] = uaef_array(ids, NULL, n, INT4OID);
 	args[2] = uaef_array(results, NULL, n, TEXTOID);
 	args[3] = uaef_array(traces, NULL, n, JSONBOID);
+	args[4] = Int32GetDatum(run);
 	(void) uaef_spi_run(&insert_evaluations, args, NULL);
 }
 
-static void
+/*
+ * Returns how many signals there are that have to pass a gate, and which.
+ * Whether there is anything to pass costs no statement of its own.
+ */
+static int
 store_signals(const UaefSettlementInput *input,
-			  const UaefRuleOutcome *outcomes, int n)
+			  const UaefRuleOutcome *outcomes, int n, int run, int64 **gated)
 {
 	static UaefQuery insert_signals = {
 		"INSERT INTO uaef.settlement_signal (execution_id, rule_id, part_no,"
 		" part, recipient, amount_minor, amount, currency, status, error,"
-		" approval, created_at)"
-		" SELECT $1, r.*, $12"
-		" FROM unnest($2, $3, $4, $5, $6, $7, $8, $9, $10, $11) AS r",
-		12, {UUIDOID, INT4ARRAYOID, INT2ARRAYOID, TEXTARRAYOID, TEXTARRAYOID,
+		" approval, due_at, expires_at, created_at, run)"
+		" SELECT $1, r.*, $14, $15"
+		" FROM unnest($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) AS r"
+		" RETURNING signal_id, status IN ('approved', 'pending_approval')"
+		" AND (SELECT EXISTS (SELECT FROM uaef.budget WHERE active)"
+		"  OR EXISTS (SELECT FROM uaef.settlement_requirement"
+		"   WHERE workflow = $16)"
+		"  OR EXISTS (SELECT FROM uaef.compliance_review"
+		"   WHERE execution_id = $1))",
+		16, {UUIDOID, INT4ARRAYOID, INT2ARRAYOID, TEXTARRAYOID, TEXTARRAYOID,
 			NUMERICARRAYOID, NUMERICARRAYOID, TEXTARRAYOID, TEXTARRAYOID,
-		JSONBARRAYOID, JSONBARRAYOID, TIMESTAMPTZOID}
+			JSONBARRAYOID, JSONBARRAYOID, TIMESTAMPTZARRAYOID,
+		TIMESTAMPTZARRAYOID, TIMESTAMPTZOID, INT4OID, TEXTOID}
 	};
 	Signals		s;
 	int			size = 0;
-	Datum		args[12];
+	int			rows;
+	int			n_gated = 0;
+	Datum		args[16];
 
 	for (int i = 0; i < n; i++)
 		size += Max(outcomes[i].n_shares, 1);
@@ -188,7 +235,7 @@ store_signals(const UaefSettlementInput *input,
 			add_error(&s, &outcomes[i]);
 	}
 	if (s.n == 0)
-		return;
+		return 0;
 
 	args[0] = UUIDPGetDatum(&input->execution_id);
 	args[1] = uaef_array(s.rule_id, NULL, s.n, INT4OID);
@@ -201,8 +248,87 @@ store_signals(const UaefSettlementInput *input,
 	args[8] = uaef_array(s.status, NULL, s.n, TEXTOID);
 	args[9] = nullable_array(s.error, s.has_error, s.n, JSONBOID);
 	args[10] = nullable_array(s.approval, s.has_approval, s.n, JSONBOID);
-	args[11] = TimestampTzGetDatum(uaef_clock_now());
-	(void) uaef_spi_run(&insert_signals, args, NULL);
+	args[11] = uaef_array(s.due_at, NULL, s.n, TIMESTAMPTZOID);
+	args[12] = nullable_array(s.expires_at, s.has_expiry, s.n, TIMESTAMPTZOID);
+	args[13] = TimestampTzGetDatum(uaef_clock_now());
+	args[14] = Int32GetDatum(run);
+	args[15] = CStringGetTextDatum(input->workflow);
+	rows = (int) uaef_spi_run(&insert_signals, args, NULL);
+	*gated = palloc(rows * sizeof(int64));
+	for (int i = 0; i < rows; i++)
+		if (uaef_spi_bool(i, 2))
+			(*gated)[n_gated++] = uaef_spi_int64(i, 1);
+	return n_gated;
+}
+
+/*
+ * One timer for each time at which approvals of the execution expire.
+ */
+void
+uaef_settlement_set_timers(const pg_uuid_t *execution_id)
+{
+	static UaefQuery insert_timers = {
+		"INSERT INTO uaef.task_timer (due_at, execution_id, task_no, item,"
+		" attempt, kind) SELECT DISTINCT expires_at, execution_id, -1, -1, 0,"
+		" 'settlement' FROM uaef.settlement_signal WHERE execution_id = $1"
+		" AND status = 'pending_approval' AND expires_at IS NOT NULL",
+		1, {UUIDOID}
+	};
+	Datum		arg = UUIDPGetDatum(execution_id);
+
+	if (uaef_spi_run(&insert_timers, &arg, NULL) > 0)
+		uaef_wake_worker_on_commit(UAEF_WAKE_TIMERS);
+}
+
+/*
+ * What is new and could be paid, or approved, may be refused.
+ */
+static void
+put_to_gate(const UaefSettlementInput *input, const int64 *ids, int n)
+{
+	UaefSignal *signals = uaef_signals_read(ids, n);
+	Jsonb	  **blocked = palloc(n * sizeof(Jsonb *));
+
+	uaef_settlement_gate(input, signals, n, blocked);
+	uaef_settlement_block(signals, n, blocked, true);
+	for (int i = 0; i < n; i++)
+	{
+		UaefDebt	debt = {signals[i].recipient, signals[i].minor};
+
+		if (signals[i].status == UAEF_SIGNAL_APPROVED)
+			uaef_settlement_book_debts(&input->execution_id,
+									   signals[i].currency, &debt, 1, false);
+	}
+}
+
+/*
+ * What needs nobody's approval is owed at once.
+ */
+static void
+book_outcomes(const UaefSettlementInput *input,
+			  const UaefRuleOutcome *outcomes, int n)
+{
+	for (int i = 0; i < n; i++)
+	{
+		const UaefRuleOutcome *outcome = &outcomes[i];
+		UaefDebt   *debts = palloc(Max(outcome->n_shares, 1) *
+								   sizeof(UaefDebt));
+		int			n_debts = 0;
+
+		if (outcome->result != UAEF_RULE_FIRED)
+			continue;
+		for (int part = 0; part < outcome->n_shares; part++)
+		{
+			if (uaef_share_status(outcome, part) != UAEF_SIGNAL_APPROVED)
+				continue;
+			debts[n_debts].recipient = outcome->shares[part].recipient;
+			debts[n_debts++].minor = outcome->shares[part].minor;
+		}
+		if (n_debts > 0)
+			uaef_settlement_book_debts(&input->execution_id,
+									   outcome->rule->currency, debts,
+									   n_debts, false);
+	}
 }
 
 static void
@@ -212,7 +338,7 @@ signals_init(Signals *signals, int size)
 		&signals->rule_id, &signals->part_no, &signals->part,
 		&signals->recipient, &signals->minor, &signals->amount,
 		&signals->currency, &signals->status, &signals->error,
-		&signals->approval
+		&signals->approval, &signals->due_at, &signals->expires_at
 	};
 
 	signals->n = 0;
@@ -222,6 +348,7 @@ signals_init(Signals *signals, int size)
 	signals->has_amount = palloc0(size * sizeof(bool));
 	signals->has_error = palloc0(size * sizeof(bool));
 	signals->has_approval = palloc0(size * sizeof(bool));
+	signals->has_expiry = palloc0(size * sizeof(bool));
 }
 
 /*
@@ -238,6 +365,7 @@ add_signal(Signals *signals, const UaefRuleOutcome *outcome, int part_no,
 	signals->part_no[i] = Int16GetDatum(part_no);
 	signals->currency[i] = CStringGetTextDatum(outcome->rule->currency);
 	signals->status[i] = CStringGetTextDatum(uaef_signal_status_name(status));
+	signals->due_at[i] = TimestampTzGetDatum(outcome->due_at);
 	return i;
 }
 
@@ -263,9 +391,15 @@ add_shares(Signals *signals, const UaefRuleOutcome *outcome)
 		signals->has_amount[i] = true;
 		if (status == UAEF_SIGNAL_PENDING_APPROVAL)
 		{
+			const UaefSettlementTerms *terms = &outcome->rule->terms;
+
 			signals->approval[i] =
-				JsonbPGetDatum(approval_json(outcome->band));
+				JsonbPGetDatum(approval_json(outcome->band, terms));
 			signals->has_approval[i] = true;
+			signals->has_expiry[i] = terms->expires_ms > 0;
+			signals->expires_at[i] =
+				TimestampTzGetDatum(uaef_clock_now() +
+									terms->expires_ms * 1000);
 		}
 	}
 }
@@ -279,26 +413,34 @@ add_error(Signals *signals, const UaefRuleOutcome *outcome)
 {
 	int			i = add_signal(signals, outcome, 0, UAEF_SIGNAL_ERROR);
 
-	signals->error[i] = JsonbPGetDatum(error_payload(outcome));
+	signals->error[i] = JsonbPGetDatum(uaef_settlement_error_payload(outcome));
 	signals->has_error[i] = true;
 }
 
 static Jsonb *
-approval_json(const UaefApprovalBand *band)
+approval_json(const UaefApprovalBand *band, const UaefSettlementTerms *terms)
 {
 	UaefJson	json;
-	char	   *distinct[2];
+	char	   *distinct[3];
 	int			n = 0;
 
 	if (band->not_initiator)
 		distinct[n++] = "initiator";
 	if (band->not_author)
 		distinct[n++] = "rule_author";
+	if (band->not_recipient)
+		distinct[n++] = "recipient";
 
 	uaef_json_begin(&json);
 	uaef_json_int(&json, "need", band->need);
 	uaef_json_text(&json, "of", band->of);
 	uaef_json_texts(&json, "distinct_from", distinct, n);
+	if (terms->expires_ms > 0)
+	{
+		uaef_json_int(&json, "expires_ms", terms->expires_ms);
+		uaef_json_text(&json, "on_expiry",
+					   terms->reject_expired ? "reject" : "expire");
+	}
 	return uaef_json_end(&json);
 }
 
@@ -317,20 +459,21 @@ nullable_array(Datum *values, const bool *present, int n, Oid type)
  */
 static void
 record_events(const UaefSettlementInput *input,
-			  const UaefRuleOutcome *outcomes, int n)
+			  const UaefRuleOutcome *outcomes, int n, int run)
 {
 	UaefEvent  *events = palloc0((n + 1) * sizeof(UaefEvent));
 	pg_uuid_t	stream = input->execution_id;
 	int			n_events = 1;
 
-	events[0].type = "settlement_triggered";
-	events[0].payload = run_payload(input, outcomes, n);
+	events[0].type = run == 1 ? "settlement_triggered"
+		: "settlement_reevaluated";
+	events[0].payload = run_payload(input, outcomes, n, run);
 	for (int i = 0; i < n; i++)
 	{
 		if (outcomes[i].result != UAEF_RULE_ERROR)
 			continue;
 		events[n_events].type = "settlement_error";
-		events[n_events].payload = error_payload(&outcomes[i]);
+		events[n_events].payload = uaef_settlement_error_payload(&outcomes[i]);
 		n_events++;
 	}
 	for (int i = 0; i < n_events; i++)
@@ -346,7 +489,7 @@ record_events(const UaefSettlementInput *input,
  */
 static Jsonb *
 run_payload(const UaefSettlementInput *input, const UaefRuleOutcome *outcomes,
-			int n)
+			int n, int run)
 {
 	UaefJson	rules;
 	UaefJson	payload;
@@ -375,6 +518,8 @@ run_payload(const UaefSettlementInput *input, const UaefRuleOutcome *outcomes,
 	uaef_json_begin(&payload);
 	uaef_json_text(&payload, "workflow", input->workflow);
 	uaef_json_int(&payload, "version", input->version);
+	if (run > 1)
+		uaef_json_int(&payload, "run", run);
 	uaef_json_jsonb(&payload, "rules", uaef_json_end(&rules));
 	return uaef_json_end(&payload);
 }
@@ -382,8 +527,8 @@ run_payload(const UaefSettlementInput *input, const UaefRuleOutcome *outcomes,
 /*
  * {"rule","version","code","message","path","detail"}
  */
-static Jsonb *
-error_payload(const UaefRuleOutcome *outcome)
+Jsonb *
+uaef_settlement_error_payload(const UaefRuleOutcome *outcome)
 {
 	UaefJson	json;
 	const UaefEvalError *error = &outcome->error;

@@ -46,6 +46,7 @@ typedef struct Evaluation
 {
 	UaefScope  *scope;
 	UaefRuleOutcome *outcome;
+	TimestampTz completed_at;
 } Evaluation;
 
 /* What visitors of paths work on. */
@@ -140,6 +141,34 @@ uaef_settlement_rules_select(const UaefSettlementRule **rules, int n,
 	memcpy(rules, selection.selected,
 		   selection.kept * sizeof(UaefSettlementRule *));
 	return selection.kept;
+}
+
+static void
+find_due(void *arg)
+{
+	Evaluation *evaluation = arg;
+
+	evaluation->outcome->due_at =
+		uaef_settlement_due(&evaluation->outcome->rule->terms,
+							evaluation->completed_at);
+}
+
+void
+uaef_settlement_rule_settle(const UaefSettlementRule *rule, UaefScope *scope,
+							TimestampTz completed_at, UaefRuleOutcome *outcome)
+{
+	Evaluation	evaluation = {scope, outcome, completed_at};
+
+	uaef_settlement_rule_evaluate(rule, scope, outcome);
+	outcome->due_at = completed_at;
+	if (outcome->result == UAEF_RULE_FIRED && rule->terms.calendar != NULL &&
+		!uaef_settlement_guard(find_due, &evaluation, &outcome->error))
+	{
+		outcome->result = UAEF_RULE_ERROR;
+		outcome->trace = make_trace(outcome, NULL);
+	}
+	else if (outcome->result == UAEF_RULE_FIRED)
+		find_due(&evaluation);
 }
 
 bool

@@ -11,8 +11,8 @@
 #define UAEF_SETTLEMENT_EVAL_H
 
 #include "json_util.h"
+#include "settlement.h"
 #include "settlement_rule.h"
-#include "settlement_state.h"
 
 typedef enum UaefRuleResult
 {
@@ -29,7 +29,7 @@ typedef struct UaefShare
 	bool		is_zero;
 } UaefShare;
 
-typedef struct UaefRuleOutcome
+struct UaefRuleOutcome
 {
 	const UaefSettlementRule *rule;
 	UaefRuleResult result;
@@ -40,9 +40,10 @@ typedef struct UaefRuleOutcome
 	int			n_shares;		/* one for each part of the rule */
 	UaefShare  *shares;
 	const UaefApprovalBand *band;	/* NULL: no approval needed */
+	TimestampTz due_at;			/* to be paid then; 0 in a simulation */
 	/* of all */
 	Jsonb	   *trace;			/* why: what was read and what came of it */
-} UaefRuleOutcome;
+};
 
 /*
  * Evaluate a rule.  Whatever goes wrong with it is its outcome; only what has
@@ -59,6 +60,15 @@ extern void uaef_settlement_rule_evaluate(const UaefSettlementRule *rule,
  */
 extern int	uaef_settlement_rules_select(const UaefSettlementRule **rules,
 										 int n, UaefScope *scope);
+
+/*
+ * The same for an execution that completed at a time, from which the payment
+ * is due as the rule says.  The identity must be the owner.
+ */
+extern void uaef_settlement_rule_settle(const UaefSettlementRule *rule,
+										UaefScope *scope,
+										TimestampTz completed_at,
+										UaefRuleOutcome *outcome);
 
 /*
  * The same for a definition that is not stored, and a document with in, task,

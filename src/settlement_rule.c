@@ -36,7 +36,7 @@ typedef void (*Section) (UaefRuleParser *parser, UaefSettlementRule *rule,
 static const char *const rule_keys[] = {
 	"workflow", "when", "currency", "amount", "fixed", "percentage", "tiers",
 	"table", "min", "max", "round", "split", "recipient", "approval", "on_error",
-	"on_zero", "effective", NULL
+	"on_zero", "effective", "schedule", NULL
 };
 static const char *const amount_keys[] = {
 	"amount", "fixed", "percentage", "tiers", "table", NULL
@@ -73,6 +73,8 @@ static void parse_choices(UaefRuleParser *parser, UaefSettlementRule *rule,
 						  Jsonb *definition);
 static void parse_period(UaefRuleParser *parser, UaefSettlementRule *rule,
 						 Jsonb *definition);
+static void parse_terms(UaefRuleParser *parser, UaefSettlementRule *rule,
+						Jsonb *definition);
 static void parse_paths(UaefRuleParser *parser, UaefSettlementRule *rule,
 						Jsonb *definition);
 static void parse_amount(UaefRuleParser *parser, UaefSettlementRule *rule,
@@ -139,8 +141,8 @@ parse_all(UaefRuleParser *parser, UaefSettlementRule *rule, Jsonb *definition)
 {
 	static const Section sections[] = {
 		parse_form, parse_workflow, parse_currency, parse_when, parse_amount,
-		parse_round, uaef_rule_parse_recipients, uaef_rule_parse_approval, parse_choices,
-		parse_paths
+		parse_round, uaef_rule_parse_recipients, uaef_rule_parse_approval, parse_terms,
+		parse_choices, parse_paths
 	};
 
 	if (!JB_ROOT_IS_OBJECT(definition))
@@ -719,6 +721,13 @@ parse_choices(UaefRuleParser *parser, UaefSettlementRule *rule, Jsonb *definitio
 	uaef_rule_at(parser, "on_zero");
 	rule->skip_zero = strcmp(parse_choice(definition, "on_zero",
 										  "error", "skip"), "skip") == 0;
+}
+
+static void
+parse_terms(UaefRuleParser *parser, UaefSettlementRule *rule,
+			Jsonb *definition)
+{
+	uaef_settlement_terms_read(&rule->terms, definition);
 }
 
 static void

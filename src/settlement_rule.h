@@ -17,6 +17,7 @@
 #include "allocate.h"
 #include "amount.h"
 #include "condition.h"
+#include "settlement_terms.h"
 #include "template.h"
 
 /* One recipient and its share of the whole. */
@@ -36,6 +37,7 @@ typedef struct UaefApprovalBand
 	char	   *of;				/* role of the approvers; NULL: any */
 	bool		not_initiator;
 	bool		not_author;
+	bool		not_recipient;	/* nor who owns what is paid */
 } UaefApprovalBand;
 
 typedef struct UaefSettlementRule
@@ -67,6 +69,7 @@ typedef struct UaefSettlementRule
 	int			n_bands;		/* 0: nothing needs approval */
 	UaefApprovalBand *bands;
 	bool		skip_zero;		/* "on_zero": "skip" */
+	UaefSettlementTerms terms;
 } UaefSettlementRule;
 
 /*

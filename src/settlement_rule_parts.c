@@ -24,7 +24,9 @@
 
 static const char *const split_keys[] = {"remainder", "parts", NULL};
 static const char *const part_keys[] = {"name", "to", "share", NULL};
-static const char *const approval_keys[] = {"bands", NULL};
+static const char *const approval_keys[] = {
+	"bands", "expires", "on_expiry", NULL
+};
 static const char *const band_keys[] = {
 	"to", "need", "of", "distinct_from", NULL
 };

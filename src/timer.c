@@ -22,6 +22,7 @@
 #include "hold.h"
 #include "limit.h"
 #include "policy_check.h"
+#include "settlement_timer.h"
 #include "spi_util.h"
 #include "start_once.h"
 #include "task_kind.h"
@@ -97,7 +98,8 @@ static const struct
 	{"limit_cancel", false, fire_limit_cancel},
 	{"cancel", false, fire_cancel},
 	{"stop", false, fire_stop},
-	{"ended", true, uaef_workflow_task_ended}
+	{"ended", true, uaef_workflow_task_ended},
+	{"settlement", true, uaef_settlement_fire}
 };
 
 static const struct

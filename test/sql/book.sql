@@ -1,7 +1,13 @@
 --
 -- Double entry: accounts, journals, balances, holds, reversals
 --
+-- In a database of its own: what other tests posted stays for ever.
+\set regression :DBNAME
+CREATE DATABASE regress_book;
+\c regress_book
 SET client_min_messages = warning;
+CREATE EXTENSION uaef CASCADE;
+SELECT uaef.stop_worker() IS NOT NULL AS stopped;
 SET timezone = 'UTC';
 SET uaef.test_now = '2026-03-01 12:00:00+00';
 CREATE ROLE regress_book_op;
@@ -190,3 +196,5 @@ INSERT INTO uaef.posting SELECT 900, 1, '2026-03-01', '2026-03-01', 1, 0, 'debit
 DROP OWNED BY regress_book_op, regress_book_auditor, regress_book_viewer;
 DROP ROLE regress_book_op, regress_book_auditor, regress_book_viewer;
 RESET uaef.test_now;
+\c :regression
+DROP DATABASE regress_book WITH (FORCE);

@@ -37,7 +37,7 @@ SELECT uaef.create_checkpoint('cp_score', '{"max": 1.0, "min": 0.80, "type": "th
 SELECT uaef.create_checkpoint('cp_score', '{"type": "threshold", "field": "score", "min": 0.5}');
 SELECT uaef.evaluate_checkpoint('cp_score', '{"score": 0.6}');
 SELECT name, version, description, created_by = current_user::regrole FROM uaef.checkpoint ORDER BY name;
-SELECT payload - 'digest' FROM uaef.audit_trail WHERE event_type = 'checkpoint_defined' ORDER BY event_id;
+SELECT payload - 'digest' FROM uaef.audit_trail WHERE event_type = 'checkpoint_defined' AND payload ->> 'checkpoint' LIKE 'cp%' ORDER BY event_id;
 
 \echo # definitions that are refused
 CREATE FUNCTION pg_temp.refused(definition jsonb, name text DEFAULT 'cp_bad', OUT state text, OUT message text, OUT detail text)

@@ -108,8 +108,8 @@ SELECT uaef.drop_policy('edge check');
 -- people look at a task of one execution before it begins
 CREATE ROLE regress_edge_eye;
 SELECT uaef.start_workflow('edge_two', '{"n": 1}') AS e \gset
-SELECT uaef.require_human_review(:'e', 'a', '{regress_edge_eye}', 'looks odd', four_eyes => false);
-SELECT uaef.require_human_review(:'e', 'b', '{regress_edge_eye}', four_eyes => false);
+SELECT uaef.require_task_review(:'e', 'a', '{regress_edge_eye}', 'looks odd', four_eyes => false);
+SELECT uaef.require_task_review(:'e', 'b', '{regress_edge_eye}', four_eyes => false);
 SELECT task, status, attempt FROM uaef.task_run WHERE execution_id = :'e' ORDER BY task;
 SELECT count(*) FROM uaef.claim_tasks('w', 'edge');
 SELECT approval_id, task, description, shown->'review'->>'reason' AS reason, uaef.approve(approval_id) FROM uaef.pending_approval WHERE execution_id = :'e' \gset
@@ -123,12 +123,12 @@ SELECT policy, version, decision, reason FROM uaef.policy_decision WHERE executi
 SELECT event_type, payload->>'task' AS task FROM uaef.ledger_event WHERE stream = :'e' AND event_type LIKE 'review%';
 SELECT uaef.start_workflow('edge_two') AS e \gset
 SELECT count(*) FROM uaef.claim_tasks('w', 'edge');
-SELECT edge_code(format('SELECT uaef.require_human_review(%L, ''a'', ''{regress_edge_eye}'')', :'e'));
-SELECT edge_code(format('SELECT uaef.require_human_review(%L, ''c'', ''{regress_edge_eye}'')', :'e'));
-SELECT edge_code(format('SELECT uaef.require_human_review(%L, ''b'', ''{regress_edge_none}'')', :'e'));
-SELECT edge_code(format('SELECT uaef.require_human_review(%L, ''b'', ''{}'')', :'e'));
-SELECT edge_code(format('SELECT uaef.require_human_review(%L, ''b'', ''{regress_edge_eye}'', need => 0)', :'e'));
-SELECT edge_code(format('SELECT uaef.require_human_review(%L, NULL, ''{regress_edge_eye}'')', :'e'));
+SELECT edge_code(format('SELECT uaef.require_task_review(%L, ''a'', ''{regress_edge_eye}'')', :'e'));
+SELECT edge_code(format('SELECT uaef.require_task_review(%L, ''c'', ''{regress_edge_eye}'')', :'e'));
+SELECT edge_code(format('SELECT uaef.require_task_review(%L, ''b'', ''{regress_edge_none}'')', :'e'));
+SELECT edge_code(format('SELECT uaef.require_task_review(%L, ''b'', ''{}'')', :'e'));
+SELECT edge_code(format('SELECT uaef.require_task_review(%L, ''b'', ''{regress_edge_eye}'', need => 0)', :'e'));
+SELECT edge_code(format('SELECT uaef.require_task_review(%L, NULL, ''{regress_edge_eye}'')', :'e'));
 DROP ROLE regress_edge_eye;
 
 -- an agent's configuration is for those who registered it

@@ -125,7 +125,7 @@ FROM (VALUES
 	('{}'::jsonb),
 	('[]'),
 	('{"bands":[]}'),
-	('{"bands":[{"need":1}],"expires":"72h"}'),
+	('{"bands":[{"need":1}],"until":"72h"}'),
 	('{"bands":[{"to":"10","need":1}]}'),
 	('{"bands":[{"need":0},{"need":1}]}'),
 	('{"bands":[{"to":"10","need":0},{"to":"10","need":1},{"need":2}]}'),
@@ -136,7 +136,7 @@ FROM (VALUES
 	('{"bands":[{"need":"many"}]}'),
 	('{"bands":[{"need":99999999999}]}'),
 	('{"bands":[{"need":1,"of":""}]}'),
-	('{"bands":[{"need":1,"distinct_from":["recipient"]}]}'),
+	('{"bands":[{"need":1,"distinct_from":["friend"]}]}'),
 	('{"bands":[{"need":1,"distinct_from":"initiator"}]}')) AS t (approval);
 
 -- Periods.

@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  *
- * human_review.c
+ * task_review.c
  *	  Tasks of one execution that people must agree to before they begin.
  *
  * The rules stand with what alter_task() changes, in the task's overrides, and
@@ -18,7 +18,7 @@
 #include "advance.h"
 #include "errcodes.h"
 #include "failure.h"
-#include "human_review.h"
+#include "task_review.h"
 #include "limit.h"
 #include "own_execution.h"
 #include "retry.h"
@@ -82,8 +82,8 @@ require_not_begun(const UaefTask *task)
 }
 
 void
-uaef_human_review_require(const pg_uuid_t *id, const char *task_id,
-						  Jsonb *rules, const char *reason)
+uaef_task_review_require(const pg_uuid_t *id, const char *task_id,
+						 Jsonb *rules, const char *reason)
 {
 	Oid			caller = GetUserId();
 	const char *name = GetUserNameFromId(caller, false);
@@ -111,7 +111,7 @@ uaef_human_review_require(const pg_uuid_t *id, const char *task_id,
 	task->dirty = true;
 	uaef_task_event_begin(&json, task);
 	uaef_json_jsonb(&json, "review", review);
-	uaef_step_event(execution, task, "review_required", uaef_json_end(&json));
+	uaef_step_event(execution, task, "task_review_required", uaef_json_end(&json));
 	if (task->status == UAEF_TASK_QUEUED)
 	{
 		take_back(task);
@@ -123,7 +123,7 @@ uaef_human_review_require(const pg_uuid_t *id, const char *task_id,
 }
 
 UaefPolicy *
-uaef_human_review_of(const UaefTask *task, Jsonb **shown)
+uaef_task_review_of(const UaefTask *task, Jsonb **shown)
 {
 	JsonbValue	review;
 	JsonbValue	rules;

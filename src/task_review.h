@@ -1,14 +1,14 @@
 /*-------------------------------------------------------------------------
  *
- * human_review.h
+ * task_review.h
  *	  Tasks of one execution that people must agree to before they begin.
  *
  * Only the engine includes this, but for the first function.
  *
  *-------------------------------------------------------------------------
  */
-#ifndef UAEF_HUMAN_REVIEW_H
-#define UAEF_HUMAN_REVIEW_H
+#ifndef UAEF_TASK_REVIEW_H
+#define UAEF_TASK_REVIEW_H
 
 #include "execution.h"
 #include "policy.h"
@@ -21,13 +21,13 @@
  * are those of an approval policy.  Raises UA304 (no such task), UA305 (it has
  * begun), UA300 (bad rules), 42704 (no such role).
  */
-extern void uaef_human_review_require(const pg_uuid_t *id, const char *task,
-									  Jsonb *rules, const char *reason);
+extern void uaef_task_review_require(const pg_uuid_t *id, const char *task,
+									 Jsonb *rules, const char *reason);
 
 /*
  * What stands over a task as an approval policy does; NULL: nothing.  *shown
  * is what people are to see besides the task.
  */
-extern UaefPolicy *uaef_human_review_of(const UaefTask *task, Jsonb **shown);
+extern UaefPolicy *uaef_task_review_of(const UaefTask *task, Jsonb **shown);
 
-#endif							/* UAEF_HUMAN_REVIEW_H */
+#endif							/* UAEF_TASK_REVIEW_H */

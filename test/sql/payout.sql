@@ -1,0 +1,245 @@
+--
+-- payout: batches, keys, evidence of every kind, statements, bank files
+--
+SET client_min_messages = warning;
+SET TimeZone = 'UTC';
+SELECT uaef.stop_worker() IS NOT NULL AS stopped;
+
+SELECT uaef.create_workflow('pay', '{"tasks":[{"id":"a","type":"parallel"}]}');
+SELECT uaef.create_settlement_rule('pay', '{"workflow":"pay","currency":"NOK",
+	"amount":"in.x","recipient":"external:{{in.to}}"}');
+CREATE FUNCTION pg_temp.run(x numeric, payee text) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+	PERFORM uaef.start_workflow('pay', jsonb_build_object('x', x, 'to', payee));
+END
+$$;
+CREATE FUNCTION pg_temp.try(statement text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+	answer text;
+BEGIN
+	EXECUTE statement INTO answer;
+	RETURN answer;
+EXCEPTION WHEN OTHERS THEN
+	RETURN SQLSTATE || ' ' || regexp_replace(regexp_replace(SQLERRM,
+		'[0-9a-f-]{36}', 'U'), 'signal \d+', 'signal N');
+END
+$$;
+-- The one payout of a recipient that is not over, or the last.
+CREATE FUNCTION pg_temp.of(payee text) RETURNS uuid LANGUAGE sql AS $$
+	SELECT payout_id FROM uaef.payout WHERE recipient = 'external:' || payee
+	ORDER BY created_at DESC, payout_id DESC LIMIT 1
+$$;
+CREATE FUNCTION pg_temp.say(payee text, outcome text, fence integer DEFAULT NULL,
+	source text DEFAULT NULL) RETURNS text LANGUAGE sql AS $$
+	SELECT pg_temp.try(format('SELECT uaef.report_payout(%L, %L, %L, %L, ''webhook'', %L)',
+		pg_temp.of(payee), fence, outcome, 'ref-' || payee, source))
+$$;
+CREATE VIEW pg_temp.state AS
+	SELECT p.recipient, p.amount, p.status, p.fence,
+		string_agg(s.status, ' ' ORDER BY s.signal_id) AS signals
+	FROM uaef.payout p JOIN uaef.payout_leg USING (payout_id)
+	JOIN uaef.settlement_signal s USING (signal_id)
+	GROUP BY p.payout_id ORDER BY p.recipient, p.created_at, p.payout_id;
+
+-- A channel says what it can do; one that could never find out cannot send.
+SELECT pg_temp.try($$SELECT uaef.create_payout_channel('blind', 'worker', '{}')$$);
+SELECT pg_temp.try($$SELECT uaef.create_payout_channel('blind', 'pigeon', '{}')$$);
+SELECT pg_temp.try($$SELECT uaef.create_payout_channel('blind', 'worker', '{"idempotency":"maybe"}')$$);
+SELECT pg_temp.try($$SELECT uaef.create_payout_channel('blind', 'worker', '{"retries":5}')$$);
+SELECT pg_temp.try($$SELECT uaef.create_payout_channel('blind', 'connector', '{"idempotency":"native"}', 'nowhere')$$);
+SELECT uaef.create_payout_channel('psp', 'worker', '{"idempotency":"native","key_ttl":"24h",
+	"webhooks":true,"statement":"csv","currencies":["NOK"],"max_amount":{"NOK":"1000.00"}}');
+SELECT pg_temp.try($$SELECT uaef.create_payout_channel('psp', 'manual')$$);
+SELECT pg_temp.try($$SELECT uaef.set_payee('p1', 'psp')$$);
+SELECT pg_temp.try($$SELECT uaef.set_payee('external:p1', 'none')$$);
+SELECT uaef.set_payee('external:' || p, 'psp', jsonb_build_object('iban', p)) FROM unnest('{a,b,c,d,e,f,g,h}'::text[]) p;
+
+-- Who has no payee is not paid; what is more than a channel takes is refused.
+SELECT pg_temp.run(5, 'nobody');
+SELECT uaef.build_payouts() IS NULL AS nothing;
+SELECT pg_temp.run(1000.01, 'a');
+SELECT pg_temp.try('SELECT uaef.build_payouts()');
+SELECT uaef.cancel_settlement(signal_id, 'too much') FROM uaef.settlement WHERE amount = 1000.01;
+
+-- One payout for a recipient, with a key and a body that never change.
+SELECT pg_temp.run(x, p) FROM (VALUES (10.10, 'a'), (5.05, 'a'), (20, 'b'), (30, 'c'), (40, 'd'), (50, 'e'), (60, 'f')) v (x, p);
+SELECT uaef.build_payouts() IS NOT NULL AS built;
+SELECT uaef.build_payouts() IS NULL AS nothing_left;
+SELECT * FROM pg_temp.state;
+SELECT idempotency_key = 'uaef:' || (SELECT ledger_id FROM uaef.ledger) || ':' || payout_id AS key,
+	end_to_end_id ~ '^[A-Z2-7]{26}$' AS e2e, body - '{payout_id,end_to_end_id}'::text[] AS body
+FROM uaef.payout WHERE payout_id = pg_temp.of('a');
+SELECT code, balance, held FROM uaef.account_balance WHERE code LIKE '%:NOK' AND held <> 0 ORDER BY 1;
+
+-- Claimed: each once, and the fence counts.
+SELECT pg_temp.try($$SELECT uaef.claim_payouts('manual')$$);
+BEGIN;
+UPDATE uaef.payout SET body = body || '{"amount":"99.00"}' WHERE payout_id = pg_temp.of('a');
+SELECT pg_temp.try($$SELECT count(*) FROM uaef.claim_payouts('psp')$$);
+ROLLBACK;
+SELECT count(*), min(fence), max(fence) FROM uaef.claim_payouts('psp');
+SELECT count(*) FROM uaef.claim_payouts('psp');
+
+-- What providers say.  The same comes twice and counts once; out of order is
+-- not lost; what is late about an earlier sending is kept and not believed.
+SELECT pg_temp.say('a', 'accepted', 1, 'e1');
+SELECT pg_temp.say('a', 'accepted', 1, 'e1');
+SELECT pg_temp.say('a', 'settled', NULL, 'e2');
+SELECT pg_temp.say('a', 'in_transit', NULL, 'e3');
+SELECT pg_temp.say('a', 'nonsense', NULL, 'e4');
+SELECT pg_temp.say('b', 'rejected', 1);
+SELECT pg_temp.say('b', 'accepted', 1, 'late');
+SELECT pg_temp.say('c', 'unknown', 1);
+SELECT pg_temp.say('d', 'not_found');
+SELECT pg_temp.say('d', 'not_sent', 1);
+SELECT pg_temp.say('e', 'settled');
+SELECT pg_temp.say('e', 'returned');
+SELECT * FROM pg_temp.state;
+SELECT says, source_key, status_before, status_after, applied FROM uaef.payout_evidence ORDER BY evidence_id;
+SELECT payload->>'recipient' AS recipient, payload->>'says' AS says, payload->>'status' AS status FROM uaef.ledger_event WHERE event_type = 'payout_conflict' ORDER BY event_id;
+SELECT code, balance, held FROM uaef.account_balance WHERE code LIKE '%:NOK' AND (balance <> 0 OR held <> 0) ORDER BY code COLLATE "C";
+
+-- What is not known goes again under the same key while the provider knows it,
+-- not before its time, and never under another one.
+SELECT count(*) FROM uaef.claim_payouts('psp');
+SELECT pg_temp.try(format('SELECT uaef.replay_payout(%L)', pg_temp.of('c')));
+SELECT pg_temp.try(format('SELECT uaef.replay_payout(%L)', pg_temp.of('a')));
+SELECT fence, idempotency_key = (SELECT idempotency_key FROM uaef.payout p WHERE p.payout_id = c.payout_id) AS same_key
+FROM uaef.claim_payouts('psp') c;
+SELECT pg_temp.say('c', 'rejected', 1);
+SELECT pg_temp.say('c', 'unknown', 2);
+SELECT pg_temp.try(format('SELECT uaef.replay_payout(%L)', pg_temp.of('d')));
+SELECT count(*) FROM uaef.claim_payouts('psp');
+-- A worker that never came back.
+BEGIN;
+SET LOCAL uaef.test_now = '2099-01-01';
+SELECT count(*) FROM uaef.claim_payouts('psp', lease => '1 min');
+SELECT * FROM pg_temp.state WHERE recipient IN ('external:c', 'external:d', 'external:f');
+-- By then the key is forgotten: only people find out.
+SELECT pg_temp.try(format('SELECT uaef.replay_payout(%L)', pg_temp.of('f')));
+SELECT pg_temp.try(format('SELECT uaef.resolve_payout(%L, ''accepted'', ''{}'')', pg_temp.of('f')));
+SELECT pg_temp.try(format('SELECT uaef.resolve_payout(%L, ''settled'', ''{"reference":"by phone"}'')', pg_temp.of('f')));
+SELECT pg_temp.try(format('SELECT uaef.resolve_payout(%L, ''rejected'', ''{"reference":"by phone"}'')', pg_temp.of('f')));
+ROLLBACK;
+
+-- Statements: whole or not at all, once, and no false match.
+CREATE FUNCTION pg_temp.import(lines text, format text DEFAULT 'csv') RETURNS text LANGUAGE sql AS $$
+	SELECT pg_temp.try(format('SELECT uaef.import_statement(''psp'', %L, %L) > 0', format, CASE format
+		WHEN 'csv' THEN E'booked_on,amount,currency,end_to_end_id,reference,text\n' ELSE '' END || lines))
+$$;
+SELECT pg_temp.import(E'2026-01-01,-1.00,NOK,,,\n2026-01-01,x,NOK,,,\n');
+SELECT pg_temp.import(E'2026-01-01,-1.001,NOK,,,\n');
+SELECT pg_temp.import(E'2026-01-01,-1.00,XXY,,,\n');
+SELECT pg_temp.import(E'2026-01-01,-1.00,NOK,\n');
+SELECT pg_temp.import(E'2026-01-01,-1.00,NOK,"a,,\n');
+SELECT pg_temp.import('x', 'mt940');
+SELECT count(*) FROM uaef.bank_statement;
+SELECT end_to_end_id AS c_id FROM uaef.payout WHERE payout_id = pg_temp.of('c') \gset
+SELECT end_to_end_id AS f_id FROM uaef.payout WHERE payout_id = pg_temp.of('f') \gset
+SELECT format(E'2026-01-02,-30.00,NOK,%s,"r ""1""","x, y"\r\n2026-01-02,-30.00,NOK,,,same amount\n2026-01-02,-60.01,NOK,%s,,wrong amount\n2026-01-02,-60.00,USD,%s,,wrong currency\n2026-01-02,60.00,NOK,%s,,came in\n2026-01-03,-15.15,NOK,,ref-a,by reference',
+	:'c_id', :'f_id', :'f_id', :'f_id') AS csv \gset
+SELECT pg_temp.import(:'csv');
+SELECT pg_temp.import(:'csv');
+SELECT * FROM uaef.reconcile();
+SELECT * FROM uaef.reconcile();
+SELECT line_no, amount_minor, text, matched_by, (SELECT recipient FROM uaef.payout p WHERE p.payout_id = l.payout_id) AS recipient
+FROM uaef.bank_statement_line l ORDER BY 1;
+SELECT * FROM pg_temp.state WHERE recipient IN ('external:a', 'external:c', 'external:f');
+SELECT item, channel, why, amount, currency, age >= '0' AS aged FROM uaef.payout_open_item ORDER BY 1, 4 DESC, 3;
+
+-- The same by XML: an entry, and one of two transactions.
+SELECT pg_temp.import(format('<Document xmlns="urn:iso:std:iso:20022:tech:xsd:camt.053.001.08"><BkToCstmrStmt><Stmt>'
+	'<Ntry><Amt Ccy="NOK">60.00</Amt><CdtDbtInd>DBIT</CdtDbtInd><BookgDt><Dt>2026-01-04</Dt></BookgDt>'
+	'<NtryDtls><TxDtls><Refs><EndToEndId>%s</EndToEndId></Refs></TxDtls></NtryDtls></Ntry>'
+	'<Ntry><Amt Ccy="NOK">31.00</Amt><CdtDbtInd>CRDT</CdtDbtInd><BookgDt><DtTm>2026-01-05T10:00:00</DtTm></BookgDt><NtryDtls>'
+	'<TxDtls><Refs><EndToEndId>%s</EndToEndId></Refs><Amt Ccy="NOK">30.00</Amt></TxDtls>'
+	'<TxDtls><Refs><EndToEndId>NOTPROVIDED</EndToEndId></Refs><Amt Ccy="NOK">1.00</Amt></TxDtls></NtryDtls></Ntry>'
+	'</Stmt></BkToCstmrStmt></Document>', :'f_id', :'c_id'), 'camt053');
+SELECT * FROM uaef.reconcile();
+SELECT * FROM pg_temp.state WHERE recipient IN ('external:c', 'external:f');
+SELECT pg_temp.import('<a>', 'camt053') LIKE '2200%' AS refused;
+
+-- The same debt twice, perhaps: held until somebody has looked.
+SELECT pg_temp.run(77, 'g');
+SELECT uaef.build_payouts() IS NOT NULL AS built;
+SELECT pg_temp.run(77, 'g');
+SELECT uaef.build_payouts() IS NOT NULL AS built;
+SELECT status, left(hold_reason, 28) AS hold FROM uaef.payout WHERE recipient = 'external:g' ORDER BY created_at, payout_id;
+SELECT count(*) FROM uaef.claim_payouts('psp') JOIN uaef.payout USING (payout_id) WHERE recipient = 'external:g';
+SELECT uaef.release_payout(payout_id, 'two trips') FROM uaef.payout WHERE hold_reason IS NOT NULL;
+SELECT count(*) FROM uaef.claim_payouts('psp') JOIN uaef.payout USING (payout_id) WHERE recipient = 'external:g';
+
+-- One that was never sent can be given up; one that was, cannot.
+SELECT pg_temp.run(8, 'h');
+SELECT uaef.build_payouts(netting => false) IS NOT NULL AS built;
+SELECT pg_temp.try(format('SELECT uaef.cancel_payout(%L, ''no'')', pg_temp.of('g')));
+SELECT pg_temp.try(format('SELECT uaef.cancel_payout(%L, ''no'')', pg_temp.of('h')));
+SELECT * FROM pg_temp.state WHERE recipient = 'external:h';
+
+-- A file for a bank: the same whenever it is asked for.
+SELECT uaef.create_payout_channel('bank', 'file', '{"statement":"camt053"}');
+SELECT uaef.set_payee('external:i', 'bank', '{"name":"Ida & <Co>","iban":"DE89370400440532013000","bic":"COBADEFFXXX"}');
+SELECT uaef.set_payee('external:j', 'bank', '{"name":"Jo"}');
+SELECT pg_temp.run(12.34, 'i');
+SELECT uaef.build_payouts() AS batch \gset
+SELECT uaef.export_pain001(:batch, '{"name":"House","iban":"AT611904300234573201"}') AS xml \gset
+SELECT replace(regexp_replace(regexp_replace(:'xml', '[A-Z2-7]{26}', 'E2E'), '\d{4}-\d\d-\d\d(T[\d:]+)?', 'TIME', 'g'), 'UAEF-' || :'batch', 'UAEF-N') AS xml;
+SELECT xml_is_well_formed_document(:'xml') AS well_formed,
+	uaef.export_pain001(:batch, '{"name":"House","iban":"AT611904300234573201"}') = :'xml' AS same;
+SELECT pg_temp.try(format('SELECT uaef.export_pain001(%s, ''{"name":"House"}'')', :batch));
+SELECT pg_temp.run(1, 'j');
+SELECT uaef.build_payouts() AS batch \gset
+SELECT pg_temp.try(format('SELECT uaef.export_pain001(%s, ''{"name":"House","iban":"X"}'')', :batch));
+SELECT * FROM pg_temp.state WHERE recipient IN ('external:i', 'external:j');
+
+--
+-- Every status with every piece of evidence: what is not in the table is kept
+-- and not applied, or refused where a person says it.
+--
+SELECT * FROM uaef.audit_money();
+SELECT pg_temp.run(9, 'h');
+SELECT uaef.build_payouts() IS NOT NULL AS built;
+CREATE FUNCTION pg_temp.take(was text, says text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+	p uuid := pg_temp.of('h');
+	answer text;
+BEGIN
+	UPDATE uaef.payout SET status = was WHERE payout_id = p;
+	UPDATE uaef.settlement_signal SET status = CASE was WHEN 'settled' THEN 'paid' ELSE 'in_payout' END
+	WHERE signal_id IN (SELECT signal_id FROM uaef.payout_leg WHERE payout_id = p AND live);
+	IF was IN ('accepted', 'in_transit', 'settled') THEN
+		PERFORM uaef.capture_hold(hold_id, 'clearing:psp:NOK') FROM uaef.payout WHERE payout_id = p;
+	END IF;
+	answer := uaef.report_payout(p, NULL, says, kind => 'lookup');
+	RAISE EXCEPTION USING MESSAGE = answer, ERRCODE = 'XX999';
+EXCEPTION WHEN SQLSTATE 'XX999' THEN
+	RETURN SQLERRM;
+WHEN OTHERS THEN
+	RETURN SQLSTATE || ' ' || SQLERRM;
+END
+$$;
+SELECT rpad(status, 20) || string_agg(rpad(pg_temp.take(status, says), 20), '' ORDER BY n) AS "after: accepted, in_transit, settled, returned, rejected, unknown, not_found, not_sent"
+FROM unnest('{created,reserved,sending,unknown,not_found_confirmed,manual_review,accepted,in_transit,settled,returned,rejected_final,released}'::text[]) WITH ORDINALITY s (status, place),
+	unnest('{accepted,in_transit,settled,returned,rejected,unknown,not_found,not_sent}'::text[]) WITH ORDINALITY w (says, n)
+GROUP BY status, place ORDER BY place;
+
+--
+-- Clean up.
+--
+DELETE FROM uaef.bank_statement_line;
+DELETE FROM uaef.bank_statement;
+DELETE FROM uaef.payout_evidence;
+DELETE FROM uaef.payout_leg;
+DELETE FROM uaef.payout;
+DELETE FROM uaef.payout_batch;
+DELETE FROM uaef.payee;
+DELETE FROM uaef.payout_channel WHERE name <> 'manual';
+DELETE FROM uaef.settlement_signal;
+DELETE FROM uaef.rule_evaluation;
+DELETE FROM uaef.settlement_run;
+DELETE FROM uaef.settlement_rule;
+DELETE FROM uaef.task_execution t USING uaef.workflow_execution e, uaef.workflow_definition d
+WHERE d.name = 'pay' AND e.definition_id = d.definition_id AND t.execution_id = e.execution_id;
+DELETE FROM uaef.workflow_execution e USING uaef.workflow_definition d
+WHERE d.name = 'pay' AND e.definition_id = d.definition_id;
+DELETE FROM uaef.workflow_definition WHERE name = 'pay';

@@ -1,0 +1,125 @@
+# Payouts through a connector, and approvals of settlements that expire: what
+# the worker does.
+use strict;
+use warnings;
+
+use HttpServer;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $node = PostgreSQL::Test::Cluster->new('payout');
+$node->init;
+$node->append_conf('postgresql.conf', "shared_preload_libraries = 'uaef'\n");
+$node->start;
+$node->safe_psql('postgres', 'CREATE EXTENSION uaef CASCADE');
+
+my $server = HttpServer->start;
+my ($port, $url) = ($server->port, $server->url);
+
+sub sql { return $node->safe_psql('postgres', $_[0]); }
+
+sub wait_for
+{
+	my ($query, $what) = @_;
+
+	ok($node->poll_query_until('postgres', $query), $what)
+	  or diag sql('SELECT * FROM uaef.payout_status');
+	return;
+}
+
+sql(<<"END");
+SELECT uaef.allow_egress('127.0.0.1', $port, 'http', '127.0.0.1/32');
+SELECT uaef.create_workflow('pay', '{"tasks":[{"id":"a","type":"parallel"}]}');
+SELECT uaef.create_settlement_rule('pay', '{"workflow":"pay","currency":"EUR",
+	"amount":"in.x","recipient":"external:{{in.to}}"}');
+END
+
+# A payout of its own connector, which answers as the path says.
+my $made = 0;
+
+sub pay
+{
+	my ($path, $contract) = @_;
+	my $name = 'c' . ++$made;
+
+	$contract //= '{"idempotency":"native","reference":"path"}';
+	sql(<<"END");
+SELECT uaef.create_connector('$name', 'webhook', '{"url":"$url$path","timeout":"1s","retry":{"max_attempts":1}}');
+SELECT uaef.create_payout_channel('$name', 'connector', '$contract', '$name');
+SELECT uaef.set_payee('external:$name', '$name', '{"iban":"$name"}');
+SELECT uaef.start_workflow('pay', '{"x":$made.50,"to":"$name"}');
+SELECT uaef.send_payouts(uaef.build_payouts());
+END
+	return $name;
+}
+
+sub is_status
+{
+	my ($name, $status, $signal) = @_;
+
+	wait_for("SELECT status = '$status' FROM uaef.payout WHERE channel = '$name'",
+		"a payout is $status");
+	is( sql("SELECT s.status FROM uaef.settlement s WHERE recipient = 'external:$name'"),
+		$signal, "and its signal $signal");
+	return;
+}
+
+# What the provider takes is settled where nothing more is heard of it, and else
+# accepted; the key is the payout's.
+my $paid = pay('/echo/paid');
+is_status($paid, 'settled', 'paid');
+is_deeply([ $server->keys_of('/echo/paid') ],
+	[ sql("SELECT idempotency_key FROM uaef.payout WHERE channel = '$paid'") ],
+	'it was sent once, under its key');
+is(sql("SELECT external_ref FROM uaef.payout WHERE channel = '$paid'"), '/echo/paid',
+	'the reference is where the contract says');
+is_status(pay('/echo/a', '{"idempotency":"native","webhooks":true}'), 'accepted', 'in_payout');
+
+# A refusal is one; what is not an answer is no refusal.
+is_status(pay('/status/422/r'), 'released', 'failed');
+is_status(pay('/status/500/u'), 'unknown', 'in_payout');
+is_status(pay('/reset/u'), 'unknown', 'in_payout');
+my $hang = pay('/hang/u');
+is_status($hang, 'unknown', 'in_payout');
+
+# The same again, under the same key.
+sql("SELECT uaef.replay_payout(payout_id) FROM uaef.payout WHERE channel = '$hang'");
+wait_for("SELECT status = 'unknown' AND fence = 2 FROM uaef.payout WHERE channel = '$hang'",
+	'it is sent again, and still unknown');
+is(scalar(@{[ $server->keys_of('/hang/u') ]}), 2, 'sent twice');
+my %keys = map { $_ => 1 } $server->keys_of('/hang/u');
+is(scalar(keys %keys), 1, 'under one key');
+is(sql("SELECT uaef.resolve_payout(payout_id, 'rejected', '{\"reference\":\"call 7\"}')
+	FROM uaef.payout WHERE channel = '$hang'"), 'released', 'a person says what happened');
+
+# Nothing was sent at all.
+my $closed = PostgreSQL::Test::Cluster::get_free_port();
+sql("SELECT uaef.allow_egress('127.0.0.1', $closed, 'http', '127.0.0.1/32')");
+my $there = $url;
+$url = "http://127.0.0.1:$closed";
+is_status(pay('/n'), 'not_found_confirmed', 'in_payout');
+$url = $there;
+
+# Approvals that nobody gives expire by the timer.
+for my $case ([ 'expire', 'expired' ], [ 'reject', 'rejected' ])
+{
+	my ($word, $status) = @$case;
+	my $id = sql(<<"END");
+SELECT uaef.create_settlement_rule('pay', '{"workflow":"pay","currency":"EUR","amount":"in.x",
+	"recipient":"house","approval":{"bands":[{"need":1}],"expires":"300ms","on_expiry":"$word"}}') > 0;
+SELECT uaef.start_workflow('pay', '{"x":1}');
+END
+	$id =~ s/.*\n//s;
+	wait_for("SELECT status = '$status' FROM uaef.settlement WHERE execution_id = '$id'",
+		"an approval is $status in time");
+}
+is(sql("SELECT string_agg(event_type || ' ' || actor_type, ', ' ORDER BY event_id) FROM uaef.ledger_event
+	WHERE event_type IN ('settlement_expired', 'settlement_rejected')"),
+	'settlement_expired system, settlement_rejected system', 'by the system');
+
+is(sql('SELECT count(*) FROM uaef.audit_money()'), 0, 'the books balance');
+is(sql('SELECT count(*) FROM uaef.verify_ledger()'), 0, 'the ledger verifies');
+
+$node->stop;
+done_testing;
