@@ -149,7 +149,8 @@ compile_when(const UaefObject *rule)
 		return NULL;
 	PG_TRY();
 	{
-		compiled = uaef_condition_compile(uaef_json_from_value(&value), true);
+		compiled = uaef_condition_compile(uaef_json_from_value(&value), true,
+										  NULL);
 	}
 	PG_CATCH();
 	{
