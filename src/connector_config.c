@@ -180,8 +180,8 @@ static void
 check_keys(const UaefConnectorType *type, Jsonb *document)
 {
 	static const char *const common[] = {
-		"url", "method", "headers", "timeout", "retry", "idempotent",
-		"max_concurrent", "rate", "burst", "breaker", "tls", "proxy", NULL
+		"url", "method", "headers", "timeout", "retry", "idempotent", "tls",
+		"proxy", "max_concurrent", "rate", "burst", "breaker", NULL
 	};
 	JsonbIterator *it = JsonbIteratorInit(&document->root);
 	JsonbIteratorToken token;
@@ -256,8 +256,8 @@ parse(UaefConnector *connector)
 			uaef_connector_bad_config("idempotent", "true or false");
 		config->idempotent = value.val.boolean;
 	}
-	uaef_gate_limits_parse(document, &config->limits);
 	uaef_transport_parse(document, &config->transport);
+	uaef_gate_limits_parse(document, &config->limits);
 	connector->own = connector->type->parse ? connector->type->parse(document)
 		: NULL;
 }
@@ -437,7 +437,7 @@ uaef_connector_drop(const char *name)
 				 errmsg("cannot drop connector \"%s\" because it is still used",
 						name),
 				 errdetail("For example, %s.", uaef_spi_text(0, 1))));
-	uaef_secret_put(UAEF_CONNECTOR_SECRET, name, NULL);
 	record("connector_dropped", user, name);
 	uaef_spi_end(caller);
+	uaef_secret_put(UAEF_CONNECTOR_SECRET, name, NULL);
 }

@@ -14,9 +14,9 @@
 #include "utils/memutils.h"
 #include "utils/resowner.h"
 
-#include "connector_call.h"
 #include "connector_secret.h"
 #include "connector_transport.h"
+#include "connector_call.h"
 #include "delivery_connector.h"
 #include "delivery_request.h"
 #include "egress.h"
@@ -34,8 +34,9 @@ static bool may_go(const UaefDelivery *delivery, const UaefUrl *url,
 static const char *proxy_of(const UaefDelivery *delivery);
 
 /*
- * Draft the request with the connector's secret open; what its type refuses, and
- * a secret that does not open, becomes the refusal.
+ * Draft the request, with the connector's secret open; what its type refuses, and
+ * a secret that does not open, becomes the refusal.  A type reads no tables, but
+ * it calls functions of the server that may leave something to clean up.
  */
 static bool
 try_draft(const UaefDelivery *delivery, const UaefCall *call,
