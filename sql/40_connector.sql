@@ -170,7 +170,7 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp;
 
 COMMENT ON FUNCTION uaef.create_connector(text, text, jsonb, jsonb) IS
-	'make a connector from {"url","method","headers","timeout","retry","idempotent"} and return its id';
+	'make a connector from {"url","method","headers","timeout","retry","idempotent"}, perhaps with a secret, which is kept sealed, and return its id';
 
 --
 -- pause_connector(), resume_connector()

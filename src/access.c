@@ -256,6 +256,15 @@ static const AccessObject functions[] = {
 	{"revoke_access", ADMIN},
 	{"start_worker", ADMIN},
 	{"stop_worker", ADMIN},
+
+	/* secrets */
+	{"decrypt_value", ADMIN},
+	{"drop_secret", ADMIN},
+	{"encrypt_value", AUTHOR | OPERATOR},
+	{"rotate_secrets", ADMIN},
+	{"set_connector_secret", ADMIN},
+	{"set_secret", ADMIN},
+	{"set_secret_from_file", ADMIN},
 };
 
 static const AccessObject relations[] = {
@@ -295,6 +304,7 @@ static const AccessObject relations[] = {
 	{"policy_decision", AUDITOR},
 	{"policy_status", OPERATOR | AUDITOR},
 	{"schedule_status", READERS},
+	{"secret_status", OPERATOR | AUDITOR},
 	{"retention", OPERATOR | AUDITOR},
 	{"settlement", READERS},
 	{"signed_checkpoint", OPERATOR | AUDITOR},

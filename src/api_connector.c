@@ -15,6 +15,7 @@
 #include "connector_config.h"
 #include "delivery_queue.h"
 #include "egress.h"
+#include "hide_statement.h"
 
 PG_FUNCTION_INFO_V1(uaef_allow_egress);
 PG_FUNCTION_INFO_V1(uaef_deny_egress);
@@ -87,14 +88,19 @@ uaef_deny_egress(PG_FUNCTION_ARGS)
 Datum
 uaef_create_connector(PG_FUNCTION_ARGS)
 {
-	if (!PG_ARGISNULL(3))
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("connectors cannot keep secrets"),
-				 errdetail("A secret is never stored in plain text.")));
-	PG_RETURN_INT32(uaef_connector_create(required_text(fcinfo, 0, "name"),
-										  required_text(fcinfo, 1, "type"),
-										  required_jsonb(fcinfo, 2, "config")));
+	ErrorContextCallback hiding;
+	Jsonb	   *secret = PG_ARGISNULL(3) ? NULL : PG_GETARG_JSONB_P(3);
+	int32		connector_id;
+
+	if (secret != NULL)
+		uaef_hide_statement_begin(&hiding, "SELECT uaef.create_connector(...)");
+	connector_id = uaef_connector_create(required_text(fcinfo, 0, "name"),
+										 required_text(fcinfo, 1, "type"),
+										 required_jsonb(fcinfo, 2, "config"),
+										 secret);
+	if (secret != NULL)
+		uaef_hide_statement_end(&hiding);
+	PG_RETURN_INT32(connector_id);
 }
 
 /* uaef.pause_connector(name text) -> void */

@@ -19,9 +19,13 @@
 #include "errcodes.h"
 #include "json_util.h"
 #include "ledger.h"
+#include "secret.h"
 #include "spi_util.h"
 #include "url.h"
 #include "wake.h"
+
+/* What the secrets of connectors are called. */
+#define SECRET_KIND "connector"
 
 static UaefQuery insert_connector = {
 	"INSERT INTO uaef.connector"
@@ -33,6 +37,11 @@ static UaefQuery insert_connector = {
 
 static UaefQuery select_connector = {
 	"SELECT connector_id, type, config FROM uaef.connector WHERE name = $1",
+	1, {TEXTOID}
+};
+
+static UaefQuery lock_connector = {
+	"SELECT FROM uaef.connector WHERE name = $1 FOR KEY SHARE",
 	1, {TEXTOID}
 };
 
@@ -255,7 +264,8 @@ record(const char *type, Oid user, const char *name)
 }
 
 int32
-uaef_connector_create(const char *name, const char *type, Jsonb *config)
+uaef_connector_create(const char *name, const char *type, Jsonb *config,
+					  Jsonb *secret)
 {
 	Oid			user = GetUserId();
 	UaefConnector connector = {.document = config};
@@ -283,6 +293,9 @@ uaef_connector_create(const char *name, const char *type, Jsonb *config)
 	connector_id = uaef_spi_int32(0, 1);
 	record("connector_created", user, name);
 	uaef_spi_end(caller);
+
+	/* One that is left of an earlier connector of this name goes. */
+	uaef_secret_put(SECRET_KIND, name, secret);
 	return connector_id;
 }
 
@@ -293,6 +306,19 @@ raise_undefined(const char *name)
 			(errcode(ERRCODE_UAEF_UNDEFINED_CONNECTOR),
 			 errmsg("connector \"%s\" does not exist", name),
 			 errhint("Use uaef.create_connector() to make it.")));
+}
+
+void
+uaef_connector_set_secret(const char *name, Jsonb *secret)
+{
+	UaefCaller	caller = uaef_spi_begin();
+	Datum		args[1];
+
+	args[0] = CStringGetTextDatum(name);
+	if (uaef_spi_run(&lock_connector, args, NULL) == 0)
+		raise_undefined(name);
+	uaef_spi_end(caller);
+	uaef_secret_put(SECRET_KIND, name, secret);
 }
 
 bool

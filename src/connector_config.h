@@ -14,9 +14,15 @@
 
 #include "connector_type.h"
 
-/* Make a connector; raises when anything is wrong with it.  An event. */
+/*
+ * Make a connector, with a secret or NULL; raises when anything is wrong with
+ * it.  An event.
+ */
 extern int32 uaef_connector_create(const char *name, const char *type,
-								   Jsonb *config);
+								   Jsonb *config, Jsonb *secret);
+
+/* Set its secret, or remove it with NULL; raises UA405 as below. */
+extern void uaef_connector_set_secret(const char *name, Jsonb *secret);
 
 /*
  * Read a connector, in the current memory context; false when there is none.

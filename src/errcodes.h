@@ -77,6 +77,10 @@
 /* UA4xx: connectors */
 #define ERRCODE_UAEF_EGRESS_DENIED		MAKE_SQLSTATE('U', 'A', '4', '0', '1')
 #define ERRCODE_UAEF_UNDEFINED_CONNECTOR	MAKE_SQLSTATE('U', 'A', '4', '0', '5')
+#define ERRCODE_UAEF_SECRET_KEY			MAKE_SQLSTATE('U', 'A', '4', '1', '0')
+#define ERRCODE_UAEF_UNKNOWN_KEY		MAKE_SQLSTATE('U', 'A', '4', '1', '1')
+#define ERRCODE_UAEF_CANNOT_OPEN		MAKE_SQLSTATE('U', 'A', '4', '1', '2')
+#define ERRCODE_UAEF_UNDEFINED_SECRET	MAKE_SQLSTATE('U', 'A', '4', '1', '3')
 
 /* UA5xx: worker */
 #define ERRCODE_UAEF_NO_WORKER_SLOT		MAKE_SQLSTATE('U', 'A', '5', '0', '1')

@@ -16,6 +16,7 @@
 
 #include "compat.h"
 #include "guc.h"
+#include "secret_key.h"
 
 /* Checkpoints of the ledger: how often, and on how many standbys before. */
 int			uaef_checkpoint_interval_ms = 10000;
@@ -69,6 +70,10 @@ int			uaef_seal_max_events = 4096;
 /* After what time an event that is not sealed is worth a word, in seconds. */
 int			uaef_seal_overdue_s = 600;
 
+/* Where the keys of secrets come from. */
+char	   *uaef_secret_key_command = NULL;
+char	   *uaef_secret_key_file = NULL;
+
 /* Whether the launcher keeps a worker in each database. */
 bool		uaef_start_workers = true;
 
@@ -86,6 +91,7 @@ static bool check_path(char **newval, void **extra, GucSource source);
 static bool check_socket(char **newval, void **extra, GucSource source);
 static bool check_test_now(char **newval, void **extra, GucSource source);
 static void assign_test_now(const char *newval, void *extra);
+static void forget_keys(const char *newval, void *extra);
 
 static void
 define_int(const char *name, const char *what, const char *detail,
@@ -128,6 +134,21 @@ define_checkpoint_settings(void)
 				"Unix socket of a process that signs checkpoints of the ledger.",
 				"An absolute path; goes before uaef.ledger_key_file.",
 				&uaef_ledger_signer_socket, GUC_SUPERUSER_ONLY, check_socket);
+}
+
+static void
+define_secret_settings(void)
+{
+	DefineCustomStringVariable("uaef.secret_key_command",
+							   "Command that prints the keys that secrets are sealed with.",
+							   "It is run by the shell as the server's user, and waited for.",
+							   &uaef_secret_key_command, "", PGC_SIGHUP,
+							   GUC_SUPERUSER_ONLY, NULL, forget_keys, NULL);
+	DefineCustomStringVariable("uaef.secret_key_file",
+							   "File with the keys that secrets are sealed with.",
+							   "An absolute path outside of the data directory.",
+							   &uaef_secret_key_file, "", PGC_SIGHUP,
+							   GUC_SUPERUSER_ONLY, check_path, forget_keys, NULL);
 }
 
 /*
@@ -222,6 +243,7 @@ uaef_guc_init(void)
 	define_int("uaef.seal_overdue",
 			   "Time after which verify_ledger() reports an event that is not sealed.",
 			   NULL, &uaef_seal_overdue_s, 0, INT_MAX, PGC_USERSET, GUC_UNIT_S);
+	define_secret_settings();
 	DefineCustomBoolVariable("uaef.start_workers",
 							 "Keeps a worker in every database that has the extension.",
 							 NULL, &uaef_start_workers, true, PGC_SIGHUP, 0,
@@ -288,4 +310,13 @@ static void
 assign_test_now(const char *newval, void *extra)
 {
 	uaef_test_now_value = extra ? *(TimestampTz *) extra : 0;
+}
+
+/*
+ * Keys from elsewhere are not to be found in memory any more.
+ */
+static void
+forget_keys(const char *newval, void *extra)
+{
+	uaef_secret_key_forget();
 }

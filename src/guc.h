@@ -36,6 +36,8 @@ extern int	uaef_retention_interval_ms;
 extern int	uaef_seal_interval_ms;
 extern int	uaef_seal_max_events;
 extern int	uaef_seal_overdue_s;
+extern char *uaef_secret_key_command;
+extern char *uaef_secret_key_file;
 extern bool uaef_start_workers;
 
 /* Values of uaef.ddl_check. */
