@@ -63,6 +63,7 @@ CREATE TABLE uaef.delivery (
 	attempt			integer NOT NULL DEFAULT 0,
 	next_attempt_at timestamptz NOT NULL,
 	uncertain		boolean NOT NULL DEFAULT false,
+	free_attempts	integer NOT NULL DEFAULT 0,
 	cancel_requested boolean NOT NULL DEFAULT false,
 	response_status	integer,
 	response_headers jsonb,
@@ -85,6 +86,8 @@ COMMENT ON COLUMN uaef.delivery.timeout_ms IS
 	'of one attempt, in milliseconds; null: uaef.http_timeout';
 COMMENT ON COLUMN uaef.delivery.uncertain IS
 	'an attempt was sent and has no answer: the other side may have acted on it';
+COMMENT ON COLUMN uaef.delivery.free_attempts IS
+	'of the attempts so far, those that do not count: they ended because the session of the connector did';
 COMMENT ON COLUMN uaef.delivery.response_body IS
 	'body of the last answer; null when it became the output of a task';
 SELECT pg_catalog.pg_extension_config_dump('uaef.delivery', '');
@@ -199,14 +202,15 @@ COMMENT ON FUNCTION uaef.resume_connector(text) IS
 CREATE FUNCTION uaef.send(
 	connector text,
 	payload jsonb,
-	idempotency_key text DEFAULT NULL)
+	idempotency_key text DEFAULT NULL,
+	operation text DEFAULT NULL)
 RETURNS bigint
 AS 'MODULE_PATHNAME', 'uaef_send'
 LANGUAGE C VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp;
 
-COMMENT ON FUNCTION uaef.send(text, jsonb, text) IS
-	'leave a payload to be sent when this transaction commits and return the delivery''s id';
+COMMENT ON FUNCTION uaef.send(text, jsonb, text, text) IS
+	'leave a payload for an operation of the connector (null: its first) to be sent when this transaction commits, and return the delivery''s id';
 
 --
 -- delivery_status
@@ -241,7 +245,7 @@ REVOKE ALL ON FUNCTION
 	uaef.create_connector(text, text, jsonb, jsonb),
 	uaef.pause_connector(text),
 	uaef.resume_connector(text),
-	uaef.send(text, jsonb, text)
+	uaef.send(text, jsonb, text, text)
 FROM PUBLIC;
 COMMENT ON SEQUENCE uaef.egress_rule_rule_id_seq IS 'numbers of egress rules';
 COMMENT ON SEQUENCE uaef.connector_connector_id_seq IS 'numbers of connectors';

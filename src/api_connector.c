@@ -119,7 +119,10 @@ uaef_resume_connector(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
-/* uaef.send(connector text, payload jsonb, idempotency_key text) -> bigint */
+/*
+ * uaef.send(connector text, payload jsonb, idempotency_key text,
+ *			 operation text) -> bigint
+ */
 Datum
 uaef_send(PG_FUNCTION_ARGS)
 {
@@ -128,7 +131,9 @@ uaef_send(PG_FUNCTION_ARGS)
 		.role = GetUserId(),
 		.body = required_jsonb(fcinfo, 1, "payload"),
 		.idempotency_key = PG_ARGISNULL(2) ? NULL
-		: text_to_cstring(PG_GETARG_TEXT_PP(2))
+		: text_to_cstring(PG_GETARG_TEXT_PP(2)),
+		.operation = PG_ARGISNULL(3) ? NULL
+		: text_to_cstring(PG_GETARG_TEXT_PP(3))
 	};
 
 	PG_RETURN_INT64(uaef_delivery_enqueue(&request));

@@ -14,6 +14,7 @@
 
 #include "clock.h"
 #include "compat.h"
+#include "connector_auth.h"
 #include "connector_config.h"
 #include "delivery_retry.h"
 #include "errcodes.h"
@@ -168,7 +169,8 @@ static void
 check_keys(const UaefConnectorType *type, Jsonb *document)
 {
 	static const char *const common[] = {
-		"url", "method", "headers", "timeout", "retry", "idempotent", NULL
+		"url", "method", "headers", "timeout", "retry", "idempotent", "auth",
+		NULL
 	};
 	JsonbIterator *it = JsonbIteratorInit(&document->root);
 	JsonbIteratorToken token;
@@ -243,6 +245,7 @@ parse(UaefConnector *connector)
 			bad_config("idempotent", "true or false");
 		config->idempotent = value.val.boolean;
 	}
+	config->auth = uaef_auth_parse(document);
 	connector->own = connector->type->parse ? connector->type->parse(document)
 		: NULL;
 }

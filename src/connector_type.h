@@ -31,6 +31,8 @@
 #include "http_message.h"
 
 typedef struct UaefConnectorType UaefConnectorType;
+typedef struct UaefSessionType UaefSessionType;
+typedef struct UaefAuth UaefAuth;
 
 /* What a gate lets through (delivery_gate.h). */
 typedef struct UaefGateLimits
@@ -54,6 +56,7 @@ typedef struct UaefConnectorConfig
 	UaefRetry	retry;
 	bool		idempotent;
 	UaefGateLimits limits;
+	UaefAuth   *auth;			/* connector_auth.h */
 } UaefConnectorConfig;
 
 typedef struct UaefConnector
@@ -65,6 +68,9 @@ typedef struct UaefConnector
 	UaefConnectorConfig config;
 	void	   *own;			/* what the type's parse made of it, or NULL */
 	Jsonb	   *secret;			/* opened; only for build; NULL: has none */
+	const char *problem_code;	/* NULL, or it could not be read, then only */
+	const char *problem;		/* its name is set */
+	char	   *session_key;	/* of delivery_session.c */
 } UaefConnector;
 
 /* What is asked of a connector. */
@@ -141,15 +147,61 @@ struct UaefConnectorType
 						  const UaefResponse *response,
 						  UaefAnswerVerdict *verdict);
 
+	/* What must be fetched before a call; NULL: nothing. */
+	const UaefSessionType *session;
+
 	/* The output of a task.  NULL: {"status","headers","body"}. */
 	Jsonb	   *(*output) (const UaefConnector *connector, const UaefCall *call,
 						   const UaefHttpResult *result,
 						   const UaefResponse *response);
 };
 
+/* What a fetch gave, and how long it holds. */
+typedef struct UaefSessionPart
+{
+	UaefHttpDraft headers;		/* to add to each request; no body */
+	int64		life_ms;
+} UaefSessionPart;
+
+/*
+ * Something that calls need and that must be fetched first: a token, cookies.
+ * It is kept in the worker's memory for all calls of a connector, until it ends
+ * or an answer says that it does not hold any more.
+ */
+struct UaefSessionType
+{
+	const char *name;			/* for messages: "token" */
+	const char *method;
+	const char *(*url) (const UaefConnector *connector);
+
+	/* Whether a call needs it; NULL: each does. */
+	bool		(*wanted) (const UaefConnector *connector,
+						   const UaefCall *call);
+
+	/*
+	 * Set the headers and body of the request that fetches it.  What auth and
+	 * other sessions of the connector add is there already.
+	 */
+	void		(*ask) (const UaefConnector *connector, UaefHttpDraft *draft);
+
+	/* Read a complete answer; false: there is nothing in it, and why. */
+	bool		(*read) (const UaefConnector *connector,
+						 const UaefHttpResult *result,
+						 const UaefResponse *response, UaefSessionPart *part,
+						 UaefAnswerVerdict *verdict);
+
+	/* Whether an answer to a call says that it does not hold any more. */
+	bool		(*refused) (const UaefHttpResult *result,
+							const UaefResponse *response);
+};
+
 /* The type of that name; raises when there is none. */
 extern const UaefConnectorType *uaef_connector_type(const char *name);
 
 extern const UaefConnectorType uaef_webhook_connector;
+extern const UaefConnectorType uaef_sqs_connector;
+extern const UaefConnectorType uaef_servicebus_connector;
+extern const UaefConnectorType uaef_sap_connector;
+extern const UaefConnectorType uaef_oracle_connector;
 
 #endif							/* UAEF_CONNECTOR_TYPE_H */

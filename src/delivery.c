@@ -31,7 +31,9 @@
 #include "delivery_judge.h"
 #include "delivery_request.h"
 #include "delivery_response.h"
+#include "delivery_session.h"
 #include "delivery_store.h"
+#include "delivery_wait.h"
 #include "error_class.h"
 #include "guc.h"
 #include "identity.h"
@@ -52,6 +54,7 @@ static struct
 	UaefHttpPool *pool;			/* NULL: not set up */
 	MemoryContext work_context;
 	dlist_head	results;		/* that are not recorded */
+	dlist_head	fetched;		/* of sessions, that are not read */
 	TimestampTz record_again_at;	/* do not record before; 0: at once */
 	TimestampTz next_due;		/* the next delivery that waits for its time */
 	bool		full;			/* more may be due than there was room for */
@@ -80,7 +83,13 @@ static bool record_one(UaefHttpResult *result);
 static void record_results(void);
 static int	room(void);
 static void refuse(const UaefDelivery *delivery, const UaefRefusal *refusal);
+static List *claim(int limit);
 static void send_due(void);
+static void read_sessions(void);
+static List *load_waiting(UaefWaiter *waiters, int n);
+static bool resume(const UaefDelivery *delivery, UaefHttpRequest *request);
+static void tend_sessions(void);
+static void collect(void);
 
 static void
 begin_step(void)
@@ -113,6 +122,7 @@ uaef_delivery_init(void)
 												   "uaef deliveries",
 												   ALLOCSET_DEFAULT_SIZES);
 		dlist_init(&state.results);
+		dlist_init(&state.fetched);
 	}
 	begin_step();
 	uaef_delivery_lost(&state.results);
@@ -196,9 +206,13 @@ record_all(UaefHttpResult **results, int n, const UaefDeliveryVerdict *instead)
 		deliveries = lappend(deliveries, &next->delivery);
 		n_judged++;
 	}
-	uaef_delivery_attach(deliveries);
+	uaef_delivery_attach(deliveries, false);
 	for (int i = 0; i < n_judged; i++)
+	{
 		judge(&judged[i], instead);
+		if (judged[i].verdict.session_over)
+			uaef_session_drop(&judged[i].delivery, judged[i].result);
+	}
 	qsort(judged, n_judged, sizeof(Judged), compare_judged);
 	for (int i = 0; i < n_judged; i++)
 	{
@@ -321,7 +335,8 @@ record_results(void)
 static int
 room(void)
 {
-	int			taken = uaef_http_pool_in_flight(state.pool);
+	int			taken = uaef_http_pool_in_flight(state.pool) +
+		uaef_session_waiting();
 	dlist_iter	iter;
 
 	dlist_foreach(iter, &state.results)
@@ -341,49 +356,204 @@ refuse(const UaefDelivery *delivery, const UaefRefusal *refusal)
 	if (result == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
+	result->transient = refusal->passes;
 	dlist_push_tail(&state.results, &result->node);
 }
 
 /*
- * Claim what is due and send it.  All that can raise comes before the commit,
- * so that no delivery stands as being sent that is not.
+ * Claim; returns the deliveries with their connectors.
+ */
+static List *
+claim(int limit)
+{
+	UaefDelivery *deliveries;
+	List	   *claimed = NIL;
+	int			n = uaef_delivery_claim(limit, &deliveries);
+
+	state.full = n == limit;
+	for (int i = 0; i < n; i++)
+		claimed = lappend(claimed, &deliveries[i]);
+	uaef_delivery_attach(claimed, true);
+	return claimed;
+}
+
+/*
+ * Claim what is due and send it, but for what has to wait for the session of
+ * its connector.  All that can raise comes before the commit, so that no
+ * delivery stands as being sent that is not.
  */
 static void
 send_due(void)
 {
 	int			limit = room();
-	UaefDelivery *deliveries;
 	UaefHttpRequest *requests;
-	List	   *claimed = NIL;
+	List	   *claimed;
+	List	   *held = NIL;
+	ListCell   *cell;
 	int			n_requests = 0;
-	int			n;
 
 	state.full = limit == 0;
 	if (limit == 0)
 		return;
 	begin_step();
-	n = uaef_delivery_claim(limit, &deliveries);
-	state.full = n == limit;
-	for (int i = 0; i < n; i++)
-		claimed = lappend(claimed, &deliveries[i]);
-	uaef_delivery_attach(claimed);
-	requests = palloc((n + 1) * sizeof(UaefHttpRequest));
-	for (int i = 0; i < n; i++)
+	claimed = claim(limit);
+	requests = palloc((list_length(claimed) + 1) * sizeof(UaefHttpRequest));
+	foreach(cell, claimed)
 	{
+		UaefDelivery *delivery = lfirst(cell);
 		UaefRefusal refusal;
 
-		if (uaef_delivery_request(&deliveries[i], &requests[n_requests],
-								  &refusal))
+		if (uaef_session_missing(delivery))
+			held = lappend(held, delivery);
+		else if (uaef_delivery_request(delivery, &requests[n_requests],
+									   &refusal))
 			n_requests++;
 		else
-			refuse(&deliveries[i], &refusal);
+			refuse(delivery, &refusal);
 	}
+	uaef_delivery_hold(held);
+	uaef_delivery_detach(claimed);
 	state.next_due = uaef_delivery_next_due();
 	end_step();
 
 	for (int i = 0; i < n_requests; i++)
 		uaef_http_pool_send(state.pool, &requests[i]);
+	foreach(cell, held)
+		uaef_session_wait(lfirst(cell));
 	MemoryContextReset(state.work_context);
+}
+
+/*
+ * What was fetched for sessions.
+ */
+static void
+read_sessions(void)
+{
+	dlist_iter	iter;
+
+	if (dlist_is_empty(&state.fetched))
+		return;
+	begin_step();
+	dlist_foreach(iter, &state.fetched)
+		uaef_session_result(dlist_container(UaefHttpResult, node, iter.cur),
+							&state.results);
+	end_step();
+	while (!dlist_is_empty(&state.fetched))
+		uaef_http_result_free(dlist_container(UaefHttpResult, node,
+											  dlist_pop_head_node(&state.fetched)));
+	MemoryContextReset(state.work_context);
+}
+
+/*
+ * Those that wait for a session that is not being fetched, with their
+ * connectors.  One that nobody waits for any more is left out.
+ */
+static List *
+load_waiting(UaefWaiter *waiters, int n)
+{
+	List	   *waiting = NIL;
+
+	for (int i = 0; i < n; i++)
+	{
+		UaefDelivery *delivery = palloc(sizeof(UaefDelivery));
+
+		if (uaef_delivery_load(waiters[i].delivery_id, waiters[i].attempt,
+							   delivery))
+			waiting = lappend(waiting, delivery);
+	}
+	uaef_delivery_attach(waiting, true);
+	return waiting;
+}
+
+/*
+ * The request of a delivery whose session is there.
+ */
+static bool
+resume(const UaefDelivery *delivery, UaefHttpRequest *request)
+{
+	UaefRefusal refusal = {
+		"cancelled", "nobody waits for the delivery any more", true
+	};
+
+	if (uaef_delivery_begin(delivery) &&
+		uaef_delivery_request(delivery, request, &refusal))
+		return true;
+	refuse(delivery, &refusal);
+	return false;
+}
+
+/*
+ * Send what has waited for its session, and fetch the sessions that are still
+ * missing: one request for each connector.
+ */
+static void
+tend_sessions(void)
+{
+	UaefWaiter *waiters;
+	int			n = uaef_session_waiters(&waiters);
+	UaefHttpRequest *requests = palloc((n + 1) * sizeof(UaefHttpRequest));
+	List	   *asked = NIL;
+	List	   *staying = NIL;
+	List	   *waiting;
+	ListCell   *cell;
+	int			n_requests = 0;
+
+	if (n == 0)
+		return;
+	begin_step();
+	waiting = load_waiting(waiters, n);
+	foreach(cell, waiting)
+	{
+		UaefDelivery *delivery = lfirst(cell);
+		UaefRefusal refusal = {0};
+
+		if (!uaef_session_missing(delivery))
+			n_requests += resume(delivery, &requests[n_requests]);
+		else if (!uaef_session_fetch(delivery, &requests[n_requests], &refusal))
+			refuse(delivery, &refusal);
+		else
+		{
+			staying = lappend(staying, delivery);
+			if (!list_member_int(asked, delivery->via->connector_id))
+				n_requests++;
+			asked = list_append_unique_int(asked,
+										   delivery->via->connector_id);
+		}
+	}
+	uaef_delivery_detach(waiting);
+	end_step();
+
+	for (int i = 0; i < n; i++)
+		uaef_session_leave(&waiters[i]);
+	foreach(cell, staying)
+		uaef_session_wait(lfirst(cell));
+	for (int i = 0; i < n_requests; i++)
+	{
+		if (requests[i].id < 0)
+			uaef_session_fetching(&requests[i]);
+		uaef_http_pool_send(state.pool, &requests[i]);
+	}
+	MemoryContextReset(state.work_context);
+}
+
+/*
+ * Take what has ended out of the pool.
+ */
+static void
+collect(void)
+{
+	dlist_head	ended;
+
+	dlist_init(&ended);
+	uaef_http_pool_run(state.pool, &ended);
+	while (!dlist_is_empty(&ended))
+	{
+		UaefHttpResult *result = dlist_container(UaefHttpResult, node,
+												 dlist_pop_head_node(&ended));
+
+		dlist_push_tail(uaef_session_is_result(result) ? &state.fetched
+						: &state.results, &result->node);
+	}
 }
 
 void
@@ -393,7 +563,9 @@ uaef_delivery_work(bool look, TimestampTz *next)
 	int			in_flight = uaef_http_pool_in_flight(state.pool);
 	TimestampTz soon;
 
-	uaef_http_pool_run(state.pool, &state.results);
+	MemoryContextSwitchTo(state.work_context);
+	collect();
+	read_sessions();
 	record_results();
 	if (look || state.next_due <= uaef_clock_now() ||
 		(state.full && uaef_http_pool_in_flight(state.pool) < in_flight))
@@ -401,6 +573,8 @@ uaef_delivery_work(bool look, TimestampTz *next)
 		send_due();
 		record_results();
 	}
+	tend_sessions();
+	record_results();
 
 	soon = TimestampTzPlusMilliseconds(uaef_clock_now(), LOCKED_AGAIN_MS);
 	*next = state.full ? DT_NOEND : Max(state.next_due, soon);

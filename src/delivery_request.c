@@ -9,26 +9,31 @@
  */
 #include "postgres.h"
 
-#include "access/xact.h"
 #include "utils/builtins.h"
-#include "utils/memutils.h"
-#include "utils/resowner.h"
 
+#include "attempt.h"
+#include "connector_auth.h"
 #include "delivery_connector.h"
 #include "delivery_request.h"
-#include "egress.h"
-#include "failure.h"
+#include "delivery_session.h"
 #include "guc.h"
 #include "ledger_anchor.h"
 
+/* A draft in the making. */
+typedef struct Drafting
+{
+	const UaefDelivery *delivery;
+	UaefHttpDraft *draft;
+} Drafting;
+
 static void make_draft(const UaefDelivery *delivery, UaefHttpDraft *draft);
-static bool try_draft(const UaefDelivery *delivery, UaefHttpDraft *draft,
-					  UaefRefusal *refusal);
+static void try_draft(void *arg);
 static bool may_go(const UaefDelivery *delivery, const UaefUrl *url,
 				   UaefEgressGrant *grant, UaefRefusal *refusal);
 
 /*
- * The type's own headers come last, so that they win.  A content type that is
+ * The type's own headers come late, and what says who we are last, so that they
+ * win.  A content type that is
  * empty keeps libcurl from inventing one.
  */
 static void
@@ -53,45 +58,19 @@ make_draft(const UaefDelivery *delivery, UaefHttpDraft *draft)
 		uaef_draft_bytes(draft, delivery->bytes);
 	if (draft->content_type == NULL)
 		uaef_draft_no_content_type(draft);
+	if (delivery->via != NULL)
+	{
+		uaef_auth_headers(delivery->via, draft);
+		uaef_session_headers(delivery, draft);
+	}
 }
 
-/*
- * The same; what its type refuses becomes the refusal.  A type reads no tables,
- * but it calls functions of the server that may leave something to clean up.
- */
-static bool
-try_draft(const UaefDelivery *delivery, UaefHttpDraft *draft,
-		  UaefRefusal *refusal)
+static void
+try_draft(void *arg)
 {
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	volatile bool made = false;
+	Drafting   *drafting = arg;
 
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(context);
-	PG_TRY();
-	{
-		make_draft(delivery, draft);
-		ReleaseCurrentSubTransaction();
-		made = true;
-	}
-	PG_CATCH();
-	{
-		ErrorData  *error;
-
-		MemoryContextSwitchTo(context);
-		error = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-		if (!uaef_failure_is_refusal(error))
-			ReThrowError(error);
-		refusal->code = pstrdup(unpack_sql_state(error->sqlerrcode));
-		refusal->message = error->message;
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(context);
-	CurrentResourceOwner = owner;
-	return made;
+	make_draft(drafting->delivery, drafting->draft);
 }
 
 static bool
@@ -105,6 +84,13 @@ may_go(const UaefDelivery *delivery, const UaefUrl *url,
 									delivery->connector);
 		return false;
 	}
+	if (delivery->via != NULL && delivery->via->problem != NULL)
+	{
+		refusal->code = delivery->via->problem_code;
+		refusal->message = delivery->via->problem;
+		refusal->passes = true;
+		return false;
+	}
 	if (!uaef_egress_find(delivery->role, url, grant))
 	{
 		refusal->code = "egress_denied";
@@ -114,6 +100,27 @@ may_go(const UaefDelivery *delivery, const UaefUrl *url,
 	return true;
 }
 
+void
+uaef_request_begin(UaefHttpRequest *request, const UaefUrl *url,
+				   const UaefHttpDraft *draft, const UaefEgressGrant *grant)
+{
+	memset(request, 0, sizeof(*request));
+	request->url = uaef_url_text(url);
+	request->tls = url->tls;
+	request->headers = draft->headers;
+	request->n_headers = draft->n_headers;
+	request->body = draft->body;
+	request->body_len = draft->body_len;
+	request->aws_sigv4 = draft->aws_sigv4;
+	request->user_password = draft->user_password;
+	request->timeout_ms = uaef_http_timeout_ms;
+	request->connect_timeout_ms = Min(uaef_http_connect_timeout_ms,
+									  request->timeout_ms);
+	request->max_response = (size_t) uaef_http_max_response_kb * 1024;
+	request->n_networks = grant->n_networks;
+	request->networks = grant->networks;
+}
+
 bool
 uaef_delivery_request(const UaefDelivery *delivery, UaefHttpRequest *request,
 					  UaefRefusal *refusal)
@@ -121,37 +128,36 @@ uaef_delivery_request(const UaefDelivery *delivery, UaefHttpRequest *request,
 	UaefHttpDraft draft;
 	UaefEgressGrant grant;
 	UaefUrl		url;
+	Drafting	drafting = {delivery, &draft};
 
+	memset(refusal, 0, sizeof(*refusal));
 	uaef_url_require(delivery->url, &url);
 	if (!may_go(delivery, &url, &grant, refusal))
 		return false;
-	if (delivery->via == NULL || delivery->via->type->build == NULL)
+	if (delivery->via == NULL)
 		make_draft(delivery, &draft);
-	else if (!try_draft(delivery, &draft, refusal))
-		return false;
-	memset(request, 0, sizeof(*request));
+	else
+	{
+		ErrorData  *error = uaef_attempt(try_draft, &drafting);
+
+		if (error != NULL)
+		{
+			refusal->code = pstrdup(unpack_sql_state(error->sqlerrcode));
+			refusal->message = error->message;
+			return false;
+		}
+	}
+	uaef_request_begin(request, &url, &draft, &grant);
 	request->id = delivery->delivery_id;
 	request->attempt = delivery->attempt;
 	request->method = delivery->method;
-	request->url = uaef_url_text(&url);
-	request->tls = url.tls;
-	request->headers = draft.headers;
-	request->n_headers = draft.n_headers;
-	request->body = draft.body;
-	request->body_len = draft.body_len;
-	request->aws_sigv4 = draft.aws_sigv4;
-	request->user_password = draft.user_password;
 	request->may_reuse = delivery->idempotent;
-	request->timeout_ms = uaef_http_timeout_ms;
 	if (delivery->timeout_ms > 0)
 		request->timeout_ms = Min(delivery->timeout_ms, uaef_http_timeout_ms);
 	request->connect_timeout_ms = Min(uaef_http_connect_timeout_ms,
 									  request->timeout_ms);
-	request->max_response = (size_t) uaef_http_max_response_kb * 1024;
 	if (delivery->anchor != NULL)
 		request->max_response = Min(request->max_response,
 									UAEF_ANCHOR_MAX_ANSWER);
-	request->n_networks = grant.n_networks;
-	request->networks = grant.networks;
 	return true;
 }

@@ -34,7 +34,7 @@
 	" delivery_id, attempt, role, connector, execution_id, task_no, item," \
 	" task_attempt, task_id, method, url, headers, body, expect, idempotent," \
 	" idempotency_key, coalesce(timeout_ms, 0), retry, uncertain, anchor," \
-	" body_bytes, operation"
+	" body_bytes, operation, free_attempts"
 
 #define NOT_PAUSED \
 	" AND NOT EXISTS (SELECT FROM uaef.connector c" \
@@ -63,8 +63,10 @@ static UaefQuery select_next_due = {
 };
 
 static UaefQuery select_sending = {
-	"SELECT delivery_id, attempt FROM uaef.delivery WHERE status = 'sending'"
-	" ORDER BY delivery_id",
+	"SELECT d.delivery_id, d.attempt, a.phase IS NOT NULL"
+	" FROM uaef.delivery d"
+	" JOIN uaef.delivery_attempt a USING (delivery_id, attempt)"
+	" WHERE d.status = 'sending' ORDER BY d.delivery_id",
 	0
 };
 
@@ -82,11 +84,11 @@ static UaefQuery update_delivery = {
 	"  THEN NULL ELSE $10 END,"
 	" next_attempt_at = $4, uncertain = uncertain OR $5,"
 	" response_status = $6, response_headers = $7, response_body = $8,"
-	" error = $9"
+	" error = $9, free_attempts = free_attempts + $11"
 	" WHERE delivery_id = $1 AND attempt = $2 AND status = 'sending'"
 	" RETURNING status",
-	10, {INT8OID, INT4OID, TEXTOID, TIMESTAMPTZOID, BOOLOID, INT4OID, JSONBOID,
-	JSONBOID, JSONBOID, TIMESTAMPTZOID}
+	11, {INT8OID, INT4OID, TEXTOID, TIMESTAMPTZOID, BOOLOID, INT4OID, JSONBOID,
+	JSONBOID, JSONBOID, TIMESTAMPTZOID, INT4OID}
 };
 
 static UaefQuery update_attempt = {
@@ -171,6 +173,7 @@ read_delivery(uint64 row, UaefDelivery *delivery)
 	delivery->anchor = uaef_spi_text(row, 20);
 	delivery->bytes = uaef_spi_bytea(row, 21);
 	delivery->operation = uaef_spi_text(row, 22);
+	delivery->free_attempts = uaef_spi_int32(row, 23);
 }
 
 /*
@@ -265,11 +268,14 @@ uaef_delivery_lost(dlist_head *results)
 
 	for (uint64 i = 0; i < n; i++)
 	{
+		bool		waited = uaef_spi_bool(i, 3);
 		UaefHttpResult *result = uaef_http_result_make(uaef_spi_int64(i, 1),
 													   uaef_spi_int32(i, 2),
-													   UAEF_HTTP_SENT,
+													   waited ? UAEF_HTTP_NOT_SENT
+													   : UAEF_HTTP_SENT,
 													   UAEF_CODE_WORKER_LOST,
-													   "the worker ended while the request was under way");
+													   waited ? "the worker ended before the request was sent"
+													   : "the worker ended while the request was under way");
 
 		if (result == NULL)
 			ereport(ERROR,
@@ -305,7 +311,7 @@ task_output(const UaefDelivery *delivery, const UaefHttpResult *result,
 	const UaefConnector *via = delivery->via;
 	Jsonb	   *output;
 
-	if (via != NULL && via->type->output != NULL)
+	if (via != NULL && via->problem == NULL && via->type->output != NULL)
 	{
 		UaefCall	call;
 
@@ -369,8 +375,8 @@ store_delivery(const UaefDelivery *delivery, const UaefHttpResult *result,
 			   const UaefResponse *response, const UaefDeliveryVerdict *verdict,
 			   bool keep_body, TimestampTz now)
 {
-	Datum		args[10];
-	char		nulls[11] = "          ";
+	Datum		args[11];
+	char		nulls[12] = "           ";
 	UaefJson	json;
 
 	args[0] = Int64GetDatum(delivery->delivery_id);
@@ -396,6 +402,7 @@ store_delivery(const UaefDelivery *delivery, const UaefHttpResult *result,
 	else
 		nulls[8] = 'n';
 	args[9] = TimestampTzGetDatum(now);
+	args[10] = Int32GetDatum(verdict->free ? 1 : 0);
 	if (uaef_spi_run(&update_delivery, args, nulls) != 1)
 		elog(ERROR, "delivery %lld is not being sent",
 			 (long long) delivery->delivery_id);

@@ -45,6 +45,7 @@ typedef struct UaefDelivery
 	int			timeout_ms;		/* 0: the default */
 	Jsonb	   *retry;
 	bool		uncertain;		/* an earlier attempt may have had its effect */
+	int			free_attempts;	/* of those so far, that do not count */
 } UaefDelivery;
 
 typedef enum UaefOutcome
@@ -64,6 +65,8 @@ typedef struct UaefDeliveryVerdict
 	const char *message;
 	const char *detail;			/* or NULL */
 	int64		delay_ms;		/* until the next attempt */
+	bool		session_over;	/* the connector's session does not hold */
+	bool		free;			/* this attempt does not count */
 } UaefDeliveryVerdict;
 
 /*
