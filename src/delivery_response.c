@@ -114,7 +114,7 @@ parse_json(char *text)
 }
 
 /*
- * application/json, or any type that ends in +json.
+ * application/json, that of Amazon, or any type that ends in +json.
  */
 static bool
 declares_json(Jsonb *headers)
@@ -126,6 +126,7 @@ declares_json(Jsonb *headers)
 		return false;
 	len = strcspn(type, "; \t");
 	return (len == 16 && pg_strncasecmp(type, "application/json", 16) == 0) ||
+		(len >= 22 && pg_strncasecmp(type, "application/x-amz-json", 22) == 0) ||
 		(len > 5 && pg_strncasecmp(type + len - 5, "+json", 5) == 0);
 }
 

@@ -31,6 +31,7 @@
 #define MAX_BATCH		10
 #define MAX_ATTRIBUTES	9		/* one of ten is ours */
 #define MAX_ID			128
+#define MAX_BYTES		(1000 * 1000)	/* of the messages of a request */
 #define KEY_ATTRIBUTE	"uaef-idempotency-key"
 
 typedef struct SqsAttribute
@@ -199,6 +200,7 @@ address(const UaefConnector *connector, UaefCall *call)
 {
 	const SqsConfig *own = connector->own;
 	int			n = count_messages(call);
+	size_t		bytes = 0;
 
 	if (call->body == NULL)
 		uaef_payload_wrong(call->operation, "there");
@@ -208,14 +210,19 @@ address(const UaefConnector *connector, UaefCall *call)
 	for (int i = 0; i < n; i++)
 	{
 		Jsonb	   *payload = message(call, i);
+		char	   *body = message_body(own, payload);
 
-		check_body(call, message_body(own, payload));
+		check_body(call, body);
+		bytes += strlen(body);
 		(void) attributes(own, payload, "");
 		if (own->group_id != NULL)
 			(void) uaef_payload_fill_text(own->group_id, payload);
 		if (own->deduplication_id != NULL)
 			(void) uaef_payload_fill_text(own->deduplication_id, payload);
 	}
+	if (bytes > MAX_BYTES)
+		uaef_payload_wrong(call->operation,
+						   psprintf("of at most %d bytes", MAX_BYTES));
 	call->method = "POST";
 	call->url = own->endpoint;
 	call->idempotent |= own->fifo;
