@@ -252,6 +252,8 @@ static const AccessObject functions[] = {
 	{"pause_anchor", OPERATOR},
 	{"pause_connector", OPERATOR},
 	{"resume_anchor", OPERATOR},
+	{"receive", OPERATOR},
+	{"replay_message", OPERATOR},
 	{"resume_connector", OPERATOR},
 	{"revoke_access", ADMIN},
 	{"start_worker", ADMIN},

@@ -20,6 +20,7 @@
 #include "errcodes.h"
 #include "json_util.h"
 #include "ledger.h"
+#include "receive_rule.h"
 #include "secret.h"
 #include "spi_util.h"
 #include "url.h"
@@ -37,7 +38,7 @@ static UaefQuery insert_connector = {
 };
 
 static UaefQuery select_connector = {
-	"SELECT connector_id, type, config FROM uaef.connector WHERE name = $1",
+	"SELECT connector_id, type, config, created_by FROM uaef.connector WHERE name = $1",
 	1, {TEXTOID}
 };
 
@@ -170,7 +171,7 @@ check_keys(const UaefConnectorType *type, Jsonb *document)
 {
 	static const char *const common[] = {
 		"url", "method", "headers", "timeout", "retry", "idempotent", "auth",
-		NULL
+		"receive", NULL
 	};
 	JsonbIterator *it = JsonbIteratorInit(&document->root);
 	JsonbIteratorToken token;
@@ -246,6 +247,9 @@ parse(UaefConnector *connector)
 		config->idempotent = value.val.boolean;
 	}
 	config->auth = uaef_auth_parse(document);
+	config->receive = uaef_receive_parse(document);
+	if (config->receive != NULL && connector->type->receiver == NULL)
+		bad_config("receive", "left out for this type, which receives nothing");
 	connector->own = connector->type->parse ? connector->type->parse(document)
 		: NULL;
 }
@@ -295,6 +299,8 @@ uaef_connector_create(const char *name, const char *type, Jsonb *config,
 				 errmsg("connector \"%s\" already exists", name)));
 	connector_id = uaef_spi_int32(0, 1);
 	record("connector_created", user, name);
+	if (connector.config.receive != NULL)
+		uaef_wake_worker_on_commit(UAEF_WAKE_RECEIVE);
 	uaef_spi_end(caller);
 
 	/* One that is left of an earlier connector of this name goes. */
@@ -339,6 +345,7 @@ uaef_connector_find(const char *name, UaefConnector *connector)
 		connector->connector_id = uaef_spi_int32(0, 1);
 		connector->type = uaef_connector_type(uaef_spi_text(0, 2));
 		connector->document = uaef_spi_jsonb(0, 3);
+		connector->created_by = uaef_spi_oid(0, 4);
 	}
 	uaef_spi_end(caller);
 	if (!found)
@@ -353,6 +360,19 @@ uaef_connector_load(const char *name, UaefConnector *connector)
 {
 	if (!uaef_connector_find(name, connector))
 		raise_undefined(name);
+}
+
+void
+uaef_connector_require_receiver(const char *name)
+{
+	UaefConnector connector;
+
+	uaef_connector_load(name, &connector);
+	if (connector.config.receive == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("connector \"%s\" does not receive", name),
+				 errhint("Say what becomes of messages by \"receive\" in its config.")));
 }
 
 const char *
@@ -385,6 +405,6 @@ uaef_connector_pause(const char *name, bool paused)
 	if (uaef_spi_run(&update_paused, args, NULL) == 0)
 		raise_undefined(name);
 	record(paused ? "connector_paused" : "connector_resumed", user, name);
-	uaef_wake_worker_on_commit(UAEF_WAKE_HTTP);
+	uaef_wake_worker_on_commit(UAEF_WAKE_HTTP | UAEF_WAKE_RECEIVE);
 	uaef_spi_end(caller);
 }

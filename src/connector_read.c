@@ -10,8 +10,10 @@
 #include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
 #include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
 #include "utils/numeric.h"
 
+#include "attempt.h"
 #include "connector_config.h"
 #include "connector_read.h"
 #include "digest.h"
@@ -22,6 +24,14 @@
 #define MAX_WORD	60
 #define MAX_TEXT	300
 
+/* A text that may be JSON. */
+typedef struct Parsing
+{
+	char	   *text;
+	Jsonb	   *document;
+} Parsing;
+
+static void parse_body(void *arg);
 static Jsonb *payload_document(Jsonb *payload);
 
 void
@@ -202,6 +212,29 @@ uaef_payload_text(Jsonb *payload)
 		scalar.type == jbvString)
 		return pnstrdup(scalar.val.string.val, scalar.val.string.len);
 	return JsonbToCString(NULL, &payload->root, VARSIZE(payload));
+}
+
+static void
+parse_body(void *arg)
+{
+	Parsing    *parsing = arg;
+
+	parsing->document = DatumGetJsonbP(DirectFunctionCall1(jsonb_in,
+														   CStringGetDatum(parsing->text)));
+}
+
+Jsonb *
+uaef_message_body(char *text)
+{
+	Parsing		parsing = {text, NULL};
+	JsonbValue	value;
+
+	if (uaef_attempt(parse_body, &parsing) == NULL)
+		return parsing.document;
+	value.type = jbvString;
+	value.val.string.val = text;
+	value.val.string.len = strlen(text);
+	return uaef_json_from_value(&value);
 }
 
 char *

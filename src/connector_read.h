@@ -53,6 +53,9 @@ pg_noreturn extern void uaef_payload_wrong(const char *operation,
 /* A payload as the text that queues take: a string as it is, else JSON. */
 extern char *uaef_payload_text(Jsonb *payload);
 
+/* The body of a message: JSON if it is, else a string.  In a transaction. */
+extern Jsonb *uaef_message_body(char *text);
+
 /* A key of the secret. */
 extern char *uaef_secret_text(const UaefConnector *connector, const char *key,
 							  bool required);

@@ -33,6 +33,8 @@
 typedef struct UaefConnectorType UaefConnectorType;
 typedef struct UaefSessionType UaefSessionType;
 typedef struct UaefAuth UaefAuth;
+typedef struct UaefReceiveConfig UaefReceiveConfig;
+typedef struct UaefReceiverType UaefReceiverType;
 
 /* What a gate lets through (delivery_gate.h). */
 typedef struct UaefGateLimits
@@ -57,12 +59,14 @@ typedef struct UaefConnectorConfig
 	bool		idempotent;
 	UaefGateLimits limits;
 	UaefAuth   *auth;			/* connector_auth.h */
+	UaefReceiveConfig *receive; /* receive_rule.h; or NULL */
 } UaefConnectorConfig;
 
 typedef struct UaefConnector
 {
 	int32		connector_id;
 	char	   *name;
+	Oid			created_by;
 	const UaefConnectorType *type;
 	Jsonb	   *document;		/* its config, checked */
 	UaefConnectorConfig config;
@@ -150,6 +154,9 @@ struct UaefConnectorType
 	/* What must be fetched before a call; NULL: nothing. */
 	const UaefSessionType *session;
 
+	/* How messages are received; NULL: they are not. */
+	const UaefReceiverType *receiver;
+
 	/* The output of a task.  NULL: {"status","headers","body"}. */
 	Jsonb	   *(*output) (const UaefConnector *connector, const UaefCall *call,
 						   const UaefHttpResult *result,
@@ -193,6 +200,41 @@ struct UaefSessionType
 	/* Whether an answer to a call says that it does not hold any more. */
 	bool		(*refused) (const UaefHttpResult *result,
 							const UaefResponse *response);
+};
+
+/* A message of a queue. */
+typedef struct UaefMessage
+{
+	char	   *id;
+	char	   *handle;			/* by which it is taken away */
+	int			receives;		/* how often the queue has sent it */
+	Jsonb	   *body;			/* what is no JSON is a string */
+	Jsonb	   *attributes;		/* or NULL */
+} UaefMessage;
+
+/* Where a request of a receiver goes. */
+typedef struct UaefReceiveCall
+{
+	const char *method;
+	const char *url;
+} UaefReceiveCall;
+
+struct UaefReceiverType
+{
+	/* The request that waits for messages. */
+	void		(*poll) (const UaefConnector *connector, UaefReceiveCall *call,
+						 UaefHttpDraft *draft);
+
+	/* Messages of a complete answer; returns how many, or -1 and why. */
+	int			(*read) (const UaefConnector *connector,
+						 const UaefHttpResult *result,
+						 const UaefResponse *response, UaefMessage **messages,
+						 UaefAnswerVerdict *verdict);
+
+	/* The request that takes messages away from the queue, all at once. */
+	void		(*settle) (const UaefConnector *connector,
+						   const UaefMessage *messages, int n,
+						   UaefReceiveCall *call, UaefHttpDraft *draft);
 };
 
 /* The type of that name; raises when there is none. */

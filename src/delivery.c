@@ -38,6 +38,7 @@
 #include "guc.h"
 #include "identity.h"
 #include "http_pool.h"
+#include "receive.h"
 
 /* How many results go into one transaction. */
 #define RECORD_BATCH	64
@@ -135,6 +136,12 @@ int
 uaef_delivery_fd(void)
 {
 	return uaef_http_pool_fd(state.pool);
+}
+
+UaefHttpPool *
+uaef_delivery_pool(void)
+{
+	return state.pool;
 }
 
 /*
@@ -336,7 +343,7 @@ static int
 room(void)
 {
 	int			taken = uaef_http_pool_in_flight(state.pool) +
-		uaef_session_waiting();
+		uaef_session_waiting() - uaef_receive_in_flight();
 	dlist_iter	iter;
 
 	dlist_foreach(iter, &state.results)
@@ -551,6 +558,8 @@ collect(void)
 		UaefHttpResult *result = dlist_container(UaefHttpResult, node,
 												 dlist_pop_head_node(&ended));
 
+		if (uaef_receive_keep(result))
+			continue;
 		dlist_push_tail(uaef_session_is_result(result) ? &state.fetched
 						: &state.results, &result->node);
 	}

@@ -5,7 +5,7 @@
  *
  * The url is that of the queue or topic.  Its config adds
  *
- *	{"key_name":..., "body":template, "session_id":template,
+ *	{"key_name":..., "subscription":..., "body":template, "session_id":template,
  *	 "subject":template, "properties":{name:template}, "time_to_live":seconds}
  *
  * The templates read the payload.  The secret is {"key"}, the key of the shared
@@ -21,13 +21,15 @@
 
 #include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
+#include "utils/builtins.h"
+#include "utils/numeric.h"
 #include "utils/timestamp.h"
 
 #include "base64.h"
 #include "connector_read.h"
 #include "json_util.h"
 #include "mac.h"
-#include "servicebus_connector.h"
+#include "receive_rule.h"
 #include "url.h"
 
 #define TOKEN_LIFE_S	300
@@ -46,6 +48,7 @@ typedef struct ServicebusConfig
 {
 	char	   *entity;			/* the URL, as tokens name it */
 	char	   *key_name;
+	char	   *subscription;	/* of a topic, to receive from; or NULL */
 	UaefTemplate *body;			/* or NULL */
 	UaefTemplate *session_id;	/* or NULL */
 	UaefTemplate *subject;		/* or NULL */
@@ -57,6 +60,9 @@ typedef struct ServicebusConfig
 static void *parse(Jsonb *config);
 static char *entity_of(const char *text);
 static void read_properties(Jsonb *config, ServicebusConfig *own);
+static char *make_token(const char *uri, const char *key_name, const char *key,
+						int64 expires);
+static void sign(const UaefConnector *connector, UaefHttpDraft *draft);
 static void address(const UaefConnector *connector, UaefCall *call);
 static char *message_body(const ServicebusConfig *own, Jsonb *payload);
 static char *ascii_json(Jsonb *document);
@@ -73,12 +79,29 @@ static Jsonb *output(const UaefConnector *connector, const UaefCall *call,
 					 const UaefHttpResult *result,
 					 const UaefResponse *response);
 
+static char *source(const ServicebusConfig *own);
+static void poll(const UaefConnector *connector, UaefReceiveCall *call,
+				 UaefHttpDraft *draft);
+static int	read_message(const UaefConnector *connector,
+						 const UaefHttpResult *result,
+						 const UaefResponse *response, UaefMessage **messages,
+						 UaefAnswerVerdict *verdict);
+static void settle(const UaefConnector *connector,
+				   const UaefMessage *messages, int n, UaefReceiveCall *call,
+				   UaefHttpDraft *draft);
+
 static const char *const operations[] = {"send", NULL};
 static const char *const keys[] = {
-	"key_name", "body", "session_id", "subject", "properties", "time_to_live",
+	"key_name", "subscription", "body", "session_id", "subject", "properties", "time_to_live",
 	NULL
 };
 static const char *const secret_keys[] = {"key", NULL};
+
+static const UaefReceiverType receiver = {
+	.poll = poll,
+	.read = read_message,
+	.settle = settle
+};
 
 const UaefConnectorType uaef_servicebus_connector = {
 	.name = "servicebus",
@@ -90,6 +113,7 @@ const UaefConnectorType uaef_servicebus_connector = {
 	.address = address,
 	.build = build,
 	.judge = judge,
+	.receiver = &receiver,
 	.output = output
 };
 
@@ -100,6 +124,7 @@ parse(Jsonb *config)
 
 	own->entity = entity_of(uaef_config_text(config, "url", true));
 	own->key_name = uaef_config_text(config, "key_name", true);
+	own->subscription = uaef_config_text(config, "subscription", false);
 	own->body = uaef_config_template(config, "body");
 	own->session_id = uaef_config_template(config, "session_id");
 	own->subject = uaef_config_template(config, "subject");
@@ -160,8 +185,8 @@ read_properties(Jsonb *config, ServicebusConfig *own)
 	}
 }
 
-char *
-uaef_servicebus_token(const char *uri, const char *key_name, const char *key,
+static char *
+make_token(const char *uri, const char *key_name, const char *key,
 					  int64 expires)
 {
 	char	   *resource = uaef_percent_encode(uri, ALSO_PLAIN);
@@ -179,23 +204,17 @@ uaef_servicebus_token(const char *uri, const char *key_name, const char *key,
 					uaef_percent_encode(key_name, ALSO_PLAIN));
 }
 
-void
-uaef_servicebus_sign(const UaefConnector *connector, UaefHttpDraft *draft)
+static void
+sign(const UaefConnector *connector, UaefHttpDraft *draft)
 {
 	const ServicebusConfig *own = connector->own;
 	int64		now = timestamptz_to_time_t(GetCurrentTimestamp());
 
 	uaef_draft_header(draft, "Authorization",
-					  uaef_servicebus_token(own->entity, own->key_name,
-											uaef_secret_text(connector, "key",
+					  make_token(own->entity, own->key_name,
+								 uaef_secret_text(connector, "key",
 															 true),
 											now + TOKEN_LIFE_S));
-}
-
-const char *
-uaef_servicebus_entity(const UaefConnector *connector)
-{
-	return ((const ServicebusConfig *) connector->own)->entity;
 }
 
 static void
@@ -294,7 +313,7 @@ build(const UaefConnector *connector, const UaefCall *call,
 	uaef_draft_text(draft, message_body(own, call->body),
 					own->body == NULL ? "application/json"
 					: "text/plain; charset=utf-8");
-	uaef_servicebus_sign(connector, draft);
+	sign(connector, draft);
 }
 
 /*
@@ -344,4 +363,80 @@ output(const UaefConnector *connector, const UaefCall *call,
 	uaef_json_text(&json, "message_id",
 				   uaef_short_id(call->idempotency_key, MAX_ID));
 	return uaef_json_end(&json);
+}
+
+/*----------
+ * Receiving: a message is locked, handled and then completed
+ * ----------
+ */
+
+static char *
+source(const ServicebusConfig *own)
+{
+	return own->subscription == NULL ? own->entity
+		: psprintf("%s/subscriptions/%s", own->entity,
+				   uaef_percent_encode(own->subscription, ""));
+}
+
+static void
+poll(const UaefConnector *connector, UaefReceiveCall *call,
+	 UaefHttpDraft *draft)
+{
+	sign(connector, draft);
+	call->method = "POST";
+	call->url = psprintf("%s/messages/head?timeout=%d",
+						 source(connector->own),
+						 connector->config.receive->wait_s);
+}
+
+/*
+ * The place of the lock is made of what the answer says of the message, not
+ * taken from its Location, which could lead anywhere.
+ */
+static int
+read_message(const UaefConnector *connector, const UaefHttpResult *result,
+			 const UaefResponse *response, UaefMessage **messages,
+			 UaefAnswerVerdict *verdict)
+{
+	char	   *text = uaef_json_get_text(response->headers,
+										  "brokerproperties");
+	Jsonb	   *properties = text ? uaef_message_body(text) : NULL;
+	UaefMessage *message = palloc0(sizeof(UaefMessage));
+	char	   *token = uaef_json_get_text(properties, "LockToken");
+	JsonbValue	value;
+
+	if (result->status == 204)
+		return 0;
+	*messages = message;
+	if ((result->status != 200 && result->status != 201) || token == NULL ||
+		!uaef_json_get(properties, "SequenceNumber", &value) ||
+		value.type != jbvNumeric)
+		return -1;
+	text = DatumGetCString(DirectFunctionCall1(numeric_out,
+											   NumericGetDatum(value.val.numeric)));
+	message->handle = psprintf("%s/messages/%s/%s", source(connector->own),
+							   text, uaef_percent_encode(token, ""));
+	message->id = uaef_json_get_text(properties, "MessageId");
+	if (message->id == NULL || *message->id == '\0')
+		message->id = text;
+	message->receives = 1;
+	if (uaef_json_get(properties, "DeliveryCount", &value) &&
+		value.type == jbvNumeric)
+		message->receives = DatumGetInt32(DirectFunctionCall1(numeric_int4,
+															  NumericGetDatum(value.val.numeric)));
+	message->attributes = properties;
+	message->body = response->body;
+	if (message->body == NULL)
+		message->body = uaef_message_body("");
+	return 1;
+}
+
+static void
+settle(const UaefConnector *connector, const UaefMessage *messages, int n,
+	   UaefReceiveCall *call, UaefHttpDraft *draft)
+{
+	Assert(n == 1);
+	sign(connector, draft);
+	call->method = "DELETE";
+	call->url = messages[0].handle;
 }

@@ -26,6 +26,7 @@
 
 #include "connector_read.h"
 #include "json_util.h"
+#include "receive_rule.h"
 #include "url.h"
 
 #define MAX_BATCH		10
@@ -69,6 +70,7 @@ static Jsonb *attributes(const SqsConfig *own, Jsonb *payload,
 						 const char *key);
 static void put_message(const SqsConfig *own, Jsonb *payload,
 						const char *key, UaefJson *json);
+static void push_element(JsonbParseState **state, Jsonb *element);
 static Jsonb *batch(const SqsConfig *own, const UaefCall *call);
 static void sign(const UaefConnector *connector, const char *target,
 				 UaefHttpDraft *draft);
@@ -91,6 +93,19 @@ static Jsonb *output(const UaefConnector *connector, const UaefCall *call,
 					 const UaefHttpResult *result,
 					 const UaefResponse *response);
 
+static void poll(const UaefConnector *connector, UaefReceiveCall *call,
+				 UaefHttpDraft *draft);
+static Jsonb *plain_attributes(Jsonb *message);
+static bool read_message(Jsonb *received, UaefMessage *message);
+static int	read_messages(const UaefConnector *connector,
+						  const UaefHttpResult *result,
+						  const UaefResponse *response,
+						  UaefMessage **messages,
+						  UaefAnswerVerdict *verdict);
+static void settle(const UaefConnector *connector,
+				   const UaefMessage *messages, int n, UaefReceiveCall *call,
+				   UaefHttpDraft *draft);
+
 static const char *const operations[] = {"send", "send_batch", NULL};
 static const char *const keys[] = {
 	"region", "endpoint", "body", "group_id", "deduplication_id", "delay",
@@ -98,6 +113,12 @@ static const char *const keys[] = {
 };
 static const char *const secret_keys[] = {
 	"access_key_id", "secret_access_key", "session_token", NULL
+};
+
+static const UaefReceiverType receiver = {
+	.poll = poll,
+	.read = read_messages,
+	.settle = settle
 };
 
 const UaefConnectorType uaef_sqs_connector = {
@@ -110,6 +131,7 @@ const UaefConnectorType uaef_sqs_connector = {
 	.address = address,
 	.build = build,
 	.judge = judge,
+	.receiver = &receiver,
 	.output = output
 };
 
@@ -332,6 +354,17 @@ put_message(const SqsConfig *own, Jsonb *payload, const char *key,
 															  payload), MAX_ID));
 }
 
+static void
+push_element(JsonbParseState **state, Jsonb *element)
+{
+	JsonbValue	value;
+
+	value.type = jbvBinary;
+	value.val.binary.data = &element->root;
+	value.val.binary.len = VARSIZE(element) - VARHDRSZ;
+	(void) pushJsonbValue(state, WJB_ELEM, &value);
+}
+
 /*
  * The entries are numbered, and have keys of their own.
  */
@@ -345,18 +378,12 @@ batch(const SqsConfig *own, const UaefCall *call)
 	for (int i = 0; i < n; i++)
 	{
 		UaefJson	entry;
-		Jsonb	   *made;
-		JsonbValue	value;
 
 		uaef_json_begin(&entry);
 		uaef_json_text(&entry, "Id", psprintf("%d", i));
 		put_message(own, message(call, i),
 					psprintf("%s-%d", call->idempotency_key, i), &entry);
-		made = uaef_json_end(&entry);
-		value.type = jbvBinary;
-		value.val.binary.data = &made->root;
-		value.val.binary.len = VARSIZE(made) - VARHDRSZ;
-		(void) pushJsonbValue(&state, WJB_ELEM, &value);
+		push_element(&state, uaef_json_end(&entry));
 	}
 	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_ARRAY, NULL));
 }
@@ -584,4 +611,139 @@ output(const UaefConnector *connector, const UaefCall *call,
 	uaef_json_text(&json, "sequence_number",
 				   uaef_json_get_text(response->body, "SequenceNumber"));
 	return uaef_json_end(&json);
+}
+
+/*----------
+ * Receiving
+ * ----------
+ */
+
+static void
+poll(const UaefConnector *connector, UaefReceiveCall *call,
+	 UaefHttpDraft *draft)
+{
+	const SqsConfig *own = connector->own;
+	const UaefReceiveConfig *receive = connector->config.receive;
+	char	   *all[] = {"All"};
+	UaefJson	json;
+
+	uaef_json_begin(&json);
+	uaef_json_text(&json, "QueueUrl", own->queue_url);
+	uaef_json_int(&json, "MaxNumberOfMessages", receive->max_messages);
+	uaef_json_int(&json, "WaitTimeSeconds", receive->wait_s);
+	uaef_json_int(&json, "VisibilityTimeout", receive->visibility_s);
+	uaef_json_texts(&json, "MessageSystemAttributeNames", all, 1);
+	uaef_json_texts(&json, "MessageAttributeNames", all, 1);
+	sign(connector, "ReceiveMessage", draft);
+	uaef_draft_json(draft, uaef_json_end(&json));
+	call->method = "POST";
+	call->url = own->endpoint;
+}
+
+/*
+ * name: value of the message's own attributes that are strings or numbers.
+ */
+static Jsonb *
+plain_attributes(Jsonb *message)
+{
+	JsonbValue	value;
+	Jsonb	   *given;
+	JsonbIterator *it;
+	JsonbIteratorToken token;
+	char	   *name = NULL;
+	UaefJson	json;
+
+	if (!uaef_json_get(message, "MessageAttributes", &value))
+		return NULL;
+	given = uaef_json_from_value(&value);
+	if (!JB_ROOT_IS_OBJECT(given))
+		return NULL;
+	uaef_json_begin(&json);
+	it = JsonbIteratorInit(&given->root);
+	while ((token = JsonbIteratorNext(&it, &value, true)) != WJB_DONE)
+	{
+		if (token == WJB_KEY)
+			name = pnstrdup(value.val.string.val, value.val.string.len);
+		else if (token == WJB_VALUE)
+			uaef_json_text(&json, name,
+						   uaef_json_get_text(uaef_json_from_value(&value),
+											  "StringValue"));
+	}
+	return uaef_json_end(&json);
+}
+
+static bool
+read_message(Jsonb *received, UaefMessage *message)
+{
+	char	   *body = uaef_json_get_text(received, "Body");
+	char	   *md5 = uaef_json_get_text(received, "MD5OfBody");
+	char	   *count = NULL;
+	JsonbValue	value;
+
+	if (uaef_json_get(received, "Attributes", &value))
+		count = uaef_json_get_text(uaef_json_from_value(&value),
+								   "ApproximateReceiveCount");
+	message->id = uaef_json_get_text(received, "MessageId");
+	message->handle = uaef_json_get_text(received, "ReceiptHandle");
+	message->receives = count ? atoi(count) : 1;
+	message->attributes = plain_attributes(received);
+	if (message->id == NULL || message->handle == NULL || body == NULL ||
+		(md5 != NULL && !same_md5(body, md5)))
+		return false;
+	message->body = uaef_message_body(body);
+	return true;
+}
+
+/*
+ * A message that is damaged is not taken, and comes again.
+ */
+static int
+read_messages(const UaefConnector *connector, const UaefHttpResult *result,
+			  const UaefResponse *response, UaefMessage **messages,
+			  UaefAnswerVerdict *verdict)
+{
+	Jsonb	   *received;
+	int			n = 0;
+
+	if (result->status != 200)
+	{
+		judge_error(result, response, verdict);
+		return -1;
+	}
+	if (response->body == NULL || !JB_ROOT_IS_OBJECT(response->body))
+		return -1;
+	*messages = palloc0(sizeof(UaefMessage) * MAX_BATCH);
+	for (int i = 0; i < MAX_BATCH &&
+		 (received = listed(response->body, "Messages", i)) != NULL; i++)
+		n += read_message(received, &(*messages)[n]);
+	return n;
+}
+
+static void
+settle(const UaefConnector *connector, const UaefMessage *messages, int n,
+	   UaefReceiveCall *call, UaefHttpDraft *draft)
+{
+	const SqsConfig *own = connector->own;
+	JsonbParseState *state = NULL;
+	UaefJson	json;
+
+	(void) pushJsonbValue(&state, WJB_BEGIN_ARRAY, NULL);
+	for (int i = 0; i < n; i++)
+	{
+		UaefJson	entry;
+
+		uaef_json_begin(&entry);
+		uaef_json_text(&entry, "Id", psprintf("%d", i));
+		uaef_json_text(&entry, "ReceiptHandle", messages[i].handle);
+		push_element(&state, uaef_json_end(&entry));
+	}
+	uaef_json_begin(&json);
+	uaef_json_text(&json, "QueueUrl", own->queue_url);
+	uaef_json_jsonb(&json, "Entries",
+					JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_ARRAY,
+													 NULL)));
+	sign(connector, "DeleteMessageBatch", draft);
+	uaef_draft_json(draft, uaef_json_end(&json));
+	call->method = "POST";
+	call->url = own->endpoint;
 }

@@ -18,7 +18,9 @@ method, path, headers, body, status.
 What is wrong is chosen by a part of the path, or of the queue's name, that
 begins with "~": see FAULTS.  "~name.N" is wrong for the first N requests.
 
-FOLDER/life holds how many seconds tokens live (3600).
+FOLDER/life holds how many seconds tokens live (3600), FOLDER/lock how many a
+message of Service Bus is locked (30).  While FOLDER/keep is there, messages
+cannot be taken away from queues.
 """
 import base64
 import hashlib
@@ -383,6 +385,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             time.sleep(0.02)
 
     def sqs_DeleteMessage(self, name, request):
+        if setting('keep', ''):
+            raise Answer(500, {'__type': 'com.amazonaws.sqs#InternalFailure'})
         with lock:
             for message in queues.get(name, []):
                 if message['handle'] == request['ReceiptHandle']:
@@ -470,6 +474,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 if str(message['number']) != number or message['token'] != token or \
                         message['gone'] or message['until'] < now():
                     continue
+                if self.command == 'DELETE' and setting('keep', ''):
+                    raise Answer(500)
                 if self.command == 'DELETE':
                     message['gone'] = True
                 elif self.command == 'PUT':
