@@ -102,7 +102,7 @@ foreach my $type ('sqs', 'servicebus')
 	$peer->connector($type, { url => $place{$type}->('signals'), receive => { wait => 2,
 		signal => { execution => '{{body.to}}', signal => 'said', payload => '{{body.what}}' } } });
 	$peer->send($peer->connector($type, $to->('signals')), { to => $execution, what => { a => $type } });
-	eventually("SELECT status = 'completed' AND output::text LIKE '%"a": "$type"%'
+	eventually("SELECT status = 'completed' AND output #>> '{heard,payload,a}' = '$type'
 		FROM uaef.workflow_execution WHERE execution_id = '$execution'", "$type: a signal");
 
 	# A queue that is not there; then somebody asks by hand.
