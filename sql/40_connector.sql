@@ -28,7 +28,8 @@ CREATE TABLE uaef.connector (
 	config			jsonb NOT NULL,
 	paused			boolean NOT NULL,
 	created_by		regrole NOT NULL,
-	created_at		timestamptz NOT NULL
+	created_at		timestamptz NOT NULL,
+	changed_at		timestamptz NOT NULL
 );
 COMMENT ON TABLE uaef.connector IS
 	'named ways to reach outside systems';
@@ -52,6 +53,8 @@ CREATE TABLE uaef.delivery (
 	body			jsonb,
 	body_bytes		bytea,
 	operation		text,
+	lane			text COLLATE "C" NOT NULL,
+	rank			smallint NOT NULL,
 	expect			jsonb,
 	idempotent		boolean NOT NULL,
 	idempotency_key	text NOT NULL,
@@ -61,6 +64,7 @@ CREATE TABLE uaef.delivery (
 		('pending', 'sending', 'retry', 'succeeded', 'failed', 'in_doubt',
 		 'cancelled')),
 	attempt			integer NOT NULL DEFAULT 0,
+	attempts_before	integer NOT NULL DEFAULT 0,
 	next_attempt_at timestamptz NOT NULL,
 	uncertain		boolean NOT NULL DEFAULT false,
 	free_attempts	integer NOT NULL DEFAULT 0,
@@ -82,6 +86,12 @@ COMMENT ON COLUMN uaef.delivery.body_bytes IS
 	'in place of a body: what is sent as it is';
 COMMENT ON COLUMN uaef.delivery.operation IS
 	'what is asked of the connector; null: there is none';
+COMMENT ON COLUMN uaef.delivery.lane IS
+	'queue that it waits in: connector@host:port, or @host:port';
+COMMENT ON COLUMN uaef.delivery.rank IS
+	'minus its priority: lower ones of a lane are sent first';
+COMMENT ON COLUMN uaef.delivery.attempts_before IS
+	'attempts made before it was last replayed';
 COMMENT ON COLUMN uaef.delivery.timeout_ms IS
 	'of one attempt, in milliseconds; null: uaef.http_timeout';
 COMMENT ON COLUMN uaef.delivery.uncertain IS
@@ -94,7 +104,7 @@ SELECT pg_catalog.pg_extension_config_dump('uaef.delivery', '');
 SELECT pg_catalog.pg_extension_config_dump('uaef.delivery_delivery_id_seq', '');
 
 -- The claim order; what is being sent when a worker starts; what a task awaits.
-CREATE INDEX delivery_due ON uaef.delivery (next_attempt_at)
+CREATE INDEX delivery_due ON uaef.delivery (lane, rank, next_attempt_at)
 	WHERE status IN ('pending', 'retry');
 CREATE INDEX delivery_sending ON uaef.delivery (delivery_id)
 	WHERE status = 'sending';
@@ -117,6 +127,7 @@ CREATE TABLE uaef.delivery_attempt (
 	http_status		integer,
 	error_code		text,
 	error			text,
+	bytes_sent		bigint,
 	bytes_received	bigint,
 	dns_ms			numeric,
 	connect_ms		numeric,
@@ -125,9 +136,38 @@ CREATE TABLE uaef.delivery_attempt (
 	total_ms		numeric,
 	PRIMARY KEY (delivery_id, attempt)
 );
+-- What began since some time.
+CREATE INDEX delivery_attempt_started
+	ON uaef.delivery_attempt USING brin (started_at);
 COMMENT ON TABLE uaef.delivery_attempt IS
 	'attempts of deliveries: how far each got and what came of it; times in milliseconds since it began';
 SELECT pg_catalog.pg_extension_config_dump('uaef.delivery_attempt', '');
+
+CREATE TABLE uaef.host_limit (
+	host			text COLLATE "C" PRIMARY KEY,
+	max_concurrent	integer NOT NULL,
+	rate_us			bigint NOT NULL,
+	burst			integer NOT NULL,
+	rate			text,
+	created_by		regrole NOT NULL,
+	created_at		timestamptz NOT NULL
+);
+COMMENT ON TABLE uaef.host_limit IS
+	'how much may go to a host and port, whoever sends: requests at once (0: uaef.http_max_per_gate), one in so many microseconds (0: no rate)';
+SELECT pg_catalog.pg_extension_config_dump('uaef.host_limit', '');
+
+-- Written by the worker when a breaker opens or closes.
+CREATE TABLE uaef.delivery_gate (
+	name			text COLLATE "C" PRIMARY KEY,
+	breaker			text NOT NULL CHECK (breaker IN
+		('closed', 'open', 'half_open')),
+	failures		integer NOT NULL,
+	opens_at		timestamptz,
+	changed_at		timestamptz NOT NULL
+);
+COMMENT ON TABLE uaef.delivery_gate IS
+	'circuit breakers of connectors and hosts; an open one lets a request through again at opens_at';
+SELECT pg_catalog.pg_extension_config_dump('uaef.delivery_gate', '');
 
 --
 -- allow_egress()
@@ -197,20 +237,124 @@ COMMENT ON FUNCTION uaef.resume_connector(text) IS
 	'go on sending through a connector';
 
 --
+-- alter_connector(), drop_connector()
+--
+CREATE FUNCTION uaef.alter_connector(name text, config jsonb)
+RETURNS void
+AS 'MODULE_PATHNAME', 'uaef_alter_connector'
+LANGUAGE C VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp;
+
+COMMENT ON FUNCTION uaef.alter_connector(text, jsonb) IS
+	'give a connector another config; deliveries that wait keep their address, and are built and judged by the new one';
+
+CREATE FUNCTION uaef.drop_connector(name text)
+RETURNS void
+AS 'MODULE_PATHNAME', 'uaef_drop_connector'
+LANGUAGE C VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp;
+
+COMMENT ON FUNCTION uaef.drop_connector(text) IS
+	'remove a connector that no delivery waits for and no anchor uses';
+
+--
+-- test_connector()
+--
+CREATE FUNCTION uaef.test_connector(
+	name text,
+	payload jsonb DEFAULT '{}',
+	operation text DEFAULT NULL,
+	live boolean DEFAULT false)
+RETURNS jsonb
+AS 'MODULE_PATHNAME', 'uaef_test_connector'
+LANGUAGE C VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp;
+
+COMMENT ON FUNCTION uaef.test_connector(text, jsonb, text, boolean) IS
+	'what a call of a connector would send, with secrets blacked out, and whether it might; live: queue it, before all others and without retries, and give its delivery_id';
+
+--
 -- send()
 --
 CREATE FUNCTION uaef.send(
 	connector text,
 	payload jsonb,
 	idempotency_key text DEFAULT NULL,
-	operation text DEFAULT NULL)
+	operation text DEFAULT NULL,
+	priority integer DEFAULT 0,
+	send_at timestamptz DEFAULT NULL)
 RETURNS bigint
 AS 'MODULE_PATHNAME', 'uaef_send'
 LANGUAGE C VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp;
 
-COMMENT ON FUNCTION uaef.send(text, jsonb, text, text) IS
-	'leave a payload for an operation of the connector (null: its first) to be sent when this transaction commits, and return the delivery''s id';
+COMMENT ON FUNCTION uaef.send(text, jsonb, text, text, integer, timestamptz) IS
+	'leave a payload for an operation of the connector (null: its first) to be sent when this transaction commits, or at a time, and return the delivery''s id; of one connector, higher priorities (-100 to 100) go first';
+
+--
+-- replay_delivery(), replay_deliveries(), resolve_delivery()
+--
+CREATE FUNCTION uaef.replay_delivery(delivery_id bigint)
+RETURNS void
+AS 'MODULE_PATHNAME', 'uaef_replay_delivery'
+LANGUAGE C VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp;
+
+COMMENT ON FUNCTION uaef.replay_delivery(bigint) IS
+	'send a delivery again that has failed, is in doubt or was cancelled, with the same key and all its attempts; the task that it was for is not told';
+
+CREATE FUNCTION uaef.replay_deliveries(
+	connector text DEFAULT NULL,
+	status text[] DEFAULT '{failed}',
+	since timestamptz DEFAULT NULL,
+	until timestamptz DEFAULT NULL,
+	error_code text DEFAULT NULL,
+	max_deliveries integer DEFAULT 10000)
+RETURNS bigint
+AS 'MODULE_PATHNAME', 'uaef_replay_deliveries'
+LANGUAGE C VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp;
+
+COMMENT ON FUNCTION uaef.replay_deliveries(text, text[], timestamptz, timestamptz, text, integer) IS
+	'send again all deliveries outside of tasks that ended so, oldest first, each with its own key, and return how many; failed ones unless status names others';
+
+CREATE FUNCTION uaef.resolve_delivery(
+	delivery_id bigint,
+	succeeded boolean,
+	reason text)
+RETURNS void
+AS 'MODULE_PATHNAME', 'uaef_resolve_delivery'
+LANGUAGE C VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp;
+
+COMMENT ON FUNCTION uaef.resolve_delivery(bigint, boolean, text) IS
+	'say what became of a delivery that is in doubt, from evidence that the reason names';
+
+--
+-- limit_host(), unlimit_host()
+--
+CREATE FUNCTION uaef.limit_host(
+	host text,
+	port integer DEFAULT 443,
+	rate text DEFAULT NULL,
+	burst integer DEFAULT 1,
+	max_concurrent integer DEFAULT NULL)
+RETURNS void
+AS 'MODULE_PATHNAME', 'uaef_limit_host'
+LANGUAGE C VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp;
+
+COMMENT ON FUNCTION uaef.limit_host(text, integer, text, integer, integer) IS
+	'send a host no more requests than a rate such as 100/min (in bursts of so many), and no more at once';
+
+CREATE FUNCTION uaef.unlimit_host(host text, port integer DEFAULT 443)
+RETURNS void
+AS 'MODULE_PATHNAME', 'uaef_unlimit_host'
+LANGUAGE C VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp;
+
+COMMENT ON FUNCTION uaef.unlimit_host(text, integer) IS
+	'take back what limit_host() set';
 
 --
 -- delivery_status
@@ -219,7 +363,8 @@ CREATE VIEW uaef.delivery_status WITH (security_barrier) AS
 SELECT d.delivery_id, d.status, d.connector, d.method,
 	pg_catalog.split_part(d.url, '?', 1) AS url, d.role::text,
 	d.execution_id, d.task_id, d.attempt,
-	(d.retry ->> 'max_attempts')::integer AS max_attempts,
+	(d.retry ->> 'max_attempts')::integer + d.attempts_before
+		AS max_attempts,
 	CASE WHEN d.status IN ('pending', 'retry') THEN d.next_attempt_at END
 		AS next_attempt_at,
 	d.response_status, d.error ->> 'code' AS error_code,
@@ -234,9 +379,78 @@ WHERE pg_catalog.pg_has_role(d.role, 'USAGE')
 COMMENT ON VIEW uaef.delivery_status IS
 	'deliveries for people: where each stands and why; each role sees those of the roles it may act for, whoever may allow egress sees all; the URL without its query';
 
+--
+-- delivery_log
+--
+CREATE VIEW uaef.delivery_log WITH (security_barrier) AS
+SELECT a.delivery_id, a.attempt, d.connector, d.role::text, a.started_at,
+	a.finished_at, a.phase, a.outcome, a.http_status, a.error_code, a.error,
+	a.bytes_sent, a.bytes_received, a.dns_ms, a.connect_ms, a.tls_ms,
+	a.first_byte_ms, a.total_ms, d.idempotency_key
+FROM uaef.delivery_attempt a JOIN uaef.delivery d USING (delivery_id)
+WHERE pg_catalog.pg_has_role(d.role, 'USAGE')
+	OR pg_catalog.has_function_privilege(
+		'uaef.allow_egress(text, integer, text, cidr, regrole, text)'
+			::pg_catalog.regprocedure, 'EXECUTE');
+COMMENT ON VIEW uaef.delivery_log IS
+	'attempts of deliveries: how far each got, what came of it, how long it took in milliseconds since it began; for those who see the delivery';
+
+--
+-- stat_connector
+--
+CREATE VIEW uaef.stat_connector AS
+WITH open AS (
+		SELECT d.lane,
+			pg_catalog.count(*) FILTER (WHERE d.status <> 'sending') AS waiting,
+			pg_catalog.count(*) FILTER (WHERE d.status = 'sending') AS sending,
+			pg_catalog.min(d.next_attempt_at) FILTER (WHERE d.status <> 'sending'
+				AND d.next_attempt_at <= pg_catalog.clock_timestamp()) AS oldest
+		FROM uaef.delivery d
+		WHERE d.status IN ('pending', 'retry', 'sending')
+		GROUP BY d.lane),
+	done AS (
+		SELECT d.lane, pg_catalog.count(*) AS attempts,
+			pg_catalog.count(*) FILTER (WHERE a.outcome = 'succeeded')
+				AS succeeded,
+			pg_catalog.count(*) FILTER (WHERE a.outcome = 'failed') AS failed,
+			pg_catalog.count(*) FILTER (WHERE a.outcome = 'in_doubt')
+				AS in_doubt,
+			pg_catalog.count(*) FILTER (WHERE a.outcome = 'retry') AS retried,
+			pg_catalog.percentile_disc(ARRAY[0.5, 0.95, 0.99])
+				WITHIN GROUP (ORDER BY a.total_ms) AS ms,
+			pg_catalog.sum(a.bytes_sent) AS bytes_sent,
+			pg_catalog.sum(a.bytes_received) AS bytes_received
+		FROM uaef.delivery_attempt a JOIN uaef.delivery d USING (delivery_id)
+		WHERE a.started_at >= pg_catalog.now() - interval '1 hour'
+		GROUP BY d.lane)
+SELECT l.lane, COALESCE(c.breaker, h.breaker, 'closed') AS breaker,
+		GREATEST(c.opens_at, h.opens_at) AS opens_at,
+		COALESCE(k.paused, false) AS paused,
+		COALESCE(o.waiting, 0) AS waiting, COALESCE(o.sending, 0) AS sending,
+		pg_catalog.clock_timestamp() - o.oldest AS oldest_due,
+		COALESCE(e.attempts, 0) AS attempts,
+		COALESCE(e.succeeded, 0) AS succeeded, COALESCE(e.failed, 0) AS failed,
+		COALESCE(e.in_doubt, 0) AS in_doubt, COALESCE(e.retried, 0) AS retried,
+		e.ms[1] AS p50_ms, e.ms[2] AS p95_ms, e.ms[3] AS p99_ms,
+		e.bytes_sent, e.bytes_received
+	FROM (SELECT open.lane FROM open UNION SELECT done.lane FROM done) l
+	LEFT JOIN open o ON o.lane = l.lane
+	LEFT JOIN done e ON e.lane = l.lane
+	LEFT JOIN uaef.connector k
+		ON k.name = pg_catalog.regexp_replace(l.lane, '@[^@]*$', '')
+	LEFT JOIN uaef.delivery_gate c ON c.breaker <> 'closed'
+		AND c.name = 'connector ' || k.name
+	LEFT JOIN uaef.delivery_gate h ON h.breaker <> 'closed'
+		AND h.name = 'host ' || pg_catalog.regexp_replace(l.lane, '^.*@', '')
+	ORDER BY l.lane;
+COMMENT ON VIEW uaef.stat_connector IS
+	'what each lane (connector@host:port) holds, whether its breaker is open, and what its attempts of the last hour came to; times in milliseconds';
+
 -- Whoever may send, and where to, is the administrator's decision.
 REVOKE ALL ON uaef.egress_rule, uaef.connector, uaef.delivery,
-	uaef.delivery_attempt, uaef.delivery_status FROM PUBLIC;
+	uaef.delivery_attempt, uaef.delivery_status, uaef.delivery_log,
+	uaef.host_limit, uaef.delivery_gate,
+	uaef.stat_connector FROM PUBLIC;
 REVOKE ALL ON SEQUENCE uaef.egress_rule_rule_id_seq,
 	uaef.connector_connector_id_seq, uaef.delivery_delivery_id_seq FROM PUBLIC;
 REVOKE ALL ON FUNCTION
@@ -245,7 +459,15 @@ REVOKE ALL ON FUNCTION
 	uaef.create_connector(text, text, jsonb, jsonb),
 	uaef.pause_connector(text),
 	uaef.resume_connector(text),
-	uaef.send(text, jsonb, text, text)
+	uaef.alter_connector(text, jsonb),
+	uaef.drop_connector(text),
+	uaef.test_connector(text, jsonb, text, boolean),
+	uaef.send(text, jsonb, text, text, integer, timestamptz),
+	uaef.replay_delivery(bigint),
+	uaef.replay_deliveries(text, text[], timestamptz, timestamptz, text, integer),
+	uaef.resolve_delivery(bigint, boolean, text),
+	uaef.limit_host(text, integer, text, integer, integer),
+	uaef.unlimit_host(text, integer)
 FROM PUBLIC;
 COMMENT ON SEQUENCE uaef.egress_rule_rule_id_seq IS 'numbers of egress rules';
 COMMENT ON SEQUENCE uaef.connector_connector_id_seq IS 'numbers of connectors';

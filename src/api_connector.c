@@ -10,21 +10,35 @@
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/timestamp.h"
 
 #include "compat.h"
+#include "connector_call.h"
 #include "connector_config.h"
+#include "delivery_care.h"
 #include "delivery_queue.h"
 #include "egress.h"
 #include "hide_statement.h"
+#include "host_limit.h"
+#include "json_util.h"
 
 PG_FUNCTION_INFO_V1(uaef_allow_egress);
 PG_FUNCTION_INFO_V1(uaef_deny_egress);
 PG_FUNCTION_INFO_V1(uaef_create_connector);
 PG_FUNCTION_INFO_V1(uaef_pause_connector);
 PG_FUNCTION_INFO_V1(uaef_resume_connector);
+PG_FUNCTION_INFO_V1(uaef_alter_connector);
+PG_FUNCTION_INFO_V1(uaef_drop_connector);
+PG_FUNCTION_INFO_V1(uaef_test_connector);
 PG_FUNCTION_INFO_V1(uaef_send);
+PG_FUNCTION_INFO_V1(uaef_replay_delivery);
+PG_FUNCTION_INFO_V1(uaef_replay_deliveries);
+PG_FUNCTION_INFO_V1(uaef_resolve_delivery);
+PG_FUNCTION_INFO_V1(uaef_limit_host);
+PG_FUNCTION_INFO_V1(uaef_unlimit_host);
 
 pg_noreturn static void raise_null(const char *name);
+static void require(FunctionCallInfo fcinfo, int n, const char *name);
 static char *required_text(FunctionCallInfo fcinfo, int n, const char *name);
 static Jsonb *required_jsonb(FunctionCallInfo fcinfo, int n, const char *name);
 
@@ -34,6 +48,13 @@ raise_null(const char *name)
 	ereport(ERROR,
 			(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 			 errmsg("%s must not be null", name)));
+}
+
+static void
+require(FunctionCallInfo fcinfo, int n, const char *name)
+{
+	if (PG_ARGISNULL(n))
+		raise_null(name);
 }
 
 static char *
@@ -119,9 +140,71 @@ uaef_resume_connector(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
+/* uaef.alter_connector(name text, config jsonb) -> void */
+Datum
+uaef_alter_connector(PG_FUNCTION_ARGS)
+{
+	uaef_connector_alter(required_text(fcinfo, 0, "name"),
+						 required_jsonb(fcinfo, 1, "config"));
+	PG_RETURN_VOID();
+}
+
+/* uaef.drop_connector(name text) -> void */
+Datum
+uaef_drop_connector(PG_FUNCTION_ARGS)
+{
+	uaef_connector_drop(required_text(fcinfo, 0, "name"));
+	PG_RETURN_VOID();
+}
+
+/*
+ * uaef.test_connector(name text, payload jsonb, operation text, live boolean)
+ *	 -> jsonb
+ */
+Datum
+uaef_test_connector(PG_FUNCTION_ARGS)
+{
+	char	   *name = required_text(fcinfo, 0, "name");
+	char	   *operation = PG_ARGISNULL(2) ? NULL
+		: text_to_cstring(PG_GETARG_TEXT_PP(2));
+	bool		live = !PG_ARGISNULL(3) && PG_GETARG_BOOL(3);
+
+	if (live)
+	{
+		UaefRetry	once = {.max_attempts = 1};
+		UaefDeliveryRequest request = {
+			.connector = name,
+			.operation = operation,
+			.priority = 100,
+			.role = GetUserId(),
+			.body = PG_ARGISNULL(1) ? NULL : PG_GETARG_JSONB_P(1),
+			.retry = &once,
+			.exact_retry = true
+		};
+		UaefJson	json;
+
+		uaef_json_begin(&json);
+		uaef_json_int(&json, "delivery_id", uaef_delivery_enqueue(&request));
+		PG_RETURN_JSONB_P(uaef_json_end(&json));
+	}
+	else
+	{
+		UaefConnector connector;
+		UaefCall	call = {
+			.operation = operation,
+			.body = PG_ARGISNULL(1) ? NULL : PG_GETARG_JSONB_P(1),
+			.idempotency_key = "test"
+		};
+
+		uaef_connector_load(name, &connector);
+		call.headers = connector.config.headers;
+		PG_RETURN_JSONB_P(uaef_call_test(&connector, &call, GetUserId()));
+	}
+}
+
 /*
  * uaef.send(connector text, payload jsonb, idempotency_key text,
- *			 operation text) -> bigint
+ *			 operation text, priority integer, send_at timestamptz) -> bigint
  */
 Datum
 uaef_send(PG_FUNCTION_ARGS)
@@ -133,8 +216,83 @@ uaef_send(PG_FUNCTION_ARGS)
 		.idempotency_key = PG_ARGISNULL(2) ? NULL
 		: text_to_cstring(PG_GETARG_TEXT_PP(2)),
 		.operation = PG_ARGISNULL(3) ? NULL
-		: text_to_cstring(PG_GETARG_TEXT_PP(3))
+		: text_to_cstring(PG_GETARG_TEXT_PP(3)),
+		.priority = PG_ARGISNULL(4) ? 0 : PG_GETARG_INT32(4),
+		.send_at = PG_ARGISNULL(5) ? 0 : PG_GETARG_TIMESTAMPTZ(5)
 	};
 
 	PG_RETURN_INT64(uaef_delivery_enqueue(&request));
+}
+
+/* uaef.replay_delivery(delivery_id bigint) -> void */
+Datum
+uaef_replay_delivery(PG_FUNCTION_ARGS)
+{
+	require(fcinfo, 0, "delivery_id");
+	uaef_delivery_replay(PG_GETARG_INT64(0));
+	PG_RETURN_VOID();
+}
+
+/*
+ * uaef.replay_deliveries(connector text, status text[], since timestamptz,
+ *						  until timestamptz, error_code text,
+ *						  max_deliveries integer) -> bigint
+ */
+Datum
+uaef_replay_deliveries(PG_FUNCTION_ARGS)
+{
+	UaefReplayFilter filter = {
+		.connector = PG_ARGISNULL(0) ? NULL
+		: text_to_cstring(PG_GETARG_TEXT_PP(0)),
+		.since = PG_ARGISNULL(2) ? DT_NOBEGIN : PG_GETARG_TIMESTAMPTZ(2),
+		.until = PG_ARGISNULL(3) ? DT_NOEND : PG_GETARG_TIMESTAMPTZ(3),
+		.error_code = PG_ARGISNULL(4) ? NULL
+		: text_to_cstring(PG_GETARG_TEXT_PP(4))
+	};
+
+	require(fcinfo, 1, "status");
+	require(fcinfo, 5, "max_deliveries");
+	filter.status = PG_GETARG_ARRAYTYPE_P(1);
+	filter.max_deliveries = PG_GETARG_INT32(5);
+	PG_RETURN_INT64(uaef_delivery_replay_all(&filter));
+}
+
+/*
+ * uaef.resolve_delivery(delivery_id bigint, succeeded boolean, reason text)
+ *	 -> void
+ */
+Datum
+uaef_resolve_delivery(PG_FUNCTION_ARGS)
+{
+	require(fcinfo, 0, "delivery_id");
+	require(fcinfo, 1, "succeeded");
+	uaef_delivery_resolve(PG_GETARG_INT64(0), PG_GETARG_BOOL(1),
+						  required_text(fcinfo, 2, "reason"));
+	PG_RETURN_VOID();
+}
+
+/*
+ * uaef.limit_host(host text, port integer, rate text, burst integer,
+ *				   max_concurrent integer) -> void
+ */
+Datum
+uaef_limit_host(PG_FUNCTION_ARGS)
+{
+	require(fcinfo, 1, "port");
+	uaef_host_limit_set(required_text(fcinfo, 0, "host"), PG_GETARG_INT32(1),
+						PG_ARGISNULL(2) ? NULL
+						: text_to_cstring(PG_GETARG_TEXT_PP(2)),
+						PG_ARGISNULL(3) ? 1 : PG_GETARG_INT32(3),
+						PG_ARGISNULL(4) ? 0 : PG_GETARG_INT32(4));
+	PG_RETURN_VOID();
+}
+
+/* uaef.unlimit_host(host text, port integer) -> void */
+Datum
+uaef_unlimit_host(PG_FUNCTION_ARGS)
+{
+	require(fcinfo, 1, "port");
+	uaef_host_limit_remove(required_text(fcinfo, 0, "host"),
+						   PG_GETARG_INT32(1));
+	PG_RETURN_VOID();
 }

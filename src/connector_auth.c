@@ -76,7 +76,7 @@ uaef_auth_parse(Jsonb *config)
 	{
 		auth->username = uaef_config_text(document, "username", true);
 		if (strchr(auth->username, ':') != NULL)
-			uaef_config_wrong("username", "a string without a colon");
+			uaef_connector_bad_config("username", "a string without a colon");
 	}
 	else if (auth->kind == UAEF_AUTH_HEADER)
 	{

@@ -16,6 +16,7 @@
 #include "compat.h"
 #include "connector_auth.h"
 #include "connector_config.h"
+#include "connector_limits.h"
 #include "delivery_retry.h"
 #include "errcodes.h"
 #include "json_util.h"
@@ -28,11 +29,12 @@
 
 /* What the secrets of connectors are called. */
 #define SECRET_KIND "connector"
+#define MAX_NAME 200
 
 static UaefQuery insert_connector = {
 	"INSERT INTO uaef.connector"
-	" (name, type, config, paused, created_by, created_at)"
-	" VALUES ($1, $2, $3, false, $4, $5)"
+	" (name, type, config, paused, created_by, created_at, changed_at)"
+	" VALUES ($1, $2, $3, false, $4, $5, $5)"
 	" ON CONFLICT DO NOTHING RETURNING connector_id",
 	5, {TEXTOID, TEXTOID, JSONBOID, REGROLEOID, TIMESTAMPTZOID}
 };
@@ -48,12 +50,33 @@ static UaefQuery lock_connector = {
 };
 
 static UaefQuery update_paused = {
-	"UPDATE uaef.connector SET paused = $2 WHERE name = $1",
-	2, {TEXTOID, BOOLOID}
+	"UPDATE uaef.connector SET paused = $2, changed_at = $3 WHERE name = $1",
+	3, {TEXTOID, BOOLOID, TIMESTAMPTZOID}
+};
+
+static UaefQuery update_config = {
+	"UPDATE uaef.connector SET config = $2, changed_at = $3 WHERE name = $1",
+	3, {TEXTOID, JSONBOID, TIMESTAMPTZOID}
+};
+
+static UaefQuery delete_connector = {
+	"DELETE FROM uaef.connector WHERE name = $1",
+	1, {TEXTOID}
+};
+
+/* What still needs a connector. */
+static UaefQuery select_uses = {
+	"SELECT 'anchor \"' || a.anchor || '\" uses it'"
+	" FROM uaef.ledger_anchor a WHERE a.target = $1 AND a.kind <> 'file'"
+	" UNION ALL"
+	" (SELECT 'delivery ' || d.delivery_id || ' waits to be sent'"
+	" FROM uaef.delivery d WHERE d.connector = $1"
+	" AND d.status IN ('pending', 'retry', 'sending') LIMIT 1)"
+	" LIMIT 1",
+	1, {TEXTOID}
 };
 
 static void check_header(const char *name, const JsonbValue *value);
-pg_noreturn static void bad_config(const char *key, const char *wanted);
 static bool is_listed(const char *const *list, const JsonbValue *key);
 static void check_keys(const UaefConnectorType *type, Jsonb *document);
 static void parse(UaefConnector *connector);
@@ -145,15 +168,6 @@ uaef_http_headers_check(Jsonb *headers)
 	}
 }
 
-static void
-bad_config(const char *key, const char *wanted)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("invalid value for \"%s\" in a connector's config", key),
-			 errdetail("It must be %s.", wanted)));
-}
-
 static bool
 is_listed(const char *const *list, const JsonbValue *key)
 {
@@ -170,8 +184,8 @@ static void
 check_keys(const UaefConnectorType *type, Jsonb *document)
 {
 	static const char *const common[] = {
-		"url", "method", "headers", "timeout", "retry", "idempotent", "auth",
-		"receive", NULL
+		"url", "method", "headers", "timeout", "retry", "idempotent",
+		"max_concurrent", "rate", "burst", "breaker", "auth", "receive", NULL
 	};
 	JsonbIterator *it = JsonbIteratorInit(&document->root);
 	JsonbIteratorToken token;
@@ -211,7 +225,7 @@ parse(UaefConnector *connector)
 	text = uaef_json_get_text(document, "url");
 	if (text == NULL && (connector->type->needs_url ||
 						 uaef_json_get(document, "url", &value)))
-		bad_config("url", "a string");
+		uaef_connector_bad_config("url", "a string");
 	if (text != NULL)
 	{
 		uaef_url_require(text, &url);
@@ -220,7 +234,7 @@ parse(UaefConnector *connector)
 
 	text = uaef_json_get_text(document, "method");
 	if (text == NULL && uaef_json_get(document, "method", &value))
-		bad_config("method", "a string");
+		uaef_connector_bad_config("method", "a string");
 	config->method = text ? uaef_http_method_check(text) : NULL;
 
 	if (uaef_json_get(document, "headers", &value))
@@ -231,10 +245,10 @@ parse(UaefConnector *connector)
 
 	text = uaef_json_get_text(document, "timeout");
 	if (text == NULL && uaef_json_get(document, "timeout", &value))
-		bad_config("timeout", "an interval such as \"30s\"");
+		uaef_connector_bad_config("timeout", "an interval such as \"30s\"");
 	config->timeout_ms = text ? uaef_duration_ms(text) : 0;
 	if (text != NULL && config->timeout_ms <= 0)
-		bad_config("timeout", "more than zero");
+		uaef_connector_bad_config("timeout", "more than zero");
 
 	uaef_delivery_retry_parse(uaef_json_get(document, "retry", &value)
 							  ? uaef_json_from_value(&value) : NULL,
@@ -243,13 +257,14 @@ parse(UaefConnector *connector)
 	if (uaef_json_get(document, "idempotent", &value))
 	{
 		if (value.type != jbvBool)
-			bad_config("idempotent", "true or false");
+			uaef_connector_bad_config("idempotent", "true or false");
 		config->idempotent = value.val.boolean;
 	}
+	uaef_gate_limits_parse(document, &config->limits);
 	config->auth = uaef_auth_parse(document);
 	config->receive = uaef_receive_parse(document);
 	if (config->receive != NULL && connector->type->receiver == NULL)
-		bad_config("receive", "left out for this type, which receives nothing");
+		uaef_connector_bad_config("receive", "left out for this type, which receives nothing");
 	connector->own = connector->type->parse ? connector->type->parse(document)
 		: NULL;
 }
@@ -280,10 +295,11 @@ uaef_connector_create(const char *name, const char *type, Jsonb *config,
 	Datum		args[5];
 	int32		connector_id;
 
-	if (*name == '\0')
+	if (*name == '\0' || strlen(name) > MAX_NAME)
 		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("a connector's name must not be empty")));
+				(errcode(ERRCODE_INVALID_NAME),
+				 errmsg("a connector's name must have 1 to %d bytes",
+						MAX_NAME)));
 	connector.type = uaef_connector_type(type);
 	parse(&connector);
 
@@ -398,13 +414,61 @@ uaef_connector_pause(const char *name, bool paused)
 {
 	Oid			user = GetUserId();
 	UaefCaller	caller = uaef_spi_begin();
-	Datum		args[2];
+	Datum		args[3];
 
 	args[0] = CStringGetTextDatum(name);
 	args[1] = BoolGetDatum(paused);
+	args[2] = TimestampTzGetDatum(uaef_clock_now());
 	if (uaef_spi_run(&update_paused, args, NULL) == 0)
 		raise_undefined(name);
 	record(paused ? "connector_paused" : "connector_resumed", user, name);
 	uaef_wake_worker_on_commit(UAEF_WAKE_HTTP | UAEF_WAKE_RECEIVE);
+	uaef_spi_end(caller);
+}
+
+void
+uaef_connector_alter(const char *name, Jsonb *config)
+{
+	Oid			user = GetUserId();
+	UaefConnector connector;
+	UaefCaller	caller;
+	Datum		args[3];
+
+	uaef_connector_load(name, &connector);
+	connector.document = config;
+	parse(&connector);
+
+	caller = uaef_spi_begin();
+	args[0] = CStringGetTextDatum(name);
+	args[1] = JsonbPGetDatum(config);
+	args[2] = TimestampTzGetDatum(uaef_clock_now());
+	if (uaef_spi_run(&update_config, args, NULL) == 0)
+		raise_undefined(name);
+	record("connector_altered", user, name);
+	uaef_wake_worker_on_commit(UAEF_WAKE_HTTP | UAEF_WAKE_RECEIVE);
+	uaef_spi_end(caller);
+}
+
+/*
+ * What is queued at the same moment is not seen; it fails when it is sent,
+ * which says why.
+ */
+void
+uaef_connector_drop(const char *name)
+{
+	Oid			user = GetUserId();
+	UaefCaller	caller = uaef_spi_begin();
+	Datum		args[1];
+
+	args[0] = CStringGetTextDatum(name);
+	if (uaef_spi_run(&delete_connector, args, NULL) == 0)
+		raise_undefined(name);
+	if (uaef_spi_run(&select_uses, args, NULL) > 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
+				 errmsg("cannot drop connector \"%s\" because it is still used",
+						name),
+				 errdetail("For example, %s.", uaef_spi_text(0, 1))));
+	record("connector_dropped", user, name);
 	uaef_spi_end(caller);
 }

@@ -46,6 +46,12 @@ extern const char *uaef_connector_operation(const UaefConnector *connector,
 /* Stop sending, or go on; deliveries wait meanwhile.  An event. */
 extern void uaef_connector_pause(const char *name, bool paused);
 
+/* Give it another config, checked as the first one was.  An event. */
+extern void uaef_connector_alter(const char *name, Jsonb *config);
+
+/* Remove it; raises while an anchor or a delivery needs it.  An event. */
+extern void uaef_connector_drop(const char *name);
+
 /*
  * Raise unless this is an object of strings that may be headers: no line
  * breaks, and none of those that are ours or HTTP's to set.

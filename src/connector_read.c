@@ -34,15 +34,6 @@ typedef struct Parsing
 static void parse_body(void *arg);
 static Jsonb *payload_document(Jsonb *payload);
 
-void
-uaef_config_wrong(const char *key, const char *wanted)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("invalid value for \"%s\" in a connector's config", key),
-			 errdetail("It must be %s.", wanted)));
-}
-
 char *
 uaef_config_text(Jsonb *config, const char *key, bool required)
 {
@@ -50,9 +41,9 @@ uaef_config_text(Jsonb *config, const char *key, bool required)
 	JsonbValue	value;
 
 	if (text == NULL && (required || uaef_json_get(config, key, &value)))
-		uaef_config_wrong(key, "a string");
+		uaef_connector_bad_config(key, "a string");
 	if (text != NULL && *text == '\0')
-		uaef_config_wrong(key, "a string that is not empty");
+		uaef_connector_bad_config(key, "a string that is not empty");
 	return text;
 }
 
@@ -64,7 +55,7 @@ uaef_config_bool(Jsonb *config, const char *key, bool fallback)
 	if (!uaef_json_get(config, key, &value))
 		return fallback;
 	if (value.type != jbvBool)
-		uaef_config_wrong(key, "true or false");
+		uaef_connector_bad_config(key, "true or false");
 	return value.val.boolean;
 }
 
@@ -79,11 +70,11 @@ uaef_config_int(Jsonb *config, const char *key, int fallback, int min,
 	if (!uaef_json_get(config, key, &value))
 		return fallback;
 	if (value.type != jbvNumeric)
-		uaef_config_wrong(key, wanted);
+		uaef_connector_bad_config(key, wanted);
 	number = DatumGetFloat8(DirectFunctionCall1(numeric_float8,
 												NumericGetDatum(value.val.numeric)));
 	if (!(number >= min && number <= max) || number != (int) number)
-		uaef_config_wrong(key, wanted);
+		uaef_connector_bad_config(key, wanted);
 	return (int) number;
 }
 
@@ -105,7 +96,7 @@ uaef_config_choice(Jsonb *config, const char *key, const char *const *words,
 						 i == 0 ? "" : words[i + 1] == NULL ? " or " : ", ",
 						 words[i]);
 	}
-	uaef_config_wrong(key, wanted.data);
+	uaef_connector_bad_config(key, wanted.data);
 }
 
 Jsonb *
@@ -118,7 +109,7 @@ uaef_config_object(Jsonb *config, const char *key)
 		return NULL;
 	object = uaef_json_from_value(&value);
 	if (!JB_ROOT_IS_OBJECT(object))
-		uaef_config_wrong(key, "an object");
+		uaef_connector_bad_config(key, "an object");
 	return object;
 }
 

@@ -14,9 +14,6 @@
 #include "compat.h"
 #include "connector_type.h"
 
-/* Raise that a key of a config is not what it must be. */
-pg_noreturn extern void uaef_config_wrong(const char *key, const char *wanted);
-
 /* A string that is not empty; NULL: missing, and not required. */
 extern char *uaef_config_text(Jsonb *config, const char *key, bool required);
 

@@ -38,3 +38,12 @@ uaef_connector_type(const char *name)
 			 errmsg("unknown connector type \"%s\"", name),
 			 errhint("Types are %s.", known.data)));
 }
+
+void
+uaef_connector_bad_config(const char *key, const char *wanted)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("invalid value for \"%s\" in a connector's config", key),
+			 errdetail("It must be %s.", wanted)));
+}

@@ -26,6 +26,7 @@
 
 #include "utils/jsonb.h"
 
+#include "compat.h"
 #include "definition.h"
 #include "http_draft.h"
 #include "http_message.h"
@@ -236,6 +237,10 @@ struct UaefReceiverType
 						   const UaefMessage *messages, int n,
 						   UaefReceiveCall *call, UaefHttpDraft *draft);
 };
+
+/* Raise that a key of a config is not what is wanted: "It must be WANTED." */
+pg_noreturn extern void uaef_connector_bad_config(const char *key,
+												  const char *wanted);
 
 /* The type of that name; raises when there is none. */
 extern const UaefConnectorType *uaef_connector_type(const char *name);

@@ -29,6 +29,7 @@
 #include "delivery.h"
 #include "delivery_connector.h"
 #include "delivery_judge.h"
+#include "delivery_lane.h"
 #include "delivery_request.h"
 #include "delivery_response.h"
 #include "delivery_session.h"
@@ -54,26 +55,37 @@ static struct
 {
 	UaefHttpPool *pool;			/* NULL: not set up */
 	MemoryContext work_context;
+	MemoryContext flight_context;
 	dlist_head	results;		/* that are not recorded */
 	dlist_head	fetched;		/* of sessions, that are not read */
 	TimestampTz record_again_at;	/* do not record before; 0: at once */
-	TimestampTz next_due;		/* the next delivery that waits for its time */
-	bool		full;			/* more may be due than there was room for */
+	TimestampTz next_due;		/* look for due ones then */
+	bool		gates_changed;	/* since they were stored */
+	bool		full;			/* and when one that is under way has ended */
 }			state;
 
-/* A result and what it means. */
-typedef struct Judged
+/* A delivery under way; the tag of its request. */
+typedef struct Flight
 {
-	UaefHttpResult *result;
-	UaefDelivery delivery;
-	UaefResponse response;
-	UaefDeliveryVerdict verdict;
-} Judged;
+	UaefPassage passage;
+	UaefGateNews connector_news;
+	UaefGateNews host_news;
+	int64		hold_ms;		/* the other side asks to be left alone */
+} Flight;
+
+/* Why one is not sent that waited until nobody waited for it. */
+static const UaefRefusal nobody_waits = {
+	"cancelled", "nobody waits for the delivery any more", true
+};
 
 static void begin_step(void);
 static void end_step(void);
 static int	compare_judged(const void *a, const void *b);
-static void judge(Judged *judged, const UaefDeliveryVerdict *instead);
+static void leave(UaefGate *gate, UaefGateNews news, TimestampTz now,
+				  int64 hold_ms);
+static void land(UaefHttpResult *result);
+static void tell_flight(const UaefJudged *judged);
+static void judge(UaefJudged *judged, const UaefDeliveryVerdict *instead);
 static void note_retry(int64 delay_ms);
 static void record_all(UaefHttpResult **results, int n,
 					   const UaefDeliveryVerdict *instead);
@@ -83,12 +95,18 @@ static bool passes(int sqlerrcode);
 static bool record_one(UaefHttpResult *result);
 static void record_results(void);
 static int	room(void);
-static void refuse(const UaefDelivery *delivery, const UaefRefusal *refusal);
-static List *claim(int limit);
+static void refuse(const UaefDelivery *delivery, const UaefRefusal *refusal,
+				   void *tag);
+static Flight *make_flight(const UaefDelivery *delivery);
+static void take_off(Flight *flight, TimestampTz now);
+static int	make_requests(const UaefClaimed *claimed,
+						  UaefHttpRequest *requests, Flight **flights);
+static void store_gates(void);
 static void send_due(void);
 static void read_sessions(void);
-static List *load_waiting(UaefWaiter *waiters, int n);
-static bool resume(const UaefDelivery *delivery, UaefHttpRequest *request);
+static int	load_waiting(const UaefWaiter *waiters, int n, UaefJudged *waiting);
+static bool resume(const UaefDelivery *delivery, UaefHttpRequest *request,
+				   void *tag);
 static void tend_sessions(void);
 static void collect(void);
 
@@ -122,26 +140,30 @@ uaef_delivery_init(void)
 		state.work_context = AllocSetContextCreate(TopMemoryContext,
 												   "uaef deliveries",
 												   ALLOCSET_DEFAULT_SIZES);
+		state.flight_context = AllocSetContextCreate(TopMemoryContext,
+													 "uaef flights",
+													 ALLOCSET_DEFAULT_SIZES);
 		dlist_init(&state.results);
 		dlist_init(&state.fetched);
 	}
 	begin_step();
 	uaef_delivery_lost(&state.results);
+	uaef_gates_load();
 	end_step();
 	state.full = true;
 	MemoryContextSwitchTo(context);
-}
-
-int
-uaef_delivery_fd(void)
-{
-	return uaef_http_pool_fd(state.pool);
 }
 
 UaefHttpPool *
 uaef_delivery_pool(void)
 {
 	return state.pool;
+}
+
+int
+uaef_delivery_fd(void)
+{
+	return uaef_http_pool_fd(state.pool);
 }
 
 /*
@@ -151,8 +173,8 @@ uaef_delivery_pool(void)
 static int
 compare_judged(const void *a, const void *b)
 {
-	const Judged *left = a;
-	const Judged *right = b;
+	const UaefJudged *left = a;
+	const UaefJudged *right = b;
 	bool		left_task = left->delivery.has_task &&
 		left->verdict.outcome != UAEF_DELIVERY_RETRY;
 	bool		right_task = right->delivery.has_task &&
@@ -178,10 +200,68 @@ note_retry(int64 delay_ms)
 }
 
 /*
+ * What the result says of the health of connector and host.  A host that
+ * answers is well, whatever it answers; it is not when it cannot be reached.
+ * What we refused says nothing.
+ */
+static void
+tell_flight(const UaefJudged *judged)
+{
+	const UaefHttpResult *result = judged->result;
+	Flight	   *flight = result->tag;
+	bool		busy = result->status == 429;
+
+	if (flight == NULL)
+		return;
+	flight->connector_news = flight->host_news = UAEF_GATE_BAD;
+	if (result->phase == UAEF_HTTP_ANSWERED)
+	{
+		flight->host_news = UAEF_GATE_GOOD;
+		flight->connector_news = busy ? UAEF_GATE_NOTHING
+			: result->status >= 500 ? UAEF_GATE_BAD : UAEF_GATE_GOOD;
+	}
+	else if (!result->transient)
+		flight->connector_news = flight->host_news = UAEF_GATE_NOTHING;
+	else if (result->phase == UAEF_HTTP_SENT)
+		flight->host_news = UAEF_GATE_NOTHING;
+	if (busy || result->status == 503)
+		flight->hold_ms = Min(result->retry_after_ms,
+							  uaef_http_retry_after_max_s * (int64) 1000);
+}
+
+static void
+leave(UaefGate *gate, UaefGateNews news, TimestampTz now, int64 hold_ms)
+{
+	if (gate == NULL)
+		return;
+	uaef_gate_leave(gate, news, now, hold_ms);
+	state.gates_changed |= gate->changed;
+}
+
+/*
+ * A result is recorded: its flight is over.
+ */
+static void
+land(UaefHttpResult *result)
+{
+	Flight	   *flight = result->tag;
+	TimestampTz now = uaef_clock_now();
+
+	if (flight != NULL)
+	{
+		leave(flight->passage.connector, flight->connector_news, now,
+			  flight->hold_ms);
+		leave(flight->passage.host, flight->host_news, now, 0);
+		pfree(flight);
+	}
+	uaef_http_result_free(result);
+}
+
+/*
  * Judge within the open transaction; instead, when not NULL, is the verdict.
  */
 static void
-judge(Judged *judged, const UaefDeliveryVerdict *instead)
+judge(UaefJudged *judged, const UaefDeliveryVerdict *instead)
 {
 	uaef_response_read(judged->result, &judged->response);
 	if (instead != NULL)
@@ -189,6 +269,7 @@ judge(Judged *judged, const UaefDeliveryVerdict *instead)
 	else
 		uaef_delivery_judge(&judged->delivery, judged->result,
 							&judged->response, &judged->verdict);
+	tell_flight(judged);
 }
 
 /*
@@ -198,21 +279,12 @@ judge(Judged *judged, const UaefDeliveryVerdict *instead)
 static void
 record_all(UaefHttpResult **results, int n, const UaefDeliveryVerdict *instead)
 {
-	Judged	   *judged = palloc(n * sizeof(Judged));
+	UaefJudged *judged = palloc(n * sizeof(UaefJudged));
+	int			n_judged = uaef_delivery_load(results, n, judged);
 	List	   *deliveries = NIL;
-	int			n_judged = 0;
 
-	for (int i = 0; i < n; i++)
-	{
-		Judged	   *next = &judged[n_judged];
-
-		if (!uaef_delivery_load(results[i]->id, results[i]->attempt,
-								&next->delivery))
-			continue;
-		next->result = results[i];
-		deliveries = lappend(deliveries, &next->delivery);
-		n_judged++;
-	}
+	for (int i = 0; i < n_judged; i++)
+		deliveries = lappend(deliveries, &judged[i].delivery);
 	uaef_delivery_attach(deliveries, false);
 	for (int i = 0; i < n_judged; i++)
 	{
@@ -220,11 +292,11 @@ record_all(UaefHttpResult **results, int n, const UaefDeliveryVerdict *instead)
 		if (judged[i].verdict.session_over)
 			uaef_session_drop(&judged[i].delivery, judged[i].result);
 	}
-	qsort(judged, n_judged, sizeof(Judged), compare_judged);
+	qsort(judged, n_judged, sizeof(UaefJudged), compare_judged);
+	if (n_judged > 0)
+		uaef_delivery_record(judged, n_judged);
 	for (int i = 0; i < n_judged; i++)
 	{
-		uaef_delivery_record(&judged[i].delivery, judged[i].result,
-							 &judged[i].response, &judged[i].verdict);
 		if (judged[i].verdict.outcome == UAEF_DELIVERY_RETRY)
 			note_retry(judged[i].verdict.delay_ms);
 	}
@@ -323,7 +395,7 @@ record_results(void)
 		{
 			if (together || record_one(batch[i]))
 			{
-				uaef_http_result_free(batch[i]);
+				land(batch[i]);
 				continue;
 			}
 			dlist_push_tail(&state.results, &batch[i]->node);
@@ -352,7 +424,7 @@ room(void)
 }
 
 static void
-refuse(const UaefDelivery *delivery, const UaefRefusal *refusal)
+refuse(const UaefDelivery *delivery, const UaefRefusal *refusal, void *tag)
 {
 	UaefHttpResult *result = uaef_http_result_make(delivery->delivery_id,
 												   delivery->attempt,
@@ -364,24 +436,62 @@ refuse(const UaefDelivery *delivery, const UaefRefusal *refusal)
 		ereport(ERROR,
 				(errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
 	result->transient = refusal->passes;
+	result->tag = tag;
 	dlist_push_tail(&state.results, &result->node);
 }
 
-/*
- * Claim; returns the deliveries with their connectors.
- */
-static List *
-claim(int limit)
+static Flight *
+make_flight(const UaefDelivery *delivery)
 {
-	UaefDelivery *deliveries;
-	List	   *claimed = NIL;
-	int			n = uaef_delivery_claim(limit, &deliveries);
+	Flight	   *flight = MemoryContextAllocZero(state.flight_context,
+												sizeof(Flight));
 
-	state.full = n == limit;
-	for (int i = 0; i < n; i++)
-		claimed = lappend(claimed, &deliveries[i]);
-	uaef_delivery_attach(claimed, true);
-	return claimed;
+	flight->passage = uaef_delivery_passage(delivery->lane);
+	flight->connector_news = flight->host_news = UAEF_GATE_NOTHING;
+	return flight;
+}
+
+static void
+take_off(Flight *flight, TimestampTz now)
+{
+	if (flight->passage.connector != NULL)
+		uaef_gate_enter(flight->passage.connector, now);
+	uaef_gate_enter(flight->passage.host, now);
+}
+
+/*
+ * Build the requests of what was claimed; returns how many there are.  Those
+ * that are refused have results already; those whose session is missing are
+ * held.
+ */
+static int
+make_requests(const UaefClaimed *claimed, UaefHttpRequest *requests,
+			  Flight **flights)
+{
+	List	   *deliveries = NIL;
+	List	   *held = NIL;
+	int			n = 0;
+
+	for (int i = 0; i < claimed->n; i++)
+		deliveries = lappend(deliveries, &claimed->deliveries[i]);
+	uaef_delivery_attach(deliveries, true);
+	for (int i = 0; i < claimed->n; i++)
+	{
+		UaefDelivery *delivery = &claimed->deliveries[i];
+		UaefRefusal refusal;
+
+		flights[i] = make_flight(delivery);
+		delivery->held = uaef_session_missing(delivery);
+		if (delivery->held)
+			held = lappend(held, delivery);
+		else if (uaef_delivery_request(delivery, &requests[n], &refusal))
+			requests[n++].tag = flights[i];
+		else
+			refuse(delivery, &refusal, flights[i]);
+	}
+	uaef_delivery_hold(held);
+	uaef_delivery_detach(deliveries);
+	return n;
 }
 
 /*
@@ -393,40 +503,33 @@ static void
 send_due(void)
 {
 	int			limit = room();
+	UaefClaimed claimed;
 	UaefHttpRequest *requests;
-	List	   *claimed;
-	List	   *held = NIL;
-	ListCell   *cell;
-	int			n_requests = 0;
+	Flight	  **flights;
+	TimestampTz now;
+	int			n;
 
 	state.full = limit == 0;
 	if (limit == 0)
 		return;
 	begin_step();
-	claimed = claim(limit);
-	requests = palloc((list_length(claimed) + 1) * sizeof(UaefHttpRequest));
-	foreach(cell, claimed)
-	{
-		UaefDelivery *delivery = lfirst(cell);
-		UaefRefusal refusal;
-
-		if (uaef_session_missing(delivery))
-			held = lappend(held, delivery);
-		else if (uaef_delivery_request(delivery, &requests[n_requests],
-									   &refusal))
-			n_requests++;
-		else
-			refuse(delivery, &refusal);
-	}
-	uaef_delivery_hold(held);
-	uaef_delivery_detach(claimed);
-	state.next_due = uaef_delivery_next_due();
+	uaef_delivery_claim(limit, &claimed);
+	requests = palloc((claimed.n + 1) * sizeof(UaefHttpRequest));
+	flights = palloc((claimed.n + 1) * sizeof(Flight *));
+	n = make_requests(&claimed, requests, flights);
 	end_step();
 
-	for (int i = 0; i < n_requests; i++)
+	state.full = claimed.more;
+	state.next_due = claimed.next;
+	now = uaef_clock_now();
+	for (int i = 0; i < claimed.n; i++)
+	{
+		take_off(flights[i], now);
+		if (claimed.deliveries[i].held)
+			uaef_session_wait(&claimed.deliveries[i], flights[i]);
+	}
+	for (int i = 0; i < n; i++)
 		uaef_http_pool_send(state.pool, &requests[i]);
-	foreach(cell, held)
-		uaef_session_wait(lfirst(cell));
 	MemoryContextReset(state.work_context);
 }
 
@@ -453,39 +556,55 @@ read_sessions(void)
 
 /*
  * Those that wait for a session that is not being fetched, with their
- * connectors.  One that nobody waits for any more is left out.
+ * connectors; returns how many.  One that is not there any more just ends.
  */
-static List *
-load_waiting(UaefWaiter *waiters, int n)
+static int
+load_waiting(const UaefWaiter *waiters, int n, UaefJudged *waiting)
 {
-	List	   *waiting = NIL;
+	UaefHttpResult *places = palloc0(n * sizeof(UaefHttpResult));
+	UaefHttpResult **results = palloc(n * sizeof(UaefHttpResult *));
+	List	   *deliveries = NIL;
+	int			n_waiting;
 
 	for (int i = 0; i < n; i++)
 	{
-		UaefDelivery *delivery = palloc(sizeof(UaefDelivery));
-
-		if (uaef_delivery_load(waiters[i].delivery_id, waiters[i].attempt,
-							   delivery))
-			waiting = lappend(waiting, delivery);
+		places[i].id = waiters[i].delivery_id;
+		places[i].attempt = waiters[i].attempt;
+		places[i].tag = waiters[i].tag;
+		results[i] = &places[i];
 	}
-	uaef_delivery_attach(waiting, true);
-	return waiting;
+	n_waiting = uaef_delivery_load(results, n, waiting);
+	for (int i = 0; i < n_waiting; i++)
+	{
+		deliveries = lappend(deliveries, &waiting[i].delivery);
+		waiting[i].result->phase = UAEF_HTTP_ANSWERED;	/* it is there */
+	}
+	for (int i = 0; i < n; i++)
+	{
+		UaefDelivery gone = {places[i].id, places[i].attempt};
+
+		if (places[i].phase == UAEF_HTTP_NOT_SENT)
+			refuse(&gone, &nobody_waits, places[i].tag);
+	}
+	uaef_delivery_attach(deliveries, true);
+	return n_waiting;
 }
 
 /*
  * The request of a delivery whose session is there.
  */
 static bool
-resume(const UaefDelivery *delivery, UaefHttpRequest *request)
+resume(const UaefDelivery *delivery, UaefHttpRequest *request, void *tag)
 {
-	UaefRefusal refusal = {
-		"cancelled", "nobody waits for the delivery any more", true
-	};
+	UaefRefusal refusal = nobody_waits;
 
 	if (uaef_delivery_begin(delivery) &&
 		uaef_delivery_request(delivery, request, &refusal))
+	{
+		request->tag = tag;
 		return true;
-	refuse(delivery, &refusal);
+	}
+	refuse(delivery, &refusal, tag);
 	return false;
 }
 
@@ -498,42 +617,52 @@ tend_sessions(void)
 {
 	UaefWaiter *waiters;
 	int			n = uaef_session_waiters(&waiters);
-	UaefHttpRequest *requests = palloc((n + 1) * sizeof(UaefHttpRequest));
+	UaefHttpRequest *requests;
+	UaefJudged *waiting;
 	List	   *asked = NIL;
-	List	   *staying = NIL;
-	List	   *waiting;
-	ListCell   *cell;
+	List	   *all = NIL;
 	int			n_requests = 0;
+	int			n_waiting;
 
 	if (n == 0)
 		return;
 	begin_step();
-	waiting = load_waiting(waiters, n);
-	foreach(cell, waiting)
+	requests = palloc(n * sizeof(UaefHttpRequest));
+	waiting = palloc(n * sizeof(UaefJudged));
+	n_waiting = load_waiting(waiters, n, waiting);
+	for (int i = 0; i < n_waiting; i++)
 	{
-		UaefDelivery *delivery = lfirst(cell);
+		UaefDelivery *delivery = &waiting[i].delivery;
+		void	   *tag = waiting[i].result->tag;
 		UaefRefusal refusal = {0};
 
-		if (!uaef_session_missing(delivery))
-			n_requests += resume(delivery, &requests[n_requests]);
-		else if (!uaef_session_fetch(delivery, &requests[n_requests], &refusal))
-			refuse(delivery, &refusal);
-		else
+		all = lappend(all, delivery);
+		delivery->held = uaef_session_missing(delivery);
+		if (!delivery->held)
+			n_requests += resume(delivery, &requests[n_requests], tag);
+		else if (uaef_session_fetch(delivery, &requests[n_requests], &refusal))
 		{
-			staying = lappend(staying, delivery);
 			if (!list_member_int(asked, delivery->via->connector_id))
 				n_requests++;
 			asked = list_append_unique_int(asked,
 										   delivery->via->connector_id);
 		}
+		else
+		{
+			refuse(delivery, &refusal, tag);
+			delivery->held = false;
+		}
 	}
-	uaef_delivery_detach(waiting);
+	uaef_delivery_detach(all);
 	end_step();
 
 	for (int i = 0; i < n; i++)
 		uaef_session_leave(&waiters[i]);
-	foreach(cell, staying)
-		uaef_session_wait(lfirst(cell));
+	for (int i = 0; i < n_waiting; i++)
+	{
+		if (waiting[i].delivery.held)
+			uaef_session_wait(&waiting[i].delivery, waiting[i].result->tag);
+	}
 	for (int i = 0; i < n_requests; i++)
 	{
 		if (requests[i].id < 0)
@@ -565,6 +694,21 @@ collect(void)
 	}
 }
 
+/*
+ * Write what the gates have learnt, where that is worth a row.
+ */
+static void
+store_gates(void)
+{
+	if (!state.gates_changed)
+		return;
+	begin_step();
+	uaef_gates_store();
+	end_step();
+	state.gates_changed = false;
+	MemoryContextReset(state.work_context);
+}
+
 void
 uaef_delivery_work(bool look, TimestampTz *next)
 {
@@ -584,9 +728,10 @@ uaef_delivery_work(bool look, TimestampTz *next)
 	}
 	tend_sessions();
 	record_results();
+	store_gates();
 
 	soon = TimestampTzPlusMilliseconds(uaef_clock_now(), LOCKED_AGAIN_MS);
-	*next = state.full ? DT_NOEND : Max(state.next_due, soon);
+	*next = Max(state.next_due, soon);
 	if (state.record_again_at != 0)
 		*next = Min(*next, state.record_again_at);
 	MemoryContextSwitchTo(context);
@@ -599,4 +744,5 @@ uaef_delivery_shutdown(void)
 		return;
 	uaef_http_pool_destroy(state.pool);
 	state.pool = NULL;
+	uaef_gates_forget();
 }

@@ -129,32 +129,32 @@ decide(const UaefDelivery *delivery, const UaefHttpResult *result,
 {
 	bool		lost = strcmp(verdict->code, UAEF_CODE_WORKER_LOST) == 0;
 	bool		repeatable = !verdict->uncertain || delivery->idempotent;
-	int			counted = delivery->attempt - delivery->free_attempts;
+	int			attempt = delivery->attempt - delivery->attempts_before -
+		delivery->free_attempts;
 	UaefRetry	retry;
 
 	uaef_delivery_retry_parse(delivery->retry, &retry);
 	if (lost && repeatable &&
-		counted < retry.max_attempts + MAX_EXTRA_ATTEMPTS)
+		attempt < retry.max_attempts + MAX_EXTRA_ATTEMPTS)
 	{
 		verdict->outcome = UAEF_DELIVERY_RETRY;
 		verdict->delay_ms = 0;
 		return;
 	}
 	if (repeatable &&
-		uaef_delivery_retry_wanted(&retry, counted, verdict->code,
-								   transient))
+		uaef_delivery_retry_wanted(&retry, attempt, verdict->code, transient))
 	{
 		int64		at_least_ms = Min(Max(result->retry_after_ms, delay_ms),
 									  uaef_http_retry_after_max_s * (int64) 1000);
 
 		verdict->outcome = UAEF_DELIVERY_RETRY;
-		verdict->delay_ms = uaef_delivery_retry_delay_ms(&retry, counted,
+		verdict->delay_ms = uaef_delivery_retry_delay_ms(&retry, attempt,
 														 at_least_ms);
 		return;
 	}
 
 	verdict->detail = psprintf("It was attempt %d of %d.",
-							   counted, retry.max_attempts);
+							   attempt, retry.max_attempts);
 	if ((verdict->uncertain || delivery->uncertain) &&
 		!uaef_http_method_is_safe(delivery->method))
 	{
@@ -179,7 +179,8 @@ end_session(const UaefDelivery *delivery, const UaefHttpResult *result,
 	if (!uaef_session_refused(delivery, result, response))
 		return false;
 	verdict->session_over = true;
-	if (delivery->free_attempts * 2 >= delivery->attempt)
+	if (delivery->free_attempts * 2 >=
+		delivery->attempt - delivery->attempts_before)
 		return false;
 	verdict->outcome = UAEF_DELIVERY_RETRY;
 	verdict->free = true;

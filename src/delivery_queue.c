@@ -19,6 +19,7 @@
 #include "utils/timestamp.h"
 
 #include "clock.h"
+#include "connector_call.h"
 #include "connector_config.h"
 #include "delivery_queue.h"
 #include "delivery_retry.h"
@@ -32,19 +33,22 @@
 #include "wake.h"
 
 #define MAX_KEY_LENGTH 255
+#define MAX_PRIORITY 100
 
 static UaefQuery insert_delivery = {
 	"INSERT INTO uaef.delivery (connector, role, execution_id, task_no, item,"
 	" task_id, task_attempt, method, url, headers, body, expect, idempotent,"
 	" idempotency_key, timeout_ms, retry, status, next_attempt_at, created_at,"
-	" anchor, body_bytes, operation)"
+	" anchor, body_bytes, operation, lane, rank)"
 	" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15,"
-	" $16, 'pending', $17, $17, $18, $19, $20)"
+	" $16, 'pending', $23, $17, $18, $19, $20,"
+	" $21, $22)"
 	" ON CONFLICT (role, idempotency_key) DO NOTHING"
 	" RETURNING delivery_id",
-	20, {TEXTOID, REGROLEOID, UUIDOID, INT2OID, INT4OID, INT8OID, INT4OID,
+	23, {TEXTOID, REGROLEOID, UUIDOID, INT2OID, INT4OID, INT8OID, INT4OID,
 		TEXTOID, TEXTOID, JSONBOID, JSONBOID, JSONBOID, BOOLOID, TEXTOID,
-	INT4OID, JSONBOID, TIMESTAMPTZOID, TEXTOID, BYTEAOID, TEXTOID}
+		INT4OID, JSONBOID, TIMESTAMPTZOID, TEXTOID, BYTEAOID, TEXTOID,
+	TEXTOID, INT2OID, TIMESTAMPTZOID}
 };
 
 static UaefQuery select_by_key = {
@@ -147,20 +151,16 @@ ask_connector(const UaefDeliveryRequest *request, UaefConnector *connector,
 			  Completed *completed)
 {
 	UaefCall	call = {
+		.operation = request->operation,
 		.method = request->method,
+		.url = request->url,
 		.headers = request->headers,
 		.body = request->body,
 		.bytes = request->bytes
 	};
 
 	uaef_connector_load(request->connector, connector);
-	call.operation = uaef_connector_operation(connector, request->operation);
-	if (call.method == NULL)
-		call.method = connector->config.method;
-	call.url = request->url ? request->url : connector->config.url;
-	call.idempotent = connector->config.idempotent;
-	if (connector->type->address != NULL)
-		connector->type->address(connector, &call);
+	uaef_call_address(connector, &call);
 	completed->operation = call.operation;
 	completed->method = call.method;
 	completed->idempotent = call.idempotent;
@@ -199,7 +199,8 @@ complete(const UaefDeliveryRequest *request, Completed *completed)
 	completed->timeout_ms = request->timeout_ms ? request->timeout_ms
 		: connector.config.timeout_ms;
 	if (request->retry != NULL &&
-		(request->connector == NULL || request->retry->max_attempts > 1))
+		(request->connector == NULL || request->exact_retry ||
+		 request->retry->max_attempts > 1))
 		completed->retry = *request->retry;
 	else
 		completed->retry = connector.config.retry;
@@ -216,8 +217,9 @@ static int64
 insert(const UaefDeliveryRequest *request, const Completed *completed,
 	   const char *key)
 {
-	Datum		args[20];
-	char		nulls[21];
+	Datum		args[23];
+	char		nulls[24];
+	TimestampTz now = uaef_clock_now();
 	int64		timeout_ms = completed->timeout_ms;
 
 	memset(nulls, ' ', sizeof(nulls));
@@ -246,7 +248,7 @@ insert(const UaefDeliveryRequest *request, const Completed *completed,
 	args[14] = Int32GetDatum((int32) Min(timeout_ms, PG_INT32_MAX));
 	nulls[14] = timeout_ms > 0 ? ' ' : 'n';
 	args[15] = JsonbPGetDatum(uaef_delivery_retry_document(&completed->retry));
-	args[16] = TimestampTzGetDatum(uaef_clock_now());
+	args[16] = TimestampTzGetDatum(now);
 	args[17] = request->anchor ? CStringGetTextDatum(request->anchor)
 		: (Datum) 0;
 	nulls[17] = request->anchor ? ' ' : 'n';
@@ -255,6 +257,13 @@ insert(const UaefDeliveryRequest *request, const Completed *completed,
 	args[19] = completed->operation ? CStringGetTextDatum(completed->operation)
 		: (Datum) 0;
 	nulls[19] = completed->operation ? ' ' : 'n';
+	args[20] = CStringGetTextDatum(psprintf("%s@%s:%d",
+											request->connector
+											? request->connector : "",
+											completed->url.host,
+											completed->url.port));
+	args[21] = Int16GetDatum(-request->priority);
+	args[22] = TimestampTzGetDatum(Max(request->send_at, now));
 	if (uaef_spi_run(&insert_delivery, args, nulls) == 0)
 		return 0;
 	return uaef_spi_int64(0, 1);
@@ -329,6 +338,11 @@ uaef_delivery_enqueue(const UaefDeliveryRequest *request)
 	UaefCaller	caller;
 	int64		delivery_id;
 
+	if (abs(request->priority) > MAX_PRIORITY)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("the priority of a delivery must be between %d and %d",
+						-MAX_PRIORITY, MAX_PRIORITY)));
 	complete(request, &completed);
 	uaef_egress_require(request->role, &completed.url);
 	if (key == NULL)

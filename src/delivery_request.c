@@ -12,7 +12,7 @@
 #include "utils/builtins.h"
 
 #include "attempt.h"
-#include "connector_auth.h"
+#include "connector_call.h"
 #include "delivery_connector.h"
 #include "delivery_request.h"
 #include "delivery_session.h"
@@ -26,51 +26,21 @@ typedef struct Drafting
 	UaefHttpDraft *draft;
 } Drafting;
 
-static void make_draft(const UaefDelivery *delivery, UaefHttpDraft *draft);
-static void try_draft(void *arg);
+static void make_draft(void *arg);
 static bool may_go(const UaefDelivery *delivery, const UaefUrl *url,
 				   UaefEgressGrant *grant, UaefRefusal *refusal);
 
-/*
- * The type's own headers come late, and what says who we are last, so that they
- * win.  A content type that is
- * empty keeps libcurl from inventing one.
- */
 static void
-make_draft(const UaefDelivery *delivery, UaefHttpDraft *draft)
-{
-	memset(draft, 0, sizeof(*draft));
-	uaef_draft_headers(draft, delivery->headers);
-	uaef_draft_header(draft, "Idempotency-Key", delivery->idempotency_key);
-	uaef_draft_header(draft, "webhook-id", delivery->idempotency_key);
-	if (!uaef_draft_has_header(draft, "User-Agent"))
-		uaef_draft_header(draft, "User-Agent", "uaef");
-	if (delivery->via != NULL && delivery->via->type->build != NULL)
-	{
-		UaefCall	call;
-
-		uaef_delivery_call(delivery, &call);
-		delivery->via->type->build(delivery->via, &call, draft);
-	}
-	else if (delivery->body != NULL)
-		uaef_draft_json(draft, delivery->body);
-	else if (delivery->bytes != NULL)
-		uaef_draft_bytes(draft, delivery->bytes);
-	if (draft->content_type == NULL)
-		uaef_draft_no_content_type(draft);
-	if (delivery->via != NULL)
-	{
-		uaef_auth_headers(delivery->via, draft);
-		uaef_session_headers(delivery, draft);
-	}
-}
-
-static void
-try_draft(void *arg)
+make_draft(void *arg)
 {
 	Drafting   *drafting = arg;
+	const UaefDelivery *delivery = drafting->delivery;
+	UaefCall	call;
 
-	make_draft(drafting->delivery, drafting->draft);
+	uaef_delivery_call(delivery, &call);
+	uaef_call_draft(delivery->via, &call, drafting->draft);
+	if (delivery->via != NULL)
+		uaef_session_headers(delivery, drafting->draft);
 }
 
 static bool
@@ -135,10 +105,10 @@ uaef_delivery_request(const UaefDelivery *delivery, UaefHttpRequest *request,
 	if (!may_go(delivery, &url, &grant, refusal))
 		return false;
 	if (delivery->via == NULL)
-		make_draft(delivery, &draft);
+		make_draft(&drafting);
 	else
 	{
-		ErrorData  *error = uaef_attempt(try_draft, &drafting);
+		ErrorData  *error = uaef_attempt(make_draft, &drafting);
 
 		if (error != NULL)
 		{

@@ -263,7 +263,7 @@ uaef_session_headers(const UaefDelivery *delivery, UaefHttpDraft *draft)
 }
 
 void
-uaef_session_wait(const UaefDelivery *delivery)
+uaef_session_wait(const UaefDelivery *delivery, void *tag)
 {
 	Session    *session = make(delivery->via);
 	UaefWaiter *waiter;
@@ -280,6 +280,7 @@ uaef_session_wait(const UaefDelivery *delivery)
 	waiter = &session->waiters[session->n_waiters++];
 	waiter->delivery_id = delivery->delivery_id;
 	waiter->attempt = delivery->attempt;
+	waiter->tag = tag;
 	cache.n_waiting++;
 }
 
@@ -449,6 +450,7 @@ end_waiters(Session *session, const char *what, const UaefHttpResult *result,
 		if (made == NULL)
 			ereport(ERROR,
 					(errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
+		made->tag = waiter->tag;
 		made->transient = passes;
 		made->retry_after_ms = result->retry_after_ms;
 		dlist_push_tail(results, &made->node);

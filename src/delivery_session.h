@@ -27,6 +27,7 @@ typedef struct UaefWaiter
 {
 	int64		delivery_id;
 	int			attempt;
+	void	   *tag;			/* of its request */
 } UaefWaiter;
 
 /* Whether something must be fetched before the delivery can be sent. */
@@ -37,7 +38,7 @@ extern void uaef_session_headers(const UaefDelivery *delivery,
 								 UaefHttpDraft *draft);
 
 /* Have a delivery wait; its claim is committed. */
-extern void uaef_session_wait(const UaefDelivery *delivery);
+extern void uaef_session_wait(const UaefDelivery *delivery, void *tag);
 
 /* How many wait. */
 extern int	uaef_session_waiting(void);

@@ -20,14 +20,23 @@
 #include "connector_type.h"
 #include "engine.h"
 
+/* The columns of a UaefDelivery, in uaef_delivery_read()'s order. */
+#define UAEF_DELIVERY_COLUMNS \
+	" delivery_id, attempt, role, connector, execution_id, task_no, item," \
+	" task_attempt, task_id, method, url, headers, body, expect, idempotent," \
+	" idempotency_key, coalesce(timeout_ms, 0), retry, uncertain, anchor," \
+	" body_bytes, operation, lane, attempts_before, free_attempts"
+
 /* A delivery that is being sent. */
 typedef struct UaefDelivery
 {
 	int64		delivery_id;
 	int			attempt;
+	int			attempts_before;	/* it was sent again by hand */
 	Oid			role;
 	char	   *connector;		/* or NULL */
 	char	   *operation;		/* of the connector; or NULL */
+	char	   *lane;			/* delivery_lane.h */
 	const UaefConnector *via;	/* the connector, once it is attached; NULL:
 								 * none, or it is gone */
 	bool		has_task;
@@ -46,6 +55,7 @@ typedef struct UaefDelivery
 	Jsonb	   *retry;
 	bool		uncertain;		/* an earlier attempt may have had its effect */
 	int			free_attempts;	/* of those so far, that do not count */
+	bool		held;			/* it waits for the session of its connector */
 } UaefDelivery;
 
 typedef enum UaefOutcome
@@ -69,26 +79,37 @@ typedef struct UaefDeliveryVerdict
 	bool		free;			/* this attempt does not count */
 } UaefDeliveryVerdict;
 
-/*
- * Claim what is due, at most limit: mark it as being sent, with an attempt
- * begun.  Returns how many; they are palloc'd in the current context.
- */
-extern int	uaef_delivery_claim(int limit, UaefDelivery **deliveries);
+/* Read one from a row of the last query, within its uaef_spi_begin(). */
+extern void uaef_delivery_read(uint64 row, UaefDelivery *delivery);
 
-/* When the next one is due (DT_NOEND: none). */
-extern TimestampTz uaef_delivery_next_due(void);
+/* Say in the ledger that these are being sent. */
+extern void uaef_delivery_record_sent(const UaefDelivery *deliveries, int n);
 
 /* The attempts that are being sent, as results without an answer. */
 extern void uaef_delivery_lost(dlist_head *results);
 
-/* Read the delivery of a result; false when it no longer waits for it. */
-extern bool uaef_delivery_load(int64 delivery_id, int attempt,
-							   UaefDelivery *delivery);
+/* A result, and what it means. */
+typedef struct UaefJudged
+{
+	UaefHttpResult *result;
+	UaefDelivery delivery;
+	UaefResponse response;
+	UaefDeliveryVerdict verdict;
+	bool		taken;			/* its task took the answer */
+	const char *status;			/* of the delivery, when it is recorded */
+} UaefJudged;
 
-/* Apply: the task or the anchor, the delivery, the attempt, the event. */
-extern void uaef_delivery_record(const UaefDelivery *delivery,
-								 const UaefHttpResult *result,
-								 const UaefResponse *response,
-								 const UaefDeliveryVerdict *verdict);
+/*
+ * Read the deliveries of results; returns how many still wait for theirs, and
+ * those with result and delivery set.
+ */
+extern int	uaef_delivery_load(UaefHttpResult **results, int n,
+							   UaefJudged *judged);
+
+/*
+ * Apply what was judged, in this order: tasks and anchors, then the deliveries,
+ * the attempts, the events.
+ */
+extern void uaef_delivery_record(UaefJudged *judged, int n);
 
 #endif							/* UAEF_DELIVERY_STORE_H */

@@ -36,7 +36,8 @@ int			uaef_executor_idle_ms = 60000;
 
 /* Limits of an outgoing HTTP request. */
 int			uaef_http_connect_timeout_ms = 5000;
-int			uaef_http_max_concurrent = 100;
+int			uaef_http_max_concurrent = 200;
+int			uaef_http_max_per_gate = 50;
 int			uaef_http_max_response_kb = 1024;
 int			uaef_http_retry_after_max_s = 3600;
 int			uaef_http_timeout_ms = 30000;
@@ -220,6 +221,9 @@ uaef_guc_init(void)
 	define_int("uaef.http_max_concurrent",
 			   "Largest number of HTTP requests in flight per database.",
 			   NULL, &uaef_http_max_concurrent, 1, 10000, PGC_SIGHUP, 0);
+	define_int("uaef.http_max_per_gate",
+			   "Largest number of HTTP requests in flight through one connector or to one host.",
+			   NULL, &uaef_http_max_per_gate, 1, 10000, PGC_SIGHUP, 0);
 	define_int("uaef.http_max_response_size",
 			   "Largest HTTP response body, counted after decoding.",
 			   NULL, &uaef_http_max_response_kb, 1, 1024 * 1024, PGC_SIGHUP, GUC_UNIT_KB);

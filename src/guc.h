@@ -18,6 +18,7 @@ extern int	uaef_executor_batch_ms;
 extern int	uaef_executor_idle_ms;
 extern int	uaef_http_connect_timeout_ms;
 extern int	uaef_http_max_concurrent;
+extern int	uaef_http_max_per_gate;
 extern int	uaef_http_max_response_kb;
 extern int	uaef_http_retry_after_max_s;
 extern int	uaef_http_timeout_ms;

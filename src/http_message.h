@@ -42,6 +42,7 @@ typedef struct UaefHttpRequest
 	const char *aws_sigv4;		/* "aws:amz:REGION:SERVICE": signed so with
 								 * user_password; or NULL */
 	const char *user_password;	/* "ACCESS_KEY:SECRET_KEY" */
+	void	   *tag;			/* the caller's, comes back with the result */
 } UaefHttpRequest;
 
 /* Microseconds since the request began; 0: not reached. */
@@ -68,9 +69,11 @@ typedef struct UaefHttpResult
 	size_t		head_len;
 	char	   *body;			/* not kept when it was larger than the limit */
 	size_t		body_len;
+	int64		bytes_sent;		/* of head and body */
 	int64		bytes_received; /* of the decoded body */
 	int64		retry_after_ms; /* what the server asks for; 0: nothing */
 	UaefHttpTimes times;
+	void	   *tag;			/* of the request; NULL: it was never sent */
 	dlist_node	node;
 } UaefHttpResult;
 

@@ -66,6 +66,7 @@ typedef struct Transfer
 	dlist_node	node;
 	int64		id;
 	int			attempt;
+	void	   *tag;
 	CURL	   *easy;
 	struct curl_slist *headers;
 	UaefNetwork *networks;
@@ -464,6 +465,7 @@ transfer_make(const UaefHttpRequest *request)
 		return NULL;
 	transfer->id = request->id;
 	transfer->attempt = request->attempt;
+	transfer->tag = request->tag;
 	transfer->head.limit = MAX_HEAD_BYTES;
 	transfer->body.limit = request->max_response;
 	transfer->networks = malloc(Max(networks_size, 1));
@@ -522,6 +524,7 @@ uaef_http_pool_send(UaefHttpPool *pool, const UaefHttpRequest *request)
 									   "out of memory");
 		if (result != NULL)
 		{
+			result->tag = request->tag;
 			result->transient = true;
 			dlist_push_tail(&pool->stillborn, &result->node);
 			(void) set_timer(pool->multi, 0, pool);
@@ -634,6 +637,7 @@ classify(const Transfer *transfer, CURLcode rc, UaefHttpResult *result)
 static void
 read_info(CURL *easy, UaefHttpResult *result)
 {
+	long		size = 0;
 	long		status = 0;
 	curl_off_t	value = 0;
 
@@ -653,6 +657,10 @@ read_info(CURL *easy, UaefHttpResult *result)
 	result->times.first_byte = value;
 	curl_easy_getinfo(easy, CURLINFO_TOTAL_TIME_T, &value);
 	result->times.total = value;
+	curl_easy_getinfo(easy, CURLINFO_SIZE_UPLOAD_T, &value);
+	result->bytes_sent = value;
+	curl_easy_getinfo(easy, CURLINFO_REQUEST_SIZE, &size);
+	result->bytes_sent += size;
 }
 
 /*
@@ -668,6 +676,7 @@ finish(UaefHttpPool *pool, Transfer *transfer, CURLcode rc)
 
 	if (result != NULL)
 	{
+		result->tag = transfer->tag;
 		classify(transfer, rc, result);
 		read_info(transfer->easy, result);
 		result->bytes_received = transfer->body.len;

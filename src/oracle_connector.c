@@ -76,7 +76,7 @@ parse(Jsonb *config)
 	if (own->framework_version != NULL &&
 		strspn(own->framework_version, "0123456789") !=
 		strlen(own->framework_version))
-		uaef_config_wrong("framework_version", "a string of digits");
+		uaef_connector_bad_config("framework_version", "a string of digits");
 	return own;
 }
 

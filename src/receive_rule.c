@@ -78,7 +78,7 @@ uaef_receive_parse(Jsonb *config)
 		if (what == NULL)
 			continue;
 		if (receive->what != NULL)
-			uaef_config_wrong("receive", "either a \"start\" or a \"signal\"");
+			uaef_connector_bad_config("receive", "either a \"start\" or a \"signal\"");
 		uaef_config_keys(what, actions[i].keys,
 						 psprintf("\"%s\" of a connector's config",
 								  actions[i].name));
@@ -87,7 +87,7 @@ uaef_receive_parse(Jsonb *config)
 		receive->what = uaef_config_template(document, actions[i].name);
 	}
 	if (receive->what == NULL)
-		uaef_config_wrong("receive", "either a \"start\" or a \"signal\"");
+		uaef_connector_bad_config("receive", "either a \"start\" or a \"signal\"");
 	receive->max_messages = uaef_config_int(document, "max_messages", 10, 1, 10);
 	receive->wait_s = uaef_config_int(document, "wait", 20, 0, 20);
 	receive->visibility_s = uaef_config_int(document, "visibility", 30, 1,

@@ -146,12 +146,12 @@ entity_of(const char *text)
 
 	uaef_url_require(text, &url);
 	if (strchr(url.target, '?') != NULL)
-		uaef_config_wrong("url", "a URL without a query");
+		uaef_connector_bad_config("url", "a URL without a query");
 	len = strlen(url.target);
 	while (len > 0 && url.target[len - 1] == '/')
 		len--;
 	if (len == 0)
-		uaef_config_wrong("url", "the URL of a queue or topic");
+		uaef_connector_bad_config("url", "the URL of a queue or topic");
 	plain = url.port == (url.tls ? 443 : 80);
 	return psprintf("%s://%s%s%.*s", uaef_url_scheme(&url), url.host,
 					plain ? "" : psprintf(":%d", url.port), len, url.target);

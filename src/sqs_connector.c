@@ -160,11 +160,11 @@ parse(Jsonb *config)
 	own->delay = uaef_config_int(config, "delay", 0, 0, 900);
 	read_attributes(config, own);
 	if (own->fifo && own->group_id == NULL)
-		uaef_config_wrong("group_id", "there for a FIFO queue");
+		uaef_connector_bad_config("group_id", "there for a FIFO queue");
 	if (own->fifo && own->delay > 0)
-		uaef_config_wrong("delay", "left out for a FIFO queue");
+		uaef_connector_bad_config("delay", "left out for a FIFO queue");
 	if (!own->fifo && own->deduplication_id != NULL)
-		uaef_config_wrong("deduplication_id", "left out unless the queue is FIFO");
+		uaef_connector_bad_config("deduplication_id", "left out unless the queue is FIFO");
 	return own;
 }
 
@@ -182,7 +182,7 @@ read_region(Jsonb *config, const UaefUrl *url)
 		region = pnstrdup(url->host + 4, strcspn(url->host + 4, "."));
 	if (region == NULL ||
 		strspn(region, "abcdefghijklmnopqrstuvwxyz0123456789-") != strlen(region))
-		uaef_config_wrong("region", "the name of a region, such as \"eu-west-1\"");
+		uaef_connector_bad_config("region", "the name of a region, such as \"eu-west-1\"");
 	return region;
 }
 
@@ -197,7 +197,7 @@ read_attributes(Jsonb *config, SqsConfig *own)
 	if (document == NULL)
 		return;
 	if (JB_ROOT_COUNT(document) > MAX_ATTRIBUTES)
-		uaef_config_wrong("attributes",
+		uaef_connector_bad_config("attributes",
 						  psprintf("an object of at most %d keys", MAX_ATTRIBUTES));
 	own->attributes = palloc0(sizeof(SqsAttribute) *
 							  (JB_ROOT_COUNT(document) + 1));

@@ -13,7 +13,7 @@ SELECT uaef.send('hook', '{}');
 SELECT uaef.allow_egress('example.com');
 SELECT count(*) FROM uaef.delivery;
 RESET ROLE;
-GRANT EXECUTE ON FUNCTION uaef.send(text, jsonb, text)
+GRANT EXECUTE ON FUNCTION uaef.send(text, jsonb, text, text, integer, timestamptz)
 	TO regress_connector_user, regress_connector_other;
 
 -- A connector's config is checked whole when it is made.
@@ -191,7 +191,7 @@ SELECT uaef.deny_egress(-1);
 DELETE FROM uaef.delivery;
 DELETE FROM uaef.connector;
 DELETE FROM uaef.egress_rule;
-REVOKE ALL ON FUNCTION uaef.send(text, jsonb, text) FROM regress_connector_user, regress_connector_other;
+REVOKE ALL ON FUNCTION uaef.send(text, jsonb, text, text, integer, timestamptz) FROM regress_connector_user, regress_connector_other;
 REVOKE USAGE ON SCHEMA uaef FROM regress_connector_user, regress_connector_other;
 DROP ROLE regress_connector_user, regress_connector_group,
 	regress_connector_other;
