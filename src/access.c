@@ -293,6 +293,7 @@ static const AccessObject relations[] = {
 	{"checkpoint_run", READERS},
 	{"delivery_log", OPERATOR | AUDITOR},
 	{"delivery_status", OPERATOR | AUDITOR},
+	{"parked_message", OPERATOR | AUDITOR},
 	{"external_queue", OPERATOR | WORKER | AUDITOR},
 	{"ledger_anchor", AUDITOR},
 	{"ledger_anchoring", AUDITOR},

@@ -330,8 +330,14 @@ judge(const UaefConnector *connector, const UaefCall *call,
 
 	switch (result->status)
 	{
-		case 200:
 		case 201:
+			return true;
+		case 200:
+		case 202:
+		case 204:
+			verdict->answer = UAEF_ANSWER_UNCERTAIN;
+			verdict->code = "bad_answer";
+			verdict->message = "the answer is not what Service Bus sends";
 			return true;
 		case 401:
 			verdict->answer = UAEF_ANSWER_PERMANENT;
