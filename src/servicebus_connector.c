@@ -187,7 +187,7 @@ read_properties(Jsonb *config, ServicebusConfig *own)
 
 static char *
 make_token(const char *uri, const char *key_name, const char *key,
-					  int64 expires)
+		   int64 expires)
 {
 	char	   *resource = uaef_percent_encode(uri, ALSO_PLAIN);
 	char	   *signed_text = psprintf("%s\n%lld", resource,
@@ -213,8 +213,8 @@ sign(const UaefConnector *connector, UaefHttpDraft *draft)
 	uaef_draft_header(draft, "Authorization",
 					  make_token(own->entity, own->key_name,
 								 uaef_secret_text(connector, "key",
-															 true),
-											now + TOKEN_LIFE_S));
+												  true),
+								 now + TOKEN_LIFE_S));
 }
 
 static void

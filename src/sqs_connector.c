@@ -198,7 +198,7 @@ read_attributes(Jsonb *config, SqsConfig *own)
 		return;
 	if (JB_ROOT_COUNT(document) > MAX_ATTRIBUTES)
 		uaef_connector_bad_config("attributes",
-						  psprintf("an object of at most %d keys", MAX_ATTRIBUTES));
+								  psprintf("an object of at most %d keys", MAX_ATTRIBUTES));
 	own->attributes = palloc0(sizeof(SqsAttribute) *
 							  (JB_ROOT_COUNT(document) + 1));
 	it = JsonbIteratorInit(&document->root);

@@ -153,7 +153,7 @@ foreach my $round (1 .. $rounds)
 	my %seen;
 
 	$peer->node->poll_query_until('postgres',
-		'SELECT count(*) = 0 FROM uaef.delivery WHERE finished_at IS NULL') 
+		'SELECT count(*) = 0 FROM uaef.delivery WHERE finished_at IS NULL')
 	  or die $peer->sql('SELECT string_agg(d::text, chr(10)) FROM uaef.delivery d WHERE finished_at IS NULL');
 	foreach my $row (split /\n/, $peer->sql(q(
 		SELECT connector, concat_ws(' ', d.status, d.error ->> 'code', d.attempt, a.phase),
