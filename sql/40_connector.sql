@@ -68,6 +68,7 @@ CREATE TABLE uaef.delivery (
 	attempts_before	integer NOT NULL DEFAULT 0,
 	next_attempt_at timestamptz NOT NULL,
 	uncertain		boolean NOT NULL DEFAULT false,
+	free_attempts	integer NOT NULL DEFAULT 0,
 	cancel_requested boolean NOT NULL DEFAULT false,
 	response_status	integer,
 	response_headers jsonb,
@@ -99,6 +100,8 @@ COMMENT ON COLUMN uaef.delivery.timeout_ms IS
 	'of one attempt, in milliseconds; null: uaef.http_timeout';
 COMMENT ON COLUMN uaef.delivery.uncertain IS
 	'an attempt was sent and has no answer: the other side may have acted on it';
+COMMENT ON COLUMN uaef.delivery.free_attempts IS
+	'of the attempts so far, those that do not count: they ended because the session of the connector did';
 COMMENT ON COLUMN uaef.delivery.response_body IS
 	'body of the last answer; null when it became the output of a task';
 SELECT pg_catalog.pg_extension_config_dump('uaef.delivery', '');
@@ -307,7 +310,7 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp;
 
 COMMENT ON FUNCTION uaef.send(text, jsonb, text, text, integer, timestamptz) IS
-	'leave a payload to be sent when this transaction commits, or at a time, and return the delivery''s id; of one connector, higher priorities (-100 to 100) go first';
+	'leave a payload for an operation of the connector (null: its first) to be sent when this transaction commits, or at a time, and return the delivery''s id; of one connector, higher priorities (-100 to 100) go first';
 
 --
 -- replay_delivery(), replay_deliveries(), resolve_delivery()

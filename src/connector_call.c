@@ -9,6 +9,7 @@
 
 #include "mb/pg_wchar.h"
 
+#include "connector_auth.h"
 #include "connector_call.h"
 #include "connector_config.h"
 #include "connector_secret.h"
@@ -40,7 +41,8 @@ uaef_call_address(const UaefConnector *connector, UaefCall *call)
 }
 
 /*
- * The type's own headers come last, so that they win.  A content type that is
+ * The type's own headers come late, and what says who we are last, so that they
+ * win.  A content type that is
  * empty keeps libcurl from inventing one.
  */
 void
@@ -62,6 +64,8 @@ uaef_call_draft(const UaefConnector *connector, const UaefCall *call,
 		uaef_draft_bytes(draft, call->bytes);
 	if (draft->content_type == NULL)
 		uaef_draft_no_content_type(draft);
+	if (connector != NULL)
+		uaef_auth_headers(connector, draft);
 }
 
 /*

@@ -14,6 +14,7 @@
 
 #include "clock.h"
 #include "compat.h"
+#include "connector_auth.h"
 #include "connector_config.h"
 #include "connector_limits.h"
 #include "connector_secret.h"
@@ -22,6 +23,7 @@
 #include "errcodes.h"
 #include "json_util.h"
 #include "ledger.h"
+#include "receive_rule.h"
 #include "secret.h"
 #include "spi_util.h"
 #include "url.h"
@@ -40,7 +42,8 @@ static UaefQuery insert_connector = {
 static UaefQuery select_connector = {
 	"SELECT connector_id, type, config,"
 	" EXISTS (SELECT FROM uaef.secret s"
-	"  WHERE s.kind = '" UAEF_CONNECTOR_SECRET "' AND s.name = $1)"
+	"  WHERE s.kind = '" UAEF_CONNECTOR_SECRET "' AND s.name = $1),"
+	" created_by"
 	" FROM uaef.connector WHERE name = $1",
 	1, {TEXTOID}
 };
@@ -180,8 +183,9 @@ static void
 check_keys(const UaefConnectorType *type, Jsonb *document)
 {
 	static const char *const common[] = {
-		"url", "method", "headers", "timeout", "retry", "idempotent", "tls",
-		"proxy", "max_concurrent", "rate", "burst", "breaker", NULL
+		"url", "method", "headers", "timeout", "retry", "idempotent",
+		"max_concurrent", "rate", "burst", "breaker", "tls", "proxy", "auth",
+		"receive", NULL
 	};
 	JsonbIterator *it = JsonbIteratorInit(&document->root);
 	JsonbIteratorToken token;
@@ -258,6 +262,10 @@ parse(UaefConnector *connector)
 	}
 	uaef_transport_parse(document, &config->transport);
 	uaef_gate_limits_parse(document, &config->limits);
+	config->auth = uaef_auth_parse(document);
+	config->receive = uaef_receive_parse(document);
+	if (config->receive != NULL && connector->type->receiver == NULL)
+		uaef_connector_bad_config("receive", "left out for this type, which receives nothing");
 	connector->own = connector->type->parse ? connector->type->parse(document)
 		: NULL;
 }
@@ -310,6 +318,8 @@ uaef_connector_create(const char *name, const char *type, Jsonb *config,
 				 errmsg("connector \"%s\" already exists", name)));
 	connector_id = uaef_spi_int32(0, 1);
 	record("connector_created", user, name);
+	if (connector.config.receive != NULL)
+		uaef_wake_worker_on_commit(UAEF_WAKE_RECEIVE);
 	uaef_spi_end(caller);
 
 	/* One that is left of an earlier connector of this name goes. */
@@ -342,6 +352,7 @@ uaef_connector_find(const char *name, UaefConnector *connector)
 		connector->type = uaef_connector_type(uaef_spi_text(0, 2));
 		connector->document = uaef_spi_jsonb(0, 3);
 		connector->has_secret = uaef_spi_bool(0, 4);
+		connector->created_by = uaef_spi_oid(0, 5);
 	}
 	uaef_spi_end(caller);
 	if (!found)
@@ -356,6 +367,19 @@ uaef_connector_load(const char *name, UaefConnector *connector)
 {
 	if (!uaef_connector_find(name, connector))
 		raise_undefined(name);
+}
+
+void
+uaef_connector_require_receiver(const char *name)
+{
+	UaefConnector connector;
+
+	uaef_connector_load(name, &connector);
+	if (connector.config.receive == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("connector \"%s\" does not receive", name),
+				 errhint("Say what becomes of messages by \"receive\" in its config.")));
 }
 
 const char *
@@ -389,7 +413,7 @@ uaef_connector_pause(const char *name, bool paused)
 	if (uaef_spi_run(&update_paused, args, NULL) == 0)
 		raise_undefined(name);
 	record(paused ? "connector_paused" : "connector_resumed", user, name);
-	uaef_wake_worker_on_commit(UAEF_WAKE_HTTP);
+	uaef_wake_worker_on_commit(UAEF_WAKE_HTTP | UAEF_WAKE_RECEIVE);
 	uaef_spi_end(caller);
 }
 
@@ -413,7 +437,7 @@ uaef_connector_alter(const char *name, Jsonb *config)
 	if (uaef_spi_run(&update_config, args, NULL) == 0)
 		raise_undefined(name);
 	record("connector_altered", user, name);
-	uaef_wake_worker_on_commit(UAEF_WAKE_HTTP);
+	uaef_wake_worker_on_commit(UAEF_WAKE_HTTP | UAEF_WAKE_RECEIVE);
 	uaef_spi_end(caller);
 }
 

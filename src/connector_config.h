@@ -30,6 +30,9 @@ extern bool uaef_connector_find(const char *name, UaefConnector *connector);
 /* The same; raises UA405 when there is none. */
 extern void uaef_connector_load(const char *name, UaefConnector *connector);
 
+/* Raise unless there is such a connector, and it receives. */
+extern void uaef_connector_require_receiver(const char *name);
+
 /*
  * The type's operation of that name (NULL: its first), and raise when it has
  * none such.

@@ -17,7 +17,10 @@
 #include "json_util.h"
 #include "secret.h"
 
-static const char *const common_keys[] = {"headers", "tls_key", NULL};
+/* Of all connectors: what is sent along, and what "auth" may need. */
+static const char *const common_keys[] = {
+	"headers", "tls_key", "password", "token", "value", "client_secret", NULL
+};
 
 static bool is_listed(const char *const *list, const JsonbValue *key);
 static char *list_keys(const UaefConnectorType *type);

@@ -12,7 +12,11 @@
 #include "connector_type.h"
 
 static const UaefConnectorType *const types[] = {
-	&uaef_webhook_connector
+	&uaef_webhook_connector,
+	&uaef_sqs_connector,
+	&uaef_servicebus_connector,
+	&uaef_sap_connector,
+	&uaef_oracle_connector
 };
 
 const UaefConnectorType *

@@ -32,6 +32,10 @@
 #include "http_message.h"
 
 typedef struct UaefConnectorType UaefConnectorType;
+typedef struct UaefSessionType UaefSessionType;
+typedef struct UaefAuth UaefAuth;
+typedef struct UaefReceiveConfig UaefReceiveConfig;
+typedef struct UaefReceiverType UaefReceiverType;
 
 /* What a gate lets through (delivery_gate.h). */
 typedef struct UaefGateLimits
@@ -56,18 +60,24 @@ typedef struct UaefConnectorConfig
 	bool		idempotent;
 	UaefGateLimits limits;
 	UaefTransport transport;	/* its key is in the secret */
+	UaefAuth   *auth;			/* connector_auth.h */
+	UaefReceiveConfig *receive; /* receive_rule.h; or NULL */
 } UaefConnectorConfig;
 
 typedef struct UaefConnector
 {
 	int32		connector_id;
 	char	   *name;
+	Oid			created_by;
 	const UaefConnectorType *type;
 	Jsonb	   *document;		/* its config, checked */
 	UaefConnectorConfig config;
 	void	   *own;			/* what the type's parse made of it, or NULL */
 	bool		has_secret;
 	Jsonb	   *secret;			/* opened; only for build; NULL: has none */
+	const char *problem_code;	/* NULL, or it could not be read, then only */
+	const char *problem;		/* its name is set */
+	char	   *session_key;	/* of delivery_session.c */
 } UaefConnector;
 
 /* What is asked of a connector. */
@@ -144,10 +154,90 @@ struct UaefConnectorType
 						  const UaefResponse *response,
 						  UaefAnswerVerdict *verdict);
 
+	/* What must be fetched before a call; NULL: nothing. */
+	const UaefSessionType *session;
+
+	/* How messages are received; NULL: they are not. */
+	const UaefReceiverType *receiver;
+
 	/* The output of a task.  NULL: {"status","headers","body"}. */
 	Jsonb	   *(*output) (const UaefConnector *connector, const UaefCall *call,
 						   const UaefHttpResult *result,
 						   const UaefResponse *response);
+};
+
+/* What a fetch gave, and how long it holds. */
+typedef struct UaefSessionPart
+{
+	UaefHttpDraft headers;		/* to add to each request; no body */
+	int64		life_ms;
+} UaefSessionPart;
+
+/*
+ * Something that calls need and that must be fetched first: a token, cookies.
+ * It is kept in the worker's memory for all calls of a connector, until it ends
+ * or an answer says that it does not hold any more.
+ */
+struct UaefSessionType
+{
+	const char *name;			/* for messages: "token" */
+	const char *method;
+	const char *(*url) (const UaefConnector *connector);
+
+	/* Whether a call needs it; NULL: each does. */
+	bool		(*wanted) (const UaefConnector *connector,
+						   const UaefCall *call);
+
+	/*
+	 * Set the headers and body of the request that fetches it.  What auth and
+	 * other sessions of the connector add is there already.
+	 */
+	void		(*ask) (const UaefConnector *connector, UaefHttpDraft *draft);
+
+	/* Read a complete answer; false: there is nothing in it, and why. */
+	bool		(*read) (const UaefConnector *connector,
+						 const UaefHttpResult *result,
+						 const UaefResponse *response, UaefSessionPart *part,
+						 UaefAnswerVerdict *verdict);
+
+	/* Whether an answer to a call says that it does not hold any more. */
+	bool		(*refused) (const UaefHttpResult *result,
+							const UaefResponse *response);
+};
+
+/* A message of a queue. */
+typedef struct UaefMessage
+{
+	char	   *id;
+	char	   *handle;			/* by which it is taken away */
+	int			receives;		/* how often the queue has sent it */
+	Jsonb	   *body;			/* what is no JSON is a string */
+	Jsonb	   *attributes;		/* or NULL */
+} UaefMessage;
+
+/* Where a request of a receiver goes. */
+typedef struct UaefReceiveCall
+{
+	const char *method;
+	const char *url;
+} UaefReceiveCall;
+
+struct UaefReceiverType
+{
+	/* The request that waits for messages. */
+	void		(*poll) (const UaefConnector *connector, UaefReceiveCall *call,
+						 UaefHttpDraft *draft);
+
+	/* Messages of a complete answer; returns how many, or -1 and why. */
+	int			(*read) (const UaefConnector *connector,
+						 const UaefHttpResult *result,
+						 const UaefResponse *response, UaefMessage **messages,
+						 UaefAnswerVerdict *verdict);
+
+	/* The request that takes messages away from the queue, all at once. */
+	void		(*settle) (const UaefConnector *connector,
+						   const UaefMessage *messages, int n,
+						   UaefReceiveCall *call, UaefHttpDraft *draft);
 };
 
 /* Raise that a key of a config is not what is wanted: "It must be WANTED." */
@@ -158,5 +248,9 @@ pg_noreturn extern void uaef_connector_bad_config(const char *key,
 extern const UaefConnectorType *uaef_connector_type(const char *name);
 
 extern const UaefConnectorType uaef_webhook_connector;
+extern const UaefConnectorType uaef_sqs_connector;
+extern const UaefConnectorType uaef_servicebus_connector;
+extern const UaefConnectorType uaef_sap_connector;
+extern const UaefConnectorType uaef_oracle_connector;
 
 #endif							/* UAEF_CONNECTOR_TYPE_H */

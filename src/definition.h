@@ -28,7 +28,8 @@ typedef enum UaefTaskType
 	UAEF_TASK_SIGNAL,
 	UAEF_TASK_CHECKPOINT,
 	UAEF_TASK_AGENT,
-	UAEF_TASK_WORKFLOW
+	UAEF_TASK_WORKFLOW,
+	UAEF_TASK_CONNECTOR
 } UaefTaskType;
 
 /* What the queues of agents' tasks begin with; a name follows. */
@@ -189,6 +190,14 @@ typedef struct UaefHttpConfig
 	bool		idempotent;		/* may be sent again when in doubt */
 } UaefHttpConfig;
 
+typedef struct UaefConnectorCall
+{
+	char	   *connector;
+	char	   *operation;		/* NULL: the type's first */
+	UaefTemplate *payload;
+	bool		idempotent;		/* may be sent again when in doubt */
+} UaefConnectorCall;
+
 typedef struct UaefWaitConfig
 {
 	int64		for_ms;			/* -1: until, or query */
@@ -276,6 +285,7 @@ struct UaefTaskDef
 		UaefParallelConfig parallel;
 		UaefApprovalConfig approval;
 		UaefHttpConfig http;
+		UaefConnectorCall call;
 		UaefWaitConfig wait;
 		UaefExternalConfig external;
 		UaefSignalConfig signal;

@@ -25,6 +25,7 @@
 
 #include "agent.h"
 #include "compliance.h"
+#include "connector_config.h"
 #include "definition_read.h"
 #include "errcodes.h"
 #include "spi_util.h"
@@ -58,6 +59,7 @@ static List *check_roles(List *objects, const UaefRoleList *roles,
 static List *check_approval(const UaefApprovalConfig *approval,
 							const char *where);
 static void check_connector(const char *name, const char *where);
+static void check_call(const UaefConnectorCall *call, const char *where);
 static void check_policies(int n, char *const *names, const char *where);
 static void check_limits(const UaefLimitDef *limits, int n, const char *where);
 static void check_workflow(const UaefDefinition *def,
@@ -144,6 +146,9 @@ check_task(const UaefDefinition *def, const UaefTaskDef *task,
 		case UAEF_TASK_HTTP:
 			if (task->config.http.connector != NULL)
 				check_connector(task->config.http.connector, where);
+			break;
+		case UAEF_TASK_CONNECTOR:
+			check_call(&task->config.call, where);
 			break;
 		case UAEF_TASK_WORKFLOW:
 			check_workflow(def, &task->config.workflow, where);
@@ -359,6 +364,25 @@ check_connector(const char *name, const char *where)
 				(errcode(ERRCODE_UAEF_UNDEFINED_CONNECTOR),
 				 errmsg("%s: connector \"%s\" does not exist", where, name),
 				 errhint("Use uaef.create_connector() to create it.")));
+}
+
+static void
+check_call(const UaefConnectorCall *call, const char *where)
+{
+	MemoryContext context = CurrentMemoryContext;
+	UaefConnector connector;
+
+	check_connector(call->connector, where);
+	PG_TRY();
+	{
+		uaef_connector_load(call->connector, &connector);
+		(void) uaef_connector_operation(&connector, call->operation);
+	}
+	PG_CATCH();
+	{
+		uaef_read_rethrow(context, where, NULL);
+	}
+	PG_END_TRY();
 }
 
 /*

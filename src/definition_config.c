@@ -32,6 +32,7 @@ static void read_condition(const UaefObject *config, UaefTaskDef *task);
 static void read_parallel(const UaefObject *config, UaefTaskDef *task);
 static void read_approval(const UaefObject *config, UaefTaskDef *task);
 static void read_http(const UaefObject *config, UaefTaskDef *task);
+static void read_call(const UaefObject *config, UaefTaskDef *task);
 static void read_wait(const UaefObject *config, UaefTaskDef *task);
 static void read_external(const UaefObject *config, UaefTaskDef *task);
 static void read_signal(const UaefObject *config, UaefTaskDef *task);
@@ -72,7 +73,9 @@ static const struct
 	{{"capability", "agent", "prompt", "context", "input", "output_schema"},
 	read_agent},
 	[UAEF_TASK_WORKFLOW] =
-	{{"workflow", "version", "input", "repeat"}, uaef_read_workflow}
+	{{"workflow", "version", "input", "repeat"}, uaef_read_workflow},
+	[UAEF_TASK_CONNECTOR] =
+	{{"connector", "operation", "payload", "idempotent"}, read_call}
 };
 
 /*
@@ -196,7 +199,7 @@ read_parallel(const UaefObject *config, UaefTaskDef *task)
 }
 
 /*----------
- * http
+ * http, connector
  * ----------
  */
 
@@ -211,6 +214,19 @@ read_http(const UaefObject *config, UaefTaskDef *task)
 	read_method(config, http);
 	read_headers(config, http);
 	http->expect = read_expect(config);
+}
+
+static void
+read_call(const UaefObject *config, UaefTaskDef *task)
+{
+	UaefConnectorCall *call = &task->config.call;
+
+	call->connector = uaef_read_text(config, "connector", true);
+	call->operation = uaef_read_text(config, "operation", false);
+	call->payload = uaef_read_template(config, "payload");
+	if (call->payload == NULL)
+		uaef_read_missing(config, "payload");
+	call->idempotent = uaef_read_bool(config, "idempotent", false);
 }
 
 /*

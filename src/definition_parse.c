@@ -45,7 +45,8 @@ static const struct
 	{"signal", UAEF_TASK_SIGNAL},
 	{"checkpoint", UAEF_TASK_CHECKPOINT},
 	{"agent", UAEF_TASK_AGENT},
-	{"workflow", UAEF_TASK_WORKFLOW}
+	{"workflow", UAEF_TASK_WORKFLOW},
+	{"connector", UAEF_TASK_CONNECTOR}
 };
 
 static void set_reader(UaefBuilder *builder, int task, bool after);
@@ -293,11 +294,12 @@ read_common(const UaefObject *object, UaefTaskDef *task)
 
 	task->output_schema = uaef_read_schema(object, "output_schema");
 	if (task->output_schema != NULL && task->type != UAEF_TASK_SQL &&
-		task->type != UAEF_TASK_HTTP && task->type != UAEF_TASK_EXTERNAL)
+		task->type != UAEF_TASK_HTTP && task->type != UAEF_TASK_CONNECTOR &&
+		task->type != UAEF_TASK_EXTERNAL)
 		ereport(ERROR,
 				(errcode(ERRCODE_UAEF_BAD_DEFINITION),
 				 errmsg("%s cannot have \"output_schema\"", object->where),
-				 errdetail("Only the output of sql, http and external tasks comes from outside.")));
+				 errdetail("Only the output of sql, http, connector and external tasks comes from outside.")));
 
 	if (!uaef_read_value(object, "config", &config))
 	{
@@ -393,14 +395,14 @@ uaef_read_map_task(UaefBuilder *builder, const UaefTaskDef *map,
 	{
 		UAEF_TASK_SQL, UAEF_TASK_HTTP, UAEF_TASK_WAIT, UAEF_TASK_EXTERNAL,
 		UAEF_TASK_SIGNAL, UAEF_TASK_CHECKPOINT, UAEF_TASK_AGENT,
-		UAEF_TASK_WORKFLOW
+		UAEF_TASK_WORKFLOW, UAEF_TASK_CONNECTOR
 	};
 	UaefTaskDef *task;
 
 	builder->reader.item = true;
 	task = read_inner_task(builder, map, value, where, allowed,
 						   lengthof(allowed),
-						   "The types of a map's task are: sql, http, wait, external, signal, checkpoint, agent, workflow.");
+						   "The types of a map's task are: sql, http, wait, external, signal, checkpoint, agent, workflow, connector.");
 	builder->reader.item = false;
 	return task;
 }
@@ -426,7 +428,8 @@ read_compensation(const UaefObject *object, UaefTaskDef *task)
 {
 	static const UaefTaskType allowed[] =
 	{
-		UAEF_TASK_SQL, UAEF_TASK_HTTP, UAEF_TASK_EXTERNAL, UAEF_TASK_WORKFLOW
+		UAEF_TASK_SQL, UAEF_TASK_HTTP, UAEF_TASK_EXTERNAL,
+		UAEF_TASK_WORKFLOW, UAEF_TASK_CONNECTOR
 	};
 	UaefBuilder *builder = object->builder;
 	JsonbValue	value;
@@ -438,7 +441,7 @@ read_compensation(const UaefObject *object, UaefTaskDef *task)
 		read_inner_task(builder, task, &value,
 						psprintf("compensate of %s", object->where), allowed,
 						lengthof(allowed),
-						"The types of what compensates are: sql, http, external, workflow.");
+						"The types of what compensates are: sql, http, external, workflow, connector.");
 
 	/* Its limits are not those of the task, whose id it has. */
 	for (int i = 0; i < task->compensate->n_limits; i++)

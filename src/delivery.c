@@ -32,11 +32,14 @@
 #include "delivery_lane.h"
 #include "delivery_request.h"
 #include "delivery_response.h"
+#include "delivery_session.h"
 #include "delivery_store.h"
+#include "delivery_wait.h"
 #include "error_class.h"
 #include "guc.h"
 #include "identity.h"
 #include "http_pool.h"
+#include "receive.h"
 
 /* How many results go into one transaction. */
 #define RECORD_BATCH	64
@@ -54,6 +57,7 @@ static struct
 	MemoryContext work_context;
 	MemoryContext flight_context;
 	dlist_head	results;		/* that are not recorded */
+	dlist_head	fetched;		/* of sessions, that are not read */
 	TimestampTz record_again_at;	/* do not record before; 0: at once */
 	TimestampTz next_due;		/* look for due ones then */
 	bool		gates_changed;	/* since they were stored */
@@ -68,6 +72,11 @@ typedef struct Flight
 	UaefGateNews host_news;
 	int64		hold_ms;		/* the other side asks to be left alone */
 } Flight;
+
+/* Why one is not sent that waited until nobody waited for it. */
+static const UaefRefusal nobody_waits = {
+	"cancelled", "nobody waits for the delivery any more", true
+};
 
 static void begin_step(void);
 static void end_step(void);
@@ -94,6 +103,12 @@ static int	make_requests(const UaefClaimed *claimed,
 						  UaefHttpRequest *requests, Flight **flights);
 static void store_gates(void);
 static void send_due(void);
+static void read_sessions(void);
+static int	load_waiting(const UaefWaiter *waiters, int n, UaefJudged *waiting);
+static bool resume(const UaefDelivery *delivery, UaefHttpRequest *request,
+				   void *tag);
+static void tend_sessions(void);
+static void collect(void);
 
 static void
 begin_step(void)
@@ -129,6 +144,7 @@ uaef_delivery_init(void)
 													 "uaef flights",
 													 ALLOCSET_DEFAULT_SIZES);
 		dlist_init(&state.results);
+		dlist_init(&state.fetched);
 	}
 	begin_step();
 	uaef_delivery_lost(&state.results);
@@ -136,6 +152,12 @@ uaef_delivery_init(void)
 	end_step();
 	state.full = true;
 	MemoryContextSwitchTo(context);
+}
+
+UaefHttpPool *
+uaef_delivery_pool(void)
+{
+	return state.pool;
 }
 
 int
@@ -263,9 +285,13 @@ record_all(UaefHttpResult **results, int n, const UaefDeliveryVerdict *instead)
 
 	for (int i = 0; i < n_judged; i++)
 		deliveries = lappend(deliveries, &judged[i].delivery);
-	uaef_delivery_attach(deliveries);
+	uaef_delivery_attach(deliveries, false);
 	for (int i = 0; i < n_judged; i++)
+	{
 		judge(&judged[i], instead);
+		if (judged[i].verdict.session_over)
+			uaef_session_drop(&judged[i].delivery, judged[i].result);
+	}
 	qsort(judged, n_judged, sizeof(UaefJudged), compare_judged);
 	if (n_judged > 0)
 		uaef_delivery_record(judged, n_judged);
@@ -388,7 +414,8 @@ record_results(void)
 static int
 room(void)
 {
-	int			taken = uaef_http_pool_in_flight(state.pool);
+	int			taken = uaef_http_pool_in_flight(state.pool) +
+		uaef_session_waiting() - uaef_receive_in_flight();
 	dlist_iter	iter;
 
 	dlist_foreach(iter, &state.results)
@@ -408,6 +435,7 @@ refuse(const UaefDelivery *delivery, const UaefRefusal *refusal, void *tag)
 	if (result == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
+	result->transient = refusal->passes;
 	result->tag = tag;
 	dlist_push_tail(&state.results, &result->node);
 }
@@ -433,35 +461,43 @@ take_off(Flight *flight, TimestampTz now)
 
 /*
  * Build the requests of what was claimed; returns how many there are.  Those
- * that are refused have results already.
+ * that are refused have results already; those whose session is missing are
+ * held.
  */
 static int
 make_requests(const UaefClaimed *claimed, UaefHttpRequest *requests,
 			  Flight **flights)
 {
 	List	   *deliveries = NIL;
+	List	   *held = NIL;
 	int			n = 0;
 
 	for (int i = 0; i < claimed->n; i++)
 		deliveries = lappend(deliveries, &claimed->deliveries[i]);
-	uaef_delivery_attach(deliveries);
+	uaef_delivery_attach(deliveries, true);
 	for (int i = 0; i < claimed->n; i++)
 	{
 		UaefDelivery *delivery = &claimed->deliveries[i];
 		UaefRefusal refusal;
 
 		flights[i] = make_flight(delivery);
-		if (uaef_delivery_request(delivery, &requests[n], &refusal))
+		delivery->held = uaef_session_missing(delivery);
+		if (delivery->held)
+			held = lappend(held, delivery);
+		else if (uaef_delivery_request(delivery, &requests[n], &refusal))
 			requests[n++].tag = flights[i];
 		else
 			refuse(delivery, &refusal, flights[i]);
 	}
+	uaef_delivery_hold(held);
+	uaef_delivery_detach(deliveries);
 	return n;
 }
 
 /*
- * Claim what is due and send it.  All that can raise comes before the commit,
- * so that no delivery stands as being sent that is not.
+ * Claim what is due and send it, but for what has to wait for the session of
+ * its connector.  All that can raise comes before the commit, so that no
+ * delivery stands as being sent that is not.
  */
 static void
 send_due(void)
@@ -487,13 +523,179 @@ send_due(void)
 	state.next_due = claimed.next;
 	now = uaef_clock_now();
 	for (int i = 0; i < claimed.n; i++)
+	{
 		take_off(flights[i], now);
+		if (claimed.deliveries[i].held)
+			uaef_session_wait(&claimed.deliveries[i], flights[i]);
+	}
 	for (int i = 0; i < n; i++)
 	{
 		uaef_http_pool_send(state.pool, &requests[i]);
 		uaef_delivery_wipe(&requests[i]);
 	}
 	MemoryContextReset(state.work_context);
+}
+
+/*
+ * What was fetched for sessions.
+ */
+static void
+read_sessions(void)
+{
+	dlist_iter	iter;
+
+	if (dlist_is_empty(&state.fetched))
+		return;
+	begin_step();
+	dlist_foreach(iter, &state.fetched)
+		uaef_session_result(dlist_container(UaefHttpResult, node, iter.cur),
+							&state.results);
+	end_step();
+	while (!dlist_is_empty(&state.fetched))
+		uaef_http_result_free(dlist_container(UaefHttpResult, node,
+											  dlist_pop_head_node(&state.fetched)));
+	MemoryContextReset(state.work_context);
+}
+
+/*
+ * Those that wait for a session that is not being fetched, with their
+ * connectors; returns how many.  One that is not there any more just ends.
+ */
+static int
+load_waiting(const UaefWaiter *waiters, int n, UaefJudged *waiting)
+{
+	UaefHttpResult *places = palloc0(n * sizeof(UaefHttpResult));
+	UaefHttpResult **results = palloc(n * sizeof(UaefHttpResult *));
+	List	   *deliveries = NIL;
+	int			n_waiting;
+
+	for (int i = 0; i < n; i++)
+	{
+		places[i].id = waiters[i].delivery_id;
+		places[i].attempt = waiters[i].attempt;
+		places[i].tag = waiters[i].tag;
+		results[i] = &places[i];
+	}
+	n_waiting = uaef_delivery_load(results, n, waiting);
+	for (int i = 0; i < n_waiting; i++)
+	{
+		deliveries = lappend(deliveries, &waiting[i].delivery);
+		waiting[i].result->phase = UAEF_HTTP_ANSWERED;	/* it is there */
+	}
+	for (int i = 0; i < n; i++)
+	{
+		UaefDelivery gone = {places[i].id, places[i].attempt};
+
+		if (places[i].phase == UAEF_HTTP_NOT_SENT)
+			refuse(&gone, &nobody_waits, places[i].tag);
+	}
+	uaef_delivery_attach(deliveries, true);
+	return n_waiting;
+}
+
+/*
+ * The request of a delivery whose session is there.
+ */
+static bool
+resume(const UaefDelivery *delivery, UaefHttpRequest *request, void *tag)
+{
+	UaefRefusal refusal = nobody_waits;
+
+	if (uaef_delivery_begin(delivery) &&
+		uaef_delivery_request(delivery, request, &refusal))
+	{
+		request->tag = tag;
+		return true;
+	}
+	refuse(delivery, &refusal, tag);
+	return false;
+}
+
+/*
+ * Send what has waited for its session, and fetch the sessions that are still
+ * missing: one request for each connector.
+ */
+static void
+tend_sessions(void)
+{
+	UaefWaiter *waiters;
+	int			n = uaef_session_waiters(&waiters);
+	UaefHttpRequest *requests;
+	UaefJudged *waiting;
+	List	   *asked = NIL;
+	List	   *all = NIL;
+	int			n_requests = 0;
+	int			n_waiting;
+
+	if (n == 0)
+		return;
+	begin_step();
+	requests = palloc(n * sizeof(UaefHttpRequest));
+	waiting = palloc(n * sizeof(UaefJudged));
+	n_waiting = load_waiting(waiters, n, waiting);
+	for (int i = 0; i < n_waiting; i++)
+	{
+		UaefDelivery *delivery = &waiting[i].delivery;
+		void	   *tag = waiting[i].result->tag;
+		UaefRefusal refusal = {0};
+
+		all = lappend(all, delivery);
+		delivery->held = uaef_session_missing(delivery);
+		if (!delivery->held)
+			n_requests += resume(delivery, &requests[n_requests], tag);
+		else if (uaef_session_fetch(delivery, &requests[n_requests], &refusal))
+		{
+			if (!list_member_int(asked, delivery->via->connector_id))
+				n_requests++;
+			asked = list_append_unique_int(asked,
+										   delivery->via->connector_id);
+		}
+		else
+		{
+			refuse(delivery, &refusal, tag);
+			delivery->held = false;
+		}
+	}
+	uaef_delivery_detach(all);
+	end_step();
+
+	for (int i = 0; i < n; i++)
+		uaef_session_leave(&waiters[i]);
+	for (int i = 0; i < n_waiting; i++)
+	{
+		if (waiting[i].delivery.held)
+			uaef_session_wait(&waiting[i].delivery, waiting[i].result->tag);
+	}
+	for (int i = 0; i < n_requests; i++)
+	{
+		if (requests[i].id < 0)
+			uaef_session_fetching(&requests[i]);
+		uaef_http_pool_send(state.pool, &requests[i]);
+		uaef_delivery_wipe(&requests[i]);
+	}
+	MemoryContextReset(state.work_context);
+}
+
+/*
+ * Take what has ended out of the pool.
+ */
+static void
+collect(void)
+{
+	dlist_head	ended;
+
+	dlist_init(&ended);
+	uaef_http_pool_run(state.pool, &ended);
+	while (!dlist_is_empty(&ended))
+	{
+		UaefHttpResult *result = dlist_container(UaefHttpResult, node,
+												 dlist_pop_head_node(&ended));
+
+		if (uaef_receive_keep(result))
+			continue;
+		dlist_push_tail(uaef_session_is_result(result) ? &state.fetched
+						: &state.results, &result->node);
+	}
 }
 
 /*
@@ -518,7 +720,9 @@ uaef_delivery_work(bool look, TimestampTz *next)
 	int			in_flight = uaef_http_pool_in_flight(state.pool);
 	TimestampTz soon;
 
-	uaef_http_pool_run(state.pool, &state.results);
+	MemoryContextSwitchTo(state.work_context);
+	collect();
+	read_sessions();
 	record_results();
 	if (look || state.next_due <= uaef_clock_now() ||
 		(state.full && uaef_http_pool_in_flight(state.pool) < in_flight))
@@ -526,6 +730,8 @@ uaef_delivery_work(bool look, TimestampTz *next)
 		send_due();
 		record_results();
 	}
+	tend_sessions();
+	record_results();
 	store_gates();
 
 	soon = TimestampTzPlusMilliseconds(uaef_clock_now(), LOCKED_AGAIN_MS);

@@ -14,6 +14,8 @@
 
 #include "datatype/timestamp.h"
 
+#include "http_pool.h"
+
 /*
  * Once per worker process: set libcurl up, and judge the attempts that an
  * earlier worker began and never finished (in doubt, or to be repeated).
@@ -32,5 +34,8 @@ extern void uaef_delivery_work(bool look, TimestampTz *next);
 
 /* Give up what is in flight, at once; its attempts stay begun. */
 extern void uaef_delivery_shutdown(void);
+
+/* The pool; NULL until uaef_delivery_init(). */
+extern UaefHttpPool *uaef_delivery_pool(void);
 
 #endif							/* UAEF_DELIVERY_H */

@@ -29,7 +29,8 @@
 
 #define AGAIN \
 	" status = 'retry', next_attempt_at = $1, finished_at = NULL," \
-	" cancel_requested = false, attempts_before = attempt"
+	" cancel_requested = false, attempts_before = attempt," \
+	" free_attempts = 0"
 
 static UaefQuery lock_delivery = {
 	"SELECT role, status FROM uaef.delivery WHERE delivery_id = $1 FOR UPDATE",

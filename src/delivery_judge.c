@@ -22,6 +22,7 @@
 #include "delivery_connector.h"
 #include "delivery_judge.h"
 #include "delivery_retry.h"
+#include "delivery_session.h"
 #include "guc.h"
 #include "json_util.h"
 
@@ -37,6 +38,10 @@ static void judge_answer(const UaefDelivery *delivery,
 						 const UaefHttpResult *result,
 						 const UaefResponse *response,
 						 UaefAnswerVerdict *answer);
+static bool end_session(const UaefDelivery *delivery,
+						const UaefHttpResult *result,
+						const UaefResponse *response,
+						UaefDeliveryVerdict *verdict);
 static void decide(const UaefDelivery *delivery, const UaefHttpResult *result,
 				   bool transient, int64 delay_ms,
 				   UaefDeliveryVerdict *verdict);
@@ -86,7 +91,8 @@ ask_type(const UaefDelivery *delivery, const UaefHttpResult *result,
 	UaefCall	call;
 
 	memset(answer, 0, sizeof(*answer));
-	if (delivery->via == NULL || delivery->via->type->judge == NULL)
+	if (delivery->via == NULL || delivery->via->problem != NULL ||
+		delivery->via->type->judge == NULL)
 		return false;
 	uaef_delivery_call(delivery, &call);
 	return delivery->via->type->judge(delivery->via, &call, result, response,
@@ -123,7 +129,8 @@ decide(const UaefDelivery *delivery, const UaefHttpResult *result,
 {
 	bool		lost = strcmp(verdict->code, UAEF_CODE_WORKER_LOST) == 0;
 	bool		repeatable = !verdict->uncertain || delivery->idempotent;
-	int			attempt = delivery->attempt - delivery->attempts_before;
+	int			attempt = delivery->attempt - delivery->attempts_before -
+		delivery->free_attempts;
 	UaefRetry	retry;
 
 	uaef_delivery_retry_parse(delivery->retry, &retry);
@@ -160,6 +167,29 @@ decide(const UaefDelivery *delivery, const UaefHttpResult *result,
 	}
 }
 
+/*
+ * An answer that only says that the session does not hold any more has the
+ * request sent again at once, with a new one.  That happens once for each
+ * attempt that counts; then the answer is taken for what it is.
+ */
+static bool
+end_session(const UaefDelivery *delivery, const UaefHttpResult *result,
+			const UaefResponse *response, UaefDeliveryVerdict *verdict)
+{
+	if (!uaef_session_refused(delivery, result, response))
+		return false;
+	verdict->session_over = true;
+	if (delivery->free_attempts * 2 >=
+		delivery->attempt - delivery->attempts_before)
+		return false;
+	verdict->outcome = UAEF_DELIVERY_RETRY;
+	verdict->free = true;
+	verdict->code = "session_expired";
+	verdict->message = psprintf("the server answered with status %d: the session does not hold any more",
+								result->status);
+	return true;
+}
+
 void
 uaef_delivery_judge(const UaefDelivery *delivery, const UaefHttpResult *result,
 					const UaefResponse *response,
@@ -176,6 +206,8 @@ uaef_delivery_judge(const UaefDelivery *delivery, const UaefHttpResult *result,
 		verdict->uncertain = strcmp(result->code, "response_too_large") != 0;
 	else if (result->phase == UAEF_HTTP_ANSWERED)
 	{
+		if (end_session(delivery, result, response, verdict))
+			return;
 		judge_answer(delivery, result, response, &answer);
 		if (answer.answer == UAEF_ANSWER_SUCCESS)
 		{

@@ -9,96 +9,60 @@
  */
 #include "postgres.h"
 
-#include "access/xact.h"
 #include "utils/builtins.h"
-#include "utils/memutils.h"
-#include "utils/resowner.h"
 
-#include "connector_secret.h"
-#include "connector_transport.h"
+#include "attempt.h"
 #include "connector_call.h"
+#include "connector_transport.h"
 #include "delivery_connector.h"
 #include "delivery_request.h"
-#include "egress.h"
-#include "failure.h"
+#include "delivery_session.h"
 #include "guc.h"
 #include "ledger_anchor.h"
 
-static bool try_draft(const UaefDelivery *delivery, const UaefCall *call,
-					  UaefHttpDraft *draft, UaefRefusal *refusal);
-static bool may_ask(const UaefDelivery *delivery, const UaefUrl *url,
-					UaefEgressGrant *grant, UaefRefusal *refusal);
-static bool may_go(const UaefDelivery *delivery, const UaefUrl *url,
-				   const char *proxy, UaefEgressGrant *grant,
-				   UaefRefusal *refusal);
-static const char *proxy_of(const UaefDelivery *delivery);
-
-/*
- * Draft the request, with the connector's secret open; what its type refuses, and
- * a secret that does not open, becomes the refusal.  A type reads no tables, but
- * it calls functions of the server that may leave something to clean up.
- */
-static bool
-try_draft(const UaefDelivery *delivery, const UaefCall *call,
-		  UaefHttpDraft *draft, UaefRefusal *refusal)
+/* A draft in the making. */
+typedef struct Drafting
 {
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	UaefConnector via = *delivery->via;
-	volatile bool made = false;
+	const UaefDelivery *delivery;
+	UaefHttpDraft *draft;
+} Drafting;
 
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(context);
-	PG_TRY();
-	{
-		uaef_connector_open_secret(&via);
-		uaef_call_draft(&via, call, draft);
-		uaef_connector_close_secret(&via);
-		ReleaseCurrentSubTransaction();
-		made = true;
-	}
-	PG_CATCH();
-	{
-		ErrorData  *error;
+static void make_draft(void *arg);
+static bool may_ask(Oid role, const char *method, const UaefUrl *url,
+					UaefEgressGrant *grant, UaefRefusal *refusal);
+static bool is_ready(const UaefDelivery *delivery, UaefRefusal *refusal);
+static const char *proxy_of(const UaefConnector *via);
 
-		MemoryContextSwitchTo(context);
-		uaef_connector_close_secret(&via);
-		error = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-		if (!uaef_failure_is_refusal(error))
-			ReThrowError(error);
-		refusal->code = pstrdup(unpack_sql_state(error->sqlerrcode));
-		refusal->message = error->message;
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(context);
-	CurrentResourceOwner = owner;
-	return made;
+static void
+make_draft(void *arg)
+{
+	Drafting   *drafting = arg;
+	const UaefDelivery *delivery = drafting->delivery;
+	UaefCall	call;
+
+	uaef_delivery_call(delivery, &call);
+	uaef_call_draft(delivery->via, &call, drafting->draft);
+	if (delivery->via != NULL)
+		uaef_session_headers(delivery, drafting->draft);
 }
 
 static bool
-may_ask(const UaefDelivery *delivery, const UaefUrl *url,
+may_ask(Oid role, const char *method, const UaefUrl *url,
 		UaefEgressGrant *grant, UaefRefusal *refusal)
 {
-	if (uaef_egress_find(delivery->role, delivery->method, url, grant))
+	if (uaef_egress_find(role, method, url, grant))
 		return true;
 	refusal->code = "egress_denied";
-	refusal->message = uaef_egress_refusal(delivery->role, delivery->method,
-										   url);
+	refusal->message = uaef_egress_refusal(role, method, url);
 	return false;
 }
 
 /*
- * Through a proxy, the role must be allowed to ask that too, and it is the
- * proxy's address that is looked at.
+ * Whether its connector is there, and could be read.
  */
 static bool
-may_go(const UaefDelivery *delivery, const UaefUrl *url, const char *proxy,
-	   UaefEgressGrant *grant, UaefRefusal *refusal)
+is_ready(const UaefDelivery *delivery, UaefRefusal *refusal)
 {
-	UaefUrl		proxy_url;
-
 	if (delivery->connector != NULL && delivery->via == NULL)
 	{
 		refusal->code = "no_connector";
@@ -106,26 +70,48 @@ may_go(const UaefDelivery *delivery, const UaefUrl *url, const char *proxy,
 									delivery->connector);
 		return false;
 	}
-	if (!may_ask(delivery, url, grant, refusal))
+	if (delivery->via != NULL && delivery->via->problem != NULL)
+	{
+		refusal->code = delivery->via->problem_code;
+		refusal->message = delivery->via->problem;
+		refusal->passes = true;
 		return false;
-	if (proxy == NULL)
-		return true;
-	uaef_url_require(proxy, &proxy_url);
-	return may_ask(delivery, &proxy_url, grant, refusal);
+	}
+	return true;
 }
 
 /*
  * The connector's, else the server's; NULL: none.
  */
 static const char *
-proxy_of(const UaefDelivery *delivery)
+proxy_of(const UaefConnector *via)
 {
 	const char *proxy = uaef_http_proxy;
 
-	if (delivery->via != NULL && delivery->via->config.transport.proxy != NULL)
-		proxy = delivery->via->config.transport.proxy;
+	if (via != NULL && via->config.transport.proxy != NULL)
+		proxy = via->config.transport.proxy;
 	return proxy == NULL || *proxy == '\0' ||
 		strcmp(proxy, UAEF_NO_PROXY) == 0 ? NULL : proxy;
+}
+
+/*
+ * Through a proxy, the role must be allowed to ask that too, and it is the
+ * proxy's address that is looked at.
+ */
+bool
+uaef_request_may_go(Oid role, const char *method, const UaefUrl *url,
+					const UaefConnector *via, UaefEgressGrant *grant,
+					UaefRefusal *refusal)
+{
+	const char *proxy = proxy_of(via);
+	UaefUrl		proxy_url;
+
+	if (!may_ask(role, method, url, grant, refusal))
+		return false;
+	if (proxy == NULL)
+		return true;
+	uaef_url_require(proxy, &proxy_url);
+	return may_ask(role, method, &proxy_url, grant, refusal);
 }
 
 void
@@ -139,52 +125,71 @@ uaef_delivery_wipe(UaefHttpRequest *request)
 		explicit_bzero(key, strlen(key));
 }
 
+void
+uaef_request_begin(UaefHttpRequest *request, const UaefUrl *url,
+				   const UaefConnector *via, const UaefHttpDraft *draft,
+				   const UaefEgressGrant *grant)
+{
+	memset(request, 0, sizeof(*request));
+	request->url = uaef_url_text(url);
+	request->tls = url->tls;
+	request->headers = draft->headers;
+	request->n_headers = draft->n_headers;
+	request->body = draft->body;
+	request->body_len = draft->body_len;
+	request->aws_sigv4 = draft->aws_sigv4;
+	request->user_password = draft->user_password;
+	request->timeout_ms = uaef_http_timeout_ms;
+	request->connect_timeout_ms = Min(uaef_http_connect_timeout_ms,
+									  request->timeout_ms);
+	request->max_response = (size_t) uaef_http_max_response_kb * 1024;
+	request->n_networks = grant->n_networks;
+	request->networks = grant->networks;
+	if (via != NULL)
+		request->transport = via->config.transport;
+	request->transport.proxy = proxy_of(via);
+	request->transport.key = draft->tls_key;
+}
+
 bool
 uaef_delivery_request(const UaefDelivery *delivery, UaefHttpRequest *request,
 					  UaefRefusal *refusal)
 {
-	UaefCall	call;
 	UaefHttpDraft draft;
 	UaefEgressGrant grant;
 	UaefUrl		url;
-	const char *proxy = proxy_of(delivery);
+	Drafting	drafting = {delivery, &draft};
 
+	memset(refusal, 0, sizeof(*refusal));
 	uaef_url_require(delivery->url, &url);
-	if (!may_go(delivery, &url, proxy, &grant, refusal))
+	if (!is_ready(delivery, refusal) ||
+		!uaef_request_may_go(delivery->role, delivery->method, &url,
+							 delivery->via, &grant, refusal))
 		return false;
-	uaef_delivery_call(delivery, &call);
-	if (delivery->via == NULL ||
-		(delivery->via->type->build == NULL && !delivery->via->has_secret))
-		uaef_call_draft(delivery->via, &call, &draft);
-	else if (!try_draft(delivery, &call, &draft, refusal))
-		return false;
-	memset(request, 0, sizeof(*request));
+	if (delivery->via == NULL)
+		make_draft(&drafting);
+	else
+	{
+		ErrorData  *error = uaef_attempt(make_draft, &drafting);
+
+		if (error != NULL)
+		{
+			refusal->code = pstrdup(unpack_sql_state(error->sqlerrcode));
+			refusal->message = error->message;
+			return false;
+		}
+	}
+	uaef_request_begin(request, &url, delivery->via, &draft, &grant);
 	request->id = delivery->delivery_id;
 	request->attempt = delivery->attempt;
 	request->method = delivery->method;
-	request->url = uaef_url_text(&url);
-	request->tls = url.tls;
-	request->headers = draft.headers;
-	request->n_headers = draft.n_headers;
-	request->body = draft.body;
-	request->body_len = draft.body_len;
-	request->aws_sigv4 = draft.aws_sigv4;
-	request->user_password = draft.user_password;
 	request->may_reuse = delivery->idempotent;
-	request->timeout_ms = uaef_http_timeout_ms;
 	if (delivery->timeout_ms > 0)
 		request->timeout_ms = Min(delivery->timeout_ms, uaef_http_timeout_ms);
 	request->connect_timeout_ms = Min(uaef_http_connect_timeout_ms,
 									  request->timeout_ms);
-	request->max_response = (size_t) uaef_http_max_response_kb * 1024;
 	if (delivery->anchor != NULL)
 		request->max_response = Min(request->max_response,
 									UAEF_ANCHOR_MAX_ANSWER);
-	request->n_networks = grant.n_networks;
-	request->networks = grant.networks;
-	if (delivery->via != NULL)
-		request->transport = delivery->via->config.transport;
-	request->transport.proxy = proxy;
-	request->transport.key = draft.tls_key;
 	return true;
 }

@@ -32,8 +32,10 @@
 #define ACTOR_ID	"uaef"
 
 static UaefQuery select_sending = {
-	"SELECT delivery_id, attempt FROM uaef.delivery WHERE status = 'sending'"
-	" ORDER BY delivery_id",
+	"SELECT d.delivery_id, d.attempt, a.phase IS NOT NULL"
+	" FROM uaef.delivery d"
+	" JOIN uaef.delivery_attempt a USING (delivery_id, attempt)"
+	" WHERE d.status = 'sending' ORDER BY d.delivery_id",
 	0
 };
 
@@ -54,14 +56,16 @@ static UaefQuery update_deliveries = {
 	" next_attempt_at = $9 + r.delay_ms * interval '1 millisecond',"
 	" uncertain = d.uncertain OR r.uncertain,"
 	" response_status = r.response_status,"
-	" response_headers = r.headers, response_body = r.body, error = r.error"
-	" FROM unnest($1, $2, $3, $4, $5, $6, $7, $8)"
+	" response_headers = r.headers, response_body = r.body, error = r.error,"
+	" free_attempts = d.free_attempts + r.free"
+	" FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $10)"
 	"  AS r(id, outcome, delay_ms, uncertain, response_status, headers, body,"
-	"   error)"
+	"   error, free)"
 	" WHERE d.delivery_id = r.id AND d.status = 'sending'"
 	" RETURNING d.delivery_id, d.status",
-	9, {INT8ARRAYOID, TEXTARRAYOID, INT8ARRAYOID, BOOLARRAYOID, INT4ARRAYOID,
-	JSONBARRAYOID, JSONBARRAYOID, JSONBARRAYOID, TIMESTAMPTZOID}
+	10, {INT8ARRAYOID, TEXTARRAYOID, INT8ARRAYOID, BOOLARRAYOID, INT4ARRAYOID,
+		JSONBARRAYOID, JSONBARRAYOID, JSONBARRAYOID, TIMESTAMPTZOID,
+	INT4ARRAYOID}
 };
 
 static UaefQuery update_attempts = {
@@ -147,6 +151,7 @@ uaef_delivery_read(uint64 row, UaefDelivery *delivery)
 	delivery->has_payout = !isnull;
 	if (delivery->has_payout)
 		delivery->payout_id = uaef_spi_uuid(row, 25);
+	delivery->free_attempts = uaef_spi_int32(row, 26);
 }
 
 /*
@@ -213,11 +218,14 @@ uaef_delivery_lost(dlist_head *results)
 
 	for (uint64 i = 0; i < n; i++)
 	{
+		bool		waited = uaef_spi_bool(i, 3);
 		UaefHttpResult *result = uaef_http_result_make(uaef_spi_int64(i, 1),
 													   uaef_spi_int32(i, 2),
-													   UAEF_HTTP_SENT,
+													   waited ? UAEF_HTTP_NOT_SENT
+													   : UAEF_HTTP_SENT,
 													   UAEF_CODE_WORKER_LOST,
-													   "the worker ended while the request was under way");
+													   waited ? "the worker ended before the request was sent"
+													   : "the worker ended while the request was under way");
 
 		if (result == NULL)
 			ereport(ERROR,
@@ -268,7 +276,7 @@ task_output(const UaefJudged *judged)
 	const UaefConnector *via = delivery->via;
 	Jsonb	   *output;
 
-	if (via != NULL && via->type->output != NULL)
+	if (via != NULL && via->problem == NULL && via->type->output != NULL)
 	{
 		UaefCall	call;
 
@@ -374,7 +382,7 @@ store_deliveries(UaefJudged *judged, int n, TimestampTz now)
 {
 	static const Oid types[] = {
 		INT8OID, TEXTOID, INT8OID, BOOLOID, INT4OID, JSONBOID, JSONBOID,
-		JSONBOID
+		JSONBOID, INT4OID
 	};
 	UaefColumn *columns[lengthof(types)];
 	Datum		args[lengthof(types) + 1];
@@ -400,10 +408,12 @@ store_deliveries(UaefJudged *judged, int n, TimestampTz now)
 		uaef_column_jsonb(columns[c++], one->response.headers);
 		uaef_column_jsonb(columns[c++], body);
 		uaef_column_jsonb(columns[c++], error_document(verdict));
+		uaef_column_put(columns[c++], Int32GetDatum(verdict->free ? 1 : 0),
+						false);
 	}
 	for (int c = 0; c < lengthof(types); c++)
-		args[c] = uaef_column_array(columns[c]);
-	args[lengthof(types)] = TimestampTzGetDatum(now);
+		args[c < 8 ? c : c + 1] = uaef_column_array(columns[c]);
+	args[8] = TimestampTzGetDatum(now);
 	if (uaef_spi_run(&update_deliveries, args, NULL) != n)
 		elog(ERROR, "a delivery is not being sent");
 	for (int i = 0; i < n; i++)

@@ -25,8 +25,7 @@
 	" delivery_id, attempt, role, connector, execution_id, task_no, item," \
 	" task_attempt, task_id, method, url, headers, body, expect, idempotent," \
 	" idempotency_key, coalesce(timeout_ms, 0), retry, uncertain, anchor," \
-	" body_bytes, operation, lane, attempts_before," \
-	" payout_id"
+	" body_bytes, operation, lane, attempts_before, payout_id, free_attempts"
 
 /* A delivery that is being sent. */
 typedef struct UaefDelivery
@@ -57,6 +56,8 @@ typedef struct UaefDelivery
 	bool		uncertain;		/* an earlier attempt may have had its effect */
 	bool		has_payout;
 	pg_uuid_t	payout_id;		/* that the answer is evidence for */
+	int			free_attempts;	/* of those so far, that do not count */
+	bool		held;			/* it waits for the session of its connector */
 } UaefDelivery;
 
 typedef enum UaefOutcome
@@ -76,6 +77,8 @@ typedef struct UaefDeliveryVerdict
 	const char *message;
 	const char *detail;			/* or NULL */
 	int64		delay_ms;		/* until the next attempt */
+	bool		session_over;	/* the connector's session does not hold */
+	bool		free;			/* this attempt does not count */
 } UaefDeliveryVerdict;
 
 /* Read one from a row of the last query, within its uaef_spi_begin(). */

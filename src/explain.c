@@ -345,7 +345,8 @@ ask_for_real(UaefTask *task)
 		return;
 	if (task->def->type == UAEF_TASK_HUMAN_APPROVAL)
 		run->detail = tell(task, &tell_approval);
-	else if (task->def->type == UAEF_TASK_HTTP)
+	else if (task->def->type == UAEF_TASK_HTTP ||
+			 task->def->type == UAEF_TASK_CONNECTOR)
 		run->detail = tell(task, &tell_delivery);
 	else if (task->def->type == UAEF_TASK_SIGNAL)
 		run->detail = psprintf("waits for signal %s",
@@ -448,6 +449,7 @@ prepare(UaefTask *task)
 	{
 		case UAEF_TASK_HUMAN_APPROVAL:
 		case UAEF_TASK_HTTP:
+		case UAEF_TASK_CONNECTOR:
 		case UAEF_TASK_SIGNAL:
 		case UAEF_TASK_CHECKPOINT:
 			ask_for_real(task);

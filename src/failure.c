@@ -180,7 +180,8 @@ uaef_failure_retries(const UaefTask *task, const UaefFailure *failure)
 {
 	const UaefRetry *retry = &task->def->retry;
 
-	if (task->def->type == UAEF_TASK_HTTP || failure->final ||
+	if (task->def->type == UAEF_TASK_HTTP ||
+		task->def->type == UAEF_TASK_CONNECTOR || failure->final ||
 		strcmp(failure->code, UAEF_POLICY_DENIED) == 0 ||
 		task->attempt - task->attempts_before >= retry->max_attempts ||
 		in_class(failure->code, (const char *const *) retry->not_on,

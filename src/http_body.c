@@ -45,6 +45,8 @@ uaef_http_is_json(const char *content_type)
 	len = strcspn(content_type, "; \t");
 	return (len == 16 &&
 			pg_strncasecmp(content_type, "application/json", 16) == 0) ||
+		(len >= 22 &&
+		 pg_strncasecmp(content_type, "application/x-amz-json", 22) == 0) ||
 		(len > 5 && pg_strncasecmp(content_type + len - 5, "+json", 5) == 0);
 }
 

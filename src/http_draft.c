@@ -78,6 +78,12 @@ uaef_draft_header(UaefHttpDraft *draft, const char *name, const char *value)
 }
 
 void
+uaef_draft_line(UaefHttpDraft *draft, const char *line)
+{
+	set_line(draft, pnstrdup(line, strcspn(line, ":;")), pstrdup(line));
+}
+
+void
 uaef_draft_no_content_type(UaefHttpDraft *draft)
 {
 	set_line(draft, "Content-Type", pstrdup("Content-Type:"));

@@ -30,6 +30,9 @@ typedef struct UaefHttpDraft
 extern void uaef_draft_header(UaefHttpDraft *draft, const char *name,
 							  const char *value);
 
+/* The same for a line that another draft has. */
+extern void uaef_draft_line(UaefHttpDraft *draft, const char *line);
+
 extern bool uaef_draft_has_header(const UaefHttpDraft *draft,
 								  const char *name);
 

@@ -464,21 +464,31 @@ uaef_http_pool_in_flight(const UaefHttpPool *pool)
 
 /*
  * Copy the headers; "Expect:" keeps libcurl from waiting for a 100, and from
- * sending the request again when the server answers 417.
+ * sending the request again when the server answers 417.  libcurl would sign
+ * that header, and not send it; what is signed must be less than the 1 MB from
+ * which on libcurl waits.
  */
 static bool
 transfer_headers(Transfer *transfer, const UaefHttpRequest *request)
 {
-	struct curl_slist *list = curl_slist_append(NULL, "Expect:");
+	struct curl_slist *list = NULL;
+	int			n = 0;
 
-	for (int i = 0; list != NULL && i < request->n_headers; i++)
-	{
-		transfer->headers = list;
-		list = curl_slist_append(list, request->headers[i]);
-	}
-	if (list == NULL)
-		return false;
+	if (request->aws_sigv4 == NULL)
+		list = curl_slist_append(list, "Expect:");
 	transfer->headers = list;
+	for (int i = 0; i < request->n_headers; i++)
+	{
+		struct curl_slist *longer = curl_slist_append(list,
+													  request->headers[i]);
+
+		if (longer == NULL)
+			break;
+		transfer->headers = list = longer;
+		n++;
+	}
+	if (list == NULL || n < request->n_headers)
+		return false;
 	curl_easy_setopt(transfer->easy, CURLOPT_HTTPHEADER, list);
 	return true;
 }

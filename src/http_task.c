@@ -9,7 +9,6 @@
 
 #include "advance.h"
 #include "delivery_offer.h"
-#include "failure.h"
 #include "task_kind.h"
 
 static void hand_out_http(UaefTask *task);
@@ -50,20 +49,11 @@ fill_request(UaefTask *task, UaefDeliveryRequest *request,
 	const UaefHttpConfig *config = &task->def->config.http;
 	UaefScope  *scope = uaef_task_scope(task);
 
-	memset(request, 0, sizeof(UaefDeliveryRequest));
+	uaef_delivery_of_task(task, request);
 	request->connector = config->connector;
-	request->role = task->execution->initiated_by;
-	request->has_task = true;
-	request->execution_id = task->execution->id;
-	request->task_no = task->no;
-	request->item = task->item;
-	request->task_id = task->task_id;
-	request->attempt = task->attempt;
 	request->method = config->method;
 	request->expect = config->expect;
 	request->idempotent = config->idempotent;
-	request->timeout_ms = task->def->timeout_ms;
-	request->retry = &task->def->retry;
 
 	if (config->url != NULL)
 	{
@@ -89,26 +79,11 @@ hand_out_http(UaefTask *task)
 {
 	UaefDeliveryRequest request;
 	UaefEvalError error = {0};
-	int64		delivery_id;
-	ErrorData  *refusal;
 
 	if (!fill_request(task, &request, &error))
-	{
 		uaef_advance_fail_evaluation(task, &error);
-		return;
-	}
-	refusal = uaef_delivery_offer(&request, &delivery_id);
-	if (refusal != NULL)
-	{
-		UaefFailure failure;
-
-		uaef_failure_from_error(&failure, refusal);
-		failure.transient = false;
-		uaef_advance_fail_finally(task, &failure);
-		return;
-	}
-	uaef_task_become(task, UAEF_TASK_RUNNING);
-	task->started_at = task->execution->step->now;
+	else
+		uaef_delivery_offer_for_task(task, &request);
 }
 
 static void

@@ -52,6 +52,7 @@ extern const UaefTaskKind uaef_condition_task;
 extern const UaefTaskKind uaef_map_task;
 extern const UaefTaskKind uaef_approval_task;
 extern const UaefTaskKind uaef_http_task;
+extern const UaefTaskKind uaef_connector_task;
 extern const UaefTaskKind uaef_wait_task;
 extern const UaefTaskKind uaef_workflow_task;
 extern const UaefTaskKind uaef_signal_task;

@@ -49,6 +49,7 @@
 #include "ledger.h"
 #include "ledger_anchor.h"
 #include "ledger_checkpoint.h"
+#include "receive.h"
 #include "schedule.h"
 #include "shmem.h"
 #include "wait_event.h"
@@ -87,6 +88,7 @@ static TimestampTz run_timers(void);
 static TimestampTz run_schedules(void);
 static TimestampTz run_executors(void);
 static TimestampTz run_deliveries(void);
+static TimestampTz run_receivers(void);
 static TimestampTz run_seal(void);
 static TimestampTz run_checkpoint(void);
 static TimestampTz run_anchors(void);
@@ -107,6 +109,7 @@ static Step steps[] = {
 	{"anchoring the ledger", UAEF_WAKE_ANCHORS, run_anchors, NULL, 5},
 	{"controlling executions", UAEF_WAKE_BULK, run_bulk, NULL, 5},
 	{"deleting old executions", 0, run_history, NULL, 100},
+	{"receiving", UAEF_WAKE_RECEIVE, run_receivers, NULL, 2},
 };
 
 #define CONTROL_STEP	(&steps[0])
@@ -114,6 +117,7 @@ static Step steps[] = {
 #define EXECUTOR_STEP	(&steps[4])
 #define DELIVERY_STEP	(&steps[5])
 #define CHECKPOINT_STEP	(&steps[7])
+#define RECEIVE_STEP	(&steps[11])
 
 /* Executors are looked after less often while no more of them may run. */
 #define EXECUTOR_PAUSE_MS	5
@@ -131,6 +135,9 @@ static bool delivering = false;
 /* Whether that descriptor has news, and whether to look for rows too. */
 static bool sockets_ready = false;
 static bool look_for_deliveries = false;
+
+/* Whether somebody asked for messages of queues. */
+static bool messages_asked = false;
 
 /*
  * Timers to be fired one by one, after a batch of them has raised an error, so
@@ -375,6 +382,8 @@ note_reasons(void)
 	reasons = (int) pg_atomic_read_u32(&my_slot->reasons);
 	if ((reasons & UAEF_WAKE_CONTROL) != 0)
 		make_all_due();
+	if ((reasons & UAEF_WAKE_RECEIVE) != 0)
+		messages_asked = true;
 	for (i = 0; i < lengthof(steps); i++)
 	{
 		Step	   *step = &steps[i];
@@ -679,7 +688,18 @@ run_deliveries(void)
 	}
 	uaef_delivery_work(look_for_deliveries, &next);
 	sockets_ready = false;
+	if (uaef_receive_has_results())
+		RECEIVE_STEP->due = Min(RECEIVE_STEP->due, GetCurrentTimestamp());
 	return wall_time(next);
+}
+
+static TimestampTz
+run_receivers(void)
+{
+	bool		asked = messages_asked;
+
+	messages_asked = false;
+	return uaef_receive_work(asked);
 }
 
 static long
