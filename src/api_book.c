@@ -14,6 +14,7 @@
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
+#include "arguments.h"
 #include "book.h"
 #include "book_audit.h"
 #include "book_parse.h"
@@ -37,11 +38,6 @@ PG_FUNCTION_INFO_V1(uaef_audit_money);
 PG_FUNCTION_INFO_V1(uaef_posting_balanced);
 
 static UaefBookActor me(void);
-static void require_argument(FunctionCallInfo fcinfo, int no,
-							 const char *name);
-static char *text_or_null(FunctionCallInfo fcinfo, int no);
-static char *required_text(FunctionCallInfo fcinfo, int no,
-						   const char *name);
 static Numeric numeric_or_null(FunctionCallInfo fcinfo, int no);
 static TimestampTz time_or_zero(FunctionCallInfo fcinfo, int no);
 static char *manual_key(FunctionCallInfo fcinfo, int no);
@@ -56,28 +52,6 @@ me(void)
 	UaefBookActor actor = {"user", GetUserNameFromId(GetUserId(), false)};
 
 	return actor;
-}
-
-static void
-require_argument(FunctionCallInfo fcinfo, int no, const char *name)
-{
-	if (PG_ARGISNULL(no))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("argument \"%s\" must not be null", name)));
-}
-
-static char *
-text_or_null(FunctionCallInfo fcinfo, int no)
-{
-	return PG_ARGISNULL(no) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(no));
-}
-
-static char *
-required_text(FunctionCallInfo fcinfo, int no, const char *name)
-{
-	require_argument(fcinfo, no, name);
-	return text_or_null(fcinfo, no);
 }
 
 static Numeric
@@ -98,7 +72,7 @@ time_or_zero(FunctionCallInfo fcinfo, int no)
 static char *
 manual_key(FunctionCallInfo fcinfo, int no)
 {
-	char	   *key = text_or_null(fcinfo, no);
+	char	   *key = uaef_arg_text_or_null(fcinfo, no);
 
 	uaef_book_require_manual(NULL, key);
 	return key;
@@ -114,18 +88,17 @@ uaef_create_account(PG_FUNCTION_ARGS)
 {
 	UaefBookActor actor = me();
 	UaefAccountSpec spec = {
-		.code = required_text(fcinfo, 0, "code"),
-		.kind = required_text(fcinfo, 1, "kind"),
-		.currency = required_text(fcinfo, 2, "currency"),
-		.owner_type = text_or_null(fcinfo, 3),
-		.owner_id = text_or_null(fcinfo, 4),
+		.code = uaef_arg_text(fcinfo, 0, "code"),
+		.kind = uaef_arg_text(fcinfo, 1, "kind"),
+		.currency = uaef_arg_text(fcinfo, 2, "currency"),
+		.owner_type = uaef_arg_text_or_null(fcinfo, 3),
+		.owner_id = uaef_arg_text_or_null(fcinfo, 4),
 		.min_balance = numeric_or_null(fcinfo, 5),
 		.max_balance = numeric_or_null(fcinfo, 6),
-		.name = text_or_null(fcinfo, 8)
+		.name = uaef_arg_text_or_null(fcinfo, 8)
 	};
 
-	require_argument(fcinfo, 7, "stripes");
-	spec.stripes = PG_GETARG_INT32(7);
+	spec.stripes = uaef_arg_int32(fcinfo, 7, "stripes");
 	if (spec.stripes == 0)
 		spec.stripes = -1;		/* 0 is the default only in C */
 	PG_RETURN_INT64(uaef_book_account(&spec, &actor));
@@ -135,8 +108,8 @@ static Datum
 set_status(FunctionCallInfo fcinfo, const char *status)
 {
 	UaefBookActor actor = me();
-	char	   *code = required_text(fcinfo, 0, "code");
-	char	   *reason = required_text(fcinfo, 1, "reason");
+	char	   *code = uaef_arg_text(fcinfo, 0, "code");
+	char	   *reason = uaef_arg_text(fcinfo, 1, "reason");
 
 	PG_RETURN_BOOL(uaef_book_set_status(&actor, code, status, reason));
 }
@@ -170,8 +143,8 @@ Datum
 uaef_set_account_limits(PG_FUNCTION_ARGS)
 {
 	UaefBookActor actor = me();
-	char	   *code = required_text(fcinfo, 0, "code");
-	char	   *reason = required_text(fcinfo, 3, "reason");
+	char	   *code = uaef_arg_text(fcinfo, 0, "code");
+	char	   *reason = uaef_arg_text(fcinfo, 3, "reason");
 
 	uaef_book_set_limits(&actor, code, numeric_or_null(fcinfo, 1),
 						 numeric_or_null(fcinfo, 2), reason);
@@ -185,8 +158,8 @@ uaef_post(PG_FUNCTION_ARGS)
 	UaefBookActor actor = me();
 	UaefJournal journal;
 
-	require_argument(fcinfo, 0, "journal");
-	uaef_book_parse(PG_GETARG_JSONB_P(0), text_or_null(fcinfo, 1), &journal);
+	uaef_book_parse(uaef_arg_jsonb(fcinfo, 0, "journal"),
+					uaef_arg_text_or_null(fcinfo, 1), &journal);
 	uaef_book_post(&actor, &journal, 1);
 	PG_RETURN_INT64(journal.journal_id);
 }
@@ -200,8 +173,7 @@ uaef_post_batch(PG_FUNCTION_ARGS)
 	Datum	   *ids;
 	int			n;
 
-	require_argument(fcinfo, 0, "journals");
-	journals = uaef_book_parse_list(PG_GETARG_JSONB_P(0), &n);
+	journals = uaef_book_parse_list(uaef_arg_jsonb(fcinfo, 0, "journals"), &n);
 	uaef_book_post(&actor, journals, n);
 	ids = palloc(sizeof(Datum) * Max(n, 1));
 	for (int i = 0; i < n; i++)
@@ -217,12 +189,12 @@ Datum
 uaef_reverse_journal(PG_FUNCTION_ARGS)
 {
 	UaefBookActor actor = me();
+	int64		journal_id = uaef_arg_int64(fcinfo, 0, "journal_id");
 	char	   *key = manual_key(fcinfo, 3);
 
-	require_argument(fcinfo, 0, "journal_id");
-	PG_RETURN_INT64(uaef_book_reverse(&actor, PG_GETARG_INT64(0),
+	PG_RETURN_INT64(uaef_book_reverse(&actor, journal_id,
 									  numeric_or_null(fcinfo, 1),
-									  text_or_null(fcinfo, 2), key));
+									  uaef_arg_text_or_null(fcinfo, 2), key));
 }
 
 /*
@@ -234,13 +206,13 @@ uaef_hold_funds(PG_FUNCTION_ARGS)
 {
 	UaefBookActor actor = me();
 	UaefHoldSpec spec = {
-		.account = required_text(fcinfo, 0, "account"),
+		.account = uaef_arg_text(fcinfo, 0, "account"),
 		.expires_at = time_or_zero(fcinfo, 2),
-		.reason = text_or_null(fcinfo, 3),
+		.reason = uaef_arg_text_or_null(fcinfo, 3),
 		.key = manual_key(fcinfo, 4)
 	};
 
-	require_argument(fcinfo, 1, "amount");
+	uaef_arg_require(fcinfo, 1, "amount");
 	spec.amount = PG_GETARG_NUMERIC(1);
 	PG_RETURN_INT64(uaef_book_hold(&actor, &spec));
 }
@@ -253,14 +225,14 @@ Datum
 uaef_capture_hold(PG_FUNCTION_ARGS)
 {
 	UaefBookActor actor = me();
-	char	   *to_account = required_text(fcinfo, 1, "to_account");
+	int64		hold_id = uaef_arg_int64(fcinfo, 0, "hold_id");
+	char	   *to_account = uaef_arg_text(fcinfo, 1, "to_account");
+	bool		release_rest = uaef_arg_bool(fcinfo, 3, "release_rest");
 	char	   *key = manual_key(fcinfo, 4);
 
-	require_argument(fcinfo, 0, "hold_id");
-	require_argument(fcinfo, 3, "release_rest");
-	PG_RETURN_INT64(uaef_book_capture(&actor, PG_GETARG_INT64(0), to_account,
+	PG_RETURN_INT64(uaef_book_capture(&actor, hold_id, to_account,
 									  numeric_or_null(fcinfo, 2),
-									  PG_GETARG_BOOL(3), key));
+									  release_rest, key));
 }
 
 /* release_hold(hold_id bigint, reason text) -> void */
@@ -268,9 +240,9 @@ Datum
 uaef_release_hold(PG_FUNCTION_ARGS)
 {
 	UaefBookActor actor = me();
+	int64		hold_id = uaef_arg_int64(fcinfo, 0, "hold_id");
 
-	require_argument(fcinfo, 0, "hold_id");
-	uaef_book_release(&actor, PG_GETARG_INT64(0), text_or_null(fcinfo, 1));
+	uaef_book_release(&actor, hold_id, uaef_arg_text_or_null(fcinfo, 1));
 	PG_RETURN_VOID();
 }
 
@@ -280,7 +252,7 @@ uaef_release_hold(PG_FUNCTION_ARGS)
 Datum
 uaef_balance(PG_FUNCTION_ARGS)
 {
-	char	   *account = required_text(fcinfo, 0, "account");
+	char	   *account = uaef_arg_text(fcinfo, 0, "account");
 
 	PG_RETURN_NUMERIC(uaef_book_balance(account, time_or_zero(fcinfo, 1),
 										time_or_zero(fcinfo, 2)));
@@ -292,7 +264,7 @@ uaef_balance(PG_FUNCTION_ARGS)
 Datum
 uaef_statement(PG_FUNCTION_ARGS)
 {
-	char	   *account = required_text(fcinfo, 0, "account");
+	char	   *account = uaef_arg_text(fcinfo, 0, "account");
 
 	uaef_book_statement(fcinfo, account, time_or_zero(fcinfo, 1),
 						time_or_zero(fcinfo, 2));

@@ -12,8 +12,8 @@
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
+#include "arguments.h"
 #include "clock.h"
-#include "own_execution.h"
 #include "payout.h"
 #include "set_result.h"
 
@@ -131,7 +131,7 @@ uaef_claim_payouts(PG_FUNCTION_ARGS)
 	uaef_begin_set(fcinfo);
 	n = uaef_payouts_claim(text_to_cstring(PG_GETARG_TEXT_PP(0)),
 						   PG_GETARG_INT32(1),
-						   uaef_interval_us(PG_GETARG_INTERVAL_P(2), "lease"),
+						   uaef_arg_interval_us(fcinfo, 2, "lease"),
 						   GetUserId(), &payouts);
 	for (int i = 0; i < n; i++)
 	{

@@ -20,6 +20,7 @@
  */
 #include "postgres.h"
 
+#include "access/htup_details.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_type_d.h"
 #include "commands/sequence.h"
@@ -70,6 +71,7 @@ typedef struct PostCall
 	int			n;
 	int			current;		/* for the context of errors */
 	Line	   *lines;			/* of all journals, one after the other */
+	int			n_lines;
 	int		   *first;			/* each journal's first line */
 	BookAccounts accounts;
 	TimestampTz recorded_at;
@@ -96,9 +98,10 @@ static Jsonb *one_payload(const PostCall *call, const UaefJournal *journal);
 static Jsonb *batch_payload(const PostCall *call, int64 first, int64 last);
 static void record(PostCall *call);
 static void set_text(BookRow *row, int column, const char *text);
-static void write_journal(const PostCall *call, UaefTable *table,
-						  const UaefJournal *journal);
-static void write_lines(const PostCall *call, UaefTable *table, int i);
+static HeapTuple journal_row(const PostCall *call, TupleDesc desc,
+							 const UaefJournal *journal);
+static HeapTuple *line_rows(const PostCall *call, TupleDesc desc, int i,
+							HeapTuple *rows);
 static void write_journals(const PostCall *call);
 static void write_all(const PostCall *call);
 
@@ -254,6 +257,7 @@ resolve(PostCall *call)
 							UAEF_BOOK_MAX_LINES),
 					 errhint("Post them in several calls.")));
 	}
+	call->n_lines = (int) n_lines;
 	call->lines = palloc(sizeof(Line) * Max(n_lines, 1));
 	for (int i = 0; i < call->n; i++)
 	{
@@ -556,9 +560,8 @@ set_text(BookRow *row, int column, const char *text)
 		row->values[column] = CStringGetTextDatum(text);
 }
 
-static void
-write_journal(const PostCall *call, UaefTable *table,
-			  const UaefJournal *journal)
+static HeapTuple
+journal_row(const PostCall *call, TupleDesc desc, const UaefJournal *journal)
 {
 	BookRow		row = {0};
 
@@ -581,11 +584,14 @@ write_journal(const PostCall *call, UaefTable *table,
 			 call->actor->id : call->actor->type);
 	row.values[JOURNAL_METADATA] = JsonbPGetDatum(journal->metadata);
 	row.nulls[JOURNAL_METADATA] = journal->metadata == NULL;
-	uaef_table_insert(table, row.values, row.nulls, NULL);
+	return heap_form_tuple(desc, row.values, row.nulls);
 }
 
-static void
-write_lines(const PostCall *call, UaefTable *table, int i)
+/*
+ * The rows of a journal's lines; returns the place after them.
+ */
+static HeapTuple *
+line_rows(const PostCall *call, TupleDesc desc, int i, HeapTuple *rows)
 {
 	const UaefJournal *journal = &call->journals[i];
 	const Line *lines = &call->lines[call->first[i]];
@@ -608,8 +614,9 @@ write_lines(const PostCall *call, UaefTable *table, int i)
 		row.values[POSTING_AMOUNT] =
 			NumericGetDatum(uaef_minor_numeric(lines[k].amount));
 		set_text(&row, POSTING_CURRENCY, account->currency);
-		uaef_table_insert(table, row.values, row.nulls, NULL);
+		*rows++ = heap_form_tuple(desc, row.values, row.nulls);
 	}
+	return rows;
 }
 
 /*
@@ -620,6 +627,10 @@ write_all(const PostCall *call)
 {
 	UaefTable	journals;
 	UaefTable	postings;
+	HeapTuple  *rows = palloc(sizeof(HeapTuple) * Max(call->n_new, 1));
+	HeapTuple  *lines = palloc(sizeof(HeapTuple) * call->n_lines);
+	HeapTuple  *next = lines;
+	int			n = 0;
 
 	uaef_table_open(&journals, "journal");
 	uaef_table_open(&postings, "posting");
@@ -631,10 +642,12 @@ write_all(const PostCall *call)
 	{
 		if (call->journals[i].existed)
 			continue;
-		CHECK_FOR_INTERRUPTS();
-		write_journal(call, &journals, &call->journals[i]);
-		write_lines(call, &postings, i);
+		rows[n++] = journal_row(call, RelationGetDescr(journals.rel),
+								&call->journals[i]);
+		next = line_rows(call, RelationGetDescr(postings.rel), i, next);
 	}
+	uaef_table_insert_many(&journals, rows, n);
+	uaef_table_insert_many(&postings, lines, (int) (next - lines));
 	uaef_table_close(&postings);
 	uaef_table_close(&journals);
 }

@@ -14,6 +14,7 @@
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
+#include "arguments.h"
 #include "budget.h"
 #include "clock.h"
 #include "errcodes.h"
@@ -21,7 +22,6 @@
 #include "ledger.h"
 #include "money.h"
 #include "numeric_util.h"
-#include "own_execution.h"
 #include "schedule.h"
 #include "spi_util.h"
 #include "versioned_name.h"
@@ -86,7 +86,7 @@ span_of(const char *per, bool *isnull)
 	span = DirectFunctionCall3(interval_in, CStringGetDatum(per),
 							   ObjectIdGetDatum(InvalidOid),
 							   Int32GetDatum(-1));
-	(void) uaef_interval_us(DatumGetIntervalP(span), "per");
+	(void) uaef_interval_us(DatumGetIntervalP(span), "per", false);
 	return span;
 }
 

@@ -410,7 +410,7 @@ uaef_check_read_expr(const UaefObject *object, Check *check)
 		uaef_read_missing(object, "min");
 	PG_TRY();
 	{
-		check->expr = uaef_amount_compile(text, ANY_CURRENCY, true);
+		check->expr = uaef_amount_compile(text, ANY_CURRENCY, true, NULL);
 	}
 	PG_CATCH();
 	{

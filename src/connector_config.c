@@ -15,36 +15,67 @@
 #include "clock.h"
 #include "compat.h"
 #include "connector_config.h"
+#include "connector_limits.h"
+#include "connector_secret.h"
+#include "connector_transport.h"
 #include "delivery_retry.h"
 #include "errcodes.h"
 #include "json_util.h"
 #include "ledger.h"
+#include "secret.h"
 #include "spi_util.h"
 #include "url.h"
 #include "wake.h"
 
+#define MAX_NAME 200
+
 static UaefQuery insert_connector = {
 	"INSERT INTO uaef.connector"
-	" (name, type, config, paused, created_by, created_at)"
-	" VALUES ($1, $2, $3, false, $4, $5)"
+	" (name, type, config, paused, created_by, created_at, changed_at)"
+	" VALUES ($1, $2, $3, false, $4, $5, $5)"
 	" ON CONFLICT DO NOTHING RETURNING connector_id",
 	5, {TEXTOID, TEXTOID, JSONBOID, REGROLEOID, TIMESTAMPTZOID}
 };
 
 static UaefQuery select_connector = {
-	"SELECT config FROM uaef.connector WHERE name = $1",
+	"SELECT connector_id, type, config,"
+	" EXISTS (SELECT FROM uaef.secret s"
+	"  WHERE s.kind = '" UAEF_CONNECTOR_SECRET "' AND s.name = $1)"
+	" FROM uaef.connector WHERE name = $1",
 	1, {TEXTOID}
 };
 
 static UaefQuery update_paused = {
-	"UPDATE uaef.connector SET paused = $2 WHERE name = $1",
-	2, {TEXTOID, BOOLOID}
+	"UPDATE uaef.connector SET paused = $2, changed_at = $3 WHERE name = $1",
+	3, {TEXTOID, BOOLOID, TIMESTAMPTZOID}
+};
+
+static UaefQuery update_config = {
+	"UPDATE uaef.connector SET config = $2, changed_at = $3 WHERE name = $1",
+	3, {TEXTOID, JSONBOID, TIMESTAMPTZOID}
+};
+
+static UaefQuery delete_connector = {
+	"DELETE FROM uaef.connector WHERE name = $1",
+	1, {TEXTOID}
+};
+
+/* What still needs a connector. */
+static UaefQuery select_uses = {
+	"SELECT 'anchor \"' || a.anchor || '\" uses it'"
+	" FROM uaef.ledger_anchor a WHERE a.target = $1 AND a.kind <> 'file'"
+	" UNION ALL"
+	" (SELECT 'delivery ' || d.delivery_id || ' waits to be sent'"
+	" FROM uaef.delivery d WHERE d.connector = $1"
+	" AND d.status IN ('pending', 'retry', 'sending') LIMIT 1)"
+	" LIMIT 1",
+	1, {TEXTOID}
 };
 
 static void check_header(const char *name, const JsonbValue *value);
-pg_noreturn static void bad_config(const char *key, const char *wanted);
-static void check_keys(Jsonb *document);
-static void parse(Jsonb *document, UaefConnectorConfig *config);
+static bool is_listed(const char *const *list, const JsonbValue *key);
+static void check_keys(const UaefConnectorType *type, Jsonb *document);
+static void parse(UaefConnector *connector);
 pg_noreturn static void raise_undefined(const char *name);
 static void record(const char *type, Oid user, const char *name);
 
@@ -133,20 +164,24 @@ uaef_http_headers_check(Jsonb *headers)
 	}
 }
 
-static void
-bad_config(const char *key, const char *wanted)
+static bool
+is_listed(const char *const *list, const JsonbValue *key)
 {
-	ereport(ERROR,
-			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("invalid value for \"%s\" in a connector's config", key),
-			 errdetail("It must be %s.", wanted)));
+	for (; *list != NULL; list++)
+	{
+		if (strlen(*list) == key->val.string.len &&
+			memcmp(*list, key->val.string.val, key->val.string.len) == 0)
+			return true;
+	}
+	return false;
 }
 
 static void
-check_keys(Jsonb *document)
+check_keys(const UaefConnectorType *type, Jsonb *document)
 {
-	static const char *const known[] = {
-		"url", "method", "headers", "timeout", "retry", "idempotent"
+	static const char *const common[] = {
+		"url", "method", "headers", "timeout", "retry", "idempotent",
+		"max_concurrent", "rate", "burst", "breaker", "tls", "proxy", NULL
 	};
 	JsonbIterator *it = JsonbIteratorInit(&document->root);
 	JsonbIteratorToken token;
@@ -158,44 +193,45 @@ check_keys(Jsonb *document)
 				 errmsg("a connector's config must be an object")));
 	while ((token = JsonbIteratorNext(&it, &key, true)) != WJB_DONE)
 	{
-		bool		found = token != WJB_KEY;
-
-		for (int i = 0; !found && i < lengthof(known); i++)
-			found = strlen(known[i]) == key.val.string.len &&
-				strncmp(known[i], key.val.string.val,
-						key.val.string.len) == 0;
-		if (!found)
+		if (token == WJB_KEY && !is_listed(common, &key) &&
+			!is_listed(type->keys, &key))
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("unknown key \"%s\" in a connector's config",
-							pnstrdup(key.val.string.val,
-									 key.val.string.len))));
+					 errmsg("unknown key \"%s\" in the config of a connector of type \"%s\"",
+							pnstrdup(key.val.string.val, key.val.string.len),
+							type->name)));
 	}
 }
 
 /*
- * A config document to its parts; raises for what is wrong.
+ * The config document to its parts; raises for what is wrong.
  */
 static void
-parse(Jsonb *document, UaefConnectorConfig *config)
+parse(UaefConnector *connector)
 {
+	Jsonb	   *document = connector->document;
+	UaefConnectorConfig *config = &connector->config;
 	JsonbValue	value;
 	UaefUrl		url;
 	char	   *text;
 
-	check_keys(document);
+	check_keys(connector->type, document);
 	memset(config, 0, sizeof(*config));
 
 	text = uaef_json_get_text(document, "url");
-	if (text == NULL)
-		bad_config("url", "a string");
-	uaef_url_require(text, &url);
-	config->url = uaef_url_text(&url);
+	if (text == NULL && (connector->type->needs_url ||
+						 uaef_json_get(document, "url", &value)))
+		uaef_connector_bad_config("url", "a string");
+	if (text != NULL)
+	{
+		uaef_url_require(text, &url);
+		config->url = uaef_url_text(&url);
+	}
 
 	text = uaef_json_get_text(document, "method");
 	if (text == NULL && uaef_json_get(document, "method", &value))
-		bad_config("method", "a string");
-	config->method = uaef_http_method_check(text ? text : "POST");
+		uaef_connector_bad_config("method", "a string");
+	config->method = text ? uaef_http_method_check(text) : NULL;
 
 	if (uaef_json_get(document, "headers", &value))
 	{
@@ -205,10 +241,10 @@ parse(Jsonb *document, UaefConnectorConfig *config)
 
 	text = uaef_json_get_text(document, "timeout");
 	if (text == NULL && uaef_json_get(document, "timeout", &value))
-		bad_config("timeout", "an interval such as \"30s\"");
+		uaef_connector_bad_config("timeout", "an interval such as \"30s\"");
 	config->timeout_ms = text ? uaef_duration_ms(text) : 0;
 	if (text != NULL && config->timeout_ms <= 0)
-		bad_config("timeout", "more than zero");
+		uaef_connector_bad_config("timeout", "more than zero");
 
 	uaef_delivery_retry_parse(uaef_json_get(document, "retry", &value)
 							  ? uaef_json_from_value(&value) : NULL,
@@ -217,9 +253,13 @@ parse(Jsonb *document, UaefConnectorConfig *config)
 	if (uaef_json_get(document, "idempotent", &value))
 	{
 		if (value.type != jbvBool)
-			bad_config("idempotent", "true or false");
+			uaef_connector_bad_config("idempotent", "true or false");
 		config->idempotent = value.val.boolean;
 	}
+	uaef_gate_limits_parse(document, &config->limits);
+	uaef_transport_parse(document, &config->transport);
+	connector->own = connector->type->parse ? connector->type->parse(document)
+		: NULL;
 }
 
 static void
@@ -239,24 +279,24 @@ record(const char *type, Oid user, const char *name)
 }
 
 int32
-uaef_connector_create(const char *name, const char *type, Jsonb *config)
+uaef_connector_create(const char *name, const char *type, Jsonb *config,
+					  Jsonb *secret)
 {
 	Oid			user = GetUserId();
-	UaefConnectorConfig parsed;
+	UaefConnector connector = {.document = config};
 	UaefCaller	caller;
 	Datum		args[5];
 	int32		connector_id;
 
-	if (*name == '\0')
+	if (*name == '\0' || strlen(name) > MAX_NAME)
 		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("a connector's name must not be empty")));
-	if (strcmp(type, "webhook") != 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("unknown connector type \"%s\"", type),
-				 errhint("The type is \"webhook\".")));
-	parse(config, &parsed);
+				(errcode(ERRCODE_INVALID_NAME),
+				 errmsg("a connector's name must have 1 to %d bytes",
+						MAX_NAME)));
+	connector.type = uaef_connector_type(type);
+	parse(&connector);
+	uaef_transport_require_files(&connector.config.transport);
+	uaef_connector_check_secret(connector.type, secret);
 
 	caller = uaef_spi_begin();
 	args[0] = CStringGetTextDatum(name);
@@ -271,6 +311,9 @@ uaef_connector_create(const char *name, const char *type, Jsonb *config)
 	connector_id = uaef_spi_int32(0, 1);
 	record("connector_created", user, name);
 	uaef_spi_end(caller);
+
+	/* One that is left of an earlier connector of this name goes. */
+	uaef_secret_put(UAEF_CONNECTOR_SECRET, name, secret);
 	return connector_id;
 }
 
@@ -283,19 +326,54 @@ raise_undefined(const char *name)
 			 errhint("Use uaef.create_connector() to make it.")));
 }
 
-void
-uaef_connector_load(const char *name, UaefConnectorConfig *config)
+bool
+uaef_connector_find(const char *name, UaefConnector *connector)
 {
 	UaefCaller	caller = uaef_spi_begin();
 	Datum		args[1];
-	Jsonb	   *document;
+	bool		found;
 
+	memset(connector, 0, sizeof(*connector));
 	args[0] = CStringGetTextDatum(name);
-	if (uaef_spi_run(&select_connector, args, NULL) == 0)
-		raise_undefined(name);
-	document = uaef_spi_jsonb(0, 1);
+	found = uaef_spi_run(&select_connector, args, NULL) > 0;
+	if (found)
+	{
+		connector->connector_id = uaef_spi_int32(0, 1);
+		connector->type = uaef_connector_type(uaef_spi_text(0, 2));
+		connector->document = uaef_spi_jsonb(0, 3);
+		connector->has_secret = uaef_spi_bool(0, 4);
+	}
 	uaef_spi_end(caller);
-	parse(document, config);
+	if (!found)
+		return false;
+	connector->name = pstrdup(name);
+	parse(connector);
+	return true;
+}
+
+void
+uaef_connector_load(const char *name, UaefConnector *connector)
+{
+	if (!uaef_connector_find(name, connector))
+		raise_undefined(name);
+}
+
+const char *
+uaef_connector_operation(const UaefConnector *connector, const char *name)
+{
+	const char *const *operations = connector->type->operations;
+
+	if (name == NULL)
+		return operations[0];
+	for (int i = 0; operations[i] != NULL; i++)
+	{
+		if (strcmp(operations[i], name) == 0)
+			return operations[i];
+	}
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("connectors of type \"%s\" have no operation \"%s\"",
+					connector->type->name, name)));
 }
 
 void
@@ -303,13 +381,63 @@ uaef_connector_pause(const char *name, bool paused)
 {
 	Oid			user = GetUserId();
 	UaefCaller	caller = uaef_spi_begin();
-	Datum		args[2];
+	Datum		args[3];
 
 	args[0] = CStringGetTextDatum(name);
 	args[1] = BoolGetDatum(paused);
+	args[2] = TimestampTzGetDatum(uaef_clock_now());
 	if (uaef_spi_run(&update_paused, args, NULL) == 0)
 		raise_undefined(name);
 	record(paused ? "connector_paused" : "connector_resumed", user, name);
 	uaef_wake_worker_on_commit(UAEF_WAKE_HTTP);
+	uaef_spi_end(caller);
+}
+
+void
+uaef_connector_alter(const char *name, Jsonb *config)
+{
+	Oid			user = GetUserId();
+	UaefConnector connector;
+	UaefCaller	caller;
+	Datum		args[3];
+
+	uaef_connector_load(name, &connector);
+	connector.document = config;
+	parse(&connector);
+	uaef_transport_require_files(&connector.config.transport);
+
+	caller = uaef_spi_begin();
+	args[0] = CStringGetTextDatum(name);
+	args[1] = JsonbPGetDatum(config);
+	args[2] = TimestampTzGetDatum(uaef_clock_now());
+	if (uaef_spi_run(&update_config, args, NULL) == 0)
+		raise_undefined(name);
+	record("connector_altered", user, name);
+	uaef_wake_worker_on_commit(UAEF_WAKE_HTTP);
+	uaef_spi_end(caller);
+}
+
+/*
+ * What is queued at the same moment is not seen; it fails when it is sent,
+ * which says why.
+ */
+void
+uaef_connector_drop(const char *name)
+{
+	Oid			user = GetUserId();
+	UaefCaller	caller = uaef_spi_begin();
+	Datum		args[1];
+
+	args[0] = CStringGetTextDatum(name);
+	if (uaef_spi_run(&delete_connector, args, NULL) == 0)
+		raise_undefined(name);
+	if (uaef_spi_run(&select_uses, args, NULL) > 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
+				 errmsg("cannot drop connector \"%s\" because it is still used",
+						name),
+				 errdetail("For example, %s.", uaef_spi_text(0, 1))));
+	uaef_secret_put(UAEF_CONNECTOR_SECRET, name, NULL);
+	record("connector_dropped", user, name);
 	uaef_spi_end(caller);
 }

@@ -3,38 +3,48 @@
  * connector_config.h
  *	  Connectors: named ways to reach an outside system.
  *
- * A webhook's config is {"url","method","headers","timeout","retry",
- * "idempotent"}; only the url must be there.  It is checked whole when the
- * connector is made.
+ * A config is {"url","method","headers","timeout","retry","idempotent","tls",
+ * "proxy"} and what its type adds (connector_type.h).  It is checked whole when the connector is
+ * made.
  *
  *-------------------------------------------------------------------------
  */
 #ifndef UAEF_CONNECTOR_CONFIG_H
 #define UAEF_CONNECTOR_CONFIG_H
 
-#include "utils/jsonb.h"
+#include "connector_type.h"
 
-#include "definition.h"
-
-typedef struct UaefConnectorConfig
-{
-	char	   *url;
-	char	   *method;			/* upper case */
-	Jsonb	   *headers;		/* checked, or NULL */
-	int64		timeout_ms;		/* 0: the default */
-	UaefRetry	retry;
-	bool		idempotent;
-} UaefConnectorConfig;
-
-/* Make a connector; raises when anything is wrong with it.  An event. */
+/*
+ * Make a connector, with a secret or NULL; raises when anything is wrong with
+ * it.  An event.
+ */
 extern int32 uaef_connector_create(const char *name, const char *type,
-								   Jsonb *config);
+								   Jsonb *config, Jsonb *secret);
 
-/* Its config; raises UA405 when there is no such connector. */
-extern void uaef_connector_load(const char *name, UaefConnectorConfig *config);
+/*
+ * Read a connector, in the current memory context; false when there is none.
+ * Its secret stays closed.
+ */
+extern bool uaef_connector_find(const char *name, UaefConnector *connector);
+
+/* The same; raises UA405 when there is none. */
+extern void uaef_connector_load(const char *name, UaefConnector *connector);
+
+/*
+ * The type's operation of that name (NULL: its first), and raise when it has
+ * none such.
+ */
+extern const char *uaef_connector_operation(const UaefConnector *connector,
+											const char *name);
 
 /* Stop sending, or go on; deliveries wait meanwhile.  An event. */
 extern void uaef_connector_pause(const char *name, bool paused);
+
+/* Give it another config, checked as the first one was.  An event. */
+extern void uaef_connector_alter(const char *name, Jsonb *config);
+
+/* Remove it; raises while an anchor or a delivery needs it.  An event. */
+extern void uaef_connector_drop(const char *name);
 
 /*
  * Raise unless this is an object of strings that may be headers: no line

@@ -27,8 +27,11 @@
 
 #include "clock.h"
 #include "delivery.h"
+#include "delivery_connector.h"
 #include "delivery_judge.h"
+#include "delivery_lane.h"
 #include "delivery_request.h"
+#include "delivery_response.h"
 #include "delivery_store.h"
 #include "error_class.h"
 #include "guc.h"
@@ -49,33 +52,47 @@ static struct
 {
 	UaefHttpPool *pool;			/* NULL: not set up */
 	MemoryContext work_context;
+	MemoryContext flight_context;
 	dlist_head	results;		/* that are not recorded */
 	TimestampTz record_again_at;	/* do not record before; 0: at once */
-	TimestampTz next_due;		/* the next delivery that waits for its time */
-	bool		full;			/* more may be due than there was room for */
+	TimestampTz next_due;		/* look for due ones then */
+	bool		gates_changed;	/* since they were stored */
+	bool		full;			/* and when one that is under way has ended */
 }			state;
 
-/* A result and what it means. */
-typedef struct Judged
+/* A delivery under way; the tag of its request. */
+typedef struct Flight
 {
-	UaefHttpResult *result;
-	UaefDelivery delivery;
-	UaefVerdict verdict;
-} Judged;
+	UaefPassage passage;
+	UaefGateNews connector_news;
+	UaefGateNews host_news;
+	int64		hold_ms;		/* the other side asks to be left alone */
+} Flight;
 
 static void begin_step(void);
 static void end_step(void);
 static int	compare_judged(const void *a, const void *b);
+static void leave(UaefGate *gate, UaefGateNews news, TimestampTz now,
+				  int64 hold_ms);
+static void land(UaefHttpResult *result);
+static void tell_flight(const UaefJudged *judged);
+static void judge(UaefJudged *judged, const UaefDeliveryVerdict *instead);
 static void note_retry(int64 delay_ms);
 static void record_all(UaefHttpResult **results, int n,
-					   const UaefVerdict *instead);
+					   const UaefDeliveryVerdict *instead);
 static ErrorData *try_record(UaefHttpResult **results, int n,
-							 const UaefVerdict *instead);
+							 const UaefDeliveryVerdict *instead);
 static bool passes(int sqlerrcode);
 static bool record_one(UaefHttpResult *result);
 static void record_results(void);
 static int	room(void);
-static void refuse(const UaefDelivery *delivery, const char *refusal);
+static void refuse(const UaefDelivery *delivery, const UaefRefusal *refusal,
+				   void *tag);
+static Flight *make_flight(const UaefDelivery *delivery);
+static void take_off(Flight *flight, TimestampTz now);
+static int	make_requests(const UaefClaimed *claimed,
+						  UaefHttpRequest *requests, Flight **flights);
+static void store_gates(void);
 static void send_due(void);
 
 static void
@@ -108,10 +125,14 @@ uaef_delivery_init(void)
 		state.work_context = AllocSetContextCreate(TopMemoryContext,
 												   "uaef deliveries",
 												   ALLOCSET_DEFAULT_SIZES);
+		state.flight_context = AllocSetContextCreate(TopMemoryContext,
+													 "uaef flights",
+													 ALLOCSET_DEFAULT_SIZES);
 		dlist_init(&state.results);
 	}
 	begin_step();
 	uaef_delivery_lost(&state.results);
+	uaef_gates_load();
 	end_step();
 	state.full = true;
 	MemoryContextSwitchTo(context);
@@ -130,8 +151,8 @@ uaef_delivery_fd(void)
 static int
 compare_judged(const void *a, const void *b)
 {
-	const Judged *left = a;
-	const Judged *right = b;
+	const UaefJudged *left = a;
+	const UaefJudged *right = b;
 	bool		left_task = left->delivery.has_task &&
 		left->verdict.outcome != UAEF_DELIVERY_RETRY;
 	bool		right_task = right->delivery.has_task &&
@@ -157,35 +178,99 @@ note_retry(int64 delay_ms)
 }
 
 /*
- * Judge and record within the open transaction; instead, when not NULL, is the
- * verdict of all.  The result of a delivery that no longer waits for it is
- * passed over.
+ * What the result says of the health of connector and host.  A host that
+ * answers is well, whatever it answers; it is not when it cannot be reached.
+ * What we refused says nothing.
  */
 static void
-record_all(UaefHttpResult **results, int n, const UaefVerdict *instead)
+tell_flight(const UaefJudged *judged)
 {
-	Judged	   *judged = palloc(n * sizeof(Judged));
-	int			n_judged = 0;
+	const UaefHttpResult *result = judged->result;
+	Flight	   *flight = result->tag;
+	bool		busy = result->status == 429;
 
-	for (int i = 0; i < n; i++)
+	if (flight == NULL)
+		return;
+	flight->connector_news = flight->host_news = UAEF_GATE_BAD;
+	if (result->phase == UAEF_HTTP_ANSWERED)
 	{
-		Judged	   *next = &judged[n_judged];
-
-		next->result = results[i];
-		if (!uaef_delivery_load(results[i]->id, results[i]->attempt,
-								&next->delivery))
-			continue;
-		if (instead != NULL)
-			next->verdict = *instead;
-		else
-			uaef_delivery_judge(&next->delivery, next->result, &next->verdict);
-		n_judged++;
+		flight->host_news = UAEF_GATE_GOOD;
+		flight->connector_news = busy ? UAEF_GATE_NOTHING
+			: result->status >= 500 ? UAEF_GATE_BAD : UAEF_GATE_GOOD;
 	}
-	qsort(judged, n_judged, sizeof(Judged), compare_judged);
+	else if (!result->transient)
+		flight->connector_news = flight->host_news = UAEF_GATE_NOTHING;
+	else if (result->phase == UAEF_HTTP_SENT)
+		flight->host_news = UAEF_GATE_NOTHING;
+	if (busy || result->status == 503)
+		flight->hold_ms = Min(result->retry_after_ms,
+							  uaef_http_retry_after_max_s * (int64) 1000);
+}
+
+static void
+leave(UaefGate *gate, UaefGateNews news, TimestampTz now, int64 hold_ms)
+{
+	if (gate == NULL)
+		return;
+	uaef_gate_leave(gate, news, now, hold_ms);
+	state.gates_changed |= gate->changed;
+}
+
+/*
+ * A result is recorded: its flight is over.
+ */
+static void
+land(UaefHttpResult *result)
+{
+	Flight	   *flight = result->tag;
+	TimestampTz now = uaef_clock_now();
+
+	if (flight != NULL)
+	{
+		leave(flight->passage.connector, flight->connector_news, now,
+			  flight->hold_ms);
+		leave(flight->passage.host, flight->host_news, now, 0);
+		pfree(flight);
+	}
+	uaef_http_result_free(result);
+}
+
+/*
+ * Judge within the open transaction; instead, when not NULL, is the verdict.
+ */
+static void
+judge(UaefJudged *judged, const UaefDeliveryVerdict *instead)
+{
+	uaef_response_read(judged->result, &judged->response);
+	if (instead != NULL)
+		judged->verdict = *instead;
+	else
+		uaef_delivery_judge(&judged->delivery, judged->result,
+							&judged->response, &judged->verdict);
+	tell_flight(judged);
+}
+
+/*
+ * Judge and record within the open transaction.  The result of a delivery that
+ * no longer waits for it is passed over.
+ */
+static void
+record_all(UaefHttpResult **results, int n, const UaefDeliveryVerdict *instead)
+{
+	UaefJudged *judged = palloc(n * sizeof(UaefJudged));
+	int			n_judged = uaef_delivery_load(results, n, judged);
+	List	   *deliveries = NIL;
+
+	for (int i = 0; i < n_judged; i++)
+		deliveries = lappend(deliveries, &judged[i].delivery);
+	uaef_delivery_attach(deliveries);
+	for (int i = 0; i < n_judged; i++)
+		judge(&judged[i], instead);
+	qsort(judged, n_judged, sizeof(UaefJudged), compare_judged);
+	if (n_judged > 0)
+		uaef_delivery_record(judged, n_judged);
 	for (int i = 0; i < n_judged; i++)
 	{
-		uaef_delivery_record(&judged[i].delivery, judged[i].result,
-							 &judged[i].verdict);
 		if (judged[i].verdict.outcome == UAEF_DELIVERY_RETRY)
 			note_retry(judged[i].verdict.delay_ms);
 	}
@@ -196,7 +281,7 @@ record_all(UaefHttpResult **results, int n, const UaefVerdict *instead)
  * rolled it back.
  */
 static ErrorData *
-try_record(UaefHttpResult **results, int n, const UaefVerdict *instead)
+try_record(UaefHttpResult **results, int n, const UaefDeliveryVerdict *instead)
 {
 	ErrorData  *volatile error = NULL;
 
@@ -238,7 +323,7 @@ static bool
 record_one(UaefHttpResult *result)
 {
 	ErrorData  *error = try_record(&result, 1, NULL);
-	UaefVerdict verdict = {UAEF_DELIVERY_FAILED};
+	UaefDeliveryVerdict verdict = {UAEF_DELIVERY_FAILED};
 
 	if (error == NULL)
 		return true;
@@ -284,7 +369,7 @@ record_results(void)
 		{
 			if (together || record_one(batch[i]))
 			{
-				uaef_http_result_free(batch[i]);
+				land(batch[i]);
 				continue;
 			}
 			dlist_push_tail(&state.results, &batch[i]->node);
@@ -312,17 +397,66 @@ room(void)
 }
 
 static void
-refuse(const UaefDelivery *delivery, const char *refusal)
+refuse(const UaefDelivery *delivery, const UaefRefusal *refusal, void *tag)
 {
 	UaefHttpResult *result = uaef_http_result_make(delivery->delivery_id,
 												   delivery->attempt,
 												   UAEF_HTTP_NOT_SENT,
-												   "egress_denied", refusal);
+												   refusal->code,
+												   refusal->message);
 
 	if (result == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
+	result->tag = tag;
 	dlist_push_tail(&state.results, &result->node);
+}
+
+static Flight *
+make_flight(const UaefDelivery *delivery)
+{
+	Flight	   *flight = MemoryContextAllocZero(state.flight_context,
+												sizeof(Flight));
+
+	flight->passage = uaef_delivery_passage(delivery->lane);
+	flight->connector_news = flight->host_news = UAEF_GATE_NOTHING;
+	return flight;
+}
+
+static void
+take_off(Flight *flight, TimestampTz now)
+{
+	if (flight->passage.connector != NULL)
+		uaef_gate_enter(flight->passage.connector, now);
+	uaef_gate_enter(flight->passage.host, now);
+}
+
+/*
+ * Build the requests of what was claimed; returns how many there are.  Those
+ * that are refused have results already.
+ */
+static int
+make_requests(const UaefClaimed *claimed, UaefHttpRequest *requests,
+			  Flight **flights)
+{
+	List	   *deliveries = NIL;
+	int			n = 0;
+
+	for (int i = 0; i < claimed->n; i++)
+		deliveries = lappend(deliveries, &claimed->deliveries[i]);
+	uaef_delivery_attach(deliveries);
+	for (int i = 0; i < claimed->n; i++)
+	{
+		UaefDelivery *delivery = &claimed->deliveries[i];
+		UaefRefusal refusal;
+
+		flights[i] = make_flight(delivery);
+		if (uaef_delivery_request(delivery, &requests[n], &refusal))
+			requests[n++].tag = flights[i];
+		else
+			refuse(delivery, &refusal, flights[i]);
+	}
+	return n;
 }
 
 /*
@@ -333,33 +467,47 @@ static void
 send_due(void)
 {
 	int			limit = room();
-	UaefDelivery *deliveries;
+	UaefClaimed claimed;
 	UaefHttpRequest *requests;
-	int			n_requests = 0;
+	Flight	  **flights;
+	TimestampTz now;
 	int			n;
 
 	state.full = limit == 0;
 	if (limit == 0)
 		return;
 	begin_step();
-	n = uaef_delivery_claim(limit, &deliveries);
-	state.full = n == limit;
-	requests = palloc((n + 1) * sizeof(UaefHttpRequest));
-	for (int i = 0; i < n; i++)
-	{
-		char	   *refusal;
-
-		if (uaef_delivery_request(&deliveries[i], &requests[n_requests],
-								  &refusal))
-			n_requests++;
-		else
-			refuse(&deliveries[i], refusal);
-	}
-	state.next_due = uaef_delivery_next_due();
+	uaef_delivery_claim(limit, &claimed);
+	requests = palloc((claimed.n + 1) * sizeof(UaefHttpRequest));
+	flights = palloc((claimed.n + 1) * sizeof(Flight *));
+	n = make_requests(&claimed, requests, flights);
 	end_step();
 
-	for (int i = 0; i < n_requests; i++)
+	state.full = claimed.more;
+	state.next_due = claimed.next;
+	now = uaef_clock_now();
+	for (int i = 0; i < claimed.n; i++)
+		take_off(flights[i], now);
+	for (int i = 0; i < n; i++)
+	{
 		uaef_http_pool_send(state.pool, &requests[i]);
+		uaef_delivery_wipe(&requests[i]);
+	}
+	MemoryContextReset(state.work_context);
+}
+
+/*
+ * Write what the gates have learnt, where that is worth a row.
+ */
+static void
+store_gates(void)
+{
+	if (!state.gates_changed)
+		return;
+	begin_step();
+	uaef_gates_store();
+	end_step();
+	state.gates_changed = false;
 	MemoryContextReset(state.work_context);
 }
 
@@ -378,9 +526,10 @@ uaef_delivery_work(bool look, TimestampTz *next)
 		send_due();
 		record_results();
 	}
+	store_gates();
 
 	soon = TimestampTzPlusMilliseconds(uaef_clock_now(), LOCKED_AGAIN_MS);
-	*next = state.full ? DT_NOEND : Max(state.next_due, soon);
+	*next = Max(state.next_due, soon);
 	if (state.record_again_at != 0)
 		*next = Min(*next, state.record_again_at);
 	MemoryContextSwitchTo(context);
@@ -393,4 +542,5 @@ uaef_delivery_shutdown(void)
 		return;
 	uaef_http_pool_destroy(state.pool);
 	state.pool = NULL;
+	uaef_gates_forget();
 }

@@ -19,6 +19,7 @@
 #include "utils/numeric.h"
 
 #include "connector_config.h"
+#include "delivery_connector.h"
 #include "delivery_judge.h"
 #include "delivery_retry.h"
 #include "guc.h"
@@ -29,10 +30,16 @@
 
 static bool status_expected(Jsonb *expect, int status);
 static bool status_transient(int status);
-static bool judge_answer(const UaefDelivery *delivery,
-						 const UaefHttpResult *result, UaefVerdict *verdict);
+static bool ask_type(const UaefDelivery *delivery,
+					 const UaefHttpResult *result,
+					 const UaefResponse *response, UaefAnswerVerdict *answer);
+static void judge_answer(const UaefDelivery *delivery,
+						 const UaefHttpResult *result,
+						 const UaefResponse *response,
+						 UaefAnswerVerdict *answer);
 static void decide(const UaefDelivery *delivery, const UaefHttpResult *result,
-				   bool transient, UaefVerdict *verdict);
+				   bool transient, int64 delay_ms,
+				   UaefDeliveryVerdict *verdict);
 
 /*
  * Listed in expect's "status", or without such a list 200 to 299.
@@ -69,22 +76,42 @@ status_transient(int status)
 }
 
 /*
- * A complete answer; returns whether another attempt may go better.
+ * What the connector's type makes of the answer; false when it leaves that to
+ * the status.
  */
 static bool
-judge_answer(const UaefDelivery *delivery, const UaefHttpResult *result,
-			 UaefVerdict *verdict)
+ask_type(const UaefDelivery *delivery, const UaefHttpResult *result,
+		 const UaefResponse *response, UaefAnswerVerdict *answer)
 {
-	if (status_expected(delivery->expect, result->status))
-	{
-		verdict->outcome = UAEF_DELIVERY_SUCCEEDED;
+	UaefCall	call;
+
+	memset(answer, 0, sizeof(*answer));
+	if (delivery->via == NULL || delivery->via->type->judge == NULL)
 		return false;
-	}
-	verdict->outcome = UAEF_DELIVERY_FAILED;
-	verdict->code = psprintf("http_%d", result->status);
-	verdict->message = psprintf("the server answered with status %d",
-								result->status);
-	return status_transient(result->status);
+	uaef_delivery_call(delivery, &call);
+	return delivery->via->type->judge(delivery->via, &call, result, response,
+									  answer);
+}
+
+/*
+ * A complete answer.
+ */
+static void
+judge_answer(const UaefDelivery *delivery, const UaefHttpResult *result,
+			 const UaefResponse *response, UaefAnswerVerdict *answer)
+{
+	if (!ask_type(delivery, result, response, answer))
+		answer->answer = status_expected(delivery->expect, result->status)
+			? UAEF_ANSWER_SUCCESS
+			: status_transient(result->status) ? UAEF_ANSWER_TRANSIENT
+			: UAEF_ANSWER_PERMANENT;
+	if (answer->answer == UAEF_ANSWER_SUCCESS)
+		return;
+	if (answer->code == NULL)
+		answer->code = psprintf("http_%d", result->status);
+	if (answer->message == NULL)
+		answer->message = psprintf("the server answered with status %d",
+								   result->status);
 }
 
 /*
@@ -92,36 +119,35 @@ judge_answer(const UaefDelivery *delivery, const UaefHttpResult *result,
  */
 static void
 decide(const UaefDelivery *delivery, const UaefHttpResult *result,
-	   bool transient, UaefVerdict *verdict)
+	   bool transient, int64 delay_ms, UaefDeliveryVerdict *verdict)
 {
 	bool		lost = strcmp(verdict->code, UAEF_CODE_WORKER_LOST) == 0;
 	bool		repeatable = !verdict->uncertain || delivery->idempotent;
-	int64		at_least_ms;
+	int			attempt = delivery->attempt - delivery->attempts_before;
 	UaefRetry	retry;
 
 	uaef_delivery_retry_parse(delivery->retry, &retry);
 	if (lost && repeatable &&
-		delivery->attempt < retry.max_attempts + MAX_EXTRA_ATTEMPTS)
+		attempt < retry.max_attempts + MAX_EXTRA_ATTEMPTS)
 	{
 		verdict->outcome = UAEF_DELIVERY_RETRY;
 		verdict->delay_ms = 0;
 		return;
 	}
 	if (repeatable &&
-		uaef_delivery_retry_wanted(&retry, delivery->attempt, verdict->code,
-								   transient))
+		uaef_delivery_retry_wanted(&retry, attempt, verdict->code, transient))
 	{
-		at_least_ms = Min(result->retry_after_ms,
-						  uaef_http_retry_after_max_s * (int64) 1000);
+		int64		at_least_ms = Min(Max(result->retry_after_ms, delay_ms),
+									  uaef_http_retry_after_max_s * (int64) 1000);
+
 		verdict->outcome = UAEF_DELIVERY_RETRY;
-		verdict->delay_ms = uaef_delivery_retry_delay_ms(&retry,
-														 delivery->attempt,
+		verdict->delay_ms = uaef_delivery_retry_delay_ms(&retry, attempt,
 														 at_least_ms);
 		return;
 	}
 
 	verdict->detail = psprintf("It was attempt %d of %d.",
-							   delivery->attempt, retry.max_attempts);
+							   attempt, retry.max_attempts);
 	if ((verdict->uncertain || delivery->uncertain) &&
 		!uaef_http_method_is_safe(delivery->method))
 	{
@@ -136,19 +162,31 @@ decide(const UaefDelivery *delivery, const UaefHttpResult *result,
 
 void
 uaef_delivery_judge(const UaefDelivery *delivery, const UaefHttpResult *result,
-					UaefVerdict *verdict)
+					const UaefResponse *response,
+					UaefDeliveryVerdict *verdict)
 {
+	UaefAnswerVerdict answer = {0};
 	bool		transient = result->transient;
 
 	memset(verdict, 0, sizeof(*verdict));
 	verdict->outcome = UAEF_DELIVERY_FAILED;
 	verdict->code = result->code;
 	verdict->message = result->message;
-	if (result->phase == UAEF_HTTP_ANSWERED)
-		transient = judge_answer(delivery, result, verdict);
-	else if (result->phase == UAEF_HTTP_SENT)
+	if (result->phase == UAEF_HTTP_SENT)
 		verdict->uncertain = strcmp(result->code, "response_too_large") != 0;
-
-	if (verdict->outcome != UAEF_DELIVERY_SUCCEEDED)
-		decide(delivery, result, transient, verdict);
+	else if (result->phase == UAEF_HTTP_ANSWERED)
+	{
+		judge_answer(delivery, result, response, &answer);
+		if (answer.answer == UAEF_ANSWER_SUCCESS)
+		{
+			verdict->outcome = UAEF_DELIVERY_SUCCEEDED;
+			verdict->code = verdict->message = NULL;
+			return;
+		}
+		verdict->code = answer.code;
+		verdict->message = answer.message;
+		verdict->uncertain = answer.answer == UAEF_ANSWER_UNCERTAIN;
+		transient = answer.answer != UAEF_ANSWER_PERMANENT;
+	}
+	decide(delivery, result, transient, answer.delay_ms, verdict);
 }

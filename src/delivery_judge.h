@@ -17,6 +17,7 @@
 
 extern void uaef_delivery_judge(const UaefDelivery *delivery,
 								const UaefHttpResult *result,
-								UaefVerdict *verdict);
+								const UaefResponse *response,
+								UaefDeliveryVerdict *verdict);
 
 #endif							/* UAEF_DELIVERY_JUDGE_H */

@@ -19,6 +19,7 @@
 #include "utils/timestamp.h"
 
 #include "clock.h"
+#include "connector_call.h"
 #include "connector_config.h"
 #include "delivery_queue.h"
 #include "delivery_retry.h"
@@ -32,27 +33,32 @@
 #include "wake.h"
 
 #define MAX_KEY_LENGTH 255
+#define MAX_PRIORITY 100
 
 static UaefQuery insert_delivery = {
 	"INSERT INTO uaef.delivery (connector, role, execution_id, task_no, item,"
 	" task_id, task_attempt, method, url, headers, body, expect, idempotent,"
 	" idempotency_key, timeout_ms, retry, status, next_attempt_at, created_at,"
-	" anchor, body_bytes, payout_id)"
+	" anchor, body_bytes, operation, lane, rank,"
+	" payout_id)"
 	" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15,"
-	" $16, 'pending', $17, $17, $18, $19, $20)"
+	" $16, 'pending', $23, $17, $18, $19, $20,"
+	" $21, $22, $24)"
 	" ON CONFLICT (role, idempotency_key) DO NOTHING"
 	" RETURNING delivery_id",
-	20, {TEXTOID, REGROLEOID, UUIDOID, INT2OID, INT4OID, INT8OID, INT4OID,
+	24, {TEXTOID, REGROLEOID, UUIDOID, INT2OID, INT4OID, INT8OID, INT4OID,
 		TEXTOID, TEXTOID, JSONBOID, JSONBOID, JSONBOID, BOOLOID, TEXTOID,
-	INT4OID, JSONBOID, TIMESTAMPTZOID, TEXTOID, BYTEAOID, UUIDOID}
+		INT4OID, JSONBOID, TIMESTAMPTZOID, TEXTOID, BYTEAOID, TEXTOID,
+	TEXTOID, INT2OID, TIMESTAMPTZOID, UUIDOID}
 };
 
 static UaefQuery select_by_key = {
 	"SELECT delivery_id,"
 	" connector IS NOT DISTINCT FROM $3 AND body IS NOT DISTINCT FROM $4"
 	" AND body_bytes IS NOT DISTINCT FROM $5"
+	" AND operation IS NOT DISTINCT FROM $6"
 	" FROM uaef.delivery WHERE role = $1 AND idempotency_key = $2",
-	5, {REGROLEOID, TEXTOID, TEXTOID, JSONBOID, BYTEAOID}
+	6, {REGROLEOID, TEXTOID, TEXTOID, JSONBOID, BYTEAOID, TEXTOID}
 };
 
 static UaefQuery cancel_deliveries = {
@@ -82,6 +88,7 @@ static UaefQuery cancel_of_anchor = {
 /* A request with what its connector and the defaults add to it. */
 typedef struct Completed
 {
+	const char *operation;		/* NULL: there is no connector */
 	const char *method;
 	UaefUrl		url;
 	Jsonb	   *headers;
@@ -92,10 +99,14 @@ typedef struct Completed
 
 static void add_headers(UaefJson *json, Jsonb *headers);
 static Jsonb *merge_headers(Jsonb *fixed, Jsonb *headers);
+static const char *ask_connector(const UaefDeliveryRequest *request,
+								 UaefConnector *connector,
+								 Completed *completed);
 static void complete(const UaefDeliveryRequest *request, Completed *completed);
 static int64 insert(const UaefDeliveryRequest *request,
 					const Completed *completed, const char *key);
-static int64 existing(const UaefDeliveryRequest *request, const char *key);
+static int64 existing(const UaefDeliveryRequest *request,
+					  const Completed *completed, const char *key);
 static void record_created(const UaefDeliveryRequest *request,
 						   const Completed *completed, int64 delivery_id,
 						   const char *key);
@@ -141,43 +152,66 @@ merge_headers(Jsonb *fixed, Jsonb *headers)
 }
 
 /*
+ * What the connector says of the call; returns its URL.
+ */
+static const char *
+ask_connector(const UaefDeliveryRequest *request, UaefConnector *connector,
+			  Completed *completed)
+{
+	UaefCall	call = {
+		.operation = request->operation,
+		.method = request->method,
+		.url = request->url,
+		.headers = request->headers,
+		.body = request->body,
+		.bytes = request->bytes
+	};
+
+	uaef_connector_load(request->connector, connector);
+	uaef_call_address(connector, &call);
+	completed->operation = call.operation;
+	completed->method = call.method;
+	completed->idempotent = call.idempotent;
+	return call.url;
+}
+
+/*
  * Fill in from the connector, and check.  A task that says nothing of retries
  * leaves them to the connector.
  */
 static void
 complete(const UaefDeliveryRequest *request, Completed *completed)
 {
-	UaefConnectorConfig config = {0};
-	const char *method;
+	UaefConnector connector = {0};
 	const char *url = request->url;
 
+	memset(completed, 0, sizeof(*completed));
+	completed->method = request->method;
 	if (request->connector != NULL)
-	{
-		uaef_connector_load(request->connector, &config);
-		if (url == NULL)
-			url = config.url;
-	}
+		url = ask_connector(request, &connector, completed);
 	else
-		uaef_delivery_retry_parse(NULL, &config.retry);
+		uaef_delivery_retry_parse(NULL, &connector.config.retry);
 	if (url == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("a delivery needs a connector or a URL")));
 	uaef_url_require(url, &completed->url);
 
-	method = request->method ? request->method : config.method;
-	completed->method = uaef_http_method_check(method ? method : "POST");
+	completed->method = uaef_http_method_check(completed->method
+											   ? completed->method : "POST");
 	uaef_http_headers_check(request->headers);
-	completed->headers = merge_headers(config.headers, request->headers);
-	completed->idempotent = request->idempotent || config.idempotent ||
+	completed->headers = merge_headers(connector.config.headers,
+									   request->headers);
+	completed->idempotent |= request->idempotent ||
 		uaef_http_method_is_safe(completed->method);
 	completed->timeout_ms = request->timeout_ms ? request->timeout_ms
-		: config.timeout_ms;
+		: connector.config.timeout_ms;
 	if (request->retry != NULL &&
-		(request->connector == NULL || request->retry->max_attempts > 1))
+		(request->connector == NULL || request->exact_retry ||
+		 request->retry->max_attempts > 1))
 		completed->retry = *request->retry;
 	else
-		completed->retry = config.retry;
+		completed->retry = connector.config.retry;
 
 	/* An anchor tries again by itself, with what is new then. */
 	if (request->anchor != NULL)
@@ -191,8 +225,9 @@ static int64
 insert(const UaefDeliveryRequest *request, const Completed *completed,
 	   const char *key)
 {
-	Datum		args[20];
-	char		nulls[21];
+	Datum		args[24];
+	char		nulls[25];
+	TimestampTz now = uaef_clock_now();
 	int64		timeout_ms = completed->timeout_ms;
 
 	memset(nulls, ' ', sizeof(nulls));
@@ -221,14 +256,24 @@ insert(const UaefDeliveryRequest *request, const Completed *completed,
 	args[14] = Int32GetDatum((int32) Min(timeout_ms, PG_INT32_MAX));
 	nulls[14] = timeout_ms > 0 ? ' ' : 'n';
 	args[15] = JsonbPGetDatum(uaef_delivery_retry_document(&completed->retry));
-	args[16] = TimestampTzGetDatum(uaef_clock_now());
+	args[16] = TimestampTzGetDatum(now);
 	args[17] = request->anchor ? CStringGetTextDatum(request->anchor)
 		: (Datum) 0;
 	nulls[17] = request->anchor ? ' ' : 'n';
 	args[18] = PointerGetDatum(request->bytes);
 	nulls[18] = request->bytes ? ' ' : 'n';
-	args[19] = UUIDPGetDatum(request->payout_id);
-	nulls[19] = request->payout_id ? ' ' : 'n';
+	args[19] = completed->operation ? CStringGetTextDatum(completed->operation)
+		: (Datum) 0;
+	nulls[19] = completed->operation ? ' ' : 'n';
+	args[20] = CStringGetTextDatum(psprintf("%s@%s:%d",
+											request->connector
+											? request->connector : "",
+											completed->url.host,
+											completed->url.port));
+	args[21] = Int16GetDatum(-request->priority);
+	args[22] = TimestampTzGetDatum(Max(request->send_at, now));
+	args[23] = UUIDPGetDatum(request->payout_id);
+	nulls[23] = request->payout_id ? ' ' : 'n';
 	if (uaef_spi_run(&insert_delivery, args, nulls) == 0)
 		return 0;
 	return uaef_spi_int64(0, 1);
@@ -238,10 +283,11 @@ insert(const UaefDeliveryRequest *request, const Completed *completed,
  * The delivery that has the key already; raises UA307 when it is another one.
  */
 static int64
-existing(const UaefDeliveryRequest *request, const char *key)
+existing(const UaefDeliveryRequest *request, const Completed *completed,
+		 const char *key)
 {
-	Datum		args[5];
-	char		nulls[6] = "     ";
+	Datum		args[6];
+	char		nulls[7] = "      ";
 
 	args[0] = ObjectIdGetDatum(request->role);
 	args[1] = CStringGetTextDatum(key);
@@ -252,6 +298,9 @@ existing(const UaefDeliveryRequest *request, const char *key)
 	nulls[3] = request->body ? ' ' : 'n';
 	args[4] = PointerGetDatum(request->bytes);
 	nulls[4] = request->bytes ? ' ' : 'n';
+	args[5] = completed->operation ? CStringGetTextDatum(completed->operation)
+		: (Datum) 0;
+	nulls[5] = completed->operation ? ' ' : 'n';
 	if (uaef_spi_run(&select_by_key, args, nulls) == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
@@ -299,8 +348,13 @@ uaef_delivery_enqueue(const UaefDeliveryRequest *request)
 	UaefCaller	caller;
 	int64		delivery_id;
 
+	if (abs(request->priority) > MAX_PRIORITY)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("the priority of a delivery must be between %d and %d",
+						-MAX_PRIORITY, MAX_PRIORITY)));
 	complete(request, &completed);
-	uaef_egress_require(request->role, &completed.url);
+	uaef_egress_require(request->role, completed.method, &completed.url);
 	if (key == NULL)
 	{
 		pg_uuid_t	uuid;
@@ -320,7 +374,7 @@ uaef_delivery_enqueue(const UaefDeliveryRequest *request)
 	caller = uaef_spi_begin();
 	delivery_id = insert(request, &completed, key);
 	if (delivery_id == 0)
-		delivery_id = existing(request, key);
+		delivery_id = existing(request, &completed, key);
 	else
 	{
 		record_created(request, &completed, delivery_id, key);

@@ -11,6 +11,7 @@
 #ifndef UAEF_DELIVERY_QUEUE_H
 #define UAEF_DELIVERY_QUEUE_H
 
+#include "datatype/timestamp.h"
 #include "utils/jsonb.h"
 #include "utils/uuid.h"
 
@@ -19,6 +20,9 @@
 typedef struct UaefDeliveryRequest
 {
 	const char *connector;		/* fills in what is missing; or NULL */
+	const char *operation;		/* of the connector; NULL: its first */
+	int			priority;		/* -100 to 100; higher ones are sent first */
+	TimestampTz send_at;		/* not before; 0: at once */
 	Oid			role;			/* on whose behalf; its egress rules apply */
 	bool		has_task;		/* then the next four say whose result it is */
 	pg_uuid_t	execution_id;
@@ -38,6 +42,7 @@ typedef struct UaefDeliveryRequest
 	bool		idempotent;		/* may be sent again when in doubt */
 	int64		timeout_ms;		/* 0: the default */
 	const UaefRetry *retry;		/* the delivery's own retries; NULL: defaults */
+	bool		exact_retry;	/* that, even if it says one attempt */
 	const char *idempotency_key;	/* NULL: a new one */
 } UaefDeliveryRequest;
 

@@ -9,134 +9,166 @@
  */
 #include "postgres.h"
 
-#include "mb/pg_wchar.h"
+#include "access/xact.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+#include "utils/resowner.h"
 
-#include "connector_config.h"
+#include "connector_call.h"
+#include "connector_secret.h"
+#include "connector_transport.h"
+#include "delivery_connector.h"
 #include "delivery_request.h"
 #include "egress.h"
+#include "failure.h"
 #include "guc.h"
-#include "json_util.h"
 #include "ledger_anchor.h"
 
-/* Headers that we add: two names of the key, agent and type. */
-#define MAX_OWN_HEADERS 4
-
-static char *to_utf8(char *text);
-static void add_header(UaefHttpRequest *request, const char *name,
-					   const char *value);
-static const char *add_headers(const UaefDelivery *delivery,
-							   UaefHttpRequest *request);
-static char *body_text(Jsonb *body, const char *content_type);
-
-static char *
-to_utf8(char *text)
-{
-	return pg_server_to_any(text, strlen(text), PG_UTF8);
-}
+static bool try_draft(const UaefDelivery *delivery, const UaefCall *call,
+					  UaefHttpDraft *draft, UaefRefusal *refusal);
+static bool may_ask(const UaefDelivery *delivery, const UaefUrl *url,
+					UaefEgressGrant *grant, UaefRefusal *refusal);
+static bool may_go(const UaefDelivery *delivery, const UaefUrl *url,
+				   const char *proxy, UaefEgressGrant *grant,
+				   UaefRefusal *refusal);
+static const char *proxy_of(const UaefDelivery *delivery);
 
 /*
- * libcurl drops a header that has no value, unless it ends in a semicolon.
+ * Draft the request with the connector's secret open; what its type refuses, and
+ * a secret that does not open, becomes the refusal.
  */
-static void
-add_header(UaefHttpRequest *request, const char *name, const char *value)
+static bool
+try_draft(const UaefDelivery *delivery, const UaefCall *call,
+		  UaefHttpDraft *draft, UaefRefusal *refusal)
 {
-	request->headers[request->n_headers++] = to_utf8(*value == '\0'
-													 ? psprintf("%s;", name)
-													 : psprintf("%s: %s", name,
-																value));
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	UaefConnector via = *delivery->via;
+	volatile bool made = false;
+
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(context);
+	PG_TRY();
+	{
+		uaef_connector_open_secret(&via);
+		uaef_call_draft(&via, call, draft);
+		uaef_connector_close_secret(&via);
+		ReleaseCurrentSubTransaction();
+		made = true;
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error;
+
+		MemoryContextSwitchTo(context);
+		uaef_connector_close_secret(&via);
+		error = CopyErrorData();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+		if (!uaef_failure_is_refusal(error))
+			ReThrowError(error);
+		refusal->code = pstrdup(unpack_sql_state(error->sqlerrcode));
+		refusal->message = error->message;
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(context);
+	CurrentResourceOwner = owner;
+	return made;
+}
+
+static bool
+may_ask(const UaefDelivery *delivery, const UaefUrl *url,
+		UaefEgressGrant *grant, UaefRefusal *refusal)
+{
+	if (uaef_egress_find(delivery->role, delivery->method, url, grant))
+		return true;
+	refusal->code = "egress_denied";
+	refusal->message = uaef_egress_refusal(delivery->role, delivery->method,
+										   url);
+	return false;
 }
 
 /*
- * The delivery's headers and ours; returns the content type that it has set,
- * or NULL.
+ * Through a proxy, the role must be allowed to ask that too, and it is the
+ * proxy's address that is looked at.
+ */
+static bool
+may_go(const UaefDelivery *delivery, const UaefUrl *url, const char *proxy,
+	   UaefEgressGrant *grant, UaefRefusal *refusal)
+{
+	UaefUrl		proxy_url;
+
+	if (delivery->connector != NULL && delivery->via == NULL)
+	{
+		refusal->code = "no_connector";
+		refusal->message = psprintf("connector \"%s\" does not exist any more",
+									delivery->connector);
+		return false;
+	}
+	if (!may_ask(delivery, url, grant, refusal))
+		return false;
+	if (proxy == NULL)
+		return true;
+	uaef_url_require(proxy, &proxy_url);
+	return may_ask(delivery, &proxy_url, grant, refusal);
+}
+
+/*
+ * The connector's, else the server's; NULL: none.
  */
 static const char *
-add_headers(const UaefDelivery *delivery, UaefHttpRequest *request)
+proxy_of(const UaefDelivery *delivery)
 {
-	int			n = delivery->headers ? JB_ROOT_COUNT(delivery->headers) : 0;
-	const char *content_type = NULL;
-	bool		has_agent = false;
-	JsonbIterator *it;
-	JsonbIteratorToken token;
-	JsonbValue	part;
-	char	   *name = NULL;
+	const char *proxy = uaef_http_proxy;
 
-	request->headers = palloc(sizeof(char *) * (n + MAX_OWN_HEADERS));
-	it = n > 0 ? JsonbIteratorInit(&delivery->headers->root) : NULL;
-	while (it && (token = JsonbIteratorNext(&it, &part, true)) != WJB_DONE)
-	{
-		if (token == WJB_KEY)
-			name = pnstrdup(part.val.string.val, part.val.string.len);
-		else if (token == WJB_VALUE)
-		{
-			char	   *value = pnstrdup(part.val.string.val,
-										 part.val.string.len);
-
-			add_header(request, name, value);
-			if (pg_strcasecmp(name, "content-type") == 0)
-				content_type = value;
-			has_agent |= pg_strcasecmp(name, "user-agent") == 0;
-		}
-	}
-	add_header(request, "Idempotency-Key", delivery->idempotency_key);
-	add_header(request, "webhook-id", delivery->idempotency_key);
-	if (!has_agent)
-		add_header(request, "User-Agent", "uaef");
-	if (content_type == NULL)
-		request->headers[request->n_headers++] =
-			delivery->body ? "Content-Type: application/json"
-			: delivery->bytes ? "Content-Type: application/octet-stream"
-			: "Content-Type:";
-	return content_type;
+	if (delivery->via != NULL && delivery->via->config.transport.proxy != NULL)
+		proxy = delivery->via->config.transport.proxy;
+	return proxy == NULL || *proxy == '\0' ||
+		strcmp(proxy, UAEF_NO_PROXY) == 0 ? NULL : proxy;
 }
 
-/*
- * JSON; but a string under a content type that is not JSON goes as it is.
- */
-static char *
-body_text(Jsonb *body, const char *content_type)
+void
+uaef_delivery_wipe(UaefHttpRequest *request)
 {
-	JsonbValue	value;
+	char	   *key = unconstify(char *, request->transport.key);
 
-	if (content_type != NULL && strstr(content_type, "json") == NULL &&
-		JB_ROOT_IS_SCALAR(body) &&
-		JsonbExtractScalar(&body->root, &value) &&
-		value.type == jbvString)
-		return to_utf8(pnstrdup(value.val.string.val, value.val.string.len));
-	return to_utf8(JsonbToCString(NULL, &body->root, VARSIZE(body)));
+	for (int i = 0; i < request->n_headers; i++)
+		explicit_bzero(request->headers[i], strlen(request->headers[i]));
+	if (key != NULL)
+		explicit_bzero(key, strlen(key));
 }
 
 bool
 uaef_delivery_request(const UaefDelivery *delivery, UaefHttpRequest *request,
-					  char **refusal)
+					  UaefRefusal *refusal)
 {
-	const char *content_type;
+	UaefCall	call;
+	UaefHttpDraft draft;
 	UaefEgressGrant grant;
 	UaefUrl		url;
+	const char *proxy = proxy_of(delivery);
 
 	uaef_url_require(delivery->url, &url);
-	if (!uaef_egress_find(delivery->role, &url, &grant))
-	{
-		*refusal = uaef_egress_refusal(delivery->role, &url);
+	if (!may_go(delivery, &url, proxy, &grant, refusal))
 		return false;
-	}
+	uaef_delivery_call(delivery, &call);
+	if (delivery->via == NULL ||
+		(delivery->via->type->build == NULL && !delivery->via->has_secret))
+		uaef_call_draft(delivery->via, &call, &draft);
+	else if (!try_draft(delivery, &call, &draft, refusal))
+		return false;
 	memset(request, 0, sizeof(*request));
 	request->id = delivery->delivery_id;
 	request->attempt = delivery->attempt;
 	request->method = delivery->method;
 	request->url = uaef_url_text(&url);
 	request->tls = url.tls;
-	content_type = add_headers(delivery, request);
-	if (delivery->body != NULL)
-	{
-		request->body = body_text(delivery->body, content_type);
-		request->body_len = strlen(request->body);
-	}
-	else if (delivery->bytes != NULL)
-	{
-		request->body = VARDATA_ANY(delivery->bytes);
-		request->body_len = VARSIZE_ANY_EXHDR(delivery->bytes);
-	}
+	request->headers = draft.headers;
+	request->n_headers = draft.n_headers;
+	request->body = draft.body;
+	request->body_len = draft.body_len;
+	request->aws_sigv4 = draft.aws_sigv4;
+	request->user_password = draft.user_password;
 	request->may_reuse = delivery->idempotent;
 	request->timeout_ms = uaef_http_timeout_ms;
 	if (delivery->timeout_ms > 0)
@@ -149,5 +181,9 @@ uaef_delivery_request(const UaefDelivery *delivery, UaefHttpRequest *request,
 									UAEF_ANCHOR_MAX_ANSWER);
 	request->n_networks = grant.n_networks;
 	request->networks = grant.networks;
+	if (delivery->via != NULL)
+		request->transport = delivery->via->config.transport;
+	request->transport.proxy = proxy;
+	request->transport.key = draft.tls_key;
 	return true;
 }

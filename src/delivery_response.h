@@ -8,15 +8,7 @@
 #ifndef UAEF_DELIVERY_RESPONSE_H
 #define UAEF_DELIVERY_RESPONSE_H
 
-#include "utils/jsonb.h"
-
-#include "http_pool.h"
-
-typedef struct UaefResponse
-{
-	Jsonb	   *headers;		/* names in lower case; NULL: no answer */
-	Jsonb	   *body;			/* NULL: none */
-} UaefResponse;
+#include "connector_type.h"
 
 /*
  * Read an answer.  A body that is declared as JSON, and is JSON, becomes its

@@ -14,8 +14,12 @@
 #include "utils/timestamp.h"
 
 #include "clock.h"
+#include "column.h"
+#include "delivery_connector.h"
 #include "delivery_judge.h"
+#include "delivery_response.h"
 #include "delivery_store.h"
+#include "http_pool.h"
 #include "json_util.h"
 #include "ledger.h"
 #include "ledger_anchor.h"
@@ -27,77 +31,57 @@
 #define ACTOR_TYPE	"worker"
 #define ACTOR_ID	"uaef"
 
-/* The columns of a UaefDelivery, in read_delivery()'s order. */
-#define DELIVERY_COLUMNS \
-	" delivery_id, attempt, role, connector, execution_id, task_no, item," \
-	" task_attempt, task_id, method, url, headers, body, expect, idempotent," \
-	" idempotency_key, coalesce(timeout_ms, 0), retry, uncertain, anchor," \
-	" body_bytes, payout_id"
-
-#define NOT_PAUSED \
-	" AND NOT EXISTS (SELECT FROM uaef.connector c" \
-	"  WHERE c.name = d.connector AND c.paused)"
-
-static UaefQuery claim_due = {
-	"WITH due AS (SELECT d.delivery_id AS id FROM uaef.delivery d"
-	"  WHERE d.status IN ('pending', 'retry') AND d.next_attempt_at <= $1"
-	NOT_PAUSED
-	"  ORDER BY d.next_attempt_at LIMIT $2 FOR UPDATE OF d SKIP LOCKED),"
-	" sending AS (UPDATE uaef.delivery d"
-	"  SET status = 'sending', attempt = d.attempt + 1"
-	"  FROM due WHERE d.delivery_id = due.id RETURNING d.*),"
-	" begun AS (INSERT INTO uaef.delivery_attempt"
-	"  (delivery_id, attempt, worker_pid, started_at)"
-	"  SELECT delivery_id, attempt, $3, $1 FROM sending)"
-	" SELECT" DELIVERY_COLUMNS " FROM sending ORDER BY next_attempt_at",
-	3, {TIMESTAMPTZOID, INT4OID, INT4OID}
-};
-
-static UaefQuery select_next_due = {
-	"SELECT d.next_attempt_at FROM uaef.delivery d"
-	" WHERE d.status IN ('pending', 'retry')" NOT_PAUSED
-	" ORDER BY d.next_attempt_at LIMIT 1",
-	0
-};
-
 static UaefQuery select_sending = {
 	"SELECT delivery_id, attempt FROM uaef.delivery WHERE status = 'sending'"
 	" ORDER BY delivery_id",
 	0
 };
 
-static UaefQuery select_delivery = {
-	"SELECT" DELIVERY_COLUMNS " FROM uaef.delivery"
-	" WHERE delivery_id = $1 AND attempt = $2 AND status = 'sending'",
-	2, {INT8OID, INT4OID}
+static UaefQuery select_deliveries = {
+	"SELECT" UAEF_DELIVERY_COLUMNS " FROM uaef.delivery"
+	" JOIN unnest($1, $2) AS r(id, number)"
+	"  ON delivery_id = r.id AND attempt = r.number"
+	" WHERE status = 'sending'",
+	2, {INT8ARRAYOID, INT4ARRAYOID}
 };
 
-static UaefQuery update_delivery = {
-	"UPDATE uaef.delivery SET"
-	" status = CASE WHEN $3 = 'retry' AND cancel_requested"
-	"  THEN 'cancelled' ELSE $3 END,"
-	" finished_at = CASE WHEN $3 = 'retry' AND NOT cancel_requested"
-	"  THEN NULL ELSE $10 END,"
-	" next_attempt_at = $4, uncertain = uncertain OR $5,"
-	" response_status = $6, response_headers = $7, response_body = $8,"
-	" error = $9"
-	" WHERE delivery_id = $1 AND attempt = $2 AND status = 'sending'"
-	" RETURNING status",
-	10, {INT8OID, INT4OID, TEXTOID, TIMESTAMPTZOID, BOOLOID, INT4OID, JSONBOID,
-	JSONBOID, JSONBOID, TIMESTAMPTZOID}
+static UaefQuery update_deliveries = {
+	"UPDATE uaef.delivery d SET"
+	" status = CASE WHEN r.outcome = 'retry' AND d.cancel_requested"
+	"  THEN 'cancelled' ELSE r.outcome END,"
+	" finished_at = CASE WHEN r.outcome = 'retry' AND NOT d.cancel_requested"
+	"  THEN NULL ELSE $9 END,"
+	" next_attempt_at = $9 + r.delay_ms * interval '1 millisecond',"
+	" uncertain = d.uncertain OR r.uncertain,"
+	" response_status = r.response_status,"
+	" response_headers = r.headers, response_body = r.body, error = r.error"
+	" FROM unnest($1, $2, $3, $4, $5, $6, $7, $8)"
+	"  AS r(id, outcome, delay_ms, uncertain, response_status, headers, body,"
+	"   error)"
+	" WHERE d.delivery_id = r.id AND d.status = 'sending'"
+	" RETURNING d.delivery_id, d.status",
+	9, {INT8ARRAYOID, TEXTARRAYOID, INT8ARRAYOID, BOOLARRAYOID, INT4ARRAYOID,
+	JSONBARRAYOID, JSONBARRAYOID, JSONBARRAYOID, TIMESTAMPTZOID}
 };
 
-static UaefQuery update_attempt = {
-	"UPDATE uaef.delivery_attempt SET finished_at = $3, phase = $4,"
-	" outcome = $5, http_status = $6, error_code = $7, error = $8,"
-	" bytes_received = $9, dns_ms = round(nullif($10, 0) / 1000.0, 3),"
-	" connect_ms = round(nullif($11, 0) / 1000.0, 3),"
-	" tls_ms = round(nullif($12, 0) / 1000.0, 3),"
-	" first_byte_ms = round(nullif($13, 0) / 1000.0, 3),"
-	" total_ms = round(nullif($14, 0) / 1000.0, 3)"
-	" WHERE delivery_id = $1 AND attempt = $2",
-	14, {INT8OID, INT4OID, TIMESTAMPTZOID, TEXTOID, TEXTOID, INT4OID, TEXTOID,
-	TEXTOID, INT8OID, INT8OID, INT8OID, INT8OID, INT8OID, INT8OID}
+static UaefQuery update_attempts = {
+	"UPDATE uaef.delivery_attempt a SET finished_at = $14, phase = r.phase,"
+	" outcome = r.outcome, http_status = r.http_status,"
+	" error_code = r.code, error = r.error, bytes_sent = r.bytes_sent,"
+	" bytes_received = r.bytes_received,"
+	" dns_ms = round(nullif(r.dns, 0) / 1000.0, 3),"
+	" connect_ms = round(nullif(r.connect, 0) / 1000.0, 3),"
+	" tls_ms = round(nullif(r.tls, 0) / 1000.0, 3),"
+	" first_byte_ms = round(nullif(r.first_byte, 0) / 1000.0, 3),"
+	" total_ms = round(nullif(r.total, 0) / 1000.0, 3)"
+	" FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12,"
+	"  $13, $15)"
+	"  AS r(id, attempt, phase, outcome, http_status, code, error,"
+	"   bytes_received, dns, connect, tls, first_byte, total, bytes_sent)"
+	" WHERE a.delivery_id = r.id AND a.attempt = r.attempt",
+	15, {INT8ARRAYOID, INT4ARRAYOID, TEXTARRAYOID, TEXTARRAYOID, INT4ARRAYOID,
+		TEXTARRAYOID, TEXTARRAYOID, INT8ARRAYOID, INT8ARRAYOID, INT8ARRAYOID,
+	INT8ARRAYOID, INT8ARRAYOID, INT8ARRAYOID, TIMESTAMPTZOID, INT8ARRAYOID}
 };
 
 static const char *const outcome_names[] = {
@@ -113,34 +97,19 @@ static const char *const phase_names[] = {
 	[UAEF_HTTP_ANSWERED] = "answered"
 };
 
-static void read_delivery(uint64 row, UaefDelivery *delivery);
 static UaefEvent make_event(const char *type, const UaefDelivery *delivery,
-							const UaefVerdict *verdict);
-static Jsonb *task_output(const UaefHttpResult *result,
-						  const UaefResponse *response);
-static bool tell_engine(const UaefDelivery *delivery,
-						const UaefHttpResult *result,
-						const UaefResponse *response,
-						const UaefVerdict *verdict);
-static void tell_anchor(const UaefDelivery *delivery,
-						const UaefHttpResult *result,
-						const UaefVerdict *verdict);
-static void tell_payout(const UaefDelivery *delivery,
-						const UaefHttpResult *result,
-						const UaefResponse *response,
-						const UaefVerdict *verdict);
-static const char *store_delivery(const UaefDelivery *delivery,
-								  const UaefHttpResult *result,
-								  const UaefResponse *response,
-								  const UaefVerdict *verdict, bool keep_body,
-								  TimestampTz now);
-static void store_attempt(const UaefDelivery *delivery,
-						  const UaefHttpResult *result,
-						  const UaefVerdict *verdict, const char *outcome,
-						  TimestampTz now);
+							const UaefDeliveryVerdict *verdict);
+static Jsonb *task_output(const UaefJudged *judged);
+static bool tell_engine(const UaefJudged *judged);
+static void tell_anchor(const UaefJudged *judged);
+static void tell_payout(const UaefJudged *judged);
+static Jsonb *error_document(const UaefDeliveryVerdict *verdict);
+static void store_deliveries(UaefJudged *judged, int n, TimestampTz now);
+static void store_attempts(const UaefJudged *judged, int n, TimestampTz now);
+static void record_events(const UaefJudged *judged, int n);
 
-static void
-read_delivery(uint64 row, UaefDelivery *delivery)
+void
+uaef_delivery_read(uint64 row, UaefDelivery *delivery)
 {
 	bool		isnull;
 
@@ -171,10 +140,13 @@ read_delivery(uint64 row, UaefDelivery *delivery)
 	delivery->uncertain = uaef_spi_bool(row, 19);
 	delivery->anchor = uaef_spi_text(row, 20);
 	delivery->bytes = uaef_spi_bytea(row, 21);
-	(void) uaef_spi_value(row, 22, &isnull);
+	delivery->operation = uaef_spi_text(row, 22);
+	delivery->lane = uaef_spi_text(row, 23);
+	delivery->attempts_before = uaef_spi_int32(row, 24);
+	(void) uaef_spi_value(row, 25, &isnull);
 	delivery->has_payout = !isnull;
 	if (delivery->has_payout)
-		delivery->payout_id = uaef_spi_uuid(row, 22);
+		delivery->payout_id = uaef_spi_uuid(row, 25);
 }
 
 /*
@@ -183,7 +155,7 @@ read_delivery(uint64 row, UaefDelivery *delivery)
  */
 static UaefEvent
 make_event(const char *type, const UaefDelivery *delivery,
-		   const UaefVerdict *verdict)
+		   const UaefDeliveryVerdict *verdict)
 {
 	UaefEvent	event = {
 		.type = type,
@@ -217,48 +189,20 @@ make_event(const char *type, const UaefDelivery *delivery,
  * the lock of the execution.  An anchor's make no events at all: they would be
  * anchored in turn.
  */
-int
-uaef_delivery_claim(int limit, UaefDelivery **deliveries)
+void
+uaef_delivery_record_sent(const UaefDelivery *deliveries, int n)
 {
-	MemoryContext context = CurrentMemoryContext;
-	UaefCaller	caller = uaef_spi_begin();
-	Datum		args[3];
-	UaefEvent  *events;
+	UaefEvent  *events = palloc((n + 1) * sizeof(UaefEvent));
 	int			n_events = 0;
-	int			n;
 
-	args[0] = TimestampTzGetDatum(uaef_clock_now());
-	args[1] = Int32GetDatum(limit);
-	args[2] = Int32GetDatum(MyProcPid);
-	n = (int) uaef_spi_run(&claim_due, args, NULL);
-
-	*deliveries = MemoryContextAlloc(context, (n + 1) * sizeof(UaefDelivery));
-	events = palloc((n + 1) * sizeof(UaefEvent));
-	for (int i = 0; i < n; i++)
-		read_delivery(i, &(*deliveries)[i]);
 	for (int i = 0; i < n; i++)
 	{
-		if (!(*deliveries)[i].has_task && (*deliveries)[i].anchor == NULL)
-			events[n_events++] = make_event("delivery_sent",
-											&(*deliveries)[i], NULL);
+		if (!deliveries[i].has_task && deliveries[i].anchor == NULL)
+			events[n_events++] = make_event("delivery_sent", &deliveries[i],
+											NULL);
 	}
 	if (n_events > 0)
 		(void) uaef_ledger_append(events, n_events);
-	uaef_spi_end(caller);
-	return n;
-}
-
-TimestampTz
-uaef_delivery_next_due(void)
-{
-	UaefCaller	caller = uaef_spi_begin();
-	TimestampTz next = DT_NOEND;
-	bool		isnull;
-
-	if (uaef_spi_run(&select_next_due, NULL, NULL) > 0)
-		next = DatumGetTimestampTz(uaef_spi_value(0, 1, &isnull));
-	uaef_spi_end(caller);
-	return next;
 }
 
 void
@@ -283,18 +227,33 @@ uaef_delivery_lost(dlist_head *results)
 	uaef_spi_end(caller);
 }
 
-bool
-uaef_delivery_load(int64 delivery_id, int attempt, UaefDelivery *delivery)
+int
+uaef_delivery_load(UaefHttpResult **results, int n, UaefJudged *judged)
 {
 	UaefCaller	caller = uaef_spi_begin();
+	UaefColumn *ids = uaef_column(INT8OID, n);
+	UaefColumn *attempts = uaef_column(INT4OID, n);
 	Datum		args[2];
-	bool		found;
+	int			found;
 
-	args[0] = Int64GetDatum(delivery_id);
-	args[1] = Int32GetDatum(attempt);
-	found = uaef_spi_run(&select_delivery, args, NULL) > 0;
-	if (found)
-		read_delivery(0, delivery);
+	for (int i = 0; i < n; i++)
+	{
+		uaef_column_put(ids, Int64GetDatum(results[i]->id), false);
+		uaef_column_put(attempts, Int32GetDatum(results[i]->attempt), false);
+	}
+	args[0] = uaef_column_array(ids);
+	args[1] = uaef_column_array(attempts);
+	found = (int) uaef_spi_run(&select_deliveries, args, NULL);
+	for (int i = 0; i < found; i++)
+	{
+		memset(&judged[i], 0, sizeof(UaefJudged));
+		uaef_delivery_read(i, &judged[i].delivery);
+		for (int r = 0; r < n; r++)
+		{
+			if (results[r]->id == judged[i].delivery.delivery_id)
+				judged[i].result = results[r];
+		}
+	}
 	uaef_spi_end(caller);
 	return found;
 }
@@ -303,10 +262,23 @@ uaef_delivery_load(int64 delivery_id, int attempt, UaefDelivery *delivery)
  * Raises UA001 when the answer is larger than an output may be.
  */
 static Jsonb *
-task_output(const UaefHttpResult *result, const UaefResponse *response)
+task_output(const UaefJudged *judged)
 {
-	Jsonb	   *output = uaef_response_output(result->status, response);
+	const UaefDelivery *delivery = &judged->delivery;
+	const UaefConnector *via = delivery->via;
+	Jsonb	   *output;
 
+	if (via != NULL && via->type->output != NULL)
+	{
+		UaefCall	call;
+
+		uaef_delivery_call(delivery, &call);
+		output = via->type->output(via, &call, judged->result,
+								   &judged->response);
+	}
+	else
+		output = uaef_response_output(judged->result->status,
+									  &judged->response);
 	uaef_check_payload("response", output);
 	return output;
 }
@@ -315,9 +287,10 @@ task_output(const UaefHttpResult *result, const UaefResponse *response)
  * Give a task its result; returns whether the task took it.
  */
 static bool
-tell_engine(const UaefDelivery *delivery, const UaefHttpResult *result,
-			const UaefResponse *response, const UaefVerdict *verdict)
+tell_engine(const UaefJudged *judged)
 {
+	const UaefDelivery *delivery = &judged->delivery;
+	const UaefDeliveryVerdict *verdict = &judged->verdict;
 	UaefFailure failure = {
 		.code = verdict->code,
 		.message = verdict->message,
@@ -327,8 +300,7 @@ tell_engine(const UaefDelivery *delivery, const UaefHttpResult *result,
 	if (!delivery->has_task || verdict->outcome == UAEF_DELIVERY_RETRY)
 		return false;
 	if (verdict->outcome == UAEF_DELIVERY_SUCCEEDED)
-		return uaef_engine_complete(&delivery->task,
-									task_output(result, response),
+		return uaef_engine_complete(&delivery->task, task_output(judged),
 									ACTOR_TYPE, ACTOR_ID);
 	return uaef_engine_fail(&delivery->task, &failure, ACTOR_TYPE, ACTOR_ID);
 }
@@ -337,16 +309,19 @@ tell_engine(const UaefDelivery *delivery, const UaefHttpResult *result,
  * Give an anchor the bytes of its answer.
  */
 static void
-tell_anchor(const UaefDelivery *delivery, const UaefHttpResult *result,
-			const UaefVerdict *verdict)
+tell_anchor(const UaefJudged *judged)
 {
+	const UaefDelivery *delivery = &judged->delivery;
+	const UaefHttpResult *result = judged->result;
+	const UaefDeliveryVerdict *verdict = &judged->verdict;
+	bool		own = result->code[0] != '\0';
 	UaefAnchorAnswer answer = {
 		.expected = verdict->outcome == UAEF_DELIVERY_SUCCEEDED,
 		.status = result->status,
 		.body = result->body,
 		.body_len = result->body_len,
-		.code = result->code[0] != '\0' ? result->code : verdict->code,
-		.message = result->code[0] != '\0' ? result->message : verdict->message
+		.code = own ? result->code : verdict->code,
+		.message = own ? result->message : verdict->message
 	};
 
 	if (delivery->anchor != NULL && verdict->outcome != UAEF_DELIVERY_RETRY)
@@ -357,16 +332,17 @@ tell_anchor(const UaefDelivery *delivery, const UaefHttpResult *result,
  * Give a payout what is known now.
  */
 static void
-tell_payout(const UaefDelivery *delivery, const UaefHttpResult *result,
-			const UaefResponse *response, const UaefVerdict *verdict)
+tell_payout(const UaefJudged *judged)
 {
+	const UaefDelivery *delivery = &judged->delivery;
+	const UaefDeliveryVerdict *verdict = &judged->verdict;
 	UaefPayoutAnswer answer = {
 		.succeeded = verdict->outcome == UAEF_DELIVERY_SUCCEEDED,
 		.uncertain = verdict->uncertain || delivery->uncertain,
-		.sent = result->phase != UAEF_HTTP_NOT_SENT,
-		.status = result->status,
+		.sent = judged->result->phase != UAEF_HTTP_NOT_SENT,
+		.status = judged->result->status,
 		.code = verdict->code,
-		.body = response->body,
+		.body = judged->response.body,
 		.delivery_id = delivery->delivery_id,
 		.attempt = delivery->attempt
 	};
@@ -375,104 +351,154 @@ tell_payout(const UaefDelivery *delivery, const UaefHttpResult *result,
 		uaef_payout_answer(&delivery->payout_id, &answer);
 }
 
-/*
- * Returns the delivery's new status.
- */
-static const char *
-store_delivery(const UaefDelivery *delivery, const UaefHttpResult *result,
-			   const UaefResponse *response, const UaefVerdict *verdict,
-			   bool keep_body, TimestampTz now)
+static Jsonb *
+error_document(const UaefDeliveryVerdict *verdict)
 {
-	Datum		args[10];
-	char		nulls[11] = "          ";
 	UaefJson	json;
 
-	args[0] = Int64GetDatum(delivery->delivery_id);
-	args[1] = Int32GetDatum(delivery->attempt);
-	args[2] = CStringGetTextDatum(outcome_names[verdict->outcome]);
-	args[3] = TimestampTzGetDatum(TimestampTzPlusMilliseconds(now,
-															  verdict->delay_ms));
-	args[4] = BoolGetDatum(verdict->uncertain);
-	args[5] = Int32GetDatum(result->status);
-	nulls[5] = result->status ? ' ' : 'n';
-	args[6] = JsonbPGetDatum(response->headers);
-	nulls[6] = response->headers ? ' ' : 'n';
-	args[7] = JsonbPGetDatum(response->body);
-	nulls[7] = response->body && keep_body ? ' ' : 'n';
-	if (verdict->code != NULL)
+	if (verdict->code == NULL)
+		return NULL;
+	uaef_json_begin(&json);
+	uaef_json_text(&json, "code", verdict->code);
+	uaef_json_text(&json, "message", verdict->message);
+	uaef_json_text(&json, "detail", verdict->detail);
+	return uaef_json_end(&json);
+}
+
+/*
+ * Write the deliveries, and set their new status.  The body of an answer that a
+ * task has taken is the task's output, and not kept twice.
+ */
+static void
+store_deliveries(UaefJudged *judged, int n, TimestampTz now)
+{
+	static const Oid types[] = {
+		INT8OID, TEXTOID, INT8OID, BOOLOID, INT4OID, JSONBOID, JSONBOID,
+		JSONBOID
+	};
+	UaefColumn *columns[lengthof(types)];
+	Datum		args[lengthof(types) + 1];
+
+	for (int c = 0; c < lengthof(types); c++)
+		columns[c] = uaef_column(types[c], n);
+	for (int i = 0; i < n; i++)
 	{
-		uaef_json_begin(&json);
-		uaef_json_text(&json, "code", verdict->code);
-		uaef_json_text(&json, "message", verdict->message);
-		uaef_json_text(&json, "detail", verdict->detail);
-		args[8] = JsonbPGetDatum(uaef_json_end(&json));
+		const UaefJudged *one = &judged[i];
+		const UaefDeliveryVerdict *verdict = &one->verdict;
+		Jsonb	   *body = one->taken &&
+			verdict->outcome == UAEF_DELIVERY_SUCCEEDED ? NULL
+			: one->response.body;
+		int			c = 0;
+
+		uaef_column_put(columns[c++],
+						Int64GetDatum(one->delivery.delivery_id), false);
+		uaef_column_text(columns[c++], outcome_names[verdict->outcome]);
+		uaef_column_put(columns[c++], Int64GetDatum(verdict->delay_ms), false);
+		uaef_column_put(columns[c++], BoolGetDatum(verdict->uncertain), false);
+		uaef_column_put(columns[c++], Int32GetDatum(one->result->status),
+						one->result->status == 0);
+		uaef_column_jsonb(columns[c++], one->response.headers);
+		uaef_column_jsonb(columns[c++], body);
+		uaef_column_jsonb(columns[c++], error_document(verdict));
 	}
-	else
-		nulls[8] = 'n';
-	args[9] = TimestampTzGetDatum(now);
-	if (uaef_spi_run(&update_delivery, args, nulls) != 1)
-		elog(ERROR, "delivery %lld is not being sent",
-			 (long long) delivery->delivery_id);
-	return uaef_spi_text(0, 1);
+	for (int c = 0; c < lengthof(types); c++)
+		args[c] = uaef_column_array(columns[c]);
+	args[lengthof(types)] = TimestampTzGetDatum(now);
+	if (uaef_spi_run(&update_deliveries, args, NULL) != n)
+		elog(ERROR, "a delivery is not being sent");
+	for (int i = 0; i < n; i++)
+	{
+		int64		id = uaef_spi_int64(i, 1);
+
+		for (int j = 0; j < n; j++)
+		{
+			if (judged[j].delivery.delivery_id == id)
+				judged[j].status = uaef_spi_text(i, 2);
+		}
+	}
 }
 
 static void
-store_attempt(const UaefDelivery *delivery, const UaefHttpResult *result,
-			  const UaefVerdict *verdict, const char *outcome,
-			  TimestampTz now)
+store_attempts(const UaefJudged *judged, int n, TimestampTz now)
 {
-	Datum		args[14];
-	char		nulls[15] = "              ";
+	static const Oid types[] = {
+		INT8OID, INT4OID, TEXTOID, TEXTOID, INT4OID, TEXTOID, TEXTOID, INT8OID,
+		INT8OID, INT8OID, INT8OID, INT8OID, INT8OID
+	};
+	UaefColumn *columns[lengthof(types)];
+	UaefColumn *bytes_sent = uaef_column(INT8OID, n);
+	Datum		args[lengthof(types) + 2];
 
-	args[0] = Int64GetDatum(delivery->delivery_id);
-	args[1] = Int32GetDatum(delivery->attempt);
-	args[2] = TimestampTzGetDatum(now);
-	args[3] = CStringGetTextDatum(phase_names[result->phase]);
-	args[4] = CStringGetTextDatum(outcome);
-	args[5] = Int32GetDatum(result->status);
-	nulls[5] = result->status ? ' ' : 'n';
-	if (result->code[0] != '\0' || verdict->code != NULL)
+	for (int c = 0; c < lengthof(types); c++)
+		columns[c] = uaef_column(types[c], n);
+	for (int i = 0; i < n; i++)
 	{
+		const UaefHttpResult *result = judged[i].result;
+		const UaefDeliveryVerdict *verdict = &judged[i].verdict;
 		bool		own = result->code[0] != '\0';
+		int64		times[] = {
+			result->times.dns, result->times.connect, result->times.tls,
+			result->times.first_byte, result->times.total
+		};
+		int			c = 0;
 
-		args[6] = CStringGetTextDatum(own ? result->code : verdict->code);
-		args[7] = CStringGetTextDatum(own ? result->message : verdict->message);
+		uaef_column_put(columns[c++],
+						Int64GetDatum(judged[i].delivery.delivery_id), false);
+		uaef_column_put(columns[c++],
+						Int32GetDatum(judged[i].delivery.attempt), false);
+		uaef_column_text(columns[c++], phase_names[result->phase]);
+		uaef_column_text(columns[c++], judged[i].status);
+		uaef_column_put(columns[c++], Int32GetDatum(result->status),
+						result->status == 0);
+		uaef_column_text(columns[c++], own ? result->code : verdict->code);
+		uaef_column_text(columns[c++], own ? result->message
+						 : verdict->code ? verdict->message : NULL);
+		uaef_column_put(columns[c++], Int64GetDatum(result->bytes_received),
+						false);
+		for (int t = 0; t < lengthof(times); t++)
+			uaef_column_put(columns[c++], Int64GetDatum(times[t]), false);
+		uaef_column_put(bytes_sent, Int64GetDatum(result->bytes_sent), false);
 	}
-	else
-		nulls[6] = nulls[7] = 'n';
-	args[8] = Int64GetDatum(result->bytes_received);
-	args[9] = Int64GetDatum(result->times.dns);
-	args[10] = Int64GetDatum(result->times.connect);
-	args[11] = Int64GetDatum(result->times.tls);
-	args[12] = Int64GetDatum(result->times.first_byte);
-	args[13] = Int64GetDatum(result->times.total);
-	(void) uaef_spi_run(&update_attempt, args, nulls);
+	for (int c = 0; c < lengthof(types); c++)
+		args[c] = uaef_column_array(columns[c]);
+	args[lengthof(types)] = TimestampTzGetDatum(now);
+	args[lengthof(types) + 1] = uaef_column_array(bytes_sent);
+	(void) uaef_spi_run(&update_attempts, args, NULL);
+}
+
+static void
+record_events(const UaefJudged *judged, int n)
+{
+	UaefEvent  *events = palloc(n * sizeof(UaefEvent));
+	int			n_events = 0;
+
+	for (int i = 0; i < n; i++)
+	{
+		if (judged[i].verdict.outcome != UAEF_DELIVERY_RETRY &&
+			judged[i].delivery.anchor == NULL)
+			events[n_events++] = make_event(psprintf("delivery_%s",
+													 judged[i].status),
+											&judged[i].delivery,
+											&judged[i].verdict);
+	}
+	if (n_events > 0)
+		(void) uaef_ledger_append(events, n_events);
 }
 
 void
-uaef_delivery_record(const UaefDelivery *delivery,
-					 const UaefHttpResult *result, const UaefVerdict *verdict)
+uaef_delivery_record(UaefJudged *judged, int n)
 {
 	UaefCaller	caller = uaef_spi_begin();
 	TimestampTz now = uaef_clock_now();
-	UaefResponse response;
-	const char *status;
-	bool		taken;
 
-	uaef_response_read(result, &response);
-	tell_anchor(delivery, result, verdict);
-	tell_payout(delivery, result, &response, verdict);
-	taken = tell_engine(delivery, result, &response, verdict);
-	status = store_delivery(delivery, result, &response, verdict,
-							!taken ||
-							verdict->outcome != UAEF_DELIVERY_SUCCEEDED, now);
-	store_attempt(delivery, result, verdict, status, now);
-	if (verdict->outcome != UAEF_DELIVERY_RETRY && delivery->anchor == NULL)
+	for (int i = 0; i < n; i++)
 	{
-		UaefEvent	event = make_event(psprintf("delivery_%s", status),
-									   delivery, verdict);
-
-		(void) uaef_ledger_append(&event, 1);
+		tell_anchor(&judged[i]);
+		tell_payout(&judged[i]);
+		judged[i].taken = tell_engine(&judged[i]);
 	}
+	store_deliveries(judged, n, now);
+	store_attempts(judged, n, now);
+	record_events(judged, n);
 	uaef_spi_end(caller);
 }

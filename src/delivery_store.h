@@ -17,17 +17,28 @@
 #include "datatype/timestamp.h"
 #include "utils/jsonb.h"
 
-#include "delivery_response.h"
+#include "connector_type.h"
 #include "engine.h"
-#include "http_pool.h"
+
+/* The columns of a UaefDelivery, in uaef_delivery_read()'s order. */
+#define UAEF_DELIVERY_COLUMNS \
+	" delivery_id, attempt, role, connector, execution_id, task_no, item," \
+	" task_attempt, task_id, method, url, headers, body, expect, idempotent," \
+	" idempotency_key, coalesce(timeout_ms, 0), retry, uncertain, anchor," \
+	" body_bytes, operation, lane, attempts_before, payout_id"
 
 /* A delivery that is being sent. */
 typedef struct UaefDelivery
 {
 	int64		delivery_id;
 	int			attempt;
+	int			attempts_before;	/* it was sent again by hand */
 	Oid			role;
 	char	   *connector;		/* or NULL */
+	char	   *operation;		/* of the connector; or NULL */
+	char	   *lane;			/* delivery_lane.h */
+	const UaefConnector *via;	/* the connector, once it is attached; NULL:
+								 * none, or it is gone */
 	bool		has_task;
 	UaefTaskRef task;
 	int64		task_id;
@@ -56,7 +67,7 @@ typedef enum UaefOutcome
 } UaefOutcome;
 
 /* What an attempt's result means. */
-typedef struct UaefVerdict
+typedef struct UaefDeliveryVerdict
 {
 	UaefOutcome outcome;
 	bool		uncertain;		/* this attempt may have had its effect */
@@ -64,27 +75,39 @@ typedef struct UaefVerdict
 	const char *message;
 	const char *detail;			/* or NULL */
 	int64		delay_ms;		/* until the next attempt */
-} UaefVerdict;
+} UaefDeliveryVerdict;
 
-/*
- * Claim what is due, at most limit: mark it as being sent, with an attempt
- * begun.  Returns how many; they are palloc'd in the current context.
- */
-extern int	uaef_delivery_claim(int limit, UaefDelivery **deliveries);
+/* Read one from a row of the last query, within its uaef_spi_begin(). */
+extern void uaef_delivery_read(uint64 row, UaefDelivery *delivery);
 
-/* When the next one is due (DT_NOEND: none). */
-extern TimestampTz uaef_delivery_next_due(void);
+/* Say in the ledger that these are being sent. */
+extern void uaef_delivery_record_sent(const UaefDelivery *deliveries, int n);
 
 /* The attempts that are being sent, as results without an answer. */
 extern void uaef_delivery_lost(dlist_head *results);
 
-/* Read the delivery of a result; false when it no longer waits for it. */
-extern bool uaef_delivery_load(int64 delivery_id, int attempt,
-							   UaefDelivery *delivery);
+/* A result, and what it means. */
+typedef struct UaefJudged
+{
+	UaefHttpResult *result;
+	UaefDelivery delivery;
+	UaefResponse response;
+	UaefDeliveryVerdict verdict;
+	bool		taken;			/* its task took the answer */
+	const char *status;			/* of the delivery, when it is recorded */
+} UaefJudged;
 
-/* Apply: the task or the anchor, the delivery, the attempt, the event. */
-extern void uaef_delivery_record(const UaefDelivery *delivery,
-								 const UaefHttpResult *result,
-								 const UaefVerdict *verdict);
+/*
+ * Read the deliveries of results; returns how many still wait for theirs, and
+ * those with result and delivery set.
+ */
+extern int	uaef_delivery_load(UaefHttpResult **results, int n,
+							   UaefJudged *judged);
+
+/*
+ * Apply what was judged, in this order: tasks and anchors, then the deliveries,
+ * the attempts, the events.
+ */
+extern void uaef_delivery_record(UaefJudged *judged, int n);
 
 #endif							/* UAEF_DELIVERY_STORE_H */

@@ -16,6 +16,8 @@
 
 #include "compat.h"
 #include "guc.h"
+#include "secret_key.h"
+#include "url.h"
 
 /* Checkpoints of the ledger: how often, and on how many standbys before. */
 int			uaef_checkpoint_interval_ms = 10000;
@@ -35,8 +37,10 @@ int			uaef_executor_idle_ms = 60000;
 
 /* Limits of an outgoing HTTP request. */
 int			uaef_http_connect_timeout_ms = 5000;
-int			uaef_http_max_concurrent = 100;
+int			uaef_http_max_concurrent = 200;
+int			uaef_http_max_per_gate = 50;
 int			uaef_http_max_response_kb = 1024;
+char	   *uaef_http_proxy = NULL;
 int			uaef_http_retry_after_max_s = 3600;
 int			uaef_http_timeout_ms = 30000;
 
@@ -61,6 +65,9 @@ int			uaef_max_tasks = 10000;
 /* How much longer waiting one more point of priority is worth. */
 int			uaef_priority_step_ms = 60000;
 
+/* Who may activate a settlement rule. */
+int			uaef_rule_activation = UAEF_ACTIVATION_SECOND_PERSON;
+
 /* The ledger's sealer. */
 int			uaef_retention_interval_ms = 3600000;
 int			uaef_seal_interval_ms = 100;
@@ -68,6 +75,10 @@ int			uaef_seal_max_events = 4096;
 
 /* After what time an event that is not sealed is worth a word, in seconds. */
 int			uaef_seal_overdue_s = 600;
+
+/* Where the keys of secrets come from. */
+char	   *uaef_secret_key_command = NULL;
+char	   *uaef_secret_key_file = NULL;
 
 /* Whether the launcher keeps a worker in each database. */
 bool		uaef_start_workers = true;
@@ -79,13 +90,21 @@ static const struct config_enum_entry ddl_checks[] = {
 	{NULL, 0, false}
 };
 
+static const struct config_enum_entry rule_activations[] = {
+	{"second_person", UAEF_ACTIVATION_SECOND_PERSON, false},
+	{"any", UAEF_ACTIVATION_ANY, false},
+	{NULL, 0, false}
+};
+
 static char *uaef_test_now = NULL;
 TimestampTz uaef_test_now_value = 0;
 
 static bool check_path(char **newval, void **extra, GucSource source);
+static bool check_proxy(char **newval, void **extra, GucSource source);
 static bool check_socket(char **newval, void **extra, GucSource source);
 static bool check_test_now(char **newval, void **extra, GucSource source);
 static void assign_test_now(const char *newval, void *extra);
+static void forget_keys(const char *newval, void *extra);
 
 static void
 define_int(const char *name, const char *what, const char *detail,
@@ -130,6 +149,31 @@ define_checkpoint_settings(void)
 				&uaef_ledger_signer_socket, GUC_SUPERUSER_ONLY, check_socket);
 }
 
+static void
+define_http_proxy(void)
+{
+	DefineCustomStringVariable("uaef.http_proxy",
+							   "Proxy of outgoing HTTP requests, as http://host:port.",
+							   "A connector may name another, or none. The environment is never asked.",
+							   &uaef_http_proxy, "", PGC_SIGHUP, 0,
+							   check_proxy, NULL, NULL);
+}
+
+static void
+define_secret_settings(void)
+{
+	DefineCustomStringVariable("uaef.secret_key_command",
+							   "Command that prints the keys that secrets are sealed with.",
+							   "It is run by the shell as the server's user, and waited for.",
+							   &uaef_secret_key_command, "", PGC_SIGHUP,
+							   GUC_SUPERUSER_ONLY, NULL, forget_keys, NULL);
+	DefineCustomStringVariable("uaef.secret_key_file",
+							   "File with the keys that secrets are sealed with.",
+							   "An absolute path outside of the data directory.",
+							   &uaef_secret_key_file, "", PGC_SIGHUP,
+							   GUC_SUPERUSER_ONLY, check_path, forget_keys, NULL);
+}
+
 /*
  * How much there may be of something.
  */
@@ -141,6 +185,17 @@ define_ddl_check(void)
 							 "off, warn or error: a live workflow whose SQL can no longer be planned is passed over, warned of, or keeps the command from running.",
 							 &uaef_ddl_check, UAEF_DDL_WARN, ddl_checks,
 							 PGC_USERSET, 0, NULL, NULL, NULL);
+}
+
+static void
+define_rule_activation(void)
+{
+	DefineCustomEnumVariable("uaef.rule_activation",
+							 "Who may activate a settlement rule.",
+							 "second_person: not its author, under any role; any: its author too.",
+							 &uaef_rule_activation,
+							 UAEF_ACTIVATION_SECOND_PERSON, rule_activations,
+							 PGC_SUSET, 0, NULL, NULL, NULL);
 }
 
 static void
@@ -199,9 +254,13 @@ uaef_guc_init(void)
 	define_int("uaef.http_max_concurrent",
 			   "Largest number of HTTP requests in flight per database.",
 			   NULL, &uaef_http_max_concurrent, 1, 10000, PGC_SIGHUP, 0);
+	define_int("uaef.http_max_per_gate",
+			   "Largest number of HTTP requests in flight through one connector or to one host.",
+			   NULL, &uaef_http_max_per_gate, 1, 10000, PGC_SIGHUP, 0);
 	define_int("uaef.http_max_response_size",
 			   "Largest HTTP response body, counted after decoding.",
 			   NULL, &uaef_http_max_response_kb, 1, 1024 * 1024, PGC_SIGHUP, GUC_UNIT_KB);
+	define_http_proxy();
 	define_int("uaef.http_retry_after_max",
 			   "Longest wait that a server's Retry-After header can ask for.",
 			   NULL, &uaef_http_retry_after_max_s, 0, 7 * 24 * 3600, PGC_SIGHUP, GUC_UNIT_S);
@@ -213,6 +272,7 @@ uaef_guc_init(void)
 			   "With 0 any anchor will do.",
 			   &uaef_ledger_quorum, 0, 100, PGC_SIGHUP, 0);
 	define_limits();
+	define_rule_activation();
 	define_int("uaef.seal_interval",
 			   "Time that the sealer lets events gather before it seals a block.",
 			   NULL, &uaef_seal_interval_ms, 1, 3600000, PGC_SIGHUP, GUC_UNIT_MS);
@@ -222,6 +282,7 @@ uaef_guc_init(void)
 	define_int("uaef.seal_overdue",
 			   "Time after which verify_ledger() reports an event that is not sealed.",
 			   NULL, &uaef_seal_overdue_s, 0, INT_MAX, PGC_USERSET, GUC_UNIT_S);
+	define_secret_settings();
 	DefineCustomBoolVariable("uaef.start_workers",
 							 "Keeps a worker in every database that has the extension.",
 							 NULL, &uaef_start_workers, true, PGC_SIGHUP, 0,
@@ -243,6 +304,19 @@ check_path(char **newval, void **extra, GucSource source)
 	if (*newval == NULL || **newval == '\0' || is_absolute_path(*newval))
 		return true;
 	GUC_check_errdetail("The path must be absolute.");
+	return false;
+}
+
+static bool
+check_proxy(char **newval, void **extra, GucSource source)
+{
+	UaefUrl		url;
+
+	if (*newval == NULL || **newval == '\0' ||
+		(uaef_url_parse(*newval, &url) == NULL && !url.tls &&
+		 strcmp(url.target, "/") == 0))
+		return true;
+	GUC_check_errdetail("It must be http://host:port.");
 	return false;
 }
 
@@ -288,4 +362,13 @@ static void
 assign_test_now(const char *newval, void *extra)
 {
 	uaef_test_now_value = extra ? *(TimestampTz *) extra : 0;
+}
+
+/*
+ * Keys from elsewhere are not to be found in memory any more.
+ */
+static void
+forget_keys(const char *newval, void *extra)
+{
+	uaef_secret_key_forget();
 }

@@ -178,7 +178,7 @@ uaef_anchor_config_parse(UaefAnchorKind kind, Jsonb *document,
 static void
 check_target(UaefAnchorKind kind, const char *target)
 {
-	UaefConnectorConfig connector;
+	UaefConnector connector;
 
 	if (kind == UAEF_ANCHOR_FILE)
 	{
@@ -186,7 +186,12 @@ check_target(UaefAnchorKind kind, const char *target)
 		return;
 	}
 	uaef_connector_load(target, &connector);
-	if (kind == UAEF_ANCHOR_WITNESS && strpbrk(connector.url, "?#") != NULL)
+	if (connector.type != &uaef_webhook_connector)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("connector \"%s\" is not of type \"webhook\"", target)));
+	if (kind == UAEF_ANCHOR_WITNESS &&
+		strpbrk(connector.config.url, "?#") != NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("the URL of connector \"%s\" cannot be that of a witness",

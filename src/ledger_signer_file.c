@@ -17,17 +17,16 @@
  */
 #include "postgres.h"
 
-#include <limits.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "lib/stringinfo.h"
-#include "miscadmin.h"
 #include "storage/fd.h"
 #include "utils/timestamp.h"
 
 #include "errcodes.h"
+#include "key_file.h"
 #include "ledger_signer.h"
 #include "ledger_tree.h"
 
@@ -51,7 +50,6 @@ typedef struct State
 } State;
 
 static int	open_key(const char *path, UaefNoteSigner *signer);
-static bool is_in_data_directory(const char *path);
 static void parse_key(const char *path, int fd, UaefNoteSigner *signer);
 static void lock_key(const char *path, int fd);
 static char *sign(const char *path, const UaefNoteSigner *signer,
@@ -104,20 +102,6 @@ bad_key(const char *path, const char *problem, const char *hint)
 }
 
 /*
- * There a base backup would carry the key away, and a restore would take the
- * state back with the ledger that it guards.
- */
-static bool
-is_in_data_directory(const char *path)
-{
-	char		data[PATH_MAX];
-	char		key[PATH_MAX];
-
-	return realpath(DataDir, data) == NULL || realpath(path, key) == NULL ||
-		path_is_prefix_of_path(data, key);
-}
-
-/*
  * Open and read the key, without waiting for the writer of a pipe; the
  * descriptor is closed at an error.
  */
@@ -139,7 +123,9 @@ open_key(const char *path, UaefNoteSigner *signer)
 	if ((status.st_mode & (S_IRWXG | S_IRWXO)) != 0)
 		bad_key(path, "others than its owner may use it",
 				"Run chmod 0600 on it; make a new key if somebody may have read it.");
-	if (is_in_data_directory(path))
+
+	/* A restore would take the state back too, with the ledger it guards. */
+	if (uaef_key_file_in_data(path))
 		bad_key(path, "it is in the data directory, and so in every base backup",
 				"Move it, and its state, to a directory outside; make a new key if a backup may have it.");
 	parse_key(path, fd, signer);

@@ -156,7 +156,7 @@ uaef_payout_channel_create(const char *name, const char *kind, Jsonb *contract,
 {
 	UaefCaller	caller;
 	UaefPayoutChannel channel = {0};
-	UaefConnectorConfig config;
+	UaefConnector found;
 	UaefJson	json;
 	Datum		args[6];
 
@@ -166,7 +166,7 @@ uaef_payout_channel_create(const char *name, const char *kind, Jsonb *contract,
 	read_contract(&channel, contract);
 	caller = uaef_spi_begin();
 	if (connector != NULL)
-		uaef_connector_load(connector, &config);
+		uaef_connector_load(connector, &found);
 	args[0] = CStringGetTextDatum(name);
 	args[1] = CStringGetTextDatum(kind);
 	args[2] = connector ? CStringGetTextDatum(connector) : (Datum) 0;

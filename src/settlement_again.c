@@ -185,9 +185,11 @@ uaef_settlement_unblock(const pg_uuid_t *execution_id)
 static const UaefSettlementRule *
 rule_in_force(const UaefSettlementInput *input, const char *name)
 {
+	int			in_force;
 	int			n;
 	const UaefSettlementRule **rules =
-		uaef_settlement_rules_get(input->workflow, input->completed_at, &n);
+		uaef_settlement_rules_get(input->workflow, input->completed_at,
+								  input->scope, &in_force, &n);
 
 	for (int i = 0; i < n; i++)
 		if (strcmp(rules[i]->name, name) == 0)

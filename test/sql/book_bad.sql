@@ -63,7 +63,7 @@ SELECT uaef.post_batch('[{"debit": "bad.eur", "credit": "bad.eur2", "amount": 5}
 -- accounts
 SELECT a AS arguments, pg_temp.bad('SELECT uaef.create_account(' || a || ')') AS result FROM (VALUES
 	(1, 'NULL, ''asset'', ''EUR'''), (2, ''''', ''asset'', ''EUR'''), (3, ''' x'', ''asset'', ''EUR'''), (4, '''x'', ''cash'', ''EUR'''),
-	(5, '''x'', ''asset'', ''XXX'''), (6, '''x'', ''asset'', ''eur'''), (7, '''x'', ''asset'', NULL'), (8, '''x'', ''asset'', ''EUR'', ''nobody'''),
+	(5, '''x'', ''asset'', ''QQQ'''), (6, '''x'', ''asset'', ''eur'''), (7, '''x'', ''asset'', NULL'), (8, '''x'', ''asset'', ''EUR'', ''nobody'''),
 	(9, '''x'', ''asset'', ''EUR'', ''user'', '''''), (10, '''x'', ''asset'', ''EUR'', min_balance => 0.5'),
 	(11, '''x'', ''asset'', ''EUR'', min_balance => ''NaN'''), (12, '''x'', ''asset'', ''EUR'', max_balance => ''Infinity'''),
 	(13, '''x'', ''asset'', ''EUR'', max_balance => 1e38'), (14, '''x'', ''asset'', ''EUR'', min_balance => 1, max_balance => 0'),

@@ -259,7 +259,7 @@ ok(!IO::Select->new($listener)->can_read(0), 'no packet reached the denied addre
 # connection stands already.
 sql('CREATE ROLE trusted; CREATE ROLE stranger;
 	GRANT USAGE ON SCHEMA uaef TO trusted, stranger;
-	GRANT EXECUTE ON FUNCTION uaef.send(text, jsonb, text) TO trusted, stranger');
+	GRANT EXECUTE ON FUNCTION uaef.send(text, jsonb, text, text, integer, timestamptz) TO trusted, stranger');
 sql(qq(DELETE FROM uaef.egress_rule;
 	SELECT uaef.allow_egress('127.0.0.1', $port, 'http', '127.0.0.1/32', 'trusted');
 	SELECT uaef.allow_egress('127.0.0.1', $port, 'http', NULL, 'stranger');

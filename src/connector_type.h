@@ -1,0 +1,162 @@
+/*-------------------------------------------------------------------------
+ *
+ * connector_type.h
+ *	  What the types of connectors do: one struct of callbacks for each type.
+ *
+ * A type is a file of its own that exports its struct; connector_type.c lists
+ * them.  A delivery goes through these steps:
+ *
+ *	parse		when the connector is made, and whenever it is loaded
+ *	address		when the delivery is queued, as the role that sends: where the
+ *				request goes.  The egress rules are asked about that address,
+ *				so it is final: a build cannot change it
+ *	build		in the worker, right before it is sent, with the secret
+ *	judge		in the worker, of a complete answer
+ *	output		in the worker, of a success
+ *
+ * parse and address raise what is wrong.  build may raise: then the delivery
+ * fails and nothing was sent.  judge and output must not raise for anything that
+ * a server could answer.  All allocate in the current memory context and read
+ * no tables.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef UAEF_CONNECTOR_TYPE_H
+#define UAEF_CONNECTOR_TYPE_H
+
+#include "utils/jsonb.h"
+
+#include "compat.h"
+#include "definition.h"
+#include "http_draft.h"
+#include "http_message.h"
+
+typedef struct UaefConnectorType UaefConnectorType;
+
+/* What a gate lets through (delivery_gate.h). */
+typedef struct UaefGateLimits
+{
+	int			max_concurrent; /* 0: uaef.http_max_per_gate */
+	int64		rate_us;		/* a request may pass so often; 0: no rate */
+	int			burst;			/* of the rate: so many at once */
+	int			failures;		/* in a row that open its breaker; 0: none */
+	int64		open_ms;		/* how long it then stays open */
+} UaefGateLimits;
+
+#define UAEF_GATE_DEFAULTS {0, 0, 0, 10, 30000}
+
+/* What the configs of all types may say. */
+typedef struct UaefConnectorConfig
+{
+	char	   *url;
+	char	   *method;			/* upper case; NULL: the type's */
+	Jsonb	   *headers;		/* checked, or NULL */
+	int64		timeout_ms;		/* 0: the default */
+	UaefRetry	retry;
+	bool		idempotent;
+	UaefGateLimits limits;
+	UaefTransport transport;	/* its key is in the secret */
+} UaefConnectorConfig;
+
+typedef struct UaefConnector
+{
+	int32		connector_id;
+	char	   *name;
+	const UaefConnectorType *type;
+	Jsonb	   *document;		/* its config, checked */
+	UaefConnectorConfig config;
+	void	   *own;			/* what the type's parse made of it, or NULL */
+	bool		has_secret;
+	Jsonb	   *secret;			/* opened; only for build; NULL: has none */
+} UaefConnector;
+
+/* What is asked of a connector. */
+typedef struct UaefCall
+{
+	const char *operation;		/* one of the type's */
+	const char *method;
+	const char *url;
+	Jsonb	   *headers;		/* or NULL */
+	Jsonb	   *body;			/* the payload, or NULL */
+	bytea	   *bytes;			/* instead of it; or NULL */
+	const char *idempotency_key;	/* NULL in address */
+	int			attempt;		/* 0 in address */
+	bool		idempotent;		/* may be sent again when in doubt */
+} UaefCall;
+
+/* An answer as jsonb. */
+typedef struct UaefResponse
+{
+	Jsonb	   *headers;		/* names in lower case; NULL: no answer */
+	Jsonb	   *body;			/* NULL: none */
+} UaefResponse;
+
+/* What a complete answer means. */
+typedef enum UaefAnswer
+{
+	UAEF_ANSWER_SUCCESS,
+	UAEF_ANSWER_TRANSIENT,		/* it had no effect; later may go better */
+	UAEF_ANSWER_PERMANENT,		/* it had no effect, and never will */
+	UAEF_ANSWER_UNCERTAIN		/* it says not whether it had an effect */
+} UaefAnswer;
+
+typedef struct UaefAnswerVerdict
+{
+	UaefAnswer	answer;
+	const char *code;			/* of a failure; NULL: "http_" and the status */
+	const char *message;		/* NULL: that the server answered so */
+	int64		delay_ms;		/* at least so long until the next attempt */
+} UaefAnswerVerdict;
+
+struct UaefConnectorType
+{
+	const char *name;
+
+	/* Ends with NULL; the first is done when none is named. */
+	const char *const *operations;
+
+	/* Keys of its config besides those of all types, and of its secret. */
+	const char *const *keys;
+	const char *const *secret_keys;
+
+	/* Whether the config must have a url. */
+	bool		needs_url;
+
+	/* Read the config's own keys; NULL: there is nothing to read. */
+	void	   *(*parse) (Jsonb *config);
+
+	/*
+	 * Set what the call leaves open of method, url and idempotent.  The url
+	 * comes with the connector's already.  NULL: POST to that.
+	 */
+	void		(*address) (const UaefConnector *connector, UaefCall *call);
+
+	/*
+	 * Set body and headers, besides those of the delivery, which are set.
+	 * NULL: the payload, as JSON.
+	 */
+	void		(*build) (const UaefConnector *connector, const UaefCall *call,
+						  UaefHttpDraft *draft);
+
+	/* NULL, or no verdict (false): the status decides. */
+	bool		(*judge) (const UaefConnector *connector, const UaefCall *call,
+						  const UaefHttpResult *result,
+						  const UaefResponse *response,
+						  UaefAnswerVerdict *verdict);
+
+	/* The output of a task.  NULL: {"status","headers","body"}. */
+	Jsonb	   *(*output) (const UaefConnector *connector, const UaefCall *call,
+						   const UaefHttpResult *result,
+						   const UaefResponse *response);
+};
+
+/* Raise that a key of a config is not what is wanted: "It must be WANTED." */
+pg_noreturn extern void uaef_connector_bad_config(const char *key,
+												  const char *wanted);
+
+/* The type of that name; raises when there is none. */
+extern const UaefConnectorType *uaef_connector_type(const char *name);
+
+extern const UaefConnectorType uaef_webhook_connector;
+
+#endif							/* UAEF_CONNECTOR_TYPE_H */
