@@ -14,7 +14,6 @@
 
 #include "arguments.h"
 #include "clock.h"
-#include "own_execution.h"
 #include "payout.h"
 #include "set_result.h"
 

@@ -22,7 +22,6 @@
 #include "ledger.h"
 #include "money.h"
 #include "numeric_util.h"
-#include "own_execution.h"
 #include "schedule.h"
 #include "spi_util.h"
 #include "versioned_name.h"

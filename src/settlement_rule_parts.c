@@ -313,8 +313,8 @@ parse_band(UaefSettlementRule *rule, int no, JsonbValue *value)
 }
 
 /*
- * "distinct_from": who may not approve; without it neither the one who started
- * the execution nor the one who wrote the rule.
+ * "distinct_from": who may not approve; without it none of the one who started
+ * the execution, the one who wrote the rule, and who owns the recipient.
  */
 static void
 parse_distinct_from(UaefApprovalBand *band, Jsonb *object)
@@ -326,6 +326,7 @@ parse_distinct_from(UaefApprovalBand *band, Jsonb *object)
 	{
 		band->not_initiator = true;
 		band->not_author = true;
+		band->not_recipient = true;
 		return;
 	}
 	list = uaef_rule_container(&value, true);
@@ -334,6 +335,7 @@ parse_distinct_from(UaefApprovalBand *band, Jsonb *object)
 		JsonbValue *who = getIthJsonbValueFromContainer(&list->root, i);
 		const char *initiator[] = {"initiator", NULL};
 		const char *author[] = {"rule_author", NULL};
+		const char *recipient[] = {"recipient", NULL};
 
 		if (who->type == jbvString &&
 			uaef_rule_is_one_of(initiator, who->val.string.val, who->val.string.len))
@@ -341,8 +343,12 @@ parse_distinct_from(UaefApprovalBand *band, Jsonb *object)
 		else if (who->type == jbvString &&
 				 uaef_rule_is_one_of(author, who->val.string.val, who->val.string.len))
 			band->not_author = true;
+		else if (who->type == jbvString &&
+				 uaef_rule_is_one_of(recipient, who->val.string.val,
+									 who->val.string.len))
+			band->not_recipient = true;
 		else
 			refuse(ERRCODE_UAEF_BAD_EXPRESSION,
-				   "\"distinct_from\" may name \"initiator\" and \"rule_author\" only");
+				   "\"distinct_from\" may name \"initiator\", \"rule_author\" and \"recipient\" only");
 	}
 }

@@ -9,9 +9,11 @@ CREATE ROLE regress_budget_ann;
 CREATE ROLE regress_budget_bob;
 SELECT uaef.grant_access(r, 'approver') FROM unnest('{regress_budget_ann,regress_budget_bob}'::regrole[]) r;
 SELECT uaef.create_workflow('bud', '{"tasks":[{"id":"a","type":"parallel"}]}');
+SET uaef.rule_activation = 'any';
 SELECT uaef.create_settlement_rule('bud', '{"workflow":"bud","currency":"DKK",
 	"amount":"in.x","recipient":"external:{{in.to}}",
 	"approval":{"bands":[{"to":"1000.00","need":0},{"need":1}]}}');
+SELECT uaef.activate_settlement_rule('bud', 1);
 CREATE FUNCTION pg_temp.run(name text, x numeric, payee text DEFAULT 'p', extra jsonb DEFAULT '{}')
 RETURNS text LANGUAGE plpgsql AS $$
 BEGIN

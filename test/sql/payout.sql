@@ -6,8 +6,10 @@ SET TimeZone = 'UTC';
 SELECT uaef.stop_worker() IS NOT NULL AS stopped;
 
 SELECT uaef.create_workflow('pay', '{"tasks":[{"id":"a","type":"parallel"}]}');
+SET uaef.rule_activation = 'any';
 SELECT uaef.create_settlement_rule('pay', '{"workflow":"pay","currency":"NOK",
 	"amount":"in.x","recipient":"external:{{in.to}}"}');
+SELECT uaef.activate_settlement_rule('pay', 1);
 CREATE FUNCTION pg_temp.run(x numeric, payee text) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
 	PERFORM uaef.start_workflow('pay', jsonb_build_object('x', x, 'to', payee));

@@ -19,10 +19,17 @@ SELECT uaef.grant_access(r, a) FROM (VALUES
 	AS g (r, a) ORDER BY r::text, a;
 
 SELECT uaef.create_workflow('life', '{"tasks":[{"id":"a","type":"parallel"}]}');
-CREATE FUNCTION pg_temp.rule(patch jsonb) RETURNS integer LANGUAGE sql AS $$
-	SELECT uaef.create_settlement_rule('life', '{"workflow":"life",
+-- Rules are made and activated by one person here.
+SET uaef.rule_activation = 'any';
+CREATE FUNCTION pg_temp.rule(patch jsonb) RETURNS integer LANGUAGE plpgsql AS $$
+DECLARE
+	version integer := uaef.create_settlement_rule('life', '{"workflow":"life",
 		"currency":"CHF","amount":"in.x","recipient":"external:{{in.to}}"}'
-		|| patch)
+		|| patch);
+BEGIN
+	PERFORM uaef.activate_settlement_rule('life', version);
+	RETURN version;
+END
 $$;
 CREATE FUNCTION pg_temp.run(name text, x numeric, payee text DEFAULT 'p1')
 RETURNS void LANGUAGE plpgsql AS $$

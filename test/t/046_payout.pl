@@ -33,6 +33,8 @@ SELECT uaef.allow_egress('127.0.0.1', $port, 'http', '127.0.0.1/32');
 SELECT uaef.create_workflow('pay', '{"tasks":[{"id":"a","type":"parallel"}]}');
 SELECT uaef.create_settlement_rule('pay', '{"workflow":"pay","currency":"EUR",
 	"amount":"in.x","recipient":"external:{{in.to}}"}');
+SET uaef.rule_activation = 'any';
+SELECT uaef.activate_settlement_rule('pay', 1);
 END
 
 # A payout of its own connector, which answers as the path says.
@@ -106,8 +108,10 @@ for my $case ([ 'expire', 'expired' ], [ 'reject', 'rejected' ])
 {
 	my ($word, $status) = @$case;
 	my $id = sql(<<"END");
-SELECT uaef.create_settlement_rule('pay', '{"workflow":"pay","currency":"EUR","amount":"in.x",
-	"recipient":"house","approval":{"bands":[{"need":1}],"expires":"300ms","on_expiry":"$word"}}') > 0;
+SET uaef.rule_activation = 'any';
+SELECT uaef.activate_settlement_rule('pay',
+	uaef.create_settlement_rule('pay', '{"workflow":"pay","currency":"EUR","amount":"in.x",
+	"recipient":"house","approval":{"bands":[{"need":1}],"expires":"300ms","on_expiry":"$word"}}'));
 SELECT uaef.start_workflow('pay', '{"x":1}');
 END
 	$id =~ s/.*\n//s;
