@@ -25,7 +25,7 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp;
 
 COMMENT ON FUNCTION uaef.grant_access(regrole, text) IS
-	'let a role act as viewer, author, operator, approver, worker, auditor or admin; give it again after an update that brings new functions';
+	'let a role act as viewer, author, operator, approver, worker, auditor, receiver or admin; give it again after an update that brings new functions';
 
 REVOKE ALL ON FUNCTION uaef.grant_access(regrole, text) FROM PUBLIC;
 

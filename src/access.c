@@ -19,6 +19,7 @@
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/syscache.h"
 
 #include "access.h"
 #include "json_util.h"
@@ -32,6 +33,7 @@
 #define WORKER		0x10
 #define AUDITOR		0x20
 #define ADMIN		0x40
+#define RECEIVER	0x80
 
 /* An admin may do everything, so no entry names it beside others. */
 #define READERS		(VIEWER | AUTHOR | OPERATOR | APPROVER | AUDITOR)
@@ -50,6 +52,7 @@ static const Access accesses[] = {
 	{"worker", WORKER},
 	{"auditor", AUDITOR},
 	{"admin", ADMIN},
+	{"receiver", RECEIVER},
 };
 
 /* What each object of schema uaef is open to; all functions of one name. */
@@ -160,6 +163,23 @@ static const AccessObject functions[] = {
 	{"set_pool_points", OPERATOR},
 	{"signal_workflow", OPERATOR},
 	{"start_workflow", AUTHOR | OPERATOR},
+
+	/* what comes in */
+	{"alter_webhook_source", AUTHOR | OPERATOR},
+	{"create_token", ADMIN},
+	{"create_webhook_source", AUTHOR | OPERATOR},
+	{"drop_webhook_source", AUTHOR | OPERATOR},
+	{"handle_schedule", AUTHOR | OPERATOR},
+	{"handle_task_execution", OPERATOR | WORKER},
+	{"handle_webhook", OPERATOR | RECEIVER},
+	{"handle_workflow_trigger", AUTHOR | OPERATOR},
+	{"pause_webhook_source", AUTHOR | OPERATOR},
+	{"purge_webhook_inbox", ADMIN},
+	{"receive_webhook", OPERATOR | RECEIVER},
+	{"replay_webhook", AUTHOR | OPERATOR},
+	{"resume_webhook_source", AUTHOR | OPERATOR},
+	{"rotate_token_key", ADMIN},
+	{"verify_token", OPERATOR | WORKER | RECEIVER},
 
 	/* accounts */
 	{"audit_money", AUDITOR},
@@ -366,6 +386,8 @@ static const AccessObject relations[] = {
 	{"stat_workflow", OPERATOR | AUDITOR},
 	{"task_run", READERS},
 	{"worker_status", OPERATOR | AUDITOR},
+	{"webhook_delivery", READERS},
+	{"webhook_source_status", READERS},
 	{"workflow", READERS},
 	{"workflow_run", READERS},
 	{"workflow_signal_kept", READERS},
@@ -618,6 +640,40 @@ uaef_access_revoke(Oid role, const char *access)
 		record("access_revoked", user, role, access);
 	}
 	uaef_spi_end(caller);
+}
+
+void
+uaef_access_require(Oid role, const char *function, const char *what)
+{
+	static UaefQuery may_call = {
+		"SELECT EXISTS (SELECT FROM pg_catalog.pg_proc"
+		" WHERE pronamespace = 'uaef'::pg_catalog.regnamespace"
+		" AND proname = $2"
+		" AND pg_catalog.has_function_privilege($1, oid, 'EXECUTE'))",
+		2, {OIDOID, NAMEOID}
+	};
+	NameData	name;
+	Datum		args[2] = {ObjectIdGetDatum(role), NameGetDatum(&name)};
+	UaefCaller	caller;
+	bool		may;
+
+	if (!SearchSysCacheExists1(AUTHOID, ObjectIdGetDatum(role)))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("role with OID %u does not exist", role),
+				 errdetail("It owns %s.", what)));
+	namestrcpy(&name, function);
+	caller = uaef_spi_begin();
+	(void) uaef_spi_run(&may_call, args, NULL);
+	may = uaef_spi_bool(0, 1);
+	uaef_spi_end(caller);
+	if (!may)
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("permission denied for function %s", function),
+				 errdetail("It would be called for %s as role \"%s\".", what,
+						   GetUserNameFromId(role, false)),
+				 errhint("Use uaef.grant_access() to give that role the access \"operator\".")));
 }
 
 /*

@@ -23,6 +23,13 @@ typedef struct UaefAccessRight
 extern void uaef_access_grant(Oid role, const char *access);
 extern void uaef_access_revoke(Oid role, const char *access);
 
+/*
+ * Raise unless a role is there and may call a function of schema uaef, on
+ * whose behalf something ("schedule \"nightly\"") is about to do the same.
+ */
+extern void uaef_access_require(Oid role, const char *function,
+								const char *what);
+
 /* All rights of all accesses; palloc'd. */
 extern UaefAccessRight *uaef_access_rights(int *n);
 

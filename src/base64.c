@@ -47,3 +47,30 @@ uaef_base64_bytes(const char *text, size_t len, size_t *nbytes)
 	*nbytes = n;
 	return bytes;
 }
+
+char *
+uaef_base64url(const void *bytes, size_t len)
+{
+	char	   *text = uaef_base64(bytes, len);
+
+	text[strcspn(text, "=")] = '\0';
+	for (char *p = text; *p != '\0'; p++)
+		*p = *p == '+' ? '-' : *p == '/' ? '_' : *p;
+	return text;
+}
+
+uint8 *
+uaef_base64url_bytes(const char *text, size_t len, size_t *nbytes)
+{
+	size_t		padded = (len + 3) / 4 * 4;
+	char	   *copy = palloc(padded + 1);
+
+	for (size_t i = 0; i < padded; i++)
+	{
+		if (i < len && strchr("+/=", text[i]) != NULL)
+			return NULL;
+		copy[i] = i >= len ? '=' : text[i] == '-' ? '+' :
+			text[i] == '_' ? '/' : text[i];
+	}
+	return uaef_base64_bytes(copy, padded, nbytes);
+}

@@ -18,4 +18,9 @@ extern char *uaef_base64(const void *bytes, size_t len);
 extern uint8 *uaef_base64_bytes(const char *text, size_t len,
 								size_t *nbytes);
 
+/* The same in the alphabet for URLs, and without padding (base64url). */
+extern char *uaef_base64url(const void *bytes, size_t len);
+extern uint8 *uaef_base64url_bytes(const char *text, size_t len,
+								   size_t *nbytes);
+
 #endif							/* UAEF_BASE64_H */

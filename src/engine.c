@@ -135,8 +135,8 @@ begin_execution(UaefExecution *execution, const UaefStart *start, Oid caller,
 	execution->name = uaef_clip(start->name);
 	execution->priority = start->priority;
 	execution->initiated_by = caller;
-	execution->session_role = start->schedule_id == 0 ? GetSessionUserId()
-		: start->session_role;
+	execution->session_role = OidIsValid(start->session_role) ?
+		start->session_role : GetSessionUserId();
 	execution->schedule_id = start->schedule_id;
 	execution->tick_at = start->tick;
 	execution->input = start->input;

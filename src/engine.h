@@ -45,10 +45,10 @@ typedef struct UaefStart
 	const char *name;
 	int			priority;
 	TimestampTz start_at;		/* 0: now */
+	Oid			session_role;	/* instead of who is logged in, or invalid */
 	int			schedule_id;	/* 0: none, then the others are not read */
 	const char *schedule;
 	TimestampTz tick;
-	Oid			session_role;	/* instead of who is logged in */
 	int64		timeout_us;		/* until its deadline; 0: the definition's */
 	const char *singleton_key;
 	const char *debounce_key;	/* with debounce_us */

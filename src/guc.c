@@ -35,6 +35,9 @@ int			uaef_executor_batch_ms = 5;
 /* How long an executor waits for more work before it ends. */
 int			uaef_executor_idle_ms = 60000;
 
+/* Whom the tokens of events must be for; empty: no token is asked for. */
+char	   *uaef_handler_audience = NULL;
+
 /* Limits of an outgoing HTTP request. */
 int			uaef_http_connect_timeout_ms = 5000;
 int			uaef_http_max_concurrent = 200;
@@ -80,6 +83,9 @@ int			uaef_seal_overdue_s = 600;
 /* Where the keys of secrets come from. */
 char	   *uaef_secret_key_command = NULL;
 char	   *uaef_secret_key_file = NULL;
+
+/* Who issues tokens. */
+char	   *uaef_token_issuer = NULL;
 
 /* Whether the launcher keeps a worker in each database. */
 bool		uaef_start_workers = true;
@@ -253,6 +259,10 @@ uaef_guc_init(void)
 	define_int("uaef.executor_idle_timeout",
 			   "Time without work after which an executor ends.",
 			   NULL, &uaef_executor_idle_ms, 0, 3600000, PGC_SIGHUP, GUC_UNIT_MS);
+	define_text("uaef.handler_audience",
+				"Audience of the tokens that events of handlers must show.",
+				"Empty means that handlers ask for no token.",
+				&uaef_handler_audience, 0, NULL);
 	define_int("uaef.http_connect_timeout",
 			   "Longest time for an HTTP request to resolve and connect.",
 			   NULL, &uaef_http_connect_timeout_ms, 1, 600000, PGC_SIGHUP, GUC_UNIT_MS);
@@ -297,6 +307,10 @@ uaef_guc_init(void)
 							   "Empty means the wall clock.",
 							   &uaef_test_now, "", PGC_SUSET, 0,
 							   check_test_now, assign_test_now, NULL);
+	define_text("uaef.token_issuer",
+				"Issuer that tokens name, and must name.",
+				"Empty means uaef.",
+				&uaef_token_issuer, 0, NULL);
 	MarkGUCPrefixReserved("uaef");
 }
 

@@ -16,6 +16,7 @@ extern int	uaef_ddl_check;
 extern int	uaef_executor_batch_size;
 extern int	uaef_executor_batch_ms;
 extern int	uaef_executor_idle_ms;
+extern char *uaef_handler_audience;
 extern int	uaef_http_connect_timeout_ms;
 extern int	uaef_http_max_concurrent;
 extern int	uaef_http_max_per_gate;
@@ -43,6 +44,7 @@ extern int	uaef_seal_overdue_s;
 extern char *uaef_secret_key_command;
 extern char *uaef_secret_key_file;
 extern bool uaef_start_workers;
+extern char *uaef_token_issuer;
 
 /* Values of uaef.ddl_check. */
 typedef enum UaefDdlCheck

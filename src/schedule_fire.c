@@ -21,8 +21,8 @@
 #include "catalog/pg_type_d.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
-#include "utils/syscache.h"
 
+#include "access.h"
 #include "clock.h"
 #include "engine.h"
 #include "error_class.h"
@@ -72,14 +72,6 @@ static UaefQuery move_on = {
 	"UPDATE uaef.schedule SET next_tick = $2, due_at = $3"
 	" WHERE schedule_id = $1",
 	3, {INT4OID, TIMESTAMPTZOID, TIMESTAMPTZOID}
-};
-
-static UaefQuery may_start = {
-	"SELECT EXISTS (SELECT FROM pg_catalog.pg_proc"
-	" WHERE pronamespace = 'uaef'::pg_catalog.regnamespace"
-	" AND proname = 'start_workflow'"
-	" AND pg_catalog.has_function_privilege($1, oid, 'EXECUTE'))",
-	1, {OIDOID}
 };
 
 /* A tick that is later than this is missed, where missed ones are skipped. */
@@ -199,28 +191,6 @@ heed_overlap(const UaefSchedule *schedule, Firing *firing)
 	}
 }
 
-static void
-require_rights(const UaefSchedule *schedule)
-{
-	Datum		arg = ObjectIdGetDatum(schedule->owner);
-
-	if (!SearchSysCacheExists1(AUTHOID, arg))
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_OBJECT),
-				 errmsg("role with OID %u does not exist", schedule->owner),
-				 errdetail("It owns schedule \"%s\".", schedule->name)));
-	(void) uaef_spi_run(&may_start, &arg, NULL);
-	if (!uaef_spi_bool(0, 1))
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("permission denied for function %s",
-						"start_workflow"),
-				 errdetail("Schedule \"%s\" starts executions as role \"%s\".",
-						   schedule->name,
-						   GetUserNameFromId(schedule->owner, false)),
-				 errhint("Use uaef.grant_access() to give it the access \"operator\".")));
-}
-
 /*
  * Start the execution of a tick, as the role that owns the schedule.
  */
@@ -231,7 +201,8 @@ start(const UaefSchedule *schedule, TimestampTz tick, const char *key)
 	UaefCaller	back;
 	pg_uuid_t	id;
 
-	require_rights(schedule);
+	uaef_access_require(schedule->owner, "start_workflow",
+						psprintf("schedule \"%s\"", schedule->name));
 	start.workflow = schedule->workflow;
 	start.version = schedule->version;
 	start.input = uaef_schedule_input(schedule, tick);

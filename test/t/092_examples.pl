@@ -75,7 +75,12 @@ my ($status, $out, $error) = $node->psql('postgres',
 	"\\set VERBOSITY sqlstate\nSELECT uaef.complete_task($lost)");
 like($error, qr/UA306/, 'the result of the dead one is refused');
 
-python_worker() if system('/usr/bin/python3', '-c', 'import psycopg2') == 0;
+if (system('/usr/bin/python3', '-c', 'import psycopg2') == 0)
+{
+	python_worker();
+	lambda();
+}
+postgrest();
 
 # The one in Python waits for its tasks, knows what it is able to do, and ends when
 # it is told to, without leaving a task behind.
@@ -122,6 +127,79 @@ END
 	cmp_ok($took, '<', 20, 'without the rest of its wait');
 	$ends->($slow, 'completed|LATE', 'after what it had begun');
 	is($errors, '', 'it had nothing to complain of');
+	return;
+}
+
+# The serverless functions, called as their host does, by a role that may do what
+# they do.
+sub lambda
+{
+	$node->safe_psql('postgres', q{
+		CREATE ROLE lambda LOGIN;
+		SELECT uaef.grant_access('lambda', 'operator');
+		SELECT uaef.create_webhook_source('shop', 'hmac', '{"header": "x-sign", "on": [{"start": {"workflow": "label", "input": {"text": "{{body.text}}"}}}]}', '{"keys": ["a key of the shop"]}')});
+	my $sign = $node->safe_psql('postgres', q{SELECT encode(hmac('{"text": "new"}', 'a key of the shop', 'sha256'), 'hex')});
+	local %ENV = (%ENV, PGHOST => $node->host, PGPORT => $node->port, PGDATABASE => 'postgres', PGUSER => 'lambda',
+		PYTHONPATH => "$FindBin::Bin/../../examples", PYTHONDONTWRITEBYTECODE => 1);
+	my $said = sub {
+		my ($handler, $event) = @_;
+		my ($out, $errors) = run_command([ '/usr/bin/python3', '-c', <<'END', $handler, $event ]);
+import json, sys
+import lambda_function
+event = json.loads(sys.argv[2])
+handler = getattr(lambda_function, sys.argv[1])
+handler({}, None)
+lambda_function.connection.close()
+answer = handler(event, None)
+body = json.loads(answer["body"])
+body.pop("execution_id", None)
+print(answer["statusCode"], answer["headers"]["content-type"], body if "result" not in body else body["result"]["outcome"])
+END
+		is($errors, '', "$handler complains of nothing");
+		return $out;
+	};
+	is($said->('workflow_trigger', '{"version": "2.0", "headers": {}, "body": "{\\"definition_id\\": \\"label\\"}"}'),
+		q(200 application/json {'status': 'running', 'workflow_name': 'label'}), 'a workflow is started for a request');
+	is($said->('workflow_trigger', '{"detail-type": "x", "detail": {}}'), q(400 application/json {'error': 'definition_id is required'}),
+		'and not without its name');
+	is($said->('webhook', qq({"pathParameters": {"source": "shop"}, "headers": {"X-Sign": "$sign"}, "body": "{\\"text\\": \\"new\\"}"})),
+		'200 application/json accepted', 'a webhook is taken in');
+	is($said->('schedule', '{"definition_id": "nothing"}'), q(404 application/json {'code': 'UA302', 'error': 'workflow "nothing" does not exist'}), 'a schedule of nothing');
+	is($said->('task_execution', '{"queue": "empty", "worker": "lambda"}'), q(200 application/json {'tasks': []}), 'a worker without work');
+	return;
+}
+
+# What PostgREST calls, as it does: the headers in a setting, the body as the one
+# argument, the answer's status in a setting.
+sub postgrest
+{
+	$node->command_ok([ 'psql', '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-d', $node->connstr('postgres'), '-f', "$FindBin::Bin/../../examples/postgrest.sql" ],
+		'the functions for PostgREST are made');
+	$node->safe_psql('postgres', q{SELECT uaef.create_webhook_source('github', 'github', '{}', '{"keys": ["a key for github"]}'), uaef.rotate_token_key()});
+	my $rpc = sub {
+		my ($call, $headers) = @_;
+		return $node->safe_psql('postgres', <<"END");
+BEGIN;
+SET LOCAL ROLE web_anon;
+SELECT set_config('request.headers', \$h\$$headers\$h\$, true) IS NULL AS set \\gset
+SELECT convert_from($call, 'UTF8') AS body \\gset
+SELECT current_setting('response.status'), current_setting('response.headers'), regexp_replace(:'body', '[0-9a-f-]{36}', 'ID');
+COMMIT;
+END
+	};
+	my $body = '{ "zen":  "spaces are signed" }';
+	my $sign = $node->safe_psql('postgres', "SELECT encode(hmac('$body', 'a key for github', 'sha256'), 'hex')");
+	is($rpc->("api.github('$body')", qq({"x-hub-signature-256": "sha256=$sign"})),
+		'200|[{"Content-Type" : "application/json"}]|{"status": "received"}', 'a webhook by PostgREST');
+	is($rpc->("api.github('{}')", qq({"x-hub-signature-256": "sha256=$sign"})),
+		'401|[{"Content-Type" : "application/json"}]|{"error": "Invalid webhook signature"}', 'and one that is not signed so');
+	my $token = $node->safe_psql('postgres', q{SELECT uaef.create_token('somebody', 'api')});
+	is($rpc->(q(api.start('{"definition_id": "label"}')), '{}'),
+		'401|[{"Content-Type" : "application/json"}]|{"code": "UA450", "error": "a bearer token is required"}', 'a start without a token');
+	is($rpc->(q(api.start('{"definition_id": "label"}')), qq({"authorization": "Bearer $token"})),
+		'200|[{"Content-Type" : "application/json"}]|{"status": "running", "execution_id": "ID", "workflow_name": "label"}', 'and with one');
+	my ($status, $out, $error) = $node->psql('postgres', "SET ROLE web_anon; SELECT uaef.handle_workflow_trigger('{}')");
+	like($error, qr/permission denied/, 'who comes by PostgREST may do nothing else');
 	return;
 }
 

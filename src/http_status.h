@@ -1,0 +1,18 @@
+/*-------------------------------------------------------------------------
+ *
+ * http_status.h
+ *	  Errors as HTTP has them.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef UAEF_HTTP_STATUS_H
+#define UAEF_HTTP_STATUS_H
+
+/*
+ * The status of an SQLSTATE: 400 for what was asked, 401 and 403 for who asks,
+ * 404, 409 for when, 413, 503 for what passes; 500 for anything else, which is
+ * ours to know.
+ */
+extern int	uaef_http_status(int sqlstate);
+
+#endif							/* UAEF_HTTP_STATUS_H */
