@@ -135,14 +135,14 @@ split_side(const Original *original, bool credit, Numeric amount,
 {
 	Numeric    *weights = palloc(sizeof(Numeric) * original->n);
 	Numeric    *shares = palloc(sizeof(Numeric) * original->n);
+	static const UaefRemainder largest = {.kind = UAEF_REMAINDER_LARGEST};
 	UaefEvalError error = {0};
 	int			n = 0;
 
 	for (int i = 0; i < original->n; i++)
 		if (original->lines[i].credit == credit)
 			weights[n++] = original->lines[i].amount;
-	if (!uaef_allocate(amount, weights, n, UAEF_REMAINDER_LARGEST, shares,
-					   &error))
+	if (!uaef_allocate(amount, weights, n, &largest, shares, &error))
 		uaef_eval_raise(&error);
 	n = 0;
 	for (int i = 0; i < original->n; i++)

@@ -16,7 +16,7 @@
  */
 extern bool uaef_http_is_text(const char *data, size_t len);
 
-/* Whether a content type is application/json, or one that ends in +json. */
+/* Whether a content type is JSON: one that ends so, or that of Amazon. */
 extern bool uaef_http_is_json(const char *content_type);
 
 /*
