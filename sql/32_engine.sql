@@ -347,7 +347,7 @@ CREATE FUNCTION uaef.complete_tasks(
 	OUT message text)
 RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'uaef_complete_tasks_json'
-LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE
+LANGUAGE C VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp;
 
 COMMENT ON FUNCTION uaef.complete_tasks(jsonb) IS

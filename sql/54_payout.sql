@@ -234,7 +234,7 @@ REVOKE ALL ON FUNCTION uaef.build_payouts(timestamptz, boolean, text, integer) F
 CREATE FUNCTION uaef.send_payouts(batch_id bigint)
 RETURNS integer
 AS 'MODULE_PATHNAME', 'uaef_send_payouts'
-LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE
+LANGUAGE C VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp;
 COMMENT ON FUNCTION uaef.send_payouts(bigint) IS
 	'hand over the payouts of a batch that go through connectors, and return how many; those that are held wait';
@@ -245,7 +245,7 @@ CREATE FUNCTION uaef.claim_payouts(channel text,
 RETURNS TABLE (payout_id uuid, fence integer, idempotency_key text,
 	end_to_end_id text, body jsonb)
 AS 'MODULE_PATHNAME', 'uaef_claim_payouts'
-LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE
+LANGUAGE C VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp;
 COMMENT ON FUNCTION uaef.claim_payouts(text, integer, interval) IS
 	'take payouts of a channel of workers to be sent, each under its idempotency key; commit before you send; then report_payout(); those that were claimed longer ago than the lease, and not reported, are unknown, and may be given out again while their keys live';
@@ -282,7 +282,7 @@ REVOKE ALL ON FUNCTION uaef.resolve_payout(uuid, text, jsonb) FROM PUBLIC;
 CREATE FUNCTION uaef.replay_payout(payout_id uuid)
 RETURNS text
 AS 'MODULE_PATHNAME', 'uaef_replay_payout'
-LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE
+LANGUAGE C VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp;
 COMMENT ON FUNCTION uaef.replay_payout(uuid) IS
 	'send a payout whose outcome is not known again, under the same key and with the same body, while the provider is sure to know the key; after that it comes to manual_review; returns its status';
@@ -351,7 +351,7 @@ REVOKE ALL ON FUNCTION uaef.reconcile(bigint) FROM PUBLIC;
 CREATE FUNCTION uaef.export_pain001(batch_id bigint, debtor jsonb)
 RETURNS text
 AS 'MODULE_PATHNAME', 'uaef_export_pain001'
-LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE
+LANGUAGE C VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp;
 COMMENT ON FUNCTION uaef.export_pain001(bigint, jsonb) IS
 	'the payouts of a batch that go by bank files, as a pain.001.001.09 document; debtor is {"name","iban","bic"}; they are sent from then on, and the same document is returned again';

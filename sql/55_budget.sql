@@ -128,7 +128,7 @@ REVOKE ALL ON FUNCTION uaef.create_budget(text, text, numeric, bigint, text, tex
 CREATE FUNCTION uaef.drop_budget(name text)
 RETURNS void
 AS 'MODULE_PATHNAME', 'uaef_drop_budget'
-LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE
+LANGUAGE C VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp;
 COMMENT ON FUNCTION uaef.drop_budget(text) IS
 	'end a budget; what it blocked can be evaluated again';
@@ -152,7 +152,7 @@ REVOKE ALL ON FUNCTION uaef.require_checkpoint(text, text, text) FROM PUBLIC;
 CREATE FUNCTION uaef.unrequire_checkpoint(workflow text, checkpoint text)
 RETURNS void
 AS 'MODULE_PATHNAME', 'uaef_unrequire_checkpoint'
-LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE
+LANGUAGE C VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp;
 COMMENT ON FUNCTION uaef.unrequire_checkpoint(text, text) IS
 	'undo require_checkpoint()';

@@ -52,7 +52,7 @@ uaef_create_budget(PG_FUNCTION_ARGS)
 Datum
 uaef_drop_budget(PG_FUNCTION_ARGS)
 {
-	uaef_budget_drop(text_to_cstring(PG_GETARG_TEXT_PP(0)), GetUserId());
+	uaef_budget_drop(uaef_arg_text(fcinfo, 0, "name"), GetUserId());
 	PG_RETURN_VOID();
 }
 
@@ -71,8 +71,8 @@ uaef_require_checkpoint(PG_FUNCTION_ARGS)
 Datum
 uaef_unrequire_checkpoint(PG_FUNCTION_ARGS)
 {
-	uaef_requirement_drop(text_to_cstring(PG_GETARG_TEXT_PP(0)),
-						  text_to_cstring(PG_GETARG_TEXT_PP(1)),
+	uaef_requirement_drop(uaef_arg_text(fcinfo, 0, "workflow"),
+						  uaef_arg_text(fcinfo, 1, "checkpoint"),
 						  GetUserId());
 	PG_RETURN_VOID();
 }
@@ -99,12 +99,11 @@ uaef_require_human_review(PG_FUNCTION_ARGS)
 Datum
 uaef_decide_review(PG_FUNCTION_ARGS)
 {
-	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("arguments \"review_id\" and \"passed\" must not be null")));
-	PG_RETURN_TEXT_P(cstring_to_text(uaef_review_decide(PG_GETARG_INT64(0),
-														PG_GETARG_BOOL(1),
-														uaef_arg_text(fcinfo, 2, "finding"),
+	int64		review_id = uaef_arg_int64(fcinfo, 0, "review_id");
+	bool		passed = uaef_arg_bool(fcinfo, 1, "passed");
+	char	   *finding = uaef_arg_text(fcinfo, 2, "finding");
+
+	PG_RETURN_TEXT_P(cstring_to_text(uaef_review_decide(review_id, passed,
+														finding,
 														GetUserId())));
 }

@@ -93,7 +93,9 @@ uaef_build_payouts(PG_FUNCTION_ARGS)
 Datum
 uaef_send_payouts(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_INT32(uaef_payouts_send(PG_GETARG_INT64(0), GetUserId()));
+	PG_RETURN_INT32(uaef_payouts_send(uaef_arg_int64(fcinfo, 0,
+																"batch_id"),
+												GetUserId()));
 }
 
 /*
@@ -107,8 +109,8 @@ uaef_claim_payouts(PG_FUNCTION_ARGS)
 	int			n;
 
 	uaef_begin_set(fcinfo);
-	n = uaef_payouts_claim(text_to_cstring(PG_GETARG_TEXT_PP(0)),
-						   PG_GETARG_INT32(1),
+	n = uaef_payouts_claim(uaef_arg_text(fcinfo, 0, "channel"),
+						   uaef_arg_int32(fcinfo, 1, "max_payouts"),
 						   uaef_arg_interval_us(fcinfo, 2, "lease"),
 						   GetUserId(), &payouts);
 	for (int i = 0; i < n; i++)
@@ -161,7 +163,8 @@ uaef_resolve_payout(PG_FUNCTION_ARGS)
 Datum
 uaef_replay_payout(PG_FUNCTION_ARGS)
 {
-	return payout_status(uaef_payout_replay(PG_GETARG_UUID_P(0),
+	return payout_status(uaef_payout_replay(uaef_arg_uuid(fcinfo, 0,
+																  "payout_id"),
 											GetUserId()));
 }
 
@@ -237,7 +240,7 @@ uaef_reconcile(PG_FUNCTION_ARGS)
 Datum
 uaef_export_pain001(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_TEXT_P(cstring_to_text(uaef_payout_export(PG_GETARG_INT64(0),
-														PG_GETARG_JSONB_P(1),
+	PG_RETURN_TEXT_P(cstring_to_text(uaef_payout_export(uaef_arg_int64(fcinfo, 0, "batch_id"),
+														uaef_arg_jsonb(fcinfo, 1, "debtor"),
 														GetUserId())));
 }

@@ -270,7 +270,7 @@ PG_FUNCTION_INFO_V1(uaef_complete_tasks_json);
 Datum
 uaef_complete_tasks_json(PG_FUNCTION_ARGS)
 {
-	Jsonb	   *list = PG_GETARG_JSONB_P(0);
+	Jsonb	   *list = uaef_arg_jsonb(fcinfo, 0, "results");
 	int			n = JB_ROOT_COUNT(list);
 	UaefResult *results;
 

@@ -120,7 +120,7 @@ SELECT task, status, attempt FROM uaef.task_run WHERE execution_id = :'e' ORDER 
 SELECT approval_id, uaef.reject(approval_id, 'no') FROM uaef.pending_approval WHERE execution_id = :'e' \gset
 SELECT status, error->>'code' AS code, error->>'message' AS message FROM uaef.workflow_run WHERE execution_id = :'e';
 SELECT policy, version, decision, reason FROM uaef.policy_decision WHERE execution_id = :'e' ORDER BY decision_id;
-SELECT event_type, payload->>'task' AS task FROM uaef.ledger_event WHERE stream = :'e' AND event_type LIKE 'review%';
+SELECT event_type, payload->>'task' AS task FROM uaef.ledger_event WHERE stream = :'e' AND event_type LIKE 'task_review%';
 SELECT uaef.start_workflow('edge_two') AS e \gset
 SELECT count(*) FROM uaef.claim_tasks('w', 'edge');
 SELECT edge_code(format('SELECT uaef.require_task_review(%L, ''a'', ''{regress_edge_eye}'')', :'e'));
