@@ -281,6 +281,7 @@ static const AccessObject relations[] = {
 	{"access_grant", AUDITOR},
 	{"agent_registry", READERS},
 	{"agent_reputation", READERS},
+	{"workflow_agent_cost", READERS},
 	{"anchor_status", OPERATOR | AUDITOR},
 	{"approval_delegation", READERS},
 	{"approval_history", READERS},

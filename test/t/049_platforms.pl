@@ -50,7 +50,7 @@ sub last_body { return JSON::PP->new->decode(($peer->requests)[-1]->{body}); }
 # Anthropic.
 my $claude = $peer->connector('anthropic', {});
 my $out = output($claude, "say h\x{e9}llo");
-is($out->{text}, "h\x{e9}llo", 'text');
+is($out->{text}, "h\xc3\xa9llo", 'text');
 is_deeply($out->{usage}, { input_tokens => 12, output_tokens => 5 }, 'usage, with what a cache had');
 is("$out->{cost} $out->{currency}", '0.000111 USD', 'its cost, exactly');
 is("$out->{stop_reason} $out->{request_id} $out->{model}", 'end_turn req_stub large', 'and more');
