@@ -112,7 +112,7 @@ COMMENT ON FUNCTION uaef.attach_ledger(regclass, name[], name[], boolean) IS
 CREATE FUNCTION uaef.detach_ledger("table" regclass)
 RETURNS void
 AS 'MODULE_PATHNAME', 'uaef_detach_ledger'
-LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE
+LANGUAGE C VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp;
 COMMENT ON FUNCTION uaef.detach_ledger(regclass) IS
 	'record no more changes of a table; what was recorded stays';

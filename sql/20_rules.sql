@@ -82,6 +82,43 @@ COMMENT ON FUNCTION uaef.evaluate_tiers(jsonb, text, jsonb, text) IS
 REVOKE ALL ON FUNCTION uaef.evaluate_tiers(jsonb, text, jsonb, text) FROM PUBLIC;
 
 --
+-- evaluate_table()
+--
+CREATE FUNCTION uaef.evaluate_table(
+	decision_table jsonb,
+	currency text,
+	data jsonb,
+	rounding text DEFAULT 'half_even')
+RETURNS numeric
+AS 'MODULE_PATHNAME', 'uaef_evaluate_table'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION uaef.evaluate_table(jsonb, text, jsonb, text) IS
+	'the amount of a decision table on a document, rounded once to the currency''s minor unit; UA214: no row matches, UA215: rows conflict';
+REVOKE ALL ON FUNCTION uaef.evaluate_table(jsonb, text, jsonb, text) FROM PUBLIC;
+
+--
+-- explain_condition(), explain_amount()
+--
+CREATE FUNCTION uaef.explain_condition(condition jsonb, data jsonb)
+RETURNS jsonb
+AS 'MODULE_PATHNAME', 'uaef_explain_condition'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION uaef.explain_condition(jsonb, jsonb) IS
+	'what each clause of a condition says about a document, and the smallest change that would make it hold';
+REVOKE ALL ON FUNCTION uaef.explain_condition(jsonb, jsonb) FROM PUBLIC;
+
+CREATE FUNCTION uaef.explain_amount(
+	expression text,
+	data jsonb,
+	rounding text DEFAULT 'half_even')
+RETURNS jsonb
+AS 'MODULE_PATHNAME', 'uaef_explain_amount'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION uaef.explain_amount(text, jsonb, text) IS
+	'what each part of an amount expression gives on a document, the exact amount and the rounded one, or the error';
+REVOKE ALL ON FUNCTION uaef.explain_amount(text, jsonb, text) FROM PUBLIC;
+
+--
 -- allocate()
 --
 CREATE FUNCTION uaef.allocate(

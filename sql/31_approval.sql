@@ -220,7 +220,7 @@ REVOKE ALL ON FUNCTION uaef.approve_many(bigint[], text, jsonb) FROM PUBLIC;
 CREATE FUNCTION uaef.withdraw_vote(approval_id bigint)
 RETURNS void
 AS 'MODULE_PATHNAME', 'uaef_withdraw_vote'
-LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE
+LANGUAGE C VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp;
 
 COMMENT ON FUNCTION uaef.withdraw_vote(bigint) IS
@@ -231,7 +231,7 @@ REVOKE ALL ON FUNCTION uaef.withdraw_vote(bigint) FROM PUBLIC;
 CREATE FUNCTION uaef.comment_approval(approval_id bigint, comment text)
 RETURNS void
 AS 'MODULE_PATHNAME', 'uaef_comment_approval'
-LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE
+LANGUAGE C VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp;
 
 COMMENT ON FUNCTION uaef.comment_approval(bigint, text) IS
@@ -261,7 +261,7 @@ REVOKE ALL ON FUNCTION uaef.delegate_approvals(regrole, timestamptz, timestamptz
 CREATE FUNCTION uaef.revoke_delegation(delegation_id bigint)
 RETURNS boolean
 AS 'MODULE_PATHNAME', 'uaef_revoke_delegation'
-LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE
+LANGUAGE C VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp;
 
 COMMENT ON FUNCTION uaef.revoke_delegation(bigint) IS

@@ -33,7 +33,7 @@ REVOKE ALL ON FUNCTION uaef.start_workflow(text, jsonb, text, text, integer, tim
 CREATE FUNCTION uaef.wait_for_workflow(execution_id uuid, timeout interval DEFAULT '30 seconds')
 RETURNS text
 AS 'MODULE_PATHNAME', 'uaef_wait_for_workflow'
-LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE
+LANGUAGE C VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp;
 
 COMMENT ON FUNCTION uaef.wait_for_workflow(uuid, interval) IS
@@ -203,7 +203,7 @@ REVOKE ALL ON FUNCTION uaef.retry_workflows(text, jsonb, integer, double precisi
 CREATE FUNCTION uaef.cancel_bulk_operation(bulk_id bigint)
 RETURNS boolean
 AS 'MODULE_PATHNAME', 'uaef_cancel_bulk_operation'
-LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE
+LANGUAGE C VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp;
 
 COMMENT ON FUNCTION uaef.cancel_bulk_operation(bigint) IS
@@ -251,7 +251,7 @@ REVOKE ALL ON FUNCTION uaef.alter_task(uuid, text, jsonb, interval, integer, tex
 CREATE FUNCTION uaef.retry_task_now(task_id bigint)
 RETURNS void
 AS 'MODULE_PATHNAME', 'uaef_retry_task_now'
-LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE
+LANGUAGE C VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp;
 
 COMMENT ON FUNCTION uaef.retry_task_now(bigint) IS
@@ -283,7 +283,7 @@ REVOKE ALL ON FUNCTION uaef.signal_workflow(uuid, text, jsonb, text) FROM PUBLIC
 CREATE FUNCTION uaef.execute_next_tasks(execution_id uuid)
 RETURNS integer
 AS 'MODULE_PATHNAME', 'uaef_execute_next_tasks'
-LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE
+LANGUAGE C VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp;
 
 COMMENT ON FUNCTION uaef.execute_next_tasks(uuid) IS
@@ -331,7 +331,7 @@ CREATE FUNCTION uaef.complete_tasks(
 	OUT message text)
 RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'uaef_complete_tasks'
-LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE
+LANGUAGE C VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp;
 
 COMMENT ON FUNCTION uaef.complete_tasks(bigint[], jsonb[], uuid[]) IS
@@ -350,8 +350,9 @@ LANGUAGE sql VOLATILE STRICT PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
 SELECT c.* FROM (
-	SELECT array_agg(r.task_id) AS ids, array_agg(r.output) AS outputs,
-		array_agg(r.lease_token) AS tokens
+	SELECT coalesce(array_agg(r.task_id), '{}') AS ids,
+		coalesce(array_agg(r.output), '{}') AS outputs,
+		coalesce(array_agg(r.lease_token), '{}') AS tokens
 	FROM jsonb_to_recordset(results) r (task_id bigint, output jsonb, lease_token uuid)) a,
 	LATERAL uaef.complete_tasks(a.ids, a.outputs, a.tokens) c
 $$;
@@ -364,7 +365,7 @@ REVOKE ALL ON FUNCTION uaef.complete_tasks(jsonb) FROM PUBLIC;
 CREATE FUNCTION uaef.release_task(task_id bigint, lease_token uuid)
 RETURNS void
 AS 'MODULE_PATHNAME', 'uaef_release_task'
-LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE
+LANGUAGE C VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp;
 
 COMMENT ON FUNCTION uaef.release_task(bigint, uuid) IS
@@ -452,7 +453,7 @@ REVOKE ALL ON FUNCTION uaef.attach_workflow(regclass, text, text, text, text, js
 CREATE FUNCTION uaef.detach_workflow("table" regclass, workflow text)
 RETURNS void
 AS 'MODULE_PATHNAME', 'uaef_detach_workflow_sql'
-LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE
+LANGUAGE C VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp;
 
 COMMENT ON FUNCTION uaef.detach_workflow(regclass, text) IS

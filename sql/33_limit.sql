@@ -109,7 +109,7 @@ REVOKE ALL ON FUNCTION uaef.create_limit(text, integer, text, integer) FROM PUBL
 CREATE FUNCTION uaef.drop_limit(name text)
 RETURNS void
 AS 'MODULE_PATHNAME', 'uaef_drop_limit'
-LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE
+LANGUAGE C VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp;
 
 COMMENT ON FUNCTION uaef.drop_limit(text) IS

@@ -122,7 +122,7 @@ REVOKE ALL ON FUNCTION uaef.create_policy(text, text, jsonb, text, jsonb, text) 
 CREATE FUNCTION uaef.enable_policy(name text)
 RETURNS void
 AS 'MODULE_PATHNAME', 'uaef_enable_policy'
-LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE
+LANGUAGE C VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp;
 COMMENT ON FUNCTION uaef.enable_policy(text) IS
 	'switch a policy on again';
@@ -131,7 +131,7 @@ REVOKE ALL ON FUNCTION uaef.enable_policy(text) FROM PUBLIC;
 CREATE FUNCTION uaef.disable_policy(name text)
 RETURNS void
 AS 'MODULE_PATHNAME', 'uaef_disable_policy'
-LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE
+LANGUAGE C VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp;
 COMMENT ON FUNCTION uaef.disable_policy(text) IS
 	'switch a policy off, until it is enabled or gets another version';
@@ -140,7 +140,7 @@ REVOKE ALL ON FUNCTION uaef.disable_policy(text) FROM PUBLIC;
 CREATE FUNCTION uaef.drop_policy(name text)
 RETURNS void
 AS 'MODULE_PATHNAME', 'uaef_drop_policy'
-LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE
+LANGUAGE C VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp;
 COMMENT ON FUNCTION uaef.drop_policy(text) IS
 	'end a policy; its versions and decisions stay; raises 2BP01 while the newest version of a workflow names it';

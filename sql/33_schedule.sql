@@ -114,7 +114,7 @@ REVOKE ALL ON FUNCTION uaef.create_schedule(text, text, text, interval, text, js
 CREATE FUNCTION uaef.alter_schedule(name text, changes jsonb)
 RETURNS void
 AS 'MODULE_PATHNAME', 'uaef_alter_schedule'
-LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE
+LANGUAGE C VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp;
 
 COMMENT ON FUNCTION uaef.alter_schedule(text, jsonb) IS
@@ -124,7 +124,7 @@ REVOKE ALL ON FUNCTION uaef.alter_schedule(text, jsonb) FROM PUBLIC;
 CREATE FUNCTION uaef.drop_schedule(name text)
 RETURNS void
 AS 'MODULE_PATHNAME', 'uaef_drop_schedule'
-LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE
+LANGUAGE C VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp;
 
 COMMENT ON FUNCTION uaef.drop_schedule(text) IS
@@ -137,7 +137,7 @@ REVOKE ALL ON FUNCTION uaef.drop_schedule(text) FROM PUBLIC;
 CREATE FUNCTION uaef.pause_schedule(name text)
 RETURNS void
 AS 'MODULE_PATHNAME', 'uaef_pause_schedule'
-LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE
+LANGUAGE C VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp;
 
 COMMENT ON FUNCTION uaef.pause_schedule(text) IS
@@ -147,7 +147,7 @@ REVOKE ALL ON FUNCTION uaef.pause_schedule(text) FROM PUBLIC;
 CREATE FUNCTION uaef.resume_schedule(name text)
 RETURNS void
 AS 'MODULE_PATHNAME', 'uaef_resume_schedule'
-LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE
+LANGUAGE C VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp;
 
 COMMENT ON FUNCTION uaef.resume_schedule(text) IS
@@ -157,7 +157,7 @@ REVOKE ALL ON FUNCTION uaef.resume_schedule(text) FROM PUBLIC;
 CREATE FUNCTION uaef.run_schedule_now(name text)
 RETURNS uuid
 AS 'MODULE_PATHNAME', 'uaef_run_schedule_now'
-LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE
+LANGUAGE C VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp;
 
 COMMENT ON FUNCTION uaef.run_schedule_now(text) IS
@@ -167,7 +167,7 @@ REVOKE ALL ON FUNCTION uaef.run_schedule_now(text) FROM PUBLIC;
 CREATE FUNCTION uaef.fire_schedules(max integer DEFAULT 1000)
 RETURNS integer
 AS 'MODULE_PATHNAME', 'uaef_fire_schedules'
-LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE
+LANGUAGE C VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp;
 
 COMMENT ON FUNCTION uaef.fire_schedules(integer) IS
@@ -199,7 +199,7 @@ REVOKE ALL ON FUNCTION uaef.next_runs(text, text, timestamptz, integer) FROM PUB
 CREATE FUNCTION uaef.create_calendar(name text, weekdays text[] DEFAULT '{}')
 RETURNS void
 AS 'MODULE_PATHNAME', 'uaef_create_calendar'
-LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE
+LANGUAGE C VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp;
 
 COMMENT ON FUNCTION uaef.create_calendar(text, text[]) IS
@@ -229,7 +229,7 @@ REVOKE ALL ON FUNCTION uaef.include_days(text, date, date) FROM PUBLIC;
 CREATE FUNCTION uaef.drop_calendar(name text)
 RETURNS void
 AS 'MODULE_PATHNAME', 'uaef_drop_calendar'
-LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE
+LANGUAGE C VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp;
 
 COMMENT ON FUNCTION uaef.drop_calendar(text) IS

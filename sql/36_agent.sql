@@ -217,7 +217,7 @@ CREATE FUNCTION uaef.claim_agent_tasks(
 	OUT item integer)
 RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'uaef_claim_agent_tasks'
-LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE
+LANGUAGE C VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp;
 COMMENT ON FUNCTION uaef.claim_agent_tasks(text, integer, interval) IS
 	'take tasks that name the agent of this key, or a capability that it has, by priority and age, no more than it may have at a time and in a day; 28000 for a wrong key, 55000 when the agent is not active';
@@ -226,7 +226,7 @@ REVOKE ALL ON FUNCTION uaef.claim_agent_tasks(text, integer, interval) FROM PUBL
 CREATE FUNCTION uaef.report_agent_usage(task_id bigint, usage jsonb, lease_token uuid)
 RETURNS void
 AS 'MODULE_PATHNAME', 'uaef_report_agent_usage'
-LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE
+LANGUAGE C VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp;
 COMMENT ON FUNCTION uaef.report_agent_usage(bigint, jsonb, uuid) IS
 	'say what the current attempt of a task has used up to now: tokens_in, tokens_out, cost_minor, currency; replaces what was said of it before; UA306 when the lease is over';

@@ -12,10 +12,11 @@ CREATE TABLE uaef.egress_rule (
 	role			regrole,
 	comment			text,
 	created_by		regrole NOT NULL,
-	created_at		timestamptz NOT NULL
+	created_at		timestamptz NOT NULL,
+	methods			text[]
 );
 COMMENT ON TABLE uaef.egress_rule IS
-	'where requests may go: host, port (null: any), scheme, network of addresses that are not public, role (null: all)';
+	'where requests may go: host, port (null: any), scheme, network of addresses that are not public, role (null: all), methods (null: all)';
 -- A rule of a role that is gone is not carried over to whoever has its number.
 SELECT pg_catalog.pg_extension_config_dump('uaef.egress_rule',
 	'WHERE role IS NULL OR role IN (SELECT oid FROM pg_catalog.pg_roles)');
@@ -178,14 +179,31 @@ CREATE FUNCTION uaef.allow_egress(
 	scheme text DEFAULT 'https',
 	network cidr DEFAULT NULL,
 	role regrole DEFAULT NULL,
-	comment text DEFAULT NULL)
+	comment text DEFAULT NULL,
+	methods text[] DEFAULT NULL)
 RETURNS bigint
 AS 'MODULE_PATHNAME', 'uaef_allow_egress'
 LANGUAGE C VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp;
 
-COMMENT ON FUNCTION uaef.allow_egress(text, integer, text, cidr, regrole, text) IS
+COMMENT ON FUNCTION uaef.allow_egress(text, integer, text, cidr, regrole, text, text[]) IS
 	'let requests go to a host (or "*." and a domain) and return the rule''s id; addresses that are not public need a network';
+
+--
+-- check_egress()
+--
+CREATE FUNCTION uaef.check_egress(
+	url text,
+	method text DEFAULT 'POST',
+	address inet DEFAULT NULL,
+	role regrole DEFAULT NULL)
+RETURNS text
+AS 'MODULE_PATHNAME', 'uaef_check_egress'
+LANGUAGE C STABLE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp;
+
+COMMENT ON FUNCTION uaef.check_egress(text, text, inet, regrole) IS
+	'why the rules refuse a request of a role (the current one), or the address that its host would have; null if they allow it; nothing is sent or looked up';
 
 --
 -- deny_egress()
@@ -193,7 +211,7 @@ COMMENT ON FUNCTION uaef.allow_egress(text, integer, text, cidr, regrole, text) 
 CREATE FUNCTION uaef.deny_egress(rule_id bigint)
 RETURNS void
 AS 'MODULE_PATHNAME', 'uaef_deny_egress'
-LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE
+LANGUAGE C VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp;
 
 COMMENT ON FUNCTION uaef.deny_egress(bigint) IS
@@ -221,7 +239,7 @@ COMMENT ON FUNCTION uaef.create_connector(text, text, jsonb, jsonb) IS
 CREATE FUNCTION uaef.pause_connector(name text)
 RETURNS void
 AS 'MODULE_PATHNAME', 'uaef_pause_connector'
-LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE
+LANGUAGE C VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp;
 
 COMMENT ON FUNCTION uaef.pause_connector(text) IS
@@ -230,7 +248,7 @@ COMMENT ON FUNCTION uaef.pause_connector(text) IS
 CREATE FUNCTION uaef.resume_connector(name text)
 RETURNS void
 AS 'MODULE_PATHNAME', 'uaef_resume_connector'
-LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE
+LANGUAGE C VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp;
 
 COMMENT ON FUNCTION uaef.resume_connector(text) IS
@@ -374,7 +392,7 @@ FROM uaef.delivery d
 LEFT JOIN uaef.delivery_attempt a USING (delivery_id, attempt)
 WHERE pg_catalog.pg_has_role(d.role, 'USAGE')
 	OR pg_catalog.has_function_privilege(
-		'uaef.allow_egress(text, integer, text, cidr, regrole, text)'
+		'uaef.allow_egress(text, integer, text, cidr, regrole, text, text[])'
 			::pg_catalog.regprocedure, 'EXECUTE');
 COMMENT ON VIEW uaef.delivery_status IS
 	'deliveries for people: where each stands and why; each role sees those of the roles it may act for, whoever may allow egress sees all; the URL without its query';
@@ -390,7 +408,7 @@ SELECT a.delivery_id, a.attempt, d.connector, d.role::text, a.started_at,
 FROM uaef.delivery_attempt a JOIN uaef.delivery d USING (delivery_id)
 WHERE pg_catalog.pg_has_role(d.role, 'USAGE')
 	OR pg_catalog.has_function_privilege(
-		'uaef.allow_egress(text, integer, text, cidr, regrole, text)'
+		'uaef.allow_egress(text, integer, text, cidr, regrole, text, text[])'
 			::pg_catalog.regprocedure, 'EXECUTE');
 COMMENT ON VIEW uaef.delivery_log IS
 	'attempts of deliveries: how far each got, what came of it, how long it took in milliseconds since it began; for those who see the delivery';
@@ -454,7 +472,8 @@ REVOKE ALL ON uaef.egress_rule, uaef.connector, uaef.delivery,
 REVOKE ALL ON SEQUENCE uaef.egress_rule_rule_id_seq,
 	uaef.connector_connector_id_seq, uaef.delivery_delivery_id_seq FROM PUBLIC;
 REVOKE ALL ON FUNCTION
-	uaef.allow_egress(text, integer, text, cidr, regrole, text),
+	uaef.allow_egress(text, integer, text, cidr, regrole, text, text[]),
+	uaef.check_egress(text, text, inet, regrole),
 	uaef.deny_egress(bigint),
 	uaef.create_connector(text, text, jsonb, jsonb),
 	uaef.pause_connector(text),

@@ -139,7 +139,7 @@ COMMENT ON FUNCTION uaef.create_anchor(text, text, text, jsonb) IS
 CREATE FUNCTION uaef.drop_anchor(name text)
 RETURNS void
 AS 'MODULE_PATHNAME', 'uaef_drop_anchor'
-LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE
+LANGUAGE C VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp;
 
 COMMENT ON FUNCTION uaef.drop_anchor(text) IS
@@ -151,7 +151,7 @@ COMMENT ON FUNCTION uaef.drop_anchor(text) IS
 CREATE FUNCTION uaef.pause_anchor(name text)
 RETURNS void
 AS 'MODULE_PATHNAME', 'uaef_pause_anchor'
-LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE
+LANGUAGE C VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp;
 
 COMMENT ON FUNCTION uaef.pause_anchor(text) IS
@@ -160,7 +160,7 @@ COMMENT ON FUNCTION uaef.pause_anchor(text) IS
 CREATE FUNCTION uaef.resume_anchor(name text)
 RETURNS void
 AS 'MODULE_PATHNAME', 'uaef_resume_anchor'
-LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE
+LANGUAGE C VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp;
 
 COMMENT ON FUNCTION uaef.resume_anchor(text) IS

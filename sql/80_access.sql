@@ -21,7 +21,7 @@ SELECT pg_catalog.pg_extension_config_dump('uaef.access_grant',
 CREATE FUNCTION uaef.grant_access(role regrole, access text)
 RETURNS void
 AS 'MODULE_PATHNAME', 'uaef_grant_access'
-LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE
+LANGUAGE C VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp;
 
 COMMENT ON FUNCTION uaef.grant_access(regrole, text) IS
@@ -35,7 +35,7 @@ REVOKE ALL ON FUNCTION uaef.grant_access(regrole, text) FROM PUBLIC;
 CREATE FUNCTION uaef.revoke_access(role regrole, access text)
 RETURNS void
 AS 'MODULE_PATHNAME', 'uaef_revoke_access'
-LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE
+LANGUAGE C VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp;
 
 COMMENT ON FUNCTION uaef.revoke_access(regrole, text) IS

@@ -23,6 +23,7 @@
 #include "agent.h"
 #include "agent_call.h"
 #include "agent_key.h"
+#include "arguments.h"
 #include "clock.h"
 #include "digest.h"
 #include "errcodes.h"
@@ -137,20 +138,6 @@ static void check_capabilities(ArrayType *capabilities);
 static void check_configuration(Jsonb *configuration);
 static void check_limits(const UaefAgentSpec *spec);
 static void check_currency(const UaefAgentSpec *spec, const char *currency);
-
-static Datum
-text_or_null(const char *text, char *isnull)
-{
-	*isnull = text == NULL ? 'n' : ' ';
-	return text == NULL ? (Datum) 0 : CStringGetTextDatum(text);
-}
-
-static Datum
-pointer_or_null(void *pointer, char *isnull)
-{
-	*isnull = pointer == NULL ? 'n' : ' ';
-	return PointerGetDatum(pointer);
-}
 
 static Datum
 int64_or_null(int64 value, char *isnull)
@@ -270,14 +257,14 @@ uaef_agent_register(const UaefAgentSpec *spec, char **key)
 	args[0] = UUIDPGetDatum(&id);
 	args[1] = name;
 	args[2] = CStringGetTextDatum(spec->platform);
-	args[3] = text_or_null(spec->endpoint_url, &nulls[3]);
+	args[3] = uaef_text_or_null(spec->endpoint_url, &nulls[3]);
 	args[4] = PointerGetDatum(spec->capabilities);
 	args[5] = JsonbPGetDatum(spec->configuration);
 	args[6] = Int32GetDatum(spec->max_concurrent);
 	args[7] = int64_or_null(spec->max_tokens_per_day, &nulls[7]);
 	args[8] = int64_or_null(spec->max_cost_per_day, &nulls[8]);
-	args[9] = text_or_null(spec->currency, &nulls[9]);
-	args[10] = text_or_null(spec->description, &nulls[10]);
+	args[9] = uaef_text_or_null(spec->currency, &nulls[9]);
+	args[10] = uaef_text_or_null(spec->description, &nulls[10]);
 	args[11] = CStringGetTextDatum(made.prefix);
 	args[12] = PointerGetDatum(hash_bytea(&made));
 	args[13] = ObjectIdGetDatum(role);
@@ -311,16 +298,16 @@ uaef_agent_update(const UaefAgentSpec *spec)
 	uaef_wake_worker_on_commit(UAEF_WAKE_AGENTS);
 	memset(nulls, ' ', sizeof(nulls));
 	args[0] = UUIDPGetDatum(&id);
-	args[1] = text_or_null(spec->platform, &nulls[1]);
-	args[2] = text_or_null(spec->endpoint_url, &nulls[2]);
-	args[3] = pointer_or_null(spec->capabilities, &nulls[3]);
-	args[4] = pointer_or_null(spec->configuration, &nulls[4]);
+	args[1] = uaef_text_or_null(spec->platform, &nulls[1]);
+	args[2] = uaef_text_or_null(spec->endpoint_url, &nulls[2]);
+	args[3] = uaef_pointer_or_null(spec->capabilities, &nulls[3]);
+	args[4] = uaef_pointer_or_null(spec->configuration, &nulls[4]);
 	args[5] = Int32GetDatum(spec->max_concurrent);
 	nulls[5] = spec->max_concurrent < 0 ? 'n' : ' ';
 	args[6] = int64_or_null(spec->max_tokens_per_day, &nulls[6]);
 	args[7] = int64_or_null(spec->max_cost_per_day, &nulls[7]);
-	args[8] = text_or_null(spec->currency, &nulls[8]);
-	args[9] = text_or_null(spec->description, &nulls[9]);
+	args[8] = uaef_text_or_null(spec->currency, &nulls[8]);
+	args[9] = uaef_text_or_null(spec->description, &nulls[9]);
 	args[10] = TimestampTzGetDatum(uaef_clock_now());
 	uaef_spi_run(&update_agent, args, nulls);
 	record("agent_updated", &id, spec->name, describe(spec), role);
@@ -341,7 +328,7 @@ uaef_agent_set_status(const char *name, const char *status,
 		reason = uaef_clip(reason);
 	args[0] = UUIDPGetDatum(&id);
 	args[1] = CStringGetTextDatum(status);
-	args[2] = text_or_null(reason, &nulls[2]);
+	args[2] = uaef_text_or_null(reason, &nulls[2]);
 	args[3] = TimestampTzGetDatum(uaef_clock_now());
 	if (uaef_spi_run(&set_status, args, nulls) > 0)
 	{
@@ -521,25 +508,17 @@ check_platform(const char *platform)
 static void
 check_capabilities(ArrayType *capabilities)
 {
-	Datum	   *values;
-	bool	   *nulls;
 	int			n;
+	Datum	   *values = uaef_array_elements(capabilities, TEXTOID,
+											 "capabilities", &n);
 
-	deconstruct_array(capabilities, TEXTOID, -1, false, TYPALIGN_INT, &values,
-					  &nulls, &n);
 	if (n > MAX_CAPABILITIES || ARR_NDIM(capabilities) > 1)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("\"capabilities\" must be a list of at most %d",
 						MAX_CAPABILITIES)));
 	for (int i = 0; i < n; i++)
-	{
-		if (nulls[i])
-			ereport(ERROR,
-					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-					 errmsg("a capability must not be null")));
 		uaef_check_name("capability", TextDatumGetCString(values[i]));
-	}
 }
 
 /*

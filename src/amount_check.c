@@ -53,6 +53,12 @@ static void check_percent(const AmountSource *source, AmountNode *node);
 static void check_number(const AmountSource *source, AmountNode *node);
 static void check_exists(const AmountSource *source, AmountNode *node);
 static void check_days_between(const AmountSource *source, AmountNode *node);
+static void check_currency_text(const AmountSource *source,
+								const AmountNode *node, AmountNode *result);
+static void check_rate(const AmountSource *source, AmountNode *node);
+static void check_convert(const AmountSource *source, AmountNode *node);
+static void check_look_up(const AmountSource *source, AmountNode *node);
+static void check_pool_points(const AmountSource *source, AmountNode *node);
 
 static const char *
 type_name(AmountType type)
@@ -353,21 +359,76 @@ check_round(const AmountSource *source, AmountNode *node)
 static void
 check_money(const AmountSource *source, AmountNode *node)
 {
-	const AmountNode *currency = node->args[1];
-	char	   *code;
-
 	require(source, node->args[0], AMOUNT_NUMBER);
 	if (node->args[0]->type == AMOUNT_PERCENT)
 		bad(source, node->args[0], "A percentage is no amount of money.");
-	require(source, currency, AMOUNT_TEXT);
 	node->type = AMOUNT_MONEY;
-	if (currency->kind != NODE_CONSTANT)
+	check_currency_text(source, node->args[1], node);
+}
+
+/* A currency; one that is written is known, and is the result's. */
+static void
+check_currency_text(const AmountSource *source, const AmountNode *node,
+					AmountNode *result)
+{
+	char	   *code;
+
+	require(source, node, AMOUNT_TEXT);
+	if (node->kind != NODE_CONSTANT)
 		return;
-	code = constant_text(source, currency, "The currency");
+	code = constant_text(source, node, "The currency");
 	if (uaef_currency_exponent(code) < 0)
-		uaef_amount_bad(source, currency->position, ERRCODE_UAEF_CURRENCY,
+		uaef_amount_bad(source, node->position, ERRCODE_UAEF_CURRENCY,
 						psprintf("There is no currency \"%s\".", code));
-	strlcpy(node->currency, code, sizeof(node->currency));
+	if (result != NULL)
+		strlcpy(result->currency, code, sizeof(result->currency));
+}
+
+/* rate(source, base, quote [, time]) */
+static void
+check_rate(const AmountSource *source, AmountNode *node)
+{
+	require(source, node->args[0], AMOUNT_TEXT);
+	check_currency_text(source, node->args[1], NULL);
+	check_currency_text(source, node->args[2], NULL);
+	if (node->nargs > 3)
+		require(source, node->args[3], AMOUNT_TEXT);
+	node->type = AMOUNT_NUMBER;
+}
+
+/* convert(money, currency, source [, time]) */
+static void
+check_convert(const AmountSource *source, AmountNode *node)
+{
+	if (node->args[0]->type != AMOUNT_MONEY)
+		bad(source, node->args[0], "Only money can be converted: money(..., \"JPY\").");
+	check_currency_text(source, node->args[1], node);
+	require(source, node->args[2], AMOUNT_TEXT);
+	if (node->nargs > 3)
+		require(source, node->args[3], AMOUNT_TEXT);
+	node->type = AMOUNT_MONEY;
+}
+
+/* lookup(table, key, ...): texts and whole numbers; what it finds is JSON */
+static void
+check_look_up(const AmountSource *source, AmountNode *node)
+{
+	require(source, node->args[0], AMOUNT_TEXT);
+	for (int i = 1; i < node->nargs; i++)
+	{
+		if (node->args[i]->type != AMOUNT_NUMBER)
+			require(source, node->args[i], AMOUNT_TEXT);
+	}
+	node->type = AMOUNT_JSON;
+}
+
+/* pool_points(pool [, member]) */
+static void
+check_pool_points(const AmountSource *source, AmountNode *node)
+{
+	for (int i = 0; i < node->nargs; i++)
+		require(source, node->args[i], AMOUNT_TEXT);
+	node->type = AMOUNT_NUMBER;
 }
 
 static void
@@ -375,9 +436,9 @@ check_path_argument(const AmountSource *source, AmountNode *node)
 {
 	const AmountNode *arg = node->args[0];
 
-	if (arg->kind != NODE_PATH &&
+	if (arg->kind != NODE_PATH && arg->kind != NODE_LOOK_UP &&
 		(arg->kind != NODE_VARIABLE || arg->type != AMOUNT_JSON))
-		bad(source, arg, psprintf("%s takes a path.", node->name));
+		bad(source, arg, psprintf("%s takes a path, or lookup(...).", node->name));
 }
 
 /* default(path, value) */
@@ -505,6 +566,10 @@ static void (*const checks[]) (const AmountSource *source,
 		[NODE_DEFAULT] = check_default,
 		[NODE_EXISTS] = check_exists,
 		[NODE_DAYS_BETWEEN] = check_days_between,
+		[NODE_RATE] = check_rate,
+		[NODE_CONVERT] = check_convert,
+		[NODE_LOOK_UP] = check_look_up,
+		[NODE_POOL_POINTS] = check_pool_points,
 		[NODE_SUM_OF] = check_aggregate,
 		[NODE_COUNT_OF] = check_aggregate,
 		[NODE_MIN_OF] = check_aggregate,

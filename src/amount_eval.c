@@ -29,6 +29,7 @@ static bool in_array(AmountEvaluation *eval, const AmountNode *node, const Amoun
 static bool eval_membership(AmountEvaluation *eval, const AmountNode *node, AmountValue *value);
 static bool eval_logic(AmountEvaluation *eval, const AmountNode *node, AmountValue *value);
 static bool eval_let(AmountEvaluation *eval, const AmountNode *node, AmountValue *value);
+static bool eval_by_kind(AmountEvaluation *eval, const AmountNode *node, AmountValue *value);
 
 /* The path of a node that reads data, else NULL. */
 const char *
@@ -400,11 +401,9 @@ eval_let(AmountEvaluation *eval, const AmountNode *node, AmountValue *value)
 	return uaef_amount_eval_node(eval, node->args[1], value);
 }
 
-/*
- * uaef_amount_eval_node -- evaluate any node
- */
-bool
-uaef_amount_eval_node(AmountEvaluation *eval, const AmountNode *node, AmountValue *value)
+/* Evaluate any node but those of values that are written. */
+static bool
+eval_by_kind(AmountEvaluation *eval, const AmountNode *node, AmountValue *value)
 {
 	bool		chosen;
 
@@ -414,9 +413,6 @@ uaef_amount_eval_node(AmountEvaluation *eval, const AmountNode *node, AmountValu
 							  UAEF_AMOUNT_MAX_STEPS);
 	switch (node->kind)
 	{
-		case NODE_CONSTANT:
-			*value = node->constant;
-			return true;
 		case NODE_PATH:
 		case NODE_VARIABLE:
 			return eval_path(eval, node, value);
@@ -452,4 +448,49 @@ uaef_amount_eval_node(AmountEvaluation *eval, const AmountNode *node, AmountValu
 	}
 	elog(ERROR, "unexpected amount node %d", (int) node->kind);
 	return false;
+}
+
+/*
+ * uaef_amount_eval_node -- evaluate any node
+ */
+bool
+uaef_amount_eval_node(AmountEvaluation *eval, const AmountNode *node, AmountValue *value)
+{
+	AmountStep *step;
+
+	if (node->kind == NODE_CONSTANT)
+	{
+		eval->steps++;
+		*value = node->constant;
+		return true;
+	}
+	if (!eval_by_kind(eval, node, value))
+		return false;
+	if (eval->trace != NULL)
+	{
+		step = palloc(sizeof(AmountStep));
+		step->node = node;
+		step->value = *value;
+		*eval->trace = lappend(*eval->trace, step);
+	}
+	return true;
+}
+
+/* What a node is called in a trace. */
+const char *
+uaef_amount_node_name(const AmountNode *node)
+{
+	static const char *const names[] = {
+		[NODE_NEGATE] = "-",[NODE_ADD] = "+",[NODE_SUBTRACT] = "-",
+		[NODE_MULTIPLY] = "*",[NODE_DIVIDE] = "/",[NODE_EQ] = "=",
+		[NODE_NE] = "!=",[NODE_LT] = "<",[NODE_LE] = "<=",[NODE_GT] = ">",
+		[NODE_GE] = ">=",[NODE_IN] = "in",[NODE_AND] = "and",
+		[NODE_OR] = "or",[NODE_NOT] = "not",[NODE_IF] = "if",
+		[NODE_LET] = "let"
+	};
+
+	if (node->name != NULL)
+		return node->name;
+	return node->kind < lengthof(names) && names[node->kind] != NULL ?
+		names[node->kind] : "value";
 }

@@ -25,7 +25,10 @@ static bool eval_percent(AmountEvaluation *eval, const AmountNode *node, AmountV
 static bool eval_round(AmountEvaluation *eval, const AmountNode *node, AmountValue *value);
 static bool eval_to_number(AmountEvaluation *eval, const AmountNode *node, AmountValue *value);
 static bool eval_money(AmountEvaluation *eval, const AmountNode *node, AmountValue *value);
+static bool find_argument(AmountEvaluation *eval, const AmountNode *node, JsonbValue *json,
+						  bool *found);
 static bool eval_default(AmountEvaluation *eval, const AmountNode *node, AmountValue *value);
+static bool eval_exists(AmountEvaluation *eval, const AmountNode *node, AmountValue *value);
 static bool read_date(AmountEvaluation *eval, const AmountNode *node, int *days);
 static bool eval_days_between(AmountEvaluation *eval, const AmountNode *node,
 							  AmountValue *value);
@@ -182,15 +185,37 @@ eval_money(AmountEvaluation *eval, const AmountNode *node, AmountValue *value)
 	return true;
 }
 
+/* What a path, a variable or lookup() leads to, if it does. */
+static bool
+find_argument(AmountEvaluation *eval, const AmountNode *node, JsonbValue *json,
+			  bool *found)
+{
+	if (node->kind == NODE_LOOK_UP)
+		return uaef_amount_find_kept(eval, node, json, found);
+	*found = uaef_amount_look_up(eval, node, json);
+	return true;
+}
+
 /* default(path, value): for what is missing; a null is there */
 static bool
 eval_default(AmountEvaluation *eval, const AmountNode *node, AmountValue *value)
 {
 	JsonbValue	json;
+	bool		found;
 
-	if (!uaef_amount_look_up(eval, node->args[0], &json))
+	if (!find_argument(eval, node->args[0], &json, &found))
+		return false;
+	if (!found)
 		return uaef_amount_eval_node(eval, node->args[1], value);
 	return uaef_amount_from_json(eval, node->args[0], &json, value);
+}
+
+/* exists(path) */
+static bool
+eval_exists(AmountEvaluation *eval, const AmountNode *node, AmountValue *value)
+{
+	value->type = AMOUNT_BOOL;
+	return find_argument(eval, node->args[0], &value->json, &value->boolean);
 }
 
 /* YYYY-MM-DD, or the date of a UTC time YYYY-MM-DDT...Z, as a Julian day. */
@@ -375,11 +400,14 @@ uaef_amount_eval_function(AmountEvaluation *eval, const AmountNode *node,
 		case NODE_DEFAULT:
 			return eval_default(eval, node, value);
 		case NODE_EXISTS:
-			value->type = AMOUNT_BOOL;
-			value->boolean = uaef_amount_look_up(eval, node->args[0], &value->json);
-			return true;
+			return eval_exists(eval, node, value);
 		case NODE_DAYS_BETWEEN:
 			return eval_days_between(eval, node, value);
+		case NODE_RATE:
+		case NODE_CONVERT:
+		case NODE_LOOK_UP:
+		case NODE_POOL_POINTS:
+			return uaef_amount_eval_kept(eval, node, value);
 		case NODE_SUM_OF:
 		case NODE_COUNT_OF:
 		case NODE_MIN_OF:

@@ -15,9 +15,13 @@
 #include "amount.h"
 #include "compat.h"
 #include "fraction.h"
+#include "nodes/pg_list.h"
 
 #define UAEF_AMOUNT_MAX_DEPTH	64
 #define UAEF_AMOUNT_MAX_STEPS	10000
+
+/* Steps that reading a kept table counts as. */
+#define UAEF_AMOUNT_TABLE_STEPS	10
 
 typedef enum AmountType
 {
@@ -76,6 +80,10 @@ typedef enum AmountKind
 	NODE_DEFAULT,
 	NODE_EXISTS,
 	NODE_DAYS_BETWEEN,
+	NODE_RATE,
+	NODE_CONVERT,
+	NODE_LOOK_UP,
+	NODE_POOL_POINTS,
 	NODE_SUM_OF,
 	NODE_COUNT_OF,
 	NODE_MIN_OF,
@@ -119,11 +127,50 @@ typedef struct AmountTiers
 	UaefFraction *max;			/* or NULL */
 } AmountTiers;
 
+/* What a decision table makes of the rows that match. */
+typedef enum AmountHit
+{
+	HIT_UNIQUE,					/* one row matches, no other */
+	HIT_FIRST,
+	HIT_ANY,					/* all that match say the same */
+	HIT_SUM,					/* collect */
+	HIT_MIN,
+	HIT_MAX,
+	HIT_COUNT
+} AmountHit;
+
+typedef struct AmountColumn
+{
+	UaefPath   *path;
+	int			nvalues;		/* those that were declared; 0: any */
+	JsonbValue *values;
+	Numeric		min;			/* declared bounds, or NULL */
+	Numeric		max;
+} AmountColumn;
+
+typedef struct AmountRow
+{
+	UaefCondition **cells;		/* of each column; NULL: anything */
+	AmountNode *output;
+} AmountRow;
+
+typedef struct AmountTable
+{
+	AmountHit	hit;
+	int			ncolumns;
+	AmountColumn *columns;
+	int			nrows;
+	AmountRow  *rows;
+	AmountNode *on;				/* what percentages are of, or NULL */
+	AmountNode *otherwise;		/* when no row matches, or NULL */
+} AmountTable;
+
 struct UaefAmount
 {
-	AmountNode *root;			/* of tiers: what they are on */
+	AmountNode *root;			/* of tiers: what they are on; of a table NULL */
 	char		currency[4];	/* "" when the data decides */
-	AmountTiers *tiers;			/* NULL: an expression */
+	AmountTiers *tiers;			/* NULL: none */
+	AmountTable *table;			/* NULL: none */
 };
 
 /* Where an expression is wrong. */
@@ -142,11 +189,18 @@ pg_noreturn extern void uaef_amount_bad(const AmountSource *source,
 extern void uaef_amount_check(const AmountSource *source, AmountNode *node);
 
 /* Parse and check a whole expression of any type. */
-extern AmountNode *uaef_amount_parse(const char *text, bool any_root);
+extern AmountNode *uaef_amount_parse(const char *text, bool any_root,
+									 const UaefTyping *typing);
 
 /* What a value of an expression's type needs to be money; raises. */
 extern void uaef_amount_check_result(const char *text, const AmountNode *root,
 									 const char *currency);
+
+/*
+ * What is wrong with the rows of a decision table as far as it can be known:
+ * gaps, rows that collide, rows that never count; a list of texts.
+ */
+extern List *uaef_amount_table_problems(const AmountTable *table);
 
 /* One evaluation. */
 typedef struct AmountEvaluation
@@ -154,8 +208,16 @@ typedef struct AmountEvaluation
 	UaefScope  *scope;
 	UaefEvalError *error;
 	int			steps;
+	List	  **trace;			/* of AmountStep, in order; NULL: none */
 	AmountValue slots[UAEF_AMOUNT_MAX_DEPTH];	/* variables */
 } AmountEvaluation;
+
+/* A node that was evaluated, and what came of it. */
+typedef struct AmountStep
+{
+	const AmountNode *node;
+	AmountValue value;
+} AmountStep;
 
 /* All of these return false and set the error on failure. */
 extern bool uaef_amount_eval_node(AmountEvaluation *eval,
@@ -163,6 +225,15 @@ extern bool uaef_amount_eval_node(AmountEvaluation *eval,
 extern bool uaef_amount_eval_function(AmountEvaluation *eval,
 									  const AmountNode *node,
 									  AmountValue *value);
+
+/* rate, convert, lookup, pool_points */
+extern bool uaef_amount_eval_kept(AmountEvaluation *eval,
+								  const AmountNode *node, AmountValue *value);
+
+/* What lookup() finds; *found is false when the table does not have the key. */
+extern bool uaef_amount_find_kept(AmountEvaluation *eval,
+								  const AmountNode *node, JsonbValue *json,
+								  bool *found);
 
 /* The same for a node whose value must be of a type. */
 extern bool uaef_amount_eval_as(AmountEvaluation *eval, const AmountNode *node,
@@ -176,10 +247,17 @@ extern bool uaef_amount_eval_scale(AmountEvaluation *eval,
 extern bool uaef_amount_eval_bool(AmountEvaluation *eval,
 								  const AmountNode *node, bool *value);
 
+/* The amount that a decision table gives. */
+extern bool uaef_amount_eval_table(AmountEvaluation *eval,
+								   const AmountTable *table,
+								   AmountValue *value);
+
 /* Two values that are to be put together: both numbers, or of one currency. */
 extern bool uaef_amount_same_currency(AmountEvaluation *eval,
 									  const AmountValue *a,
 									  const AmountValue *b);
+
+extern const char *uaef_amount_node_name(const AmountNode *node);
 
 /* The path of a node that reads data, else NULL; and what it leads to. */
 extern const char *uaef_amount_node_path(const AmountNode *node);

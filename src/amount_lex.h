@@ -40,6 +40,7 @@ typedef struct AmountParser
 {
 	AmountSource source;
 	bool		any_root;
+	const UaefTyping *typing;	/* what paths lead to, or NULL */
 	AmountToken token;			/* the next one */
 	int			depth;
 	bool		no_in;			/* "in" ends the expression: let x = ... in */

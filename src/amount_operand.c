@@ -36,7 +36,11 @@ static const Function functions[] = {
 	{"money", NODE_MONEY, 2, 2},
 	{"default", NODE_DEFAULT, 2, 2},
 	{"exists", NODE_EXISTS, 1, 1},
-	{"days_between", NODE_DAYS_BETWEEN, 2, 2}
+	{"days_between", NODE_DAYS_BETWEEN, 2, 2},
+	{"rate", NODE_RATE, 3, 4},
+	{"convert", NODE_CONVERT, 3, 4},
+	{"lookup", NODE_LOOK_UP, 2, 9},
+	{"pool_points", NODE_POOL_POINTS, 1, 2}
 };
 
 static const Function aggregates[] = {
@@ -55,6 +59,7 @@ static AmountNode *parse_bool(AmountParser *parser, bool value);
 static AmountNode *parse_money(AmountParser *parser);
 static int	scan_path(AmountParser *parser, int at);
 static int	find_variable(AmountParser *parser, int at, int len);
+static AmountType type_of_path(AmountParser *parser, int at, const UaefPath *path);
 static AmountNode *parse_path(AmountParser *parser);
 static void bind_variable(AmountParser *parser, const AmountToken *name, AmountType type,
 						  const char *currency);
@@ -231,6 +236,23 @@ find_variable(AmountParser *parser, int at, int len)
 	return -1;
 }
 
+/* What is known before there are data; a path that leads nowhere is wrong. */
+static AmountType
+type_of_path(AmountParser *parser, int at, const UaefPath *path)
+{
+	uint32		types;
+
+	if (parser->typing == NULL)
+		return AMOUNT_JSON;
+	types = parser->typing->types(path, parser->typing->arg);
+	if (types == 0)
+		uaef_lex_bad(parser, at, psprintf("\"%s\" cannot be there, by the schema of the workflow.",
+										  uaef_path_text(path)));
+	return types == UAEF_TYPE_NUMBER ? AMOUNT_NUMBER :
+		types == UAEF_TYPE_STRING ? AMOUNT_TEXT :
+		types == UAEF_TYPE_BOOLEAN ? AMOUNT_BOOL : AMOUNT_JSON;
+}
+
 /* A path, or a variable with or without a path below it. */
 static AmountNode *
 parse_path(AmountParser *parser)
@@ -248,7 +270,7 @@ parse_path(AmountParser *parser)
 								 parser->any_root || slot >= 0, &problem);
 	if (node->path == NULL)
 		uaef_lex_bad(parser, name.at, psprintf("The path is invalid. %s", problem));
-	node->type = AMOUNT_JSON;
+	node->type = slot >= 0 ? AMOUNT_JSON : type_of_path(parser, name.at, node->path);
 	node->slot = slot;
 	if (slot >= 0 && end == name.end)
 	{

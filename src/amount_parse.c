@@ -209,7 +209,10 @@ uaef_amount_parse_nested(AmountParser *parser)
 static int64
 static_cost(const AmountNode *node)
 {
-	int64		cost = 1;
+	bool		reads_table = node->kind == NODE_RATE ||
+		node->kind == NODE_CONVERT || node->kind == NODE_LOOK_UP ||
+		node->kind == NODE_POOL_POINTS;
+	int64		cost = reads_table ? UAEF_AMOUNT_TABLE_STEPS : 1;
 
 	for (int i = 0; i < node->nargs; i++)
 	{
@@ -229,9 +232,10 @@ static_cost(const AmountNode *node)
  * Raises UA221 (UA208 for currencies, UA211 for cost) with the position.
  */
 AmountNode *
-uaef_amount_parse(const char *text, bool any_root)
+uaef_amount_parse(const char *text, bool any_root,
+				  const UaefTyping *typing)
 {
-	AmountParser parser = {.any_root = any_root};
+	AmountParser parser = {.any_root = any_root,.typing = typing};
 	AmountNode *root;
 
 	parser.source.text = text;

@@ -241,7 +241,8 @@ read_currency(JsonbContainer *object, const char *currency)
  */
 UaefAmount *
 uaef_amount_compile_tiers(Jsonb *document, const char *currency,
-						  bool any_root)
+						  bool any_root,
+						  const UaefTyping *typing)
 {
 	static const char *const names[] = {
 		"mode", "on", "ccy", "bands", "min", "max"
@@ -264,7 +265,7 @@ uaef_amount_compile_tiers(Jsonb *document, const char *currency,
 		bad_tiers("\"on\" must be an expression in a text.");
 	text = value_text(&on, "on");
 
-	amount->root = uaef_amount_parse(text, any_root);
+	amount->root = uaef_amount_parse(text, any_root, typing);
 	uaef_amount_check_result(text, amount->root, currency);
 	return amount;
 }

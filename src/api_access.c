@@ -11,6 +11,7 @@
 #include "utils/builtins.h"
 
 #include "access.h"
+#include "arguments.h"
 #include "set_result.h"
 
 PG_FUNCTION_INFO_V1(uaef_grant_access);
@@ -21,8 +22,8 @@ PG_FUNCTION_INFO_V1(uaef_list_access);
 Datum
 uaef_grant_access(PG_FUNCTION_ARGS)
 {
-	uaef_access_grant(PG_GETARG_OID(0),
-					  text_to_cstring(PG_GETARG_TEXT_PP(1)));
+	uaef_access_grant(uaef_arg_oid(fcinfo, 0, "role"),
+					  uaef_arg_text(fcinfo, 1, "access"));
 	PG_RETURN_VOID();
 }
 
@@ -30,8 +31,8 @@ uaef_grant_access(PG_FUNCTION_ARGS)
 Datum
 uaef_revoke_access(PG_FUNCTION_ARGS)
 {
-	uaef_access_revoke(PG_GETARG_OID(0),
-					   text_to_cstring(PG_GETARG_TEXT_PP(1)));
+	uaef_access_revoke(uaef_arg_oid(fcinfo, 0, "role"),
+					   uaef_arg_text(fcinfo, 1, "access"));
 	PG_RETURN_VOID();
 }
 

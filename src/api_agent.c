@@ -13,6 +13,7 @@
 
 #include "agent.h"
 #include "agent_claim.h"
+#include "arguments.h"
 #include "json_util.h"
 #include "set_result.h"
 
@@ -34,23 +35,6 @@ PG_FUNCTION_INFO_V1(uaef_claim_agent_tasks);
 PG_FUNCTION_INFO_V1(uaef_report_agent_usage);
 PG_FUNCTION_INFO_V1(uaef_complete_agent_task);
 
-static char *
-optional_text(FunctionCallInfo fcinfo, int argno)
-{
-	return PG_ARGISNULL(argno) ? NULL :
-		text_to_cstring(PG_GETARG_TEXT_PP(argno));
-}
-
-static char *
-required_text(FunctionCallInfo fcinfo, int argno, const char *name)
-{
-	if (PG_ARGISNULL(argno))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("\"%s\" must not be null", name)));
-	return text_to_cstring(PG_GETARG_TEXT_PP(argno));
-}
-
 /*
  * A limit; -1 when it is null.
  */
@@ -67,40 +51,23 @@ optional_limit(FunctionCallInfo fcinfo, int argno, const char *name)
 }
 
 /*
- * A lease as microseconds, months of 30 days.
- */
-static int64
-lease_us(const Interval *lease)
-{
-	int64		us = lease->time +
-		((int64) lease->month * DAYS_PER_MONTH + lease->day) * USECS_PER_DAY;
-
-	if (us <= 0 || us > 3650 * USECS_PER_DAY)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("\"lease\" must be longer than 0 and at most ten years"),
-				 errhidestmt(true)));
-	return us;
-}
-
-/*
  * The arguments that register_agent() and update_agent() have in common.
  */
 static void
 read_spec(FunctionCallInfo fcinfo, UaefAgentSpec *spec)
 {
-	spec->name = required_text(fcinfo, 0, "name");
-	spec->platform = optional_text(fcinfo, 1);
-	spec->endpoint_url = optional_text(fcinfo, 2);
-	spec->capabilities = PG_ARGISNULL(3) ? NULL : PG_GETARG_ARRAYTYPE_P(3);
-	spec->configuration = PG_ARGISNULL(4) ? NULL : PG_GETARG_JSONB_P(4);
+	spec->name = uaef_arg_text(fcinfo, 0, "name");
+	spec->platform = uaef_arg_text_or_null(fcinfo, 1);
+	spec->endpoint_url = uaef_arg_text_or_null(fcinfo, 2);
+	spec->capabilities = uaef_arg_array_or_null(fcinfo, 3);
+	spec->configuration = uaef_arg_jsonb_or_null(fcinfo, 4);
 	spec->max_concurrent = PG_ARGISNULL(5) ? -1 :
 		Max(PG_GETARG_INT32(5), 0);
 	spec->max_tokens_per_day = optional_limit(fcinfo, 6,
 											  "max_tokens_per_day");
 	spec->max_cost_per_day = optional_limit(fcinfo, 7, "max_cost_per_day");
-	spec->currency = optional_text(fcinfo, 8);
-	spec->description = optional_text(fcinfo, 9);
+	spec->currency = uaef_arg_text_or_null(fcinfo, 8);
+	spec->description = uaef_arg_text_or_null(fcinfo, 9);
 }
 
 /*
@@ -121,12 +88,10 @@ uaef_register_agent(PG_FUNCTION_ARGS)
 
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
-	(void) required_text(fcinfo, 1, "platform");
-	for (int i = 3; i <= 5; i++)
-		if (PG_ARGISNULL(i))
-			ereport(ERROR,
-					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-					 errmsg("capabilities, configuration and max_concurrent must not be null")));
+	uaef_arg_require(fcinfo, 1, "platform");
+	uaef_arg_require(fcinfo, 3, "capabilities");
+	uaef_arg_require(fcinfo, 4, "configuration");
+	uaef_arg_require(fcinfo, 5, "max_concurrent");
 	read_spec(fcinfo, &spec);
 	id = uaef_agent_register(&spec, &key);
 	values[0] = UUIDPGetDatum(&id);
@@ -150,7 +115,7 @@ uaef_update_agent(PG_FUNCTION_ARGS)
 Datum
 uaef_activate_agent(PG_FUNCTION_ARGS)
 {
-	uaef_agent_set_status(required_text(fcinfo, 0, "name"), "active", NULL);
+	uaef_agent_set_status(uaef_arg_text(fcinfo, 0, "name"), "active", NULL);
 	PG_RETURN_VOID();
 }
 
@@ -158,8 +123,8 @@ uaef_activate_agent(PG_FUNCTION_ARGS)
 Datum
 uaef_deactivate_agent(PG_FUNCTION_ARGS)
 {
-	uaef_agent_set_status(required_text(fcinfo, 0, "name"), "inactive",
-						  optional_text(fcinfo, 1));
+	uaef_agent_set_status(uaef_arg_text(fcinfo, 0, "name"), "inactive",
+						  uaef_arg_text_or_null(fcinfo, 1));
 	PG_RETURN_VOID();
 }
 
@@ -167,8 +132,8 @@ uaef_deactivate_agent(PG_FUNCTION_ARGS)
 Datum
 uaef_suspend_agent(PG_FUNCTION_ARGS)
 {
-	uaef_agent_set_status(required_text(fcinfo, 0, "name"), "suspended",
-						  optional_text(fcinfo, 1));
+	uaef_agent_set_status(uaef_arg_text(fcinfo, 0, "name"), "suspended",
+						  uaef_arg_text_or_null(fcinfo, 1));
 	PG_RETURN_VOID();
 }
 
@@ -176,14 +141,14 @@ uaef_suspend_agent(PG_FUNCTION_ARGS)
 Datum
 uaef_rotate_agent_key(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_TEXT_P(cstring_to_text(uaef_agent_rotate_key(required_text(fcinfo, 0, "name"))));
+	PG_RETURN_TEXT_P(cstring_to_text(uaef_agent_rotate_key(uaef_arg_text(fcinfo, 0, "name"))));
 }
 
 /* uaef.drop_agent(name text) */
 Datum
 uaef_drop_agent(PG_FUNCTION_ARGS)
 {
-	uaef_agent_drop(required_text(fcinfo, 0, "name"));
+	uaef_agent_drop(uaef_arg_text(fcinfo, 0, "name"));
 	PG_RETURN_VOID();
 }
 
@@ -248,24 +213,43 @@ put_claim(FunctionCallInfo fcinfo, const UaefAgentClaim *given)
 }
 
 /*
+ * Whatever goes wrong: the key is not written to the server's log.
+ */
+static void
+hide_statement(void *arg)
+{
+	errhidestmt(true);
+}
+
+static UaefAgentClaim *
+claim(FunctionCallInfo fcinfo, int *n)
+{
+	char	   *api_key = uaef_arg_text(fcinfo, 0, "api_key");
+	int			limit = uaef_arg_int32(fcinfo, 1, "max_tasks");
+	int64		lease_us = uaef_arg_interval_us(fcinfo, 2, "lease");
+
+	if (limit < 1 || limit > MAX_CLAIM)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("\"max_tasks\" must be between 1 and %d", MAX_CLAIM)));
+	return uaef_agent_claim(api_key, limit, lease_us, n);
+}
+
+/*
  * uaef.claim_agent_tasks(api_key text, max_tasks int, lease interval)
  * returns setof record
  */
 Datum
 uaef_claim_agent_tasks(PG_FUNCTION_ARGS)
 {
-	int			limit = PG_GETARG_INT32(1);
+	ErrorContextCallback hide = {error_context_stack, hide_statement, NULL};
 	UaefAgentClaim *claims;
 	int			n;
 
-	if (limit < 1 || limit > MAX_CLAIM)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("\"max_tasks\" must be between 1 and %d", MAX_CLAIM),
-				 errhidestmt(true)));
+	error_context_stack = &hide;
 	uaef_begin_set(fcinfo);
-	claims = uaef_agent_claim(text_to_cstring(PG_GETARG_TEXT_PP(0)), limit,
-							  lease_us(PG_GETARG_INTERVAL_P(2)), &n);
+	claims = claim(fcinfo, &n);
+	error_context_stack = hide.previous;
 	for (int i = 0; i < n; i++)
 		put_claim(fcinfo, &claims[i]);
 	return (Datum) 0;
@@ -277,8 +261,9 @@ uaef_claim_agent_tasks(PG_FUNCTION_ARGS)
 Datum
 uaef_report_agent_usage(PG_FUNCTION_ARGS)
 {
-	uaef_agent_report_usage(PG_GETARG_INT64(0), PG_GETARG_JSONB_P(1),
-							PG_GETARG_UUID_P(2));
+	uaef_agent_report_usage(uaef_arg_int64(fcinfo, 0, "task_id"),
+							uaef_arg_jsonb(fcinfo, 1, "usage"),
+							uaef_arg_uuid(fcinfo, 2, "lease_token"));
 	PG_RETURN_VOID();
 }
 
@@ -289,14 +274,10 @@ uaef_report_agent_usage(PG_FUNCTION_ARGS)
 Datum
 uaef_complete_agent_task(PG_FUNCTION_ARGS)
 {
-	if (PG_ARGISNULL(0) || PG_ARGISNULL(3))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("task_id and lease_token must not be null")));
-	uaef_agent_complete(PG_GETARG_INT64(0),
+	uaef_agent_complete(uaef_arg_int64(fcinfo, 0, "task_id"),
 						PG_ARGISNULL(1) ? uaef_json_empty() :
 						PG_GETARG_JSONB_P(1),
-						PG_ARGISNULL(2) ? NULL : PG_GETARG_JSONB_P(2),
-						PG_GETARG_UUID_P(3));
+						uaef_arg_jsonb_or_null(fcinfo, 2),
+						uaef_arg_uuid(fcinfo, 3, "lease_token"));
 	PG_RETURN_VOID();
 }

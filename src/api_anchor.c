@@ -11,6 +11,7 @@
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
+#include "arguments.h"
 #include "ledger_anchor.h"
 #include "ledger_anchor_config.h"
 
@@ -27,19 +28,10 @@ PG_FUNCTION_INFO_V1(uaef_anchored_checkpoint);
 Datum
 uaef_create_anchor(PG_FUNCTION_ARGS)
 {
-	static const char *const names[] = {"name", "kind", "target", "config"};
-
-	for (int i = 0; i < lengthof(names); i++)
-	{
-		if (PG_ARGISNULL(i))
-			ereport(ERROR,
-					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-					 errmsg("%s must not be null", names[i])));
-	}
-	uaef_anchor_create(text_to_cstring(PG_GETARG_TEXT_PP(0)),
-					   text_to_cstring(PG_GETARG_TEXT_PP(1)),
-					   text_to_cstring(PG_GETARG_TEXT_PP(2)),
-					   PG_GETARG_JSONB_P(3));
+	uaef_anchor_create(uaef_arg_text(fcinfo, 0, "name"),
+					   uaef_arg_text(fcinfo, 1, "kind"),
+					   uaef_arg_text(fcinfo, 2, "target"),
+					   uaef_arg_jsonb(fcinfo, 3, "config"));
 	PG_RETURN_VOID();
 }
 
@@ -47,7 +39,7 @@ uaef_create_anchor(PG_FUNCTION_ARGS)
 Datum
 uaef_drop_anchor(PG_FUNCTION_ARGS)
 {
-	uaef_anchor_drop(text_to_cstring(PG_GETARG_TEXT_PP(0)));
+	uaef_anchor_drop(uaef_arg_text(fcinfo, 0, "name"));
 	PG_RETURN_VOID();
 }
 
@@ -55,7 +47,7 @@ uaef_drop_anchor(PG_FUNCTION_ARGS)
 Datum
 uaef_pause_anchor(PG_FUNCTION_ARGS)
 {
-	uaef_anchor_pause(text_to_cstring(PG_GETARG_TEXT_PP(0)), true);
+	uaef_anchor_pause(uaef_arg_text(fcinfo, 0, "name"), true);
 	PG_RETURN_VOID();
 }
 
@@ -63,7 +55,7 @@ uaef_pause_anchor(PG_FUNCTION_ARGS)
 Datum
 uaef_resume_anchor(PG_FUNCTION_ARGS)
 {
-	uaef_anchor_pause(text_to_cstring(PG_GETARG_TEXT_PP(0)), false);
+	uaef_anchor_pause(uaef_arg_text(fcinfo, 0, "name"), false);
 	PG_RETURN_VOID();
 }
 

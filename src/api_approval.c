@@ -14,32 +14,23 @@
 
 #include "approval.h"
 #include "approval_care.h"
+#include "arguments.h"
 #include "set_result.h"
 
 /* Most approvals that one call may decide on. */
 #define MAX_MANY 10000
 
-static const char *
-text_or_null(FunctionCallInfo fcinfo, int arg)
-{
-	return PG_ARGISNULL(arg) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(arg));
-}
-
 static Datum
 decide(FunctionCallInfo fcinfo, UaefDecision *decision, int shown_digest_arg,
 	   int on_behalf_of_arg)
 {
-	int64		approval_id;
+	int64		approval_id = uaef_arg_int64(fcinfo, 0, "approval_id");
 	const char *status;
 
-	if (PG_ARGISNULL(0))
-		PG_RETURN_NULL();
-	approval_id = PG_GETARG_INT64(0);
-	decision->reason = text_or_null(fcinfo, 1);
+	decision->reason = uaef_arg_text_or_null(fcinfo, 1);
 	if (!PG_ARGISNULL(shown_digest_arg))
 		decision->shown_digest = PG_GETARG_BYTEA_PP(shown_digest_arg);
-	if (!PG_ARGISNULL(on_behalf_of_arg))
-		decision->on_behalf_of = PG_GETARG_OID(on_behalf_of_arg);
+	decision->on_behalf_of = uaef_arg_oid_or_invalid(fcinfo, on_behalf_of_arg);
 	uaef_approval_decide(&approval_id, 1, decision, &status);
 	PG_RETURN_TEXT_P(cstring_to_text(status));
 }
@@ -52,10 +43,11 @@ PG_FUNCTION_INFO_V1(uaef_approve);
 Datum
 uaef_approve(PG_FUNCTION_ARGS)
 {
-	UaefDecision decision = {.approve = true};
+	UaefDecision decision = {
+		.approve = true,
+		.response = uaef_arg_jsonb_or_null(fcinfo, 2)
+	};
 
-	if (!PG_ARGISNULL(2))
-		decision.response = PG_GETARG_JSONB_P(2);
 	return decide(fcinfo, &decision, 3, 4);
 }
 
@@ -76,14 +68,13 @@ uaef_reject(PG_FUNCTION_ARGS)
  * The elements of bigint[]; raises for a null, and for too many.
  */
 static int64 *
-approval_ids(ArrayType *array, int *n)
+approval_ids(FunctionCallInfo fcinfo, int *n)
 {
-	Datum	   *values;
-	bool	   *nulls;
+	Datum	   *values =
+		uaef_array_elements(uaef_arg_array(fcinfo, 0, "approval_ids"),
+							INT8OID, "approval_ids", n);
 	int64	   *ids;
 
-	deconstruct_array(array, INT8OID, sizeof(int64), FLOAT8PASSBYVAL,
-					  TYPALIGN_DOUBLE, &values, &nulls, n);
 	if (*n > MAX_MANY)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -91,13 +82,7 @@ approval_ids(ArrayType *array, int *n)
 						MAX_MANY)));
 	ids = palloc(sizeof(int64) * Max(*n, 1));
 	for (int i = 0; i < *n; i++)
-	{
-		if (nulls[i])
-			ereport(ERROR,
-					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-					 errmsg("an approval_id cannot be null")));
 		ids[i] = DatumGetInt64(values[i]);
-	}
 	return ids;
 }
 
@@ -115,13 +100,10 @@ uaef_approve_many(PG_FUNCTION_ARGS)
 	int			n;
 
 	uaef_begin_set(fcinfo);
-	if (PG_ARGISNULL(0))
-		return (Datum) 0;
-	ids = approval_ids(PG_GETARG_ARRAYTYPE_P(0), &n);
+	ids = approval_ids(fcinfo, &n);
 	statuses = palloc(sizeof(char *) * Max(n, 1));
-	decision.reason = text_or_null(fcinfo, 1);
-	if (!PG_ARGISNULL(2))
-		decision.response = PG_GETARG_JSONB_P(2);
+	decision.reason = uaef_arg_text_or_null(fcinfo, 1);
+	decision.response = uaef_arg_jsonb_or_null(fcinfo, 2);
 	uaef_approval_decide(ids, n, &decision, statuses);
 	for (int i = 0; i < n; i++)
 	{
@@ -140,7 +122,7 @@ PG_FUNCTION_INFO_V1(uaef_withdraw_vote);
 Datum
 uaef_withdraw_vote(PG_FUNCTION_ARGS)
 {
-	uaef_approval_withdraw_vote(PG_GETARG_INT64(0));
+	uaef_approval_withdraw_vote(uaef_arg_int64(fcinfo, 0, "approval_id"));
 	PG_RETURN_VOID();
 }
 
@@ -149,8 +131,8 @@ PG_FUNCTION_INFO_V1(uaef_comment_approval);
 Datum
 uaef_comment_approval(PG_FUNCTION_ARGS)
 {
-	uaef_approval_comment(PG_GETARG_INT64(0),
-						  text_to_cstring(PG_GETARG_TEXT_PP(1)));
+	uaef_approval_comment(uaef_arg_int64(fcinfo, 0, "approval_id"),
+						  uaef_arg_text(fcinfo, 1, "comment"));
 	PG_RETURN_VOID();
 }
 
@@ -164,16 +146,12 @@ uaef_delegate_approvals(PG_FUNCTION_ARGS)
 {
 	UaefDelegation delegation = {0};
 
-	if (PG_ARGISNULL(0) || PG_ARGISNULL(2))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("\"to_role\" and \"valid_until\" cannot be null")));
-	delegation.delegate = PG_GETARG_OID(0);
+	delegation.delegate = uaef_arg_oid(fcinfo, 0, "to_role");
 	if (!PG_ARGISNULL(1))
 		delegation.valid_from = PG_GETARG_TIMESTAMPTZ(1);
-	delegation.valid_until = PG_GETARG_TIMESTAMPTZ(2);
-	delegation.workflow = text_or_null(fcinfo, 3);
-	delegation.reason = text_or_null(fcinfo, 4);
+	delegation.valid_until = uaef_arg_time(fcinfo, 2, "valid_until");
+	delegation.workflow = uaef_arg_text_or_null(fcinfo, 3);
+	delegation.reason = uaef_arg_text_or_null(fcinfo, 4);
 	PG_RETURN_INT64(uaef_approval_delegate(&delegation));
 }
 
@@ -182,7 +160,8 @@ PG_FUNCTION_INFO_V1(uaef_revoke_delegation);
 Datum
 uaef_revoke_delegation(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_BOOL(uaef_approval_revoke_delegation(PG_GETARG_INT64(0)));
+	PG_RETURN_BOOL(uaef_approval_revoke_delegation(uaef_arg_int64(fcinfo, 0,
+																  "delegation_id")));
 }
 
 /*
@@ -192,13 +171,8 @@ PG_FUNCTION_INFO_V1(uaef_reassign_approval);
 Datum
 uaef_reassign_approval(PG_FUNCTION_ARGS)
 {
-	if (PG_ARGISNULL(0))
-		PG_RETURN_NULL();
-	if (PG_ARGISNULL(1))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("\"to_roles\" cannot be null")));
-	uaef_approval_reassign(PG_GETARG_INT64(0), PG_GETARG_ARRAYTYPE_P(1),
-						   text_or_null(fcinfo, 2));
+	uaef_approval_reassign(uaef_arg_int64(fcinfo, 0, "approval_id"),
+						   uaef_arg_array(fcinfo, 1, "to_roles"),
+						   uaef_arg_text_or_null(fcinfo, 2));
 	PG_RETURN_VOID();
 }

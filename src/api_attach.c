@@ -7,42 +7,14 @@
  */
 #include "postgres.h"
 
-#include "catalog/pg_type_d.h"
 #include "fmgr.h"
-#include "utils/array.h"
 #include "utils/builtins.h"
 
+#include "arguments.h"
 #include "attach_workflow.h"
 
 PG_FUNCTION_INFO_V1(uaef_attach_workflow_sql);
 PG_FUNCTION_INFO_V1(uaef_detach_workflow_sql);
-
-static char *
-text_arg(FunctionCallInfo fcinfo, int arg)
-{
-	return PG_ARGISNULL(arg) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(arg));
-}
-
-static void
-read_columns(FunctionCallInfo fcinfo, int arg, UaefAttach *attach)
-{
-	Datum	   *names;
-	bool	   *nulls;
-
-	if (PG_ARGISNULL(arg))
-		return;
-	deconstruct_array(PG_GETARG_ARRAYTYPE_P(arg), TEXTOID, -1, false,
-					  TYPALIGN_INT, &names, &nulls, &attach->n_columns);
-	attach->columns = palloc(sizeof(char *) * Max(attach->n_columns, 1));
-	for (int i = 0; i < attach->n_columns; i++)
-	{
-		if (nulls[i])
-			ereport(ERROR,
-					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-					 errmsg("\"columns\" cannot hold null")));
-		attach->columns[i] = TextDatumGetCString(names[i]);
-	}
-}
 
 /*
  * uaef.attach_workflow("table" regclass, workflow text, key text,
@@ -53,26 +25,23 @@ Datum
 uaef_attach_workflow_sql(PG_FUNCTION_ARGS)
 {
 	UaefAttach	attach = {0};
-	char	   *per = text_arg(fcinfo, 7);
+	char	   *per = uaef_arg_text(fcinfo, 7, "per");
 
-	if (PG_ARGISNULL(0) || PG_ARGISNULL(1) || PG_ARGISNULL(4) || per == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("\"table\", \"workflow\", \"event\" and \"per\" cannot be null")));
 	if (strcmp(per, "row") != 0 && strcmp(per, "statement") != 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("\"per\" cannot be \"%s\"", per),
 				 errhint("It is one of: \"row\", \"statement\".")));
-	attach.table = PG_GETARG_OID(0);
-	attach.workflow = text_arg(fcinfo, 1);
-	attach.key = text_arg(fcinfo, 2);
-	attach.condition = text_arg(fcinfo, 3);
-	attach.event = text_arg(fcinfo, 4);
-	attach.input = PG_ARGISNULL(5) ? NULL : PG_GETARG_JSONB_P(5);
-	read_columns(fcinfo, 6, &attach);
+	attach.table = uaef_arg_oid(fcinfo, 0, "table");
+	attach.workflow = uaef_arg_text(fcinfo, 1, "workflow");
+	attach.key = uaef_arg_text_or_null(fcinfo, 2);
+	attach.condition = uaef_arg_text_or_null(fcinfo, 3);
+	attach.event = uaef_arg_text(fcinfo, 4, "event");
+	attach.input = uaef_arg_jsonb_or_null(fcinfo, 5);
+	attach.columns = uaef_arg_text_array_or_null(fcinfo, 6, "columns",
+												 &attach.n_columns);
 	attach.by_statement = strcmp(per, "statement") == 0;
-	attach.name = text_arg(fcinfo, 8);
+	attach.name = uaef_arg_text_or_null(fcinfo, 8);
 	PG_RETURN_TEXT_P(cstring_to_text(uaef_attach_workflow(&attach)));
 }
 
@@ -80,7 +49,7 @@ uaef_attach_workflow_sql(PG_FUNCTION_ARGS)
 Datum
 uaef_detach_workflow_sql(PG_FUNCTION_ARGS)
 {
-	uaef_detach_workflow(PG_GETARG_OID(0),
-						 text_to_cstring(PG_GETARG_TEXT_PP(1)));
+	uaef_detach_workflow(uaef_arg_oid(fcinfo, 0, "table"),
+						 uaef_arg_text(fcinfo, 1, "workflow"));
 	PG_RETURN_VOID();
 }

@@ -9,33 +9,11 @@
 
 #include "catalog/pg_type_d.h"
 #include "fmgr.h"
-#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
 
+#include "arguments.h"
 #include "definition_build.h"
-
-static const char *text_arg(FunctionCallInfo fcinfo, int no);
-static Jsonb *jsonb_arg(FunctionCallInfo fcinfo, int no);
-static int	int_arg(FunctionCallInfo fcinfo, int no);
-
-static const char *
-text_arg(FunctionCallInfo fcinfo, int no)
-{
-	return PG_ARGISNULL(no) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(no));
-}
-
-static Jsonb *
-jsonb_arg(FunctionCallInfo fcinfo, int no)
-{
-	return PG_ARGISNULL(no) ? NULL : PG_GETARG_JSONB_P(no);
-}
-
-static int
-int_arg(FunctionCallInfo fcinfo, int no)
-{
-	return PG_ARGISNULL(no) ? 0 : PG_GETARG_INT32(no);
-}
 
 /*
  * task(id text, type text, config jsonb, timeout text, attempts integer,
@@ -47,24 +25,20 @@ Datum
 uaef_task(PG_FUNCTION_ARGS)
 {
 	UaefTaskParts parts = {
-		.id = text_arg(fcinfo, 0),
-		.type = text_arg(fcinfo, 1),
-		.config = jsonb_arg(fcinfo, 2),
-		.timeout = text_arg(fcinfo, 3),
-		.attempts = int_arg(fcinfo, 4),
-		.retry = jsonb_arg(fcinfo, 5),
-		.on_failure = text_arg(fcinfo, 6),
-		.queue = text_arg(fcinfo, 7),
-		.priority = int_arg(fcinfo, 8),
-		.join = text_arg(fcinfo, 9),
-		.description = text_arg(fcinfo, 10),
-		.output_schema = jsonb_arg(fcinfo, 11)
+		.id = uaef_arg_text(fcinfo, 0, "id"),
+		.type = uaef_arg_text(fcinfo, 1, "type"),
+		.config = uaef_arg_jsonb_or_null(fcinfo, 2),
+		.timeout = uaef_arg_text_or_null(fcinfo, 3),
+		.attempts = uaef_arg_int32_or(fcinfo, 4, 0),
+		.retry = uaef_arg_jsonb_or_null(fcinfo, 5),
+		.on_failure = uaef_arg_text_or_null(fcinfo, 6),
+		.queue = uaef_arg_text_or_null(fcinfo, 7),
+		.priority = uaef_arg_int32_or(fcinfo, 8, 0),
+		.join = uaef_arg_text_or_null(fcinfo, 9),
+		.description = uaef_arg_text_or_null(fcinfo, 10),
+		.output_schema = uaef_arg_jsonb_or_null(fcinfo, 11)
 	};
 
-	if (parts.id == NULL || parts.type == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("id and type of a task must not be null")));
 	PG_RETURN_JSONB_P(uaef_build_task(&parts));
 }
 
@@ -73,17 +47,11 @@ PG_FUNCTION_INFO_V1(uaef_workflow_of_parts);
 Datum
 uaef_workflow_of_parts(PG_FUNCTION_ARGS)
 {
-	ArrayType  *array = PG_GETARG_ARRAYTYPE_P(1);
-	Datum	   *datums;
-	Jsonb	  **parts;
 	int			n;
+	Datum	   *datums = uaef_array_elements(PG_GETARG_ARRAYTYPE_P(1), JSONBOID,
+											 "parts", &n);
+	Jsonb	  **parts;
 
-	if (array_contains_nulls(array))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("a part of a workflow must not be null")));
-	deconstruct_array(array, JSONBOID, -1, false, TYPALIGN_INT, &datums, NULL,
-					  &n);
 	parts = palloc(Max(n, 1) * sizeof(Jsonb *));
 	for (int i = 0; i < n; i++)
 		parts[i] = DatumGetJsonbP(datums[i]);

@@ -11,6 +11,7 @@
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
 
+#include "arguments.h"
 #include "compliance.h"
 
 /*
@@ -21,14 +22,10 @@ PG_FUNCTION_INFO_V1(uaef_create_checkpoint);
 Datum
 uaef_create_checkpoint(PG_FUNCTION_ARGS)
 {
-	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("name and definition must not be null")));
-	PG_RETURN_INT32(uaef_checkpoint_create(text_to_cstring(PG_GETARG_TEXT_PP(0)),
-										   PG_GETARG_JSONB_P(1),
-										   PG_ARGISNULL(2) ? NULL :
-										   text_to_cstring(PG_GETARG_TEXT_PP(2))));
+	PG_RETURN_INT32(uaef_checkpoint_create(uaef_arg_text(fcinfo, 0, "name"),
+										   uaef_arg_jsonb(fcinfo, 1,
+														  "definition"),
+										   uaef_arg_text_or_null(fcinfo, 2)));
 }
 
 /* uaef.evaluate_checkpoint(name text, data jsonb) returns jsonb */

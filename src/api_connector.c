@@ -12,7 +12,7 @@
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
-#include "compat.h"
+#include "arguments.h"
 #include "connector_call.h"
 #include "connector_config.h"
 #include "delivery_care.h"
@@ -23,6 +23,7 @@
 #include "json_util.h"
 
 PG_FUNCTION_INFO_V1(uaef_allow_egress);
+PG_FUNCTION_INFO_V1(uaef_check_egress);
 PG_FUNCTION_INFO_V1(uaef_deny_egress);
 PG_FUNCTION_INFO_V1(uaef_create_connector);
 PG_FUNCTION_INFO_V1(uaef_pause_connector);
@@ -37,68 +38,58 @@ PG_FUNCTION_INFO_V1(uaef_resolve_delivery);
 PG_FUNCTION_INFO_V1(uaef_limit_host);
 PG_FUNCTION_INFO_V1(uaef_unlimit_host);
 
-pg_noreturn static void raise_null(const char *name);
-static void require(FunctionCallInfo fcinfo, int n, const char *name);
-static char *required_text(FunctionCallInfo fcinfo, int n, const char *name);
-static Jsonb *required_jsonb(FunctionCallInfo fcinfo, int n, const char *name);
-
-static void
-raise_null(const char *name)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-			 errmsg("%s must not be null", name)));
-}
-
-static void
-require(FunctionCallInfo fcinfo, int n, const char *name)
-{
-	if (PG_ARGISNULL(n))
-		raise_null(name);
-}
-
-static char *
-required_text(FunctionCallInfo fcinfo, int n, const char *name)
-{
-	if (PG_ARGISNULL(n))
-		raise_null(name);
-	return text_to_cstring(PG_GETARG_TEXT_PP(n));
-}
-
-static Jsonb *
-required_jsonb(FunctionCallInfo fcinfo, int n, const char *name)
-{
-	if (PG_ARGISNULL(n))
-		raise_null(name);
-	return PG_GETARG_JSONB_P(n);
-}
-
 /*
  * uaef.allow_egress(host text, port integer, scheme text, network cidr,
- *					 role regrole, comment text) -> bigint
+ *					 role regrole, comment text, methods text[]) -> bigint
  */
 Datum
 uaef_allow_egress(PG_FUNCTION_ARGS)
 {
 	UaefEgressRule rule = {
-		.host = required_text(fcinfo, 0, "host"),
-		.port = PG_ARGISNULL(1) ? 0 : PG_GETARG_INT32(1),
-		.scheme = required_text(fcinfo, 2, "scheme"),
+		.host = uaef_arg_text(fcinfo, 0, "host"),
+		.port = uaef_arg_int32_or(fcinfo, 1, 0),
+		.scheme = uaef_arg_text(fcinfo, 2, "scheme"),
 		.has_network = !PG_ARGISNULL(3),
 		.network = PG_ARGISNULL(3) ? (Datum) 0 : PG_GETARG_DATUM(3),
-		.role = PG_ARGISNULL(4) ? InvalidOid : PG_GETARG_OID(4),
-		.comment = PG_ARGISNULL(5) ? NULL
-		: text_to_cstring(PG_GETARG_TEXT_PP(5))
+		.role = uaef_arg_oid_or_invalid(fcinfo, 4),
+		.comment = uaef_arg_text_or_null(fcinfo, 5)
 	};
 
+	rule.methods = uaef_arg_text_array_or_null(fcinfo, 6, "methods",
+											   &rule.n_methods);
 	PG_RETURN_INT64(uaef_egress_allow(&rule));
+}
+
+/*
+ * uaef.check_egress(url text, method text, address inet, role regrole) -> text
+ */
+Datum
+uaef_check_egress(PG_FUNCTION_ARGS)
+{
+	UaefNetwork address;
+	UaefUrl		url;
+	char	   *why;
+
+	uaef_url_require(uaef_arg_text(fcinfo, 0, "url"), &url);
+	if (!PG_ARGISNULL(2))
+	{
+		uaef_network_from_inet(PG_GETARG_DATUM(2), &address);
+		address.bits = address.v6 ? 128 : 32;
+	}
+	why = uaef_egress_check(PG_ARGISNULL(3) ? GetUserId() : PG_GETARG_OID(3),
+							uaef_http_method_check(uaef_arg_text(fcinfo, 1,
+																 "method")),
+							&url, PG_ARGISNULL(2) ? NULL : &address);
+	if (why == NULL)
+		PG_RETURN_NULL();
+	PG_RETURN_TEXT_P(cstring_to_text(why));
 }
 
 /* uaef.deny_egress(rule_id bigint) -> void */
 Datum
 uaef_deny_egress(PG_FUNCTION_ARGS)
 {
-	uaef_egress_remove(PG_GETARG_INT64(0));
+	uaef_egress_remove(uaef_arg_int64(fcinfo, 0, "rule_id"));
 	PG_RETURN_VOID();
 }
 
@@ -110,14 +101,14 @@ Datum
 uaef_create_connector(PG_FUNCTION_ARGS)
 {
 	ErrorContextCallback hiding;
-	Jsonb	   *secret = PG_ARGISNULL(3) ? NULL : PG_GETARG_JSONB_P(3);
+	Jsonb	   *secret = uaef_arg_jsonb_or_null(fcinfo, 3);
 	int32		connector_id;
 
 	if (secret != NULL)
 		uaef_hide_statement_begin(&hiding, "SELECT uaef.create_connector(...)");
-	connector_id = uaef_connector_create(required_text(fcinfo, 0, "name"),
-										 required_text(fcinfo, 1, "type"),
-										 required_jsonb(fcinfo, 2, "config"),
+	connector_id = uaef_connector_create(uaef_arg_text(fcinfo, 0, "name"),
+										 uaef_arg_text(fcinfo, 1, "type"),
+										 uaef_arg_jsonb(fcinfo, 2, "config"),
 										 secret);
 	if (secret != NULL)
 		uaef_hide_statement_end(&hiding);
@@ -128,7 +119,7 @@ uaef_create_connector(PG_FUNCTION_ARGS)
 Datum
 uaef_pause_connector(PG_FUNCTION_ARGS)
 {
-	uaef_connector_pause(text_to_cstring(PG_GETARG_TEXT_PP(0)), true);
+	uaef_connector_pause(uaef_arg_text(fcinfo, 0, "name"), true);
 	PG_RETURN_VOID();
 }
 
@@ -136,7 +127,7 @@ uaef_pause_connector(PG_FUNCTION_ARGS)
 Datum
 uaef_resume_connector(PG_FUNCTION_ARGS)
 {
-	uaef_connector_pause(text_to_cstring(PG_GETARG_TEXT_PP(0)), false);
+	uaef_connector_pause(uaef_arg_text(fcinfo, 0, "name"), false);
 	PG_RETURN_VOID();
 }
 
@@ -144,8 +135,8 @@ uaef_resume_connector(PG_FUNCTION_ARGS)
 Datum
 uaef_alter_connector(PG_FUNCTION_ARGS)
 {
-	uaef_connector_alter(required_text(fcinfo, 0, "name"),
-						 required_jsonb(fcinfo, 1, "config"));
+	uaef_connector_alter(uaef_arg_text(fcinfo, 0, "name"),
+						 uaef_arg_jsonb(fcinfo, 1, "config"));
 	PG_RETURN_VOID();
 }
 
@@ -153,7 +144,7 @@ uaef_alter_connector(PG_FUNCTION_ARGS)
 Datum
 uaef_drop_connector(PG_FUNCTION_ARGS)
 {
-	uaef_connector_drop(required_text(fcinfo, 0, "name"));
+	uaef_connector_drop(uaef_arg_text(fcinfo, 0, "name"));
 	PG_RETURN_VOID();
 }
 
@@ -164,9 +155,8 @@ uaef_drop_connector(PG_FUNCTION_ARGS)
 Datum
 uaef_test_connector(PG_FUNCTION_ARGS)
 {
-	char	   *name = required_text(fcinfo, 0, "name");
-	char	   *operation = PG_ARGISNULL(2) ? NULL
-		: text_to_cstring(PG_GETARG_TEXT_PP(2));
+	char	   *name = uaef_arg_text(fcinfo, 0, "name");
+	char	   *operation = uaef_arg_text_or_null(fcinfo, 2);
 	bool		live = !PG_ARGISNULL(3) && PG_GETARG_BOOL(3);
 
 	if (live)
@@ -177,7 +167,7 @@ uaef_test_connector(PG_FUNCTION_ARGS)
 			.operation = operation,
 			.priority = 100,
 			.role = GetUserId(),
-			.body = PG_ARGISNULL(1) ? NULL : PG_GETARG_JSONB_P(1),
+			.body = uaef_arg_jsonb_or_null(fcinfo, 1),
 			.retry = &once,
 			.exact_retry = true
 		};
@@ -192,7 +182,7 @@ uaef_test_connector(PG_FUNCTION_ARGS)
 		UaefConnector connector;
 		UaefCall	call = {
 			.operation = operation,
-			.body = PG_ARGISNULL(1) ? NULL : PG_GETARG_JSONB_P(1),
+			.body = uaef_arg_jsonb_or_null(fcinfo, 1),
 			.idempotency_key = "test"
 		};
 
@@ -210,14 +200,12 @@ Datum
 uaef_send(PG_FUNCTION_ARGS)
 {
 	UaefDeliveryRequest request = {
-		.connector = required_text(fcinfo, 0, "connector"),
+		.connector = uaef_arg_text(fcinfo, 0, "connector"),
 		.role = GetUserId(),
-		.body = required_jsonb(fcinfo, 1, "payload"),
-		.idempotency_key = PG_ARGISNULL(2) ? NULL
-		: text_to_cstring(PG_GETARG_TEXT_PP(2)),
-		.operation = PG_ARGISNULL(3) ? NULL
-		: text_to_cstring(PG_GETARG_TEXT_PP(3)),
-		.priority = PG_ARGISNULL(4) ? 0 : PG_GETARG_INT32(4),
+		.body = uaef_arg_jsonb(fcinfo, 1, "payload"),
+		.idempotency_key = uaef_arg_text_or_null(fcinfo, 2),
+		.operation = uaef_arg_text_or_null(fcinfo, 3),
+		.priority = uaef_arg_int32_or(fcinfo, 4, 0),
 		.send_at = PG_ARGISNULL(5) ? 0 : PG_GETARG_TIMESTAMPTZ(5)
 	};
 
@@ -228,7 +216,7 @@ uaef_send(PG_FUNCTION_ARGS)
 Datum
 uaef_replay_delivery(PG_FUNCTION_ARGS)
 {
-	require(fcinfo, 0, "delivery_id");
+	uaef_arg_require(fcinfo, 0, "delivery_id");
 	uaef_delivery_replay(PG_GETARG_INT64(0));
 	PG_RETURN_VOID();
 }
@@ -242,16 +230,14 @@ Datum
 uaef_replay_deliveries(PG_FUNCTION_ARGS)
 {
 	UaefReplayFilter filter = {
-		.connector = PG_ARGISNULL(0) ? NULL
-		: text_to_cstring(PG_GETARG_TEXT_PP(0)),
+		.connector = uaef_arg_text_or_null(fcinfo, 0),
 		.since = PG_ARGISNULL(2) ? DT_NOBEGIN : PG_GETARG_TIMESTAMPTZ(2),
 		.until = PG_ARGISNULL(3) ? DT_NOEND : PG_GETARG_TIMESTAMPTZ(3),
-		.error_code = PG_ARGISNULL(4) ? NULL
-		: text_to_cstring(PG_GETARG_TEXT_PP(4))
+		.error_code = uaef_arg_text_or_null(fcinfo, 4)
 	};
 
-	require(fcinfo, 1, "status");
-	require(fcinfo, 5, "max_deliveries");
+	uaef_arg_require(fcinfo, 1, "status");
+	uaef_arg_require(fcinfo, 5, "max_deliveries");
 	filter.status = PG_GETARG_ARRAYTYPE_P(1);
 	filter.max_deliveries = PG_GETARG_INT32(5);
 	PG_RETURN_INT64(uaef_delivery_replay_all(&filter));
@@ -264,10 +250,10 @@ uaef_replay_deliveries(PG_FUNCTION_ARGS)
 Datum
 uaef_resolve_delivery(PG_FUNCTION_ARGS)
 {
-	require(fcinfo, 0, "delivery_id");
-	require(fcinfo, 1, "succeeded");
+	uaef_arg_require(fcinfo, 0, "delivery_id");
+	uaef_arg_require(fcinfo, 1, "succeeded");
 	uaef_delivery_resolve(PG_GETARG_INT64(0), PG_GETARG_BOOL(1),
-						  required_text(fcinfo, 2, "reason"));
+						  uaef_arg_text(fcinfo, 2, "reason"));
 	PG_RETURN_VOID();
 }
 
@@ -278,12 +264,11 @@ uaef_resolve_delivery(PG_FUNCTION_ARGS)
 Datum
 uaef_limit_host(PG_FUNCTION_ARGS)
 {
-	require(fcinfo, 1, "port");
-	uaef_host_limit_set(required_text(fcinfo, 0, "host"), PG_GETARG_INT32(1),
-						PG_ARGISNULL(2) ? NULL
-						: text_to_cstring(PG_GETARG_TEXT_PP(2)),
-						PG_ARGISNULL(3) ? 1 : PG_GETARG_INT32(3),
-						PG_ARGISNULL(4) ? 0 : PG_GETARG_INT32(4));
+	uaef_arg_require(fcinfo, 1, "port");
+	uaef_host_limit_set(uaef_arg_text(fcinfo, 0, "host"), PG_GETARG_INT32(1),
+						uaef_arg_text_or_null(fcinfo, 2),
+						uaef_arg_int32_or(fcinfo, 3, 1),
+						uaef_arg_int32_or(fcinfo, 4, 0));
 	PG_RETURN_VOID();
 }
 
@@ -291,8 +276,8 @@ uaef_limit_host(PG_FUNCTION_ARGS)
 Datum
 uaef_unlimit_host(PG_FUNCTION_ARGS)
 {
-	require(fcinfo, 1, "port");
-	uaef_host_limit_remove(required_text(fcinfo, 0, "host"),
+	uaef_arg_require(fcinfo, 1, "port");
+	uaef_host_limit_remove(uaef_arg_text(fcinfo, 0, "host"),
 						   PG_GETARG_INT32(1));
 	PG_RETURN_VOID();
 }

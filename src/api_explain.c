@@ -9,12 +9,12 @@
 
 #include <math.h>
 
-#include "catalog/pg_type_d.h"
 #include "fmgr.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 #include "utils/uuid.h"
 
+#include "arguments.h"
 #include "explain.h"
 #include "progress.h"
 #include "set_result.h"
@@ -30,18 +30,6 @@ set_text(Datum *value, bool *isnull, const char *text)
 {
 	*isnull = text == NULL;
 	*value = text == NULL ? (Datum) 0 : CStringGetTextDatum(text);
-}
-
-static Datum
-text_array(const List *texts)
-{
-	Datum	   *values = palloc(sizeof(Datum) * Max(list_length(texts), 1));
-	ListCell   *cell;
-	int			n = 0;
-
-	foreach(cell, texts)
-		values[n++] = CStringGetTextDatum((char *) lfirst(cell));
-	return uaef_array(values, NULL, n, TEXTOID);
 }
 
 static void
@@ -60,7 +48,7 @@ put(FunctionCallInfo fcinfo, int step, const UaefExplainRow *row)
 	set_text(&values[6], &nulls[6], row->detail);
 	values[7] = Int32GetDatum(row->max_attempts);
 	nulls[7] = row->max_attempts == 0;
-	values[8] = text_array(row->policies);
+	values[8] = uaef_text_array(row->policies);
 	nulls[8] = row->policies == NIL;
 	values[9] = PointerGetDatum(row->output);
 	nulls[9] = row->output == NULL;
@@ -80,13 +68,10 @@ uaef_explain_workflow(PG_FUNCTION_ARGS)
 	ListCell   *cell;
 	int			step = 0;
 
-	if (PG_ARGISNULL(0) || PG_ARGISNULL(1) || PG_ARGISNULL(2))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("workflow, input and assume must not be null")));
-	rows = uaef_explain_run(text_to_cstring(PG_GETARG_TEXT_PP(0)),
-							PG_ARGISNULL(3) ? 0 : PG_GETARG_INT32(3),
-							PG_GETARG_JSONB_P(1), PG_GETARG_JSONB_P(2));
+	rows = uaef_explain_run(uaef_arg_text(fcinfo, 0, "workflow"),
+							uaef_arg_int32_or(fcinfo, 3, 0),
+							uaef_arg_jsonb(fcinfo, 1, "input"),
+							uaef_arg_jsonb(fcinfo, 2, "assume"));
 	uaef_begin_set(fcinfo);
 	foreach(cell, rows)
 		put(fcinfo, ++step, lfirst(cell));

@@ -11,6 +11,7 @@
 #include "funcapi.h"
 #include "utils/builtins.h"
 
+#include "arguments.h"
 #include "event_hash.h"
 #include "ledger_export.h"
 #include "ledger_export_folder.h"
@@ -120,11 +121,7 @@ uaef_export_tiles(PG_FUNCTION_ARGS)
 
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
-	if (PG_ARGISNULL(0))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("directory must not be null")));
-	uaef_export_folder(text_to_cstring(PG_GETARG_TEXT_PP(0)), &folder);
+	uaef_export_folder(uaef_arg_text(fcinfo, 0, "directory"), &folder);
 	values[0] = Int64GetDatum(folder.files);
 	values[1] = Int64GetDatum(folder.bytes);
 	values[2] = Int64GetDatum(folder.tree_size);

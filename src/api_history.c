@@ -7,24 +7,16 @@
  */
 #include "postgres.h"
 
-#include "catalog/pg_type_d.h"
 #include "fmgr.h"
-#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
+#include "arguments.h"
 #include "history.h"
 
 PG_FUNCTION_INFO_V1(uaef_set_retention);
 PG_FUNCTION_INFO_V1(uaef_drop_retention);
 PG_FUNCTION_INFO_V1(uaef_purge_executions);
-
-static char *
-optional_text(FunctionCallInfo fcinfo, int argno)
-{
-	return PG_ARGISNULL(argno) ? NULL :
-		text_to_cstring(PG_GETARG_TEXT_PP(argno));
-}
 
 /*
  * An array of states in which an execution has ended, or NULL.
@@ -32,20 +24,13 @@ optional_text(FunctionCallInfo fcinfo, int argno)
 static ArrayType *
 optional_statuses(FunctionCallInfo fcinfo, int argno)
 {
-	ArrayType  *array;
-	Datum	   *values;
-	bool	   *nulls;
 	int			n;
+	char	  **statuses = uaef_arg_text_array_or_null(fcinfo, argno,
+													   "statuses", &n);
 
-	if (PG_ARGISNULL(argno))
-		return NULL;
-	array = PG_GETARG_ARRAYTYPE_P(argno);
-	deconstruct_array(array, TEXTOID, -1, false, TYPALIGN_INT, &values,
-					  &nulls, &n);
 	for (int i = 0; i < n; i++)
 	{
-		const char *status = nulls[i] ? "null" :
-			TextDatumGetCString(values[i]);
+		const char *status = statuses[i];
 
 		if (strcmp(status, "completed") != 0 &&
 			strcmp(status, "failed") != 0 &&
@@ -56,7 +41,7 @@ optional_statuses(FunctionCallInfo fcinfo, int argno)
 							status),
 					 errhint("The states are: completed, failed, cancelled.")));
 	}
-	return array;
+	return uaef_arg_array_or_null(fcinfo, argno);
 }
 
 /*
@@ -68,17 +53,13 @@ uaef_set_retention(PG_FUNCTION_ARGS)
 {
 	Interval	zero = {0};
 
-	if (PG_ARGISNULL(0))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("keep must not be null"),
-				 errhint("Use uaef.drop_retention() to keep executions for ever.")));
+	uaef_arg_require(fcinfo, 0, "keep");
 	if (DatumGetBool(DirectFunctionCall2(interval_lt, PG_GETARG_DATUM(0),
 										 IntervalPGetDatum(&zero))))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("keep must not be negative")));
-	uaef_history_keep(optional_text(fcinfo, 1), optional_statuses(fcinfo, 2),
+	uaef_history_keep(uaef_arg_text_or_null(fcinfo, 1), optional_statuses(fcinfo, 2),
 					  PG_GETARG_INTERVAL_P(0));
 	PG_RETURN_VOID();
 }
@@ -89,7 +70,7 @@ uaef_set_retention(PG_FUNCTION_ARGS)
 Datum
 uaef_drop_retention(PG_FUNCTION_ARGS)
 {
-	uaef_history_keep_all(optional_text(fcinfo, 0));
+	uaef_history_keep_all(uaef_arg_text_or_null(fcinfo, 0));
 	PG_RETURN_VOID();
 }
 
@@ -100,16 +81,12 @@ uaef_drop_retention(PG_FUNCTION_ARGS)
 Datum
 uaef_purge_executions(PG_FUNCTION_ARGS)
 {
-	if (PG_ARGISNULL(0))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("before must not be null")));
 	if (PG_ARGISNULL(3) || PG_GETARG_INT32(3) < 1)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("max_executions must be at least 1")));
-	PG_RETURN_INT64(uaef_history_purge(optional_text(fcinfo, 1),
+	PG_RETURN_INT64(uaef_history_purge(uaef_arg_text_or_null(fcinfo, 1),
 									   optional_statuses(fcinfo, 2),
-									   PG_GETARG_TIMESTAMPTZ(0),
+									   uaef_arg_time(fcinfo, 0, "before"),
 									   PG_GETARG_INT32(3)));
 }

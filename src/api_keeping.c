@@ -13,6 +13,7 @@
 #include "utils/jsonpath.h"
 #include "utils/timestamp.h"
 
+#include "arguments.h"
 #include "ledger_archive.h"
 #include "ledger_incarnation.h"
 #include "ledger_redact.h"
@@ -20,39 +21,16 @@
 #include "ledger_signature.h"
 #include "set_result.h"
 
-static void require_argument(FunctionCallInfo fcinfo, int argno,
-							 const char *name);
-static char *reason_argument(FunctionCallInfo fcinfo, int argno);
-static int64 limit_argument(FunctionCallInfo fcinfo, int argno);
-
-static void
-require_argument(FunctionCallInfo fcinfo, int argno, const char *name)
-{
-	if (PG_ARGISNULL(argno))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("%s must not be null", name)));
-}
-
-/*
- * A reason, or NULL, which the function called refuses.
- */
-static char *
-reason_argument(FunctionCallInfo fcinfo, int argno)
-{
-	return PG_ARGISNULL(argno) ? NULL :
-		text_to_cstring(PG_GETARG_TEXT_PP(argno));
-}
-
 static int64
 limit_argument(FunctionCallInfo fcinfo, int argno)
 {
-	require_argument(fcinfo, argno, "max_events");
-	if (PG_GETARG_INT64(argno) < 1)
+	int64		limit = uaef_arg_int64(fcinfo, argno, "max_events");
+
+	if (limit < 1)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("max_events must be at least 1")));
-	return PG_GETARG_INT64(argno);
+	return limit;
 }
 
 /*
@@ -62,9 +40,8 @@ PG_FUNCTION_INFO_V1(uaef_redact_event_sql);
 Datum
 uaef_redact_event_sql(PG_FUNCTION_ARGS)
 {
-	require_argument(fcinfo, 0, "event_id");
-	PG_RETURN_INT64(uaef_redact_event(PG_GETARG_INT64(0),
-									  reason_argument(fcinfo, 1)));
+	PG_RETURN_INT64(uaef_redact_event(uaef_arg_int64(fcinfo, 0, "event_id"),
+									  uaef_arg_text_or_null(fcinfo, 1)));
 }
 
 /*
@@ -74,9 +51,8 @@ PG_FUNCTION_INFO_V1(uaef_redact_execution_sql);
 Datum
 uaef_redact_execution_sql(PG_FUNCTION_ARGS)
 {
-	require_argument(fcinfo, 0, "execution_id");
-	PG_RETURN_INT64(uaef_redact_execution(PG_GETARG_UUID_P(0),
-										  reason_argument(fcinfo, 1)));
+	PG_RETURN_INT64(uaef_redact_execution(uaef_arg_uuid(fcinfo, 0, "execution_id"),
+										  uaef_arg_text_or_null(fcinfo, 1)));
 }
 
 /*
@@ -87,9 +63,9 @@ PG_FUNCTION_INFO_V1(uaef_redact_events_sql);
 Datum
 uaef_redact_events_sql(PG_FUNCTION_ARGS)
 {
-	require_argument(fcinfo, 0, "filter");
+	uaef_arg_require(fcinfo, 0, "filter");
 	PG_RETURN_INT64(uaef_redact_matching(PG_GETARG_JSONPATH_P(0),
-										 reason_argument(fcinfo, 1),
+										 uaef_arg_text_or_null(fcinfo, 1),
 										 limit_argument(fcinfo, 2)));
 }
 
@@ -101,9 +77,8 @@ PG_FUNCTION_INFO_V1(uaef_redact_before_sql);
 Datum
 uaef_redact_before_sql(PG_FUNCTION_ARGS)
 {
-	require_argument(fcinfo, 0, "before");
-	PG_RETURN_INT64(uaef_redact_before(PG_GETARG_TIMESTAMPTZ(0),
-									   reason_argument(fcinfo, 1),
+	PG_RETURN_INT64(uaef_redact_before(uaef_arg_time(fcinfo, 0, "before"),
+									   uaef_arg_text_or_null(fcinfo, 1),
 									   limit_argument(fcinfo, 2)));
 }
 
@@ -115,11 +90,9 @@ PG_FUNCTION_INFO_V1(uaef_retire_events_sql);
 Datum
 uaef_retire_events_sql(PG_FUNCTION_ARGS)
 {
-	require_argument(fcinfo, 0, "before");
-	require_argument(fcinfo, 2, "archive");
-	PG_RETURN_INT64(uaef_retire_events(PG_GETARG_TIMESTAMPTZ(0),
-									   reason_argument(fcinfo, 1),
-									   PG_GETARG_BOOL(2),
+	PG_RETURN_INT64(uaef_retire_events(uaef_arg_time(fcinfo, 0, "before"),
+									   uaef_arg_text_or_null(fcinfo, 1),
+									   uaef_arg_bool(fcinfo, 2, "archive"),
 									   limit_argument(fcinfo, 3)));
 }
 
@@ -132,7 +105,7 @@ uaef_verify_archive_sql(PG_FUNCTION_ARGS)
 {
 	UaefReport	report;
 
-	require_argument(fcinfo, 0, "archive");
+	uaef_arg_require(fcinfo, 0, "archive");
 	uaef_report_begin(fcinfo, &report);
 	uaef_archive_verify(&report, PG_GETARG_OID(0));
 	return (Datum) 0;
@@ -145,9 +118,8 @@ PG_FUNCTION_INFO_V1(uaef_restore_events_sql);
 Datum
 uaef_restore_events_sql(PG_FUNCTION_ARGS)
 {
-	require_argument(fcinfo, 0, "archive");
-	PG_RETURN_INT64(uaef_restore_events(PG_GETARG_OID(0),
-										reason_argument(fcinfo, 1)));
+	PG_RETURN_INT64(uaef_restore_events(uaef_arg_oid(fcinfo, 0, "archive"),
+										uaef_arg_text_or_null(fcinfo, 1)));
 }
 
 /*
@@ -157,7 +129,7 @@ PG_FUNCTION_INFO_V1(uaef_declare_incarnation_sql);
 Datum
 uaef_declare_incarnation_sql(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_INT64(uaef_declare_incarnation(reason_argument(fcinfo, 0)));
+	PG_RETURN_INT64(uaef_declare_incarnation(uaef_arg_text_or_null(fcinfo, 0)));
 }
 
 /*
@@ -167,10 +139,8 @@ PG_FUNCTION_INFO_V1(uaef_register_signer_sql);
 Datum
 uaef_register_signer_sql(PG_FUNCTION_ARGS)
 {
-	require_argument(fcinfo, 0, "public_key");
-	PG_RETURN_INT64(uaef_register_signer(text_to_cstring(PG_GETARG_TEXT_PP(0)),
-										 PG_ARGISNULL(1) ? InvalidOid :
-										 PG_GETARG_OID(1)));
+	PG_RETURN_INT64(uaef_register_signer(uaef_arg_text(fcinfo, 0, "public_key"),
+										 uaef_arg_oid_or_invalid(fcinfo, 1)));
 }
 
 /*
@@ -180,9 +150,8 @@ PG_FUNCTION_INFO_V1(uaef_revoke_signer_sql);
 Datum
 uaef_revoke_signer_sql(PG_FUNCTION_ARGS)
 {
-	require_argument(fcinfo, 0, "name");
-	PG_RETURN_INT64(uaef_revoke_signer(text_to_cstring(PG_GETARG_TEXT_PP(0)),
-									   reason_argument(fcinfo, 1)));
+	PG_RETURN_INT64(uaef_revoke_signer(uaef_arg_text(fcinfo, 0, "name"),
+									   uaef_arg_text_or_null(fcinfo, 1)));
 }
 
 /*
@@ -193,8 +162,7 @@ PG_FUNCTION_INFO_V1(uaef_claim_bytes_sql);
 Datum
 uaef_claim_bytes_sql(PG_FUNCTION_ARGS)
 {
-	require_argument(fcinfo, 0, "event type");
-	return uaef_claim_bytes(text_to_cstring(PG_GETARG_TEXT_PP(0)),
-							PG_ARGISNULL(1) ? NULL : PG_GETARG_JSONB_P(1),
-							PG_ARGISNULL(2) ? NULL : PG_GETARG_UUID_P(2));
+	return uaef_claim_bytes(uaef_arg_text(fcinfo, 0, "event_type"),
+							uaef_arg_jsonb_or_null(fcinfo, 1),
+							uaef_arg_uuid_or_null(fcinfo, 2));
 }

@@ -16,6 +16,7 @@
 #include "utils/rel.h"
 #include "utils/timestamp.h"
 
+#include "arguments.h"
 #include "canonical.h"
 #include "errcodes.h"
 #include "event_hash.h"
@@ -24,24 +25,10 @@
 #include "ledger_verify.h"
 #include "set_result.h"
 
-static char *optional_text(FunctionCallInfo fcinfo, int argno);
-static int	interval_ms(const Interval *interval);
-static char **text_array(FunctionCallInfo fcinfo, int argno, int *n);
-static int64 number_to_verify(FunctionCallInfo fcinfo, const char *name);
 static int	bounded(FunctionCallInfo fcinfo, int argno, const char *name,
 					int missing, int low, int high);
 static void verify_options(FunctionCallInfo fcinfo,
 						   UaefVerifyOptions *options);
-
-/*
- * A text argument as a C string, or NULL.
- */
-static char *
-optional_text(FunctionCallInfo fcinfo, int argno)
-{
-	return PG_ARGISNULL(argno) ? NULL
-		: text_to_cstring(PG_GETARG_TEXT_PP(argno));
-}
 
 /*
  * Raise unless called as a trigger before insert, for each row.
@@ -137,18 +124,14 @@ uaef_record_event(PG_FUNCTION_ARGS)
 {
 	UaefEvent	event = {0};
 
-	if (PG_ARGISNULL(0))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("event type must not be null")));
-	event.type = optional_text(fcinfo, 0);
-	event.payload = PG_ARGISNULL(1) ? NULL : PG_GETARG_JSONB_P(1);
-	event.stream = PG_ARGISNULL(2) ? NULL : PG_GETARG_UUID_P(2);
-	event.actor_type = optional_text(fcinfo, 3);
-	event.actor_id = optional_text(fcinfo, 4);
+	event.type = uaef_arg_text(fcinfo, 0, "event_type");
+	event.payload = uaef_arg_jsonb_or_null(fcinfo, 1);
+	event.stream = uaef_arg_uuid_or_null(fcinfo, 2);
+	event.actor_type = uaef_arg_text_or_null(fcinfo, 3);
+	event.actor_id = uaef_arg_text_or_null(fcinfo, 4);
 	event.task_id = PG_ARGISNULL(5) ? 0 : PG_GETARG_INT64(5);
-	event.agent_id = optional_text(fcinfo, 6);
-	event.signer = optional_text(fcinfo, 7);
+	event.agent_id = uaef_arg_text_or_null(fcinfo, 6);
+	event.signer = uaef_arg_text_or_null(fcinfo, 7);
 	event.signature = PG_ARGISNULL(8) ? NULL : PG_GETARG_BYTEA_PP(8);
 
 	PG_RETURN_INT64(uaef_ledger_record(&event));
@@ -169,13 +152,18 @@ uaef_seal_ledger(PG_FUNCTION_ARGS)
 }
 
 /*
- * Milliseconds of an interval; a month has 30 days.  Raises when it is
- * negative; a very long one is cut to 24 days.
+ * Milliseconds to wait; a month has 30 days.  Raises when they are negative;
+ * very many are cut to 24 days.
  */
 static int
-interval_ms(const Interval *interval)
+timeout_arg(FunctionCallInfo fcinfo, int argno)
 {
-	double		ms = interval->time / 1000.0 +
+	const Interval *interval;
+	double		ms;
+
+	uaef_arg_require(fcinfo, argno, "timeout");
+	interval = PG_GETARG_INTERVAL_P(argno);
+	ms = interval->time / 1000.0 +
 		((double) interval->month * DAYS_PER_MONTH + interval->day) *
 		SECS_PER_DAY * 1000.0;
 
@@ -193,8 +181,9 @@ PG_FUNCTION_INFO_V1(uaef_seal_and_wait);
 Datum
 uaef_seal_and_wait(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_INT64(uaef_ledger_seal_and_wait(PG_GETARG_INT64(0),
-											  interval_ms(PG_GETARG_INTERVAL_P(1))));
+	PG_RETURN_INT64(uaef_ledger_seal_and_wait(uaef_arg_int64(fcinfo, 0,
+															 "event_id"),
+											  timeout_arg(fcinfo, 1)));
 }
 
 /*
@@ -211,40 +200,13 @@ uaef_hash_event(PG_FUNCTION_ARGS)
 }
 
 /*
- * The texts of an array argument; *n becomes their number.
- */
-static char **
-text_array(FunctionCallInfo fcinfo, int argno, int *n)
-{
-	Datum	   *values;
-	bool	   *nulls;
-	char	  **texts;
-
-	*n = 0;
-	if (PG_ARGISNULL(argno))
-		return NULL;
-	deconstruct_array(PG_GETARG_ARRAYTYPE_P(argno), TEXTOID, -1, false,
-					  TYPALIGN_INT, &values, &nulls, n);
-	texts = palloc((*n + 1) * sizeof(char *));
-	for (int i = 0; i < *n; i++)
-	{
-		if (nulls[i])
-			ereport(ERROR,
-					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-					 errmsg("checkpoints and keys must not be null")));
-		texts[i] = TextDatumGetCString(values[i]);
-	}
-	return texts;
-}
-
-/*
  * A number within bounds, or what stands for null.
  */
 static int
 bounded(FunctionCallInfo fcinfo, int argno, const char *name, int missing,
 		int low, int high)
 {
-	int			value = PG_ARGISNULL(argno) ? missing : PG_GETARG_INT32(argno);
+	int			value = uaef_arg_int32_or(fcinfo, argno, missing);
 
 	if (value < low || value > high)
 		ereport(ERROR,
@@ -276,8 +238,11 @@ verify_options(FunctionCallInfo fcinfo, UaefVerifyOptions *options)
 	options->from_block = PG_ARGISNULL(0) ? 1 : PG_GETARG_INT64(0);
 	if (!PG_ARGISNULL(1))
 		options->trusted_hash = uaef_datum_hash(PG_GETARG_DATUM(1));
-	options->checkpoints = text_array(fcinfo, 2, &options->ncheckpoints);
-	options->keys = text_array(fcinfo, 3, &options->nkeys);
+	options->checkpoints =
+		uaef_arg_text_array_or_null(fcinfo, 2, "checkpoints",
+									&options->ncheckpoints);
+	options->keys = uaef_arg_text_array_or_null(fcinfo, 3, "keys",
+												&options->nkeys);
 	options->quorum = bounded(fcinfo, 4, "quorum", 0, 0, 1000);
 	options->jobs = bounded(fcinfo, 5, "jobs", 1, 1, 1024);
 	options->sample = bounded(fcinfo, 6, "sample", 0, 0, INT_MAX);
@@ -351,26 +316,13 @@ uaef_ledger_verdict(PG_FUNCTION_ARGS)
 }
 
 /*
- * A check of nothing must not look like one that found nothing.
- */
-static int64
-number_to_verify(FunctionCallInfo fcinfo, const char *name)
-{
-	if (PG_ARGISNULL(0))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("%s must not be null", name)));
-	return PG_GETARG_INT64(0);
-}
-
-/*
  * uaef.verify_block(block_no bigint) returns the same
  */
 PG_FUNCTION_INFO_V1(uaef_verify_block_sql);
 Datum
 uaef_verify_block_sql(PG_FUNCTION_ARGS)
 {
-	int64		block_no = number_to_verify(fcinfo, "block_no");
+	int64		block_no = uaef_arg_int64(fcinfo, 0, "block_no");
 	UaefReport	report;
 
 	uaef_report_begin(fcinfo, &report);
@@ -385,7 +337,7 @@ PG_FUNCTION_INFO_V1(uaef_verify_event_sql);
 Datum
 uaef_verify_event_sql(PG_FUNCTION_ARGS)
 {
-	int64		event_id = number_to_verify(fcinfo, "event_id");
+	int64		event_id = uaef_arg_int64(fcinfo, 0, "event_id");
 	UaefReport	report;
 
 	uaef_report_begin(fcinfo, &report);

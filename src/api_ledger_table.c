@@ -10,9 +10,9 @@
 #include "commands/event_trigger.h"
 #include "commands/trigger.h"
 #include "fmgr.h"
-#include "utils/array.h"
 #include "utils/fmgrprotos.h"
 
+#include "arguments.h"
 #include "ledger_table.h"
 #include "ledger_table_ddl.h"
 #include "ledger_table_history.h"
@@ -90,20 +90,10 @@ PG_FUNCTION_INFO_V1(uaef_attach_ledger);
 Datum
 uaef_attach_ledger(PG_FUNCTION_ARGS)
 {
-	if (PG_ARGISNULL(0))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("table must not be null")));
-	if (PG_ARGISNULL(3))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("existing must not be null")));
-	PG_RETURN_INT64(uaef_ledger_attach(PG_GETARG_OID(0),
-									   PG_ARGISNULL(1) ? NULL :
-									   PG_GETARG_ARRAYTYPE_P(1),
-									   PG_ARGISNULL(2) ? NULL :
-									   PG_GETARG_ARRAYTYPE_P(2),
-									   PG_GETARG_BOOL(3)));
+	PG_RETURN_INT64(uaef_ledger_attach(uaef_arg_oid(fcinfo, 0, "table"),
+									   uaef_arg_array_or_null(fcinfo, 1),
+									   uaef_arg_array_or_null(fcinfo, 2),
+									   uaef_arg_bool(fcinfo, 3, "existing")));
 }
 
 /*
@@ -113,7 +103,7 @@ PG_FUNCTION_INFO_V1(uaef_detach_ledger);
 Datum
 uaef_detach_ledger(PG_FUNCTION_ARGS)
 {
-	uaef_ledger_detach(PG_GETARG_OID(0));
+	uaef_ledger_detach(uaef_arg_oid(fcinfo, 0, "table"));
 	PG_RETURN_VOID();
 }
 
@@ -144,10 +134,7 @@ uaef_verify_table_sql(PG_FUNCTION_ARGS)
 {
 	UaefReport	report;
 
-	if (PG_ARGISNULL(0))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("table must not be null")));
+	uaef_arg_require(fcinfo, 0, "table");
 	uaef_report_begin(fcinfo, &report);
 	uaef_verify_table(&report, PG_GETARG_OID(0));
 	return (Datum) 0;

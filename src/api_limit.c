@@ -8,8 +8,8 @@
 #include "postgres.h"
 
 #include "fmgr.h"
-#include "utils/builtins.h"
 
+#include "arguments.h"
 #include "limit_config.h"
 
 /*
@@ -20,15 +20,10 @@ PG_FUNCTION_INFO_V1(uaef_create_limit);
 Datum
 uaef_create_limit(PG_FUNCTION_ARGS)
 {
-	if (PG_ARGISNULL(0))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("argument \"%s\" cannot be null", "name")));
-	uaef_limit_create(text_to_cstring(PG_GETARG_TEXT_PP(0)),
-					  PG_ARGISNULL(1) ? 0 : PG_GETARG_INT32(1),
-					  PG_ARGISNULL(2) ? NULL :
-					  text_to_cstring(PG_GETARG_TEXT_PP(2)),
-					  PG_ARGISNULL(3) ? 0 : PG_GETARG_INT32(3));
+	uaef_limit_create(uaef_arg_text(fcinfo, 0, "name"),
+					  uaef_arg_int32_or(fcinfo, 1, 0),
+					  uaef_arg_text_or_null(fcinfo, 2),
+					  uaef_arg_int32_or(fcinfo, 3, 0));
 	PG_RETURN_VOID();
 }
 
@@ -37,6 +32,6 @@ PG_FUNCTION_INFO_V1(uaef_drop_limit);
 Datum
 uaef_drop_limit(PG_FUNCTION_ARGS)
 {
-	uaef_limit_drop(text_to_cstring(PG_GETARG_TEXT_PP(0)));
+	uaef_limit_drop(uaef_arg_text(fcinfo, 0, "name"));
 	PG_RETURN_VOID();
 }

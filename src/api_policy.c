@@ -10,6 +10,7 @@
 #include "fmgr.h"
 #include "utils/builtins.h"
 
+#include "arguments.h"
 #include "errcodes.h"
 #include "json_util.h"
 #include "policy.h"
@@ -29,26 +30,20 @@ PG_FUNCTION_INFO_V1(uaef_explain_policies);
 Datum
 uaef_create_policy(PG_FUNCTION_ARGS)
 {
-	for (int i = 0; i < 4; i++)
-		if (PG_ARGISNULL(i))
-			ereport(ERROR,
-					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-					 errmsg("name, type, rules and enforcement must not be null")));
-	PG_RETURN_INT32(uaef_policy_create(text_to_cstring(PG_GETARG_TEXT_PP(0)),
-									   text_to_cstring(PG_GETARG_TEXT_PP(1)),
-									   PG_GETARG_JSONB_P(2),
-									   text_to_cstring(PG_GETARG_TEXT_PP(3)),
+	PG_RETURN_INT32(uaef_policy_create(uaef_arg_text(fcinfo, 0, "name"),
+									   uaef_arg_text(fcinfo, 1, "type"),
+									   uaef_arg_jsonb(fcinfo, 2, "rules"),
+									   uaef_arg_text(fcinfo, 3, "enforcement"),
 									   PG_ARGISNULL(4) ? uaef_json_empty() :
 									   PG_GETARG_JSONB_P(4),
-									   PG_ARGISNULL(5) ? NULL :
-									   text_to_cstring(PG_GETARG_TEXT_PP(5))));
+									   uaef_arg_text_or_null(fcinfo, 5)));
 }
 
 /* enable_policy(name text) RETURNS void */
 Datum
 uaef_enable_policy(PG_FUNCTION_ARGS)
 {
-	uaef_policy_set_enabled(text_to_cstring(PG_GETARG_TEXT_PP(0)), true);
+	uaef_policy_set_enabled(uaef_arg_text(fcinfo, 0, "name"), true);
 	PG_RETURN_VOID();
 }
 
@@ -56,7 +51,7 @@ uaef_enable_policy(PG_FUNCTION_ARGS)
 Datum
 uaef_disable_policy(PG_FUNCTION_ARGS)
 {
-	uaef_policy_set_enabled(text_to_cstring(PG_GETARG_TEXT_PP(0)), false);
+	uaef_policy_set_enabled(uaef_arg_text(fcinfo, 0, "name"), false);
 	PG_RETURN_VOID();
 }
 
@@ -64,7 +59,7 @@ uaef_disable_policy(PG_FUNCTION_ARGS)
 Datum
 uaef_drop_policy(PG_FUNCTION_ARGS)
 {
-	uaef_policy_drop(text_to_cstring(PG_GETARG_TEXT_PP(0)));
+	uaef_policy_drop(uaef_arg_text(fcinfo, 0, "name"));
 	PG_RETURN_VOID();
 }
 
@@ -105,17 +100,11 @@ put_policies(FunctionCallInfo fcinfo, const UaefDefinition *definition,
 Datum
 uaef_explain_policies(PG_FUNCTION_ARGS)
 {
-	char	   *workflow;
-	char	   *task = PG_ARGISNULL(1) ? NULL :
-		text_to_cstring(PG_GETARG_TEXT_PP(1));
-	int32		version = PG_ARGISNULL(2) ? 0 : PG_GETARG_INT32(2);
+	char	   *workflow = uaef_arg_text(fcinfo, 0, "workflow");
+	char	   *task = uaef_arg_text_or_null(fcinfo, 1);
+	int32		version = uaef_arg_int32_or(fcinfo, 2, 0);
 	const UaefDefinition *definition;
 
-	if (PG_ARGISNULL(0))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("workflow must not be null")));
-	workflow = text_to_cstring(PG_GETARG_TEXT_PP(0));
 	definition = uaef_definition_get(uaef_definition_find(workflow, version));
 	if (task != NULL &&
 		uaef_definition_task_no(definition, task, strlen(task)) < 0)

@@ -10,22 +10,9 @@
 #include "fmgr.h"
 #include "utils/builtins.h"
 
+#include "arguments.h"
 #include "ledger_proof.h"
 #include "ledger_receipt.h"
-
-static int64 required_number(FunctionCallInfo fcinfo, int argno,
-							 const char *name);
-static int64 optional_size(FunctionCallInfo fcinfo, int argno);
-
-static int64
-required_number(FunctionCallInfo fcinfo, int argno, const char *name)
-{
-	if (PG_ARGISNULL(argno))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("%s must not be null", name)));
-	return PG_GETARG_INT64(argno);
-}
 
 /*
  * The size of a tree; 0 when none is given.
@@ -49,8 +36,8 @@ PG_FUNCTION_INFO_V1(uaef_inclusion_proof_sql);
 Datum
 uaef_inclusion_proof_sql(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_JSONB_P(uaef_inclusion_proof(required_number(fcinfo, 0,
-														   "event_id"),
+	PG_RETURN_JSONB_P(uaef_inclusion_proof(uaef_arg_int64(fcinfo, 0,
+														  "event_id"),
 										   optional_size(fcinfo, 1)));
 }
 
@@ -61,8 +48,8 @@ PG_FUNCTION_INFO_V1(uaef_consistency_proof_sql);
 Datum
 uaef_consistency_proof_sql(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_JSONB_P(uaef_consistency_proof(required_number(fcinfo, 0,
-															 "old_size"),
+	PG_RETURN_JSONB_P(uaef_consistency_proof(uaef_arg_int64(fcinfo, 0,
+															"old_size"),
 											 optional_size(fcinfo, 1)));
 }
 
@@ -73,8 +60,8 @@ PG_FUNCTION_INFO_V1(uaef_tlog_proof_sql);
 Datum
 uaef_tlog_proof_sql(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_TEXT_P(cstring_to_text(uaef_tlog_proof(required_number(fcinfo, 0,
-																	 "event_id"))));
+	PG_RETURN_TEXT_P(cstring_to_text(uaef_tlog_proof(uaef_arg_int64(fcinfo, 0,
+																	"event_id"))));
 }
 
 /*
@@ -84,9 +71,5 @@ PG_FUNCTION_INFO_V1(uaef_receipt_sql);
 Datum
 uaef_receipt_sql(PG_FUNCTION_ARGS)
 {
-	if (PG_ARGISNULL(0))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("execution_id must not be null")));
-	PG_RETURN_JSONB_P(uaef_receipt(PG_GETARG_UUID_P(0)));
+	PG_RETURN_JSONB_P(uaef_receipt(uaef_arg_uuid(fcinfo, 0, "execution_id")));
 }

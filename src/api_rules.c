@@ -26,6 +26,8 @@
 #include "condition.h"
 #include "errcodes.h"
 #include "json_schema.h"
+#include "json_util.h"
+#include "rule_data.h"
 #include "set_result.h"
 #include "template.h"
 
@@ -54,8 +56,11 @@ static void *compile_template(struct varlena *source, const char *currency);
 static void *compile_schema(struct varlena *source, const char *currency);
 static void *compile_amount(struct varlena *source, const char *currency);
 static void *compile_tiers(struct varlena *source, const char *currency);
-static Numeric evaluate(const UaefAmount *amount, Jsonb *data, text * rounding,
-						const char **currency);
+static void *compile_table(struct varlena *source, const char *currency);
+static Numeric evaluate(const UaefAmount *amount, UaefScope *scope,
+						text * rounding, const char **currency);
+static Datum amount_row(FunctionCallInfo fcinfo, UaefScope *scope,
+						text * rounding);
 static TupleDesc result_row(FunctionCallInfo fcinfo);
 static void check_currency(const char *currency);
 
@@ -64,7 +69,11 @@ PG_FUNCTION_INFO_V1(uaef_fill_template);
 PG_FUNCTION_INFO_V1(uaef_json_matches);
 PG_FUNCTION_INFO_V1(uaef_validate_json);
 PG_FUNCTION_INFO_V1(uaef_evaluate_amount);
+PG_FUNCTION_INFO_V1(uaef_evaluate_amount_at);
 PG_FUNCTION_INFO_V1(uaef_evaluate_tiers);
+PG_FUNCTION_INFO_V1(uaef_evaluate_table);
+PG_FUNCTION_INFO_V1(uaef_explain_condition);
+PG_FUNCTION_INFO_V1(uaef_explain_amount);
 PG_FUNCTION_INFO_V1(uaef_allocate_amount);
 PG_FUNCTION_INFO_V1(uaef_currency_digits);
 
@@ -135,7 +144,7 @@ cached_program(FunctionCallInfo fcinfo, struct varlena *source,
 static void *
 compile_condition(struct varlena *source, const char *currency)
 {
-	return uaef_condition_compile((Jsonb *) source, true);
+	return uaef_condition_compile((Jsonb *) source, true, NULL);
 }
 
 static void *
@@ -154,27 +163,32 @@ static void *
 compile_amount(struct varlena *source, const char *currency)
 {
 	return uaef_amount_compile(text_to_cstring((text *) source), currency,
-							   true);
+							   true, NULL);
 }
 
 static void *
 compile_tiers(struct varlena *source, const char *currency)
 {
-	return uaef_amount_compile_tiers((Jsonb *) source, currency, true);
+	return uaef_amount_compile_tiers((Jsonb *) source, currency, true, NULL);
+}
+
+static void *
+compile_table(struct varlena *source, const char *currency)
+{
+	return uaef_amount_compile_table((Jsonb *) source, currency, true, NULL);
 }
 
 /* An amount in the currency's own digits, or an error. */
 static Numeric
-evaluate(const UaefAmount *amount, Jsonb *data, text * rounding,
+evaluate(const UaefAmount *amount, UaefScope *scope, text * rounding,
 		 const char **currency)
 {
-	UaefScope	scope = {.document = data};
 	UaefRounding mode = uaef_rounding_by_name(text_to_cstring(rounding));
 	UaefRational exact;
 	UaefEvalError error;
 	Numeric		minor;
 
-	if (!uaef_amount_eval(amount, &scope, &exact, currency, &error) ||
+	if (!uaef_amount_eval(amount, scope, &exact, currency, &error) ||
 		!uaef_money_to_minor(&exact, *currency, mode, &minor, &error))
 		uaef_eval_raise(&error);
 	return uaef_money_from_minor(minor, *currency);
@@ -288,6 +302,23 @@ uaef_validate_json(PG_FUNCTION_ARGS)
 	return (Datum) 0;
 }
 
+/* The amount of the expression that is the first argument, as a row. */
+static Datum
+amount_row(FunctionCallInfo fcinfo, UaefScope *scope, text * rounding)
+{
+	UaefAmount *amount =
+		cached_program(fcinfo, (struct varlena *) PG_GETARG_TEXT_P(0),
+					   NULL, compile_amount);
+	const char *currency;
+	Numeric		result = evaluate(amount, scope, rounding, &currency);
+	Datum		values[2] = {NumericGetDatum(result),
+	CStringGetTextDatum(currency)};
+	bool		nulls[2] = {false, false};
+
+	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(result_row(fcinfo),
+													  values, nulls)));
+}
+
 /*
  * uaef.evaluate_amount(expression text, data jsonb, rounding text,
  *		OUT amount numeric, OUT currency text)
@@ -295,18 +326,25 @@ uaef_validate_json(PG_FUNCTION_ARGS)
 Datum
 uaef_evaluate_amount(PG_FUNCTION_ARGS)
 {
-	UaefAmount *amount =
-		cached_program(fcinfo, (struct varlena *) PG_GETARG_TEXT_P(0),
-					   NULL, compile_amount);
-	const char *currency;
-	Numeric		result = evaluate(amount, PG_GETARG_JSONB_P(1),
-								  PG_GETARG_TEXT_PP(2), &currency);
-	Datum		values[2] = {NumericGetDatum(result),
-	CStringGetTextDatum(currency)};
-	bool		nulls[2] = {false, false};
+	UaefScope	scope = {.document = PG_GETARG_JSONB_P(1)};
 
-	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(result_row(fcinfo),
-													  values, nulls)));
+	return amount_row(fcinfo, &scope, PG_GETARG_TEXT_PP(2));
+}
+
+/*
+ * uaef.evaluate_amount_at(expression text, data jsonb, at timestamptz,
+ *		known_at timestamptz, rounding text, OUT amount numeric,
+ *		OUT currency text)
+ */
+Datum
+uaef_evaluate_amount_at(PG_FUNCTION_ARGS)
+{
+	UaefScope	scope = {.document = PG_GETARG_JSONB_P(1),
+		.tables = &uaef_rule_tables,
+		.at = PG_GETARG_TIMESTAMPTZ(2),
+	.known_at = PG_GETARG_TIMESTAMPTZ(3)};
+
+	return amount_row(fcinfo, &scope, PG_GETARG_TEXT_PP(4));
 }
 
 /*
@@ -319,10 +357,88 @@ uaef_evaluate_tiers(PG_FUNCTION_ARGS)
 	UaefAmount *amount =
 		cached_program(fcinfo, (struct varlena *) PG_GETARG_JSONB_P(0),
 					   (struct varlena *) PG_GETARG_TEXT_P(1), compile_tiers);
+	UaefScope	scope = {.document = PG_GETARG_JSONB_P(2)};
 	const char *currency;
 
-	PG_RETURN_NUMERIC(evaluate(amount, PG_GETARG_JSONB_P(2),
-							   PG_GETARG_TEXT_PP(3), &currency));
+	PG_RETURN_NUMERIC(evaluate(amount, &scope, PG_GETARG_TEXT_PP(3),
+							   &currency));
+}
+
+/*
+ * uaef.evaluate_table(decision_table jsonb, currency text, data jsonb,
+ *		rounding text) RETURNS numeric
+ */
+Datum
+uaef_evaluate_table(PG_FUNCTION_ARGS)
+{
+	UaefAmount *amount =
+		cached_program(fcinfo, (struct varlena *) PG_GETARG_JSONB_P(0),
+					   (struct varlena *) PG_GETARG_TEXT_P(1), compile_table);
+	UaefScope	scope = {.document = PG_GETARG_JSONB_P(2)};
+	const char *currency;
+
+	PG_RETURN_NUMERIC(evaluate(amount, &scope, PG_GETARG_TEXT_PP(3),
+							   &currency));
+}
+
+/* uaef.explain_condition(condition jsonb, data jsonb) RETURNS jsonb */
+Datum
+uaef_explain_condition(PG_FUNCTION_ARGS)
+{
+	UaefCondition *condition =
+		cached_program(fcinfo, (struct varlena *) PG_GETARG_JSONB_P(0),
+					   NULL, compile_condition);
+	UaefScope	scope = {.document = PG_GETARG_JSONB_P(1)};
+
+	PG_RETURN_JSONB_P(uaef_condition_explain(condition, &scope));
+}
+
+/*
+ * uaef.explain_amount(expression text, data jsonb, rounding text)
+ * RETURNS jsonb
+ */
+Datum
+uaef_explain_amount(PG_FUNCTION_ARGS)
+{
+	UaefAmount *amount =
+		cached_program(fcinfo, (struct varlena *) PG_GETARG_TEXT_P(0),
+					   NULL, compile_amount);
+	UaefScope	scope = {.document = PG_GETARG_JSONB_P(1)};
+	char	   *rounding = text_to_cstring(PG_GETARG_TEXT_PP(2));
+	UaefRounding mode = uaef_rounding_by_name(rounding);
+	UaefRational exact;
+	UaefEvalError error = {0};
+	UaefJson	json;
+	const char *currency;
+	Numeric		minor;
+	Jsonb	   *steps;
+	bool		done = uaef_amount_explain(amount, &scope, &exact, &currency,
+										   &steps, &error);
+
+	uaef_json_begin(&json);
+	if (done)
+	{
+		uaef_json_text(&json, "exact", uaef_rational_text(&exact));
+		uaef_json_text(&json, "currency", currency);
+		uaef_json_text(&json, "round", rounding);
+		done = uaef_money_to_minor(&exact, currency, mode, &minor, &error);
+	}
+	if (done)
+		uaef_json_numeric(&json, "amount",
+						  uaef_money_from_minor(minor, currency));
+	else
+	{
+		UaefJson	below;
+
+		uaef_json_begin(&below);
+		uaef_json_text(&below, "code", unpack_sql_state(error.sqlstate));
+		uaef_json_text(&below, "message", error.message);
+		uaef_json_text(&below, "path", error.path);
+		uaef_json_text(&below, "detail", error.detail);
+		uaef_json_jsonb(&json, "error", uaef_json_end(&below));
+	}
+	uaef_json_jsonb(&json, "steps", steps);
+	PG_RETURN_JSONB_P(uaef_json_end(&json));
 }
 
 /*
@@ -334,7 +450,8 @@ uaef_allocate_amount(PG_FUNCTION_ARGS)
 {
 	ArrayType  *shares = PG_GETARG_ARRAYTYPE_P(1);
 	char	   *currency = text_to_cstring(PG_GETARG_TEXT_PP(2));
-	char	   *policy = text_to_cstring(PG_GETARG_TEXT_PP(3));
+	UaefRemainder policy =
+		uaef_remainder_by_name(text_to_cstring(PG_GETARG_TEXT_PP(3)));
 	UaefEvalError error;
 	Numeric		minor;
 	Datum	   *weights;
@@ -348,12 +465,12 @@ uaef_allocate_amount(PG_FUNCTION_ARGS)
 				 errmsg("shares must be a list of numbers without nulls")));
 	deconstruct_array(shares, NUMERICOID, -1, false, TYPALIGN_INT, &weights,
 					  NULL, &n);
+	uaef_remainder_set_part(&policy, n);
 	parts = palloc(Max(1, n) * sizeof(Datum));
 	if (!uaef_money_exact_minor(PG_GETARG_NUMERIC(0), currency, &minor,
 								&error) ||
 		!uaef_allocate(minor, (Numeric *) weights, n,
-					   uaef_remainder_by_name(policy), (Numeric *) parts,
-					   &error))
+					   &policy, (Numeric *) parts, &error))
 		uaef_eval_raise(&error);
 	for (int i = 0; i < n; i++)
 		parts[i] = NumericGetDatum(uaef_money_from_minor(DatumGetNumeric(parts[i]),

@@ -10,10 +10,10 @@
 #include "catalog/pg_type_d.h"
 #include "fmgr.h"
 #include "miscadmin.h"
-#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/date.h"
 
+#include "arguments.h"
 #include "clock.h"
 #include "schedule.h"
 #include "set_result.h"
@@ -54,10 +54,8 @@ uaef_create_schedule(PG_FUNCTION_ARGS)
 
 	for (int i = 0; i < UAEF_SCHEDULE_ARGS; i++)
 	{
-		if (PG_ARGISNULL(i) && names[i] != NULL)
-			ereport(ERROR,
-					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-					 errmsg("argument \"%s\" cannot be null", names[i])));
+		if (names[i] != NULL)
+			uaef_arg_require(fcinfo, i, names[i]);
 		args[i] = PG_GETARG_DATUM(i);
 		nulls[i] = PG_ARGISNULL(i) ? 'n' : ' ';
 	}
@@ -69,8 +67,8 @@ uaef_create_schedule(PG_FUNCTION_ARGS)
 Datum
 uaef_alter_schedule(PG_FUNCTION_ARGS)
 {
-	uaef_schedule_alter(text_to_cstring(PG_GETARG_TEXT_PP(0)),
-						PG_GETARG_JSONB_P(1));
+	uaef_schedule_alter(uaef_arg_text(fcinfo, 0, "name"),
+						uaef_arg_jsonb(fcinfo, 1, "changes"));
 	PG_RETURN_VOID();
 }
 
@@ -78,7 +76,7 @@ uaef_alter_schedule(PG_FUNCTION_ARGS)
 Datum
 uaef_drop_schedule(PG_FUNCTION_ARGS)
 {
-	uaef_schedule_drop(text_to_cstring(PG_GETARG_TEXT_PP(0)));
+	uaef_schedule_drop(uaef_arg_text(fcinfo, 0, "name"));
 	PG_RETURN_VOID();
 }
 
@@ -86,7 +84,7 @@ uaef_drop_schedule(PG_FUNCTION_ARGS)
 Datum
 uaef_pause_schedule(PG_FUNCTION_ARGS)
 {
-	uaef_schedule_pause(text_to_cstring(PG_GETARG_TEXT_PP(0)), true);
+	uaef_schedule_pause(uaef_arg_text(fcinfo, 0, "name"), true);
 	PG_RETURN_VOID();
 }
 
@@ -94,7 +92,7 @@ uaef_pause_schedule(PG_FUNCTION_ARGS)
 Datum
 uaef_resume_schedule(PG_FUNCTION_ARGS)
 {
-	uaef_schedule_pause(text_to_cstring(PG_GETARG_TEXT_PP(0)), false);
+	uaef_schedule_pause(uaef_arg_text(fcinfo, 0, "name"), false);
 	PG_RETURN_VOID();
 }
 
@@ -104,7 +102,7 @@ uaef_run_schedule_now(PG_FUNCTION_ARGS)
 {
 	pg_uuid_t  *id = palloc(sizeof(pg_uuid_t));
 
-	*id = uaef_schedule_run_now(text_to_cstring(PG_GETARG_TEXT_PP(0)));
+	*id = uaef_schedule_run_now(uaef_arg_text(fcinfo, 0, "name"));
 	PG_RETURN_UUID_P(id);
 }
 
@@ -112,7 +110,7 @@ uaef_run_schedule_now(PG_FUNCTION_ARGS)
 Datum
 uaef_fire_schedules(PG_FUNCTION_ARGS)
 {
-	int			max = PG_GETARG_INT32(0);
+	int			max = uaef_arg_int32(fcinfo, 0, "max");
 	int			n = 0;
 	TimestampTz next;
 
@@ -131,21 +129,15 @@ uaef_next_runs(PG_FUNCTION_ARGS)
 	UaefTicks	ticks = {.starts_at = DT_NOBEGIN,.ends_at = DT_NOEND};
 	TimestampTz tick = PG_ARGISNULL(2) ? uaef_clock_now()
 		: PG_GETARG_TIMESTAMPTZ(2);
-	int			n;
+	int			n = uaef_arg_int32(fcinfo, 3, "n");
 
-	for (int i = 0; i < 4; i++)
-		if (PG_ARGISNULL(i) && i != 2)
-			ereport(ERROR,
-					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-					 errmsg("only \"after\" can be null")));
-	n = PG_GETARG_INT32(3);
 	if (n < 0 || n > MAX_RUNS || TIMESTAMP_NOT_FINITE(tick))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("\"n\" must be between 0 and %d, and \"after\" finite",
 						MAX_RUNS)));
-	ticks.cron = uaef_cron_parse(text_to_cstring(PG_GETARG_TEXT_PP(0)));
-	ticks.zone = uaef_schedule_zone(text_to_cstring(PG_GETARG_TEXT_PP(1)));
+	ticks.cron = uaef_cron_parse(uaef_arg_text(fcinfo, 0, "cron"));
+	ticks.zone = uaef_schedule_zone(uaef_arg_text(fcinfo, 1, "timezone"));
 	uaef_begin_set(fcinfo);
 	for (int i = 0; i < n; i++)
 	{
@@ -189,27 +181,21 @@ weekday_by_name(const char *name)
 Datum
 uaef_create_calendar(PG_FUNCTION_ARGS)
 {
-	Datum	   *days;
-	bool	   *nulls;
-	int			seen = 0;
 	int			n;
+	char	  **names = uaef_arg_text_array(fcinfo, 1, "weekdays", &n);
+	Datum	   *days = palloc(sizeof(Datum) * Max(n, 1));
+	int			seen = 0;
 
-	deconstruct_array(PG_GETARG_ARRAYTYPE_P(1), TEXTOID, -1, false,
-					  TYPALIGN_INT, &days, &nulls, &n);
 	for (int i = 0; i < n; i++)
 	{
-		if (nulls[i])
-			ereport(ERROR,
-					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-					 errmsg("a day of the week cannot be null")));
-		days[i] = Int32GetDatum(weekday_by_name(TextDatumGetCString(days[i])));
+		days[i] = Int32GetDatum(weekday_by_name(names[i]));
 		seen |= 1 << DatumGetInt32(days[i]);
 	}
 	if (seen == 0x7F)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("a calendar must leave a day of the week")));
-	uaef_calendar_create(text_to_cstring(PG_GETARG_TEXT_PP(0)),
+	uaef_calendar_create(uaef_arg_text(fcinfo, 0, "name"),
 						 uaef_array(days, NULL, n, INT4OID));
 	PG_RETURN_VOID();
 }
@@ -218,17 +204,8 @@ uaef_create_calendar(PG_FUNCTION_ARGS)
 Datum
 uaef_drop_calendar(PG_FUNCTION_ARGS)
 {
-	uaef_calendar_drop(text_to_cstring(PG_GETARG_TEXT_PP(0)));
+	uaef_calendar_drop(uaef_arg_text(fcinfo, 0, "name"));
 	PG_RETURN_VOID();
-}
-
-static void
-require_day(FunctionCallInfo fcinfo)
-{
-	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("\"calendar\" and \"first\" cannot be null")));
 }
 
 /*
@@ -237,12 +214,11 @@ require_day(FunctionCallInfo fcinfo)
 Datum
 uaef_exclude_days(PG_FUNCTION_ARGS)
 {
-	require_day(fcinfo);
-	uaef_calendar_exclude(text_to_cstring(PG_GETARG_TEXT_PP(0)),
+	uaef_arg_require(fcinfo, 1, "first");
+	uaef_calendar_exclude(uaef_arg_text(fcinfo, 0, "calendar"),
 						  PG_GETARG_DATUM(1),
 						  PG_GETARG_DATUM(PG_ARGISNULL(2) ? 1 : 2),
-						  PG_ARGISNULL(3) ? NULL :
-						  text_to_cstring(PG_GETARG_TEXT_PP(3)));
+						  uaef_arg_text_or_null(fcinfo, 3));
 	PG_RETURN_VOID();
 }
 
@@ -250,8 +226,8 @@ uaef_exclude_days(PG_FUNCTION_ARGS)
 Datum
 uaef_include_days(PG_FUNCTION_ARGS)
 {
-	require_day(fcinfo);
-	uaef_calendar_include(text_to_cstring(PG_GETARG_TEXT_PP(0)),
+	uaef_arg_require(fcinfo, 1, "first");
+	uaef_calendar_include(uaef_arg_text(fcinfo, 0, "calendar"),
 						  PG_GETARG_DATUM(1),
 						  PG_GETARG_DATUM(PG_ARGISNULL(2) ? 1 : 2));
 	PG_RETURN_VOID();

@@ -14,7 +14,7 @@
 #include "utils/jsonb.h"
 
 #include "compat.h"
-#include "connector_config.h"
+#include "connector_secret.h"
 #include "hide_statement.h"
 #include "sealed_value.h"
 #include "secret.h"
@@ -29,6 +29,7 @@ PG_FUNCTION_INFO_V1(uaef_decrypt_value);
 
 static char *required_text(FunctionCallInfo fcinfo, int n, const char *name);
 static Jsonb *required_secret(FunctionCallInfo fcinfo, int n);
+static void set_secret(const char *kind, const char *name, Jsonb *secret);
 
 static char *
 required_text(FunctionCallInfo fcinfo, int n, const char *name)
@@ -50,6 +51,18 @@ required_secret(FunctionCallInfo fcinfo, int n)
 	return PG_GETARG_JSONB_P(n);
 }
 
+/*
+ * A connector's is checked by its type.
+ */
+static void
+set_secret(const char *kind, const char *name, Jsonb *secret)
+{
+	if (strcmp(kind, UAEF_CONNECTOR_SECRET) == 0)
+		uaef_connector_set_secret(name, secret);
+	else
+		uaef_secret_put(kind, name, secret);
+}
+
 /* uaef.set_secret(kind text, name text, secret jsonb) -> void */
 Datum
 uaef_set_secret(PG_FUNCTION_ARGS)
@@ -57,9 +70,8 @@ uaef_set_secret(PG_FUNCTION_ARGS)
 	ErrorContextCallback hiding;
 
 	uaef_hide_statement_begin(&hiding, "SELECT uaef.set_secret(...)");
-	uaef_secret_put(required_text(fcinfo, 0, "kind"),
-					required_text(fcinfo, 1, "name"),
-					required_secret(fcinfo, 2));
+	set_secret(required_text(fcinfo, 0, "kind"),
+			   required_text(fcinfo, 1, "name"), required_secret(fcinfo, 2));
 	uaef_hide_statement_end(&hiding);
 	PG_RETURN_VOID();
 }
@@ -68,9 +80,11 @@ uaef_set_secret(PG_FUNCTION_ARGS)
 Datum
 uaef_set_secret_from_file(PG_FUNCTION_ARGS)
 {
-	uaef_secret_put_file(required_text(fcinfo, 0, "kind"),
-						 required_text(fcinfo, 1, "name"),
-						 required_text(fcinfo, 2, "path"));
+	Jsonb	   *secret = uaef_secret_read_file(required_text(fcinfo, 2, "path"));
+
+	set_secret(required_text(fcinfo, 0, "kind"),
+			   required_text(fcinfo, 1, "name"), secret);
+	uaef_secret_wipe(secret);
 	PG_RETURN_VOID();
 }
 

@@ -13,57 +13,24 @@
 #include "utils/jsonb.h"
 #include "utils/timestamp.h"
 
+#include "arguments.h"
 #include "clock.h"
 #include "set_result.h"
 #include "settlement.h"
 #include "settlement_eval.h"
 #include "settlement_rule.h"
 
-PG_FUNCTION_INFO_V1(uaef_create_settlement_rule);
-PG_FUNCTION_INFO_V1(uaef_activate_settlement_rule);
-PG_FUNCTION_INFO_V1(uaef_deactivate_settlement_rule);
 PG_FUNCTION_INFO_V1(uaef_simulate_settlement);
 PG_FUNCTION_INFO_V1(uaef_explain_settlement);
 PG_FUNCTION_INFO_V1(uaef_approve_settlement);
 PG_FUNCTION_INFO_V1(uaef_reject_settlement);
 PG_FUNCTION_INFO_V1(uaef_cancel_settlement);
 
-static void require_argument(FunctionCallInfo fcinfo, int no,
-							 const char *name);
 static Datum decide(FunctionCallInfo fcinfo, UaefSignalStatus decision);
 static void put_share(FunctionCallInfo fcinfo, const UaefRuleOutcome *outcome,
 					  int share);
 static void put_result(FunctionCallInfo fcinfo, const char *result,
 					   const UaefEvalError *error);
-
-/* create_settlement_rule(name text, definition jsonb) -> integer */
-Datum
-uaef_create_settlement_rule(PG_FUNCTION_ARGS)
-{
-	PG_RETURN_INT32(uaef_settlement_rule_create(text_to_cstring(PG_GETARG_TEXT_PP(0)),
-												PG_GETARG_JSONB_P(1),
-												GetUserId()));
-}
-
-/* activate_settlement_rule(name text, version integer) -> void */
-Datum
-uaef_activate_settlement_rule(PG_FUNCTION_ARGS)
-{
-	uaef_settlement_rule_set_active(text_to_cstring(PG_GETARG_TEXT_PP(0)),
-									PG_GETARG_INT32(1), true, GetUserId());
-	PG_RETURN_VOID();
-}
-
-/* deactivate_settlement_rule(name text, version integer) -> void */
-Datum
-uaef_deactivate_settlement_rule(PG_FUNCTION_ARGS)
-{
-	require_argument(fcinfo, 0, "name");
-	uaef_settlement_rule_set_active(text_to_cstring(PG_GETARG_TEXT_PP(0)),
-									PG_ARGISNULL(1) ? 0 : PG_GETARG_INT32(1),
-									false, GetUserId());
-	PG_RETURN_VOID();
-}
 
 /*
  * simulate_settlement(definition jsonb, data jsonb, at timestamptz)
@@ -72,13 +39,13 @@ uaef_deactivate_settlement_rule(PG_FUNCTION_ARGS)
 Datum
 uaef_simulate_settlement(PG_FUNCTION_ARGS)
 {
+	Jsonb	   *definition = uaef_arg_jsonb(fcinfo, 0, "definition");
+	Jsonb	   *data = uaef_arg_jsonb(fcinfo, 1, "data");
 	UaefRuleOutcome outcome;
 
-	require_argument(fcinfo, 0, "definition");
-	require_argument(fcinfo, 1, "data");
 	uaef_begin_set(fcinfo);
 
-	if (!uaef_settlement_simulate(PG_GETARG_JSONB_P(0), PG_GETARG_JSONB_P(1),
+	if (!uaef_settlement_simulate(definition, data,
 								  PG_ARGISNULL(2) ? uaef_clock_now()
 								  : PG_GETARG_TIMESTAMPTZ(2),
 								  &outcome))
@@ -126,21 +93,11 @@ decide(FunctionCallInfo fcinfo, UaefSignalStatus decision)
 {
 	UaefSignalStatus status;
 
-	require_argument(fcinfo, 0, "signal_id");
-	status = uaef_settlement_decide(PG_GETARG_INT64(0), decision,
-									PG_ARGISNULL(1) ? NULL
-									: text_to_cstring(PG_GETARG_TEXT_PP(1)),
+	status = uaef_settlement_decide(uaef_arg_int64(fcinfo, 0, "signal_id"),
+									decision,
+									uaef_arg_text_or_null(fcinfo, 1),
 									GetUserId());
 	PG_RETURN_TEXT_P(cstring_to_text(uaef_signal_status_name(status)));
-}
-
-static void
-require_argument(FunctionCallInfo fcinfo, int no, const char *name)
-{
-	if (PG_ARGISNULL(no))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("argument \"%s\" must not be null", name)));
 }
 
 static void

@@ -11,6 +11,7 @@
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
+#include "arguments.h"
 #include "set_result.h"
 #include "workflow_stat.h"
 
@@ -95,7 +96,6 @@ uaef_stat_workflow(PG_FUNCTION_ARGS)
 Datum
 uaef_reset_stat_workflow(PG_FUNCTION_ARGS)
 {
-	uaef_stat_reset(PG_ARGISNULL(0) ? NULL :
-					text_to_cstring(PG_GETARG_TEXT_PP(0)));
+	uaef_stat_reset(uaef_arg_text_or_null(fcinfo, 0));
 	PG_RETURN_VOID();
 }

@@ -13,6 +13,7 @@
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
+#include "arguments.h"
 #include "claim.h"
 #include "failure.h"
 #include "json_util.h"
@@ -50,31 +51,6 @@ claim_row(const UaefClaim *claim, Datum *values, bool *nulls)
 	nulls[8] = claim->item < 0;
 }
 
-/* The texts of an array argument; *n is 0 when it is null. */
-static char **
-texts_arg(FunctionCallInfo fcinfo, int arg, const char *name, int *n)
-{
-	Datum	   *values;
-	bool	   *nulls;
-	char	  **texts;
-
-	*n = 0;
-	if (PG_ARGISNULL(arg))
-		return NULL;
-	deconstruct_array(PG_GETARG_ARRAYTYPE_P(arg), TEXTOID, -1, false,
-					  TYPALIGN_INT, &values, &nulls, n);
-	texts = palloc(sizeof(char *) * Max(*n, 1));
-	for (int i = 0; i < *n; i++)
-	{
-		if (nulls[i])
-			ereport(ERROR,
-					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-					 errmsg("\"%s\" cannot hold null", name)));
-		texts[i] = TextDatumGetCString(values[i]);
-	}
-	return texts;
-}
-
 static void
 add_key(UaefClaimRequest *request, char *key)
 {
@@ -92,14 +68,16 @@ read_keys(FunctionCallInfo fcinfo, UaefClaimRequest *request)
 {
 	int			n_queues;
 	int			n_capabilities;
-	char	  **queues = texts_arg(fcinfo, 4, "queues", &n_queues);
-	char	  **capabilities = texts_arg(fcinfo, 5, "capabilities",
-										 &n_capabilities);
+	char	  **queues = uaef_arg_text_array_or_null(fcinfo, 4, "queues",
+													 &n_queues);
+	char	  **capabilities = uaef_arg_text_array_or_null(fcinfo, 5,
+														   "capabilities",
+														   &n_capabilities);
 	char	   *one;
 
 	if (PG_ARGISNULL(4))
 	{
-		one = text_to_cstring(PG_GETARG_TEXT_PP(1));
+		one = uaef_arg_text(fcinfo, 1, "queue");
 		queues = &one;
 		n_queues = 1;
 	}
@@ -124,11 +102,8 @@ read_keys(FunctionCallInfo fcinfo, UaefClaimRequest *request)
 static int64
 wait_arg(FunctionCallInfo fcinfo, int arg)
 {
-	int64		us;
+	int64		us = uaef_arg_interval_us_or_zero(fcinfo, arg, "wait");
 
-	if (PG_ARGISNULL(arg))
-		return 0;
-	us = uaef_interval_us(PG_GETARG_INTERVAL_P(arg), "wait");
 	if (us > MAX_WAIT_US)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -150,19 +125,13 @@ uaef_claim(PG_FUNCTION_ARGS)
 	UaefClaim  *claims;
 	int			n;
 
-	if (PG_ARGISNULL(0) || PG_ARGISNULL(2) ||
-		(PG_ARGISNULL(1) && PG_ARGISNULL(4)))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("\"worker\", \"queue\" and \"max_tasks\" cannot be null")));
-	request.worker = text_to_cstring(PG_GETARG_TEXT_PP(0));
-	request.limit = PG_GETARG_INT32(2);
+	request.worker = uaef_arg_text(fcinfo, 0, "worker");
+	request.limit = uaef_arg_int32(fcinfo, 2, "max_tasks");
 	if (request.limit < 1 || request.limit > MAX_CLAIM)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("\"max_tasks\" must be between 1 and %d", MAX_CLAIM)));
-	if (!PG_ARGISNULL(3))
-		request.lease_us = uaef_interval_us(PG_GETARG_INTERVAL_P(3), "lease");
+	request.lease_us = uaef_arg_interval_us_or_zero(fcinfo, 3, "lease");
 	read_keys(fcinfo, &request);
 	uaef_begin_set(fcinfo);
 	claims = uaef_claim_wait(&request, wait_arg(fcinfo, 6), &n);
@@ -189,13 +158,14 @@ read_results(FunctionCallInfo fcinfo, int *n)
 	int			lengths[3];
 	UaefResult *results;
 
-	deconstruct_array(PG_GETARG_ARRAYTYPE_P(0), types[0], 8,
+	deconstruct_array(uaef_arg_array(fcinfo, 0, "task_ids"), types[0], 8,
 					  FLOAT8PASSBYVAL, TYPALIGN_DOUBLE, &values[0],
 					  &nulls[0], &lengths[0]);
-	deconstruct_array(PG_GETARG_ARRAYTYPE_P(1), types[1], -1, false,
+	deconstruct_array(uaef_arg_array(fcinfo, 1, "outputs"), types[1], -1, false,
 					  TYPALIGN_INT, &values[1], &nulls[1], &lengths[1]);
-	deconstruct_array(PG_GETARG_ARRAYTYPE_P(2), types[2], UUID_LEN, false,
-					  TYPALIGN_CHAR, &values[2], &nulls[2], &lengths[2]);
+	deconstruct_array(uaef_arg_array(fcinfo, 2, "lease_tokens"), types[2],
+					  UUID_LEN, false, TYPALIGN_CHAR, &values[2], &nulls[2],
+					  &lengths[2]);
 	if (lengths[0] != lengths[1] || lengths[0] != lengths[2] ||
 		lengths[0] > MAX_CLAIM)
 		ereport(ERROR,
@@ -252,7 +222,8 @@ PG_FUNCTION_INFO_V1(uaef_release_task);
 Datum
 uaef_release_task(PG_FUNCTION_ARGS)
 {
-	uaef_claim_release(PG_GETARG_INT64(0), PG_GETARG_UUID_P(1));
+	uaef_claim_release(uaef_arg_int64(fcinfo, 0, "task_id"),
+					   uaef_arg_uuid(fcinfo, 1, "lease_token"));
 	PG_RETURN_VOID();
 }
 
@@ -261,12 +232,10 @@ PG_FUNCTION_INFO_V1(uaef_complete_task);
 Datum
 uaef_complete_task(PG_FUNCTION_ARGS)
 {
-	if (PG_ARGISNULL(0))
-		PG_RETURN_NULL();
-	uaef_claim_complete(PG_GETARG_INT64(0),
+	uaef_claim_complete(uaef_arg_int64(fcinfo, 0, "task_id"),
 						PG_ARGISNULL(1) ? uaef_json_empty() :
 						PG_GETARG_JSONB_P(1),
-						PG_ARGISNULL(2) ? NULL : PG_GETARG_UUID_P(2));
+						uaef_arg_uuid_or_null(fcinfo, 2));
 	PG_RETURN_VOID();
 }
 
@@ -295,20 +264,19 @@ PG_FUNCTION_INFO_V1(uaef_fail_task);
 Datum
 uaef_fail_task(PG_FUNCTION_ARGS)
 {
+	int64		task_id = uaef_arg_int64(fcinfo, 0, "task_id");
 	UaefFailure failure = {0};
 	const char *status;
 
-	if (PG_ARGISNULL(0))
-		PG_RETURN_NULL();
 	failure.message = PG_ARGISNULL(1) ? "failed" :
 		uaef_clip(text_to_cstring(PG_GETARG_TEXT_PP(1)));
 	failure.transient = PG_ARGISNULL(2) || PG_GETARG_BOOL(2);
 	failure.code = failure_code(fcinfo, 4);
-	failure.details = PG_ARGISNULL(5) ? NULL : PG_GETARG_JSONB_P(5);
+	failure.details = uaef_arg_jsonb_or_null(fcinfo, 5);
 	if (failure.details != NULL)
 		uaef_check_payload("details of the failure", failure.details);
-	status = uaef_claim_fail(PG_GETARG_INT64(0), &failure,
-							 PG_ARGISNULL(3) ? NULL : PG_GETARG_UUID_P(3));
+	status = uaef_claim_fail(task_id, &failure,
+							 uaef_arg_uuid_or_null(fcinfo, 3));
 	PG_RETURN_TEXT_P(cstring_to_text(status));
 }
 
@@ -320,14 +288,14 @@ PG_FUNCTION_INFO_V1(uaef_heartbeat_task);
 Datum
 uaef_heartbeat_task(PG_FUNCTION_ARGS)
 {
-	if (PG_ARGISNULL(0) || PG_ARGISNULL(1) || PG_ARGISNULL(2))
-		PG_RETURN_NULL();
-	PG_RETURN_TIMESTAMPTZ(uaef_claim_heartbeat(PG_GETARG_INT64(0),
-											   PG_GETARG_UUID_P(1),
-											   uaef_interval_us(PG_GETARG_INTERVAL_P(2),
-																"extend"),
-											   PG_ARGISNULL(3) ? NULL :
-											   PG_GETARG_JSONB_P(3)));
+	PG_RETURN_TIMESTAMPTZ(uaef_claim_heartbeat(uaef_arg_int64(fcinfo, 0,
+															  "task_id"),
+											   uaef_arg_uuid(fcinfo, 1,
+															 "lease_token"),
+											   uaef_arg_interval_us(fcinfo, 2,
+																	"extend"),
+											   uaef_arg_jsonb_or_null(fcinfo,
+																	  3)));
 }
 
 /*
@@ -340,20 +308,16 @@ uaef_alter_task(PG_FUNCTION_ARGS)
 {
 	UaefTaskChange change = {0};
 
-	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
-		PG_RETURN_NULL();
-	change.retry = PG_ARGISNULL(2) ? NULL : PG_GETARG_JSONB_P(2);
+	change.retry = uaef_arg_jsonb_or_null(fcinfo, 2);
 	change.timeout_ms = PG_ARGISNULL(3) ? -1 :
-		uaef_interval_us_or_zero(PG_GETARG_INTERVAL_P(3), "timeout") / 1000;
+		uaef_interval_us(PG_GETARG_INTERVAL_P(3), "timeout", true) / 1000;
 	change.has_priority = !PG_ARGISNULL(4);
 	if (change.has_priority)
 		change.priority = PG_GETARG_INT32(4);
-	change.queue = PG_ARGISNULL(5) ? NULL :
-		text_to_cstring(PG_GETARG_TEXT_PP(5));
-	uaef_task_alter(PG_GETARG_UUID_P(0),
-					text_to_cstring(PG_GETARG_TEXT_PP(1)), &change,
-					PG_ARGISNULL(6) ? NULL :
-					text_to_cstring(PG_GETARG_TEXT_PP(6)));
+	change.queue = uaef_arg_text_or_null(fcinfo, 5);
+	uaef_task_alter(uaef_arg_uuid(fcinfo, 0, "execution_id"),
+					uaef_arg_text(fcinfo, 1, "task"), &change,
+					uaef_arg_text_or_null(fcinfo, 6));
 	PG_RETURN_VOID();
 }
 
@@ -362,6 +326,6 @@ PG_FUNCTION_INFO_V1(uaef_retry_task_now);
 Datum
 uaef_retry_task_now(PG_FUNCTION_ARGS)
 {
-	uaef_task_retry_now(PG_GETARG_INT64(0));
+	uaef_task_retry_now(uaef_arg_int64(fcinfo, 0, "task_id"));
 	PG_RETURN_VOID();
 }

@@ -11,12 +11,12 @@
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
+#include "arguments.h"
 #include "bulk.h"
 #include "control.h"
 #include "engine.h"
 #include "fork.h"
 #include "hold.h"
-#include "own_execution.h"
 #include "retry.h"
 #include "sql_here.h"
 #include "start_trigger.h"
@@ -26,22 +26,6 @@
 /* Executions a second that a bulk operation can be held to. */
 #define MIN_RATE 0.001
 #define MAX_RATE 1000000.0
-
-/* A text argument, or NULL. */
-static char *
-text_arg(FunctionCallInfo fcinfo, int i)
-{
-	return PG_ARGISNULL(i) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(i));
-}
-
-static void
-require_arg(FunctionCallInfo fcinfo, int i, const char *name)
-{
-	if (PG_ARGISNULL(i))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("argument \"%s\" cannot be null", name)));
-}
 
 /*
  * uaef.start_workflow(workflow text, input jsonb, idempotency_key text,
@@ -56,21 +40,17 @@ uaef_start_workflow(PG_FUNCTION_ARGS)
 	UaefStart	start = {0};
 	pg_uuid_t  *id = palloc(sizeof(pg_uuid_t));
 
-	require_arg(fcinfo, 0, "workflow");
-	require_arg(fcinfo, 1, "input");
-	start.workflow = text_arg(fcinfo, 0);
-	start.input = PG_GETARG_JSONB_P(1);
-	start.idempotency_key = text_arg(fcinfo, 2);
-	start.name = text_arg(fcinfo, 3);
-	start.priority = PG_ARGISNULL(4) ? 0 : PG_GETARG_INT32(4);
+	start.workflow = uaef_arg_text(fcinfo, 0, "workflow");
+	start.input = uaef_arg_jsonb(fcinfo, 1, "input");
+	start.idempotency_key = uaef_arg_text_or_null(fcinfo, 2);
+	start.name = uaef_arg_text_or_null(fcinfo, 3);
+	start.priority = uaef_arg_int32_or(fcinfo, 4, 0);
 	start.start_at = PG_ARGISNULL(5) ? 0 : PG_GETARG_TIMESTAMPTZ(5);
-	start.version = PG_ARGISNULL(6) ? 0 : PG_GETARG_INT32(6);
-	start.timeout_us = PG_ARGISNULL(7) ? 0 :
-		uaef_interval_us(PG_GETARG_INTERVAL_P(7), "timeout");
-	start.singleton_key = text_arg(fcinfo, 8);
-	start.debounce_key = text_arg(fcinfo, 9);
-	start.debounce_us = PG_ARGISNULL(10) ? 0 :
-		uaef_interval_us(PG_GETARG_INTERVAL_P(10), "debounce");
+	start.version = uaef_arg_int32_or(fcinfo, 6, 0);
+	start.timeout_us = uaef_arg_interval_us_or_zero(fcinfo, 7, "timeout");
+	start.singleton_key = uaef_arg_text_or_null(fcinfo, 8);
+	start.debounce_key = uaef_arg_text_or_null(fcinfo, 9);
+	start.debounce_us = uaef_arg_interval_us_or_zero(fcinfo, 10, "debounce");
 	*id = uaef_engine_start(&start);
 	PG_RETURN_UUID_P(id);
 }
@@ -83,11 +63,9 @@ PG_FUNCTION_INFO_V1(uaef_cancel_workflow);
 Datum
 uaef_cancel_workflow(PG_FUNCTION_ARGS)
 {
-	require_arg(fcinfo, 0, "execution_id");
-	require_arg(fcinfo, 2, "compensate");
-	uaef_engine_control(PG_GETARG_UUID_P(0),
-						PG_GETARG_BOOL(2) ? UAEF_CONTROL_CANCEL :
-						UAEF_CONTROL_STOP, text_arg(fcinfo, 1));
+	uaef_engine_control(uaef_arg_uuid(fcinfo, 0, "execution_id"),
+						uaef_arg_bool(fcinfo, 2, "compensate") ? UAEF_CONTROL_CANCEL :
+						UAEF_CONTROL_STOP, uaef_arg_text_or_null(fcinfo, 1));
 	PG_RETURN_VOID();
 }
 
@@ -96,9 +74,9 @@ PG_FUNCTION_INFO_V1(uaef_pause_workflow);
 Datum
 uaef_pause_workflow(PG_FUNCTION_ARGS)
 {
-	require_arg(fcinfo, 0, "execution_id");
-	uaef_engine_control(PG_GETARG_UUID_P(0), UAEF_CONTROL_PAUSE,
-						text_arg(fcinfo, 1));
+	uaef_engine_control(uaef_arg_uuid(fcinfo, 0, "execution_id"),
+						UAEF_CONTROL_PAUSE,
+						uaef_arg_text_or_null(fcinfo, 1));
 	PG_RETURN_VOID();
 }
 
@@ -107,9 +85,9 @@ PG_FUNCTION_INFO_V1(uaef_resume_workflow);
 Datum
 uaef_resume_workflow(PG_FUNCTION_ARGS)
 {
-	require_arg(fcinfo, 0, "execution_id");
-	uaef_engine_control(PG_GETARG_UUID_P(0), UAEF_CONTROL_RESUME,
-						text_arg(fcinfo, 1));
+	uaef_engine_control(uaef_arg_uuid(fcinfo, 0, "execution_id"),
+						UAEF_CONTROL_RESUME,
+						uaef_arg_text_or_null(fcinfo, 1));
 	PG_RETURN_VOID();
 }
 
@@ -121,9 +99,9 @@ PG_FUNCTION_INFO_V1(uaef_retry_workflow);
 Datum
 uaef_retry_workflow(PG_FUNCTION_ARGS)
 {
-	require_arg(fcinfo, 0, "execution_id");
-	uaef_engine_retry(PG_GETARG_UUID_P(0), text_arg(fcinfo, 1),
-					  text_arg(fcinfo, 2));
+	uaef_engine_retry(uaef_arg_uuid(fcinfo, 0, "execution_id"),
+					  uaef_arg_text_or_null(fcinfo, 1),
+					  uaef_arg_text_or_null(fcinfo, 2));
 	PG_RETURN_VOID();
 }
 
@@ -138,14 +116,12 @@ uaef_fork_workflow(PG_FUNCTION_ARGS)
 	UaefFork	fork = {0};
 	pg_uuid_t  *id = palloc(sizeof(pg_uuid_t));
 
-	require_arg(fcinfo, 0, "execution_id");
-	require_arg(fcinfo, 1, "from_task");
-	fork.source = *PG_GETARG_UUID_P(0);
-	fork.from_task = text_arg(fcinfo, 1);
-	fork.input = PG_ARGISNULL(2) ? NULL : PG_GETARG_JSONB_P(2);
-	fork.version = PG_ARGISNULL(3) ? 0 : PG_GETARG_INT32(3);
-	fork.name = text_arg(fcinfo, 4);
-	fork.reason = text_arg(fcinfo, 5);
+	fork.source = *uaef_arg_uuid(fcinfo, 0, "execution_id");
+	fork.from_task = uaef_arg_text(fcinfo, 1, "from_task");
+	fork.input = uaef_arg_jsonb_or_null(fcinfo, 2);
+	fork.version = uaef_arg_int32_or(fcinfo, 3, 0);
+	fork.name = uaef_arg_text_or_null(fcinfo, 4);
+	fork.reason = uaef_arg_text_or_null(fcinfo, 5);
 	*id = uaef_engine_fork(&fork);
 	PG_RETURN_UUID_P(id);
 }
@@ -155,12 +131,11 @@ request_bulk(FunctionCallInfo fcinfo, const char *operation)
 {
 	UaefBulk	bulk = {.operation = operation};
 
-	require_arg(fcinfo, 1, "filter");
-	bulk.workflow = text_arg(fcinfo, 0);
-	bulk.filter = PG_GETARG_JSONB_P(1);
-	bulk.limit = PG_ARGISNULL(2) ? 0 : PG_GETARG_INT32(2);
+	bulk.workflow = uaef_arg_text_or_null(fcinfo, 0);
+	bulk.filter = uaef_arg_jsonb(fcinfo, 1, "filter");
+	bulk.limit = uaef_arg_int32_or(fcinfo, 2, 0);
 	bulk.rate = PG_ARGISNULL(3) ? 0 : PG_GETARG_FLOAT8(3);
-	bulk.reason = text_arg(fcinfo, 4);
+	bulk.reason = uaef_arg_text_or_null(fcinfo, 4);
 	if (!PG_ARGISNULL(2) && bulk.limit < 1)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -222,7 +197,7 @@ PG_FUNCTION_INFO_V1(uaef_cancel_bulk_operation);
 Datum
 uaef_cancel_bulk_operation(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_BOOL(uaef_bulk_cancel(PG_GETARG_INT64(0)));
+	PG_RETURN_BOOL(uaef_bulk_cancel(uaef_arg_int64(fcinfo, 0, "bulk_id")));
 }
 
 /* uaef.hold_workflow(workflow text, reason text) returns boolean */
@@ -230,9 +205,8 @@ PG_FUNCTION_INFO_V1(uaef_hold_workflow);
 Datum
 uaef_hold_workflow(PG_FUNCTION_ARGS)
 {
-	require_arg(fcinfo, 0, "workflow");
-	PG_RETURN_BOOL(uaef_workflow_hold(text_arg(fcinfo, 0),
-									  text_arg(fcinfo, 1)));
+	PG_RETURN_BOOL(uaef_workflow_hold(uaef_arg_text(fcinfo, 0, "workflow"),
+									  uaef_arg_text_or_null(fcinfo, 1)));
 }
 
 /* uaef.release_workflow(workflow text, reason text) returns boolean */
@@ -240,9 +214,8 @@ PG_FUNCTION_INFO_V1(uaef_release_workflow);
 Datum
 uaef_release_workflow(PG_FUNCTION_ARGS)
 {
-	require_arg(fcinfo, 0, "workflow");
-	PG_RETURN_BOOL(uaef_workflow_release(text_arg(fcinfo, 0),
-										 text_arg(fcinfo, 1)));
+	PG_RETURN_BOOL(uaef_workflow_release(uaef_arg_text(fcinfo, 0, "workflow"),
+										 uaef_arg_text_or_null(fcinfo, 1)));
 }
 
 /*
@@ -253,13 +226,13 @@ PG_FUNCTION_INFO_V1(uaef_signal_workflow);
 Datum
 uaef_signal_workflow(PG_FUNCTION_ARGS)
 {
-	require_arg(fcinfo, 0, "execution_id");
-	require_arg(fcinfo, 1, "signal");
-	require_arg(fcinfo, 2, "payload");
-	PG_RETURN_TEXT_P(cstring_to_text(uaef_signal_send(PG_GETARG_UUID_P(0),
-													  text_arg(fcinfo, 1),
-													  PG_GETARG_JSONB_P(2),
-													  text_arg(fcinfo, 3))));
+	const char *taken =
+		uaef_signal_send(uaef_arg_uuid(fcinfo, 0, "execution_id"),
+						 uaef_arg_text(fcinfo, 1, "signal"),
+						 uaef_arg_jsonb(fcinfo, 2, "payload"),
+						 uaef_arg_text_or_null(fcinfo, 3));
+
+	PG_RETURN_TEXT_P(cstring_to_text(taken));
 }
 
 /* uaef.wait_for_workflow(execution_id uuid, timeout interval) returns text */
@@ -267,9 +240,11 @@ PG_FUNCTION_INFO_V1(uaef_wait_for_workflow);
 Datum
 uaef_wait_for_workflow(PG_FUNCTION_ARGS)
 {
-	char	   *status = uaef_wait_for_end(PG_GETARG_UUID_P(0),
-										   PG_GETARG_INTERVAL_P(1));
+	pg_uuid_t  *id = uaef_arg_uuid(fcinfo, 0, "execution_id");
+	char	   *status;
 
+	uaef_arg_require(fcinfo, 1, "timeout");
+	status = uaef_wait_for_end(id, PG_GETARG_INTERVAL_P(1));
 	PG_RETURN_TEXT_P(cstring_to_text(status));
 }
 
@@ -278,7 +253,8 @@ PG_FUNCTION_INFO_V1(uaef_execute_next_tasks);
 Datum
 uaef_execute_next_tasks(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_INT32(uaef_sql_run_here(PG_GETARG_UUID_P(0)));
+	PG_RETURN_INT32(uaef_sql_run_here(uaef_arg_uuid(fcinfo, 0,
+													"execution_id")));
 }
 
 /* uaef.start_workflow_trigger() returns trigger */

@@ -12,6 +12,7 @@
 #include "utils/jsonb.h"
 #include "utils/uuid.h"
 
+#include "arguments.h"
 #include "definition.h"
 #include "set_result.h"
 #include "workflow_dependency.h"
@@ -25,14 +26,10 @@ PG_FUNCTION_INFO_V1(uaef_create_workflow);
 Datum
 uaef_create_workflow(PG_FUNCTION_ARGS)
 {
-	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("name and definition must not be null")));
-	PG_RETURN_INT32(uaef_definition_create(text_to_cstring(PG_GETARG_TEXT_PP(0)),
-										   PG_GETARG_JSONB_P(1),
-										   PG_ARGISNULL(2) ? NULL :
-										   text_to_cstring(PG_GETARG_TEXT_PP(2))));
+	PG_RETURN_INT32(uaef_definition_create(uaef_arg_text(fcinfo, 0, "name"),
+										   uaef_arg_jsonb(fcinfo, 1,
+														  "definition"),
+										   uaef_arg_text_or_null(fcinfo, 2)));
 }
 
 /*
@@ -72,16 +69,6 @@ version_arg(FunctionCallInfo fcinfo, int no)
 	return PG_GETARG_INT32(no);
 }
 
-static char *
-name_arg(FunctionCallInfo fcinfo)
-{
-	if (PG_ARGISNULL(0))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("the name of a workflow must not be null")));
-	return text_to_cstring(PG_GETARG_TEXT_PP(0));
-}
-
 /*
  * export_workflow(name text, version integer) RETURNS text
  */
@@ -89,7 +76,7 @@ PG_FUNCTION_INFO_V1(uaef_export_workflow_script);
 Datum
 uaef_export_workflow_script(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_TEXT_P(cstring_to_text(uaef_export_workflow(name_arg(fcinfo),
+	PG_RETURN_TEXT_P(cstring_to_text(uaef_export_workflow(uaef_arg_text(fcinfo, 0, "name"),
 														  version_arg(fcinfo, 1))));
 }
 
@@ -101,7 +88,7 @@ PG_FUNCTION_INFO_V1(uaef_compare_versions);
 Datum
 uaef_compare_versions(PG_FUNCTION_ARGS)
 {
-	char	   *name = name_arg(fcinfo);
+	char	   *name = uaef_arg_text(fcinfo, 0, "name");
 	int32		old_version = version_arg(fcinfo, 1);
 	int32		new_version = version_arg(fcinfo, 2);
 

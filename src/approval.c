@@ -85,12 +85,6 @@ static UaefQuery find_votes = {
 	1, {INT8OID}
 };
 
-static char *
-role_name(Oid role)
-{
-	return OidIsValid(role) ? GetUserNameFromId(role, true) : NULL;
-}
-
 /*
  * What the task gives when it is decided; several votes are listed.
  */
@@ -106,9 +100,9 @@ outcome_output(const char *outcome, int64 approval_id,
 	uaef_json_int(&json, "approval_id", approval_id);
 	if (last != NULL)
 	{
-		uaef_json_text(&json, "approver", role_name(last->voter->role));
+		uaef_json_text(&json, "approver", uaef_role_name(last->voter->role));
 		uaef_json_text(&json, "on_behalf_of",
-					   role_name(last->voter->on_behalf_of));
+					   uaef_role_name(last->voter->on_behalf_of));
 		uaef_json_text(&json, "reason", last->decision->reason);
 		uaef_json_jsonb(&json, "response", last->decision->response);
 	}
@@ -252,9 +246,9 @@ vote_event(UaefTask *task, const UaefApproval *approval,
 
 	uaef_approval_event_begin(&json, task, approval->approval_id);
 	uaef_json_int(&json, "stage", approval->stage);
-	uaef_json_text(&json, "approver", role_name(voter->role));
-	uaef_json_text(&json, "session_role", role_name(voter->session));
-	uaef_json_text(&json, "on_behalf_of", role_name(voter->on_behalf_of));
+	uaef_json_text(&json, "approver", uaef_role_name(voter->role));
+	uaef_json_text(&json, "session_role", uaef_role_name(voter->session));
+	uaef_json_text(&json, "on_behalf_of", uaef_role_name(voter->on_behalf_of));
 	uaef_json_text(&json, "shown_sha256", uaef_digest_hex(approval->shown));
 	uaef_json_text(&json, "reason", decision->reason);
 	uaef_json_jsonb(&json, "response", decision->response);
@@ -407,7 +401,7 @@ uaef_approval_withdraw_vote(int64 approval_id)
 	uaef_approval_event_begin(&json, task, approval_id);
 	uaef_json_int(&json, "stage", approval.stage);
 	uaef_json_text(&json, "approver", caller_name);
-	uaef_json_text(&json, "session_role", role_name(GetSessionUserId()));
+	uaef_json_text(&json, "session_role", uaef_role_name(GetSessionUserId()));
 	uaef_json_text(&json, "decision", decision);
 	uaef_step_event(task->execution, task, "approval_vote_withdrawn",
 					uaef_json_end(&json));

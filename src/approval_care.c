@@ -20,6 +20,7 @@
 #include "approval_care.h"
 #include "approval_request.h"
 #include "approval_voter.h"
+#include "arguments.h"
 #include "clock.h"
 #include "errcodes.h"
 #include "failure.h"
@@ -124,25 +125,16 @@ uaef_approval_comment(int64 approval_id, const char *comment)
 static char **
 names_of_roles(ArrayType *roles, int *n)
 {
-	Datum	   *oids;
-	bool	   *nulls;
+	Datum	   *oids = uaef_array_elements(roles, REGROLEOID, "to_roles", n);
 	char	  **names;
 
-	deconstruct_array(roles, REGROLEOID, sizeof(Oid), true, TYPALIGN_INT,
-					  &oids, &nulls, n);
 	if (*n == 0 || *n > MAX_ROLES)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("an approval needs 1 to %d roles to ask", MAX_ROLES)));
 	names = palloc(sizeof(char *) * *n);
 	for (int i = 0; i < *n; i++)
-	{
-		if (nulls[i])
-			ereport(ERROR,
-					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-					 errmsg("a role to ask cannot be null")));
 		names[i] = GetUserNameFromId(DatumGetObjectId(oids[i]), false);
-	}
 	return names;
 }
 
@@ -168,7 +160,7 @@ check_reassign(const UaefApproval *approval, const UaefExecution *execution,
 				 errmsg("approval %lld needs four eyes",
 						(long long) approval->approval_id),
 				 errdetail("Role \"%s\" started the execution and cannot choose who is asked.",
-						   GetUserNameFromId(execution->initiated_by, true))));
+						   uaef_role_name(execution->initiated_by))));
 }
 
 void

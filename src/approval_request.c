@@ -168,18 +168,6 @@ add_roles(List **names, const UaefRoleList *list, UaefScope *scope,
 	return true;
 }
 
-static Datum
-text_array(const List *names)
-{
-	Datum	   *texts = palloc(sizeof(Datum) * Max(list_length(names), 1));
-	ListCell   *cell;
-	int			n = 0;
-
-	foreach(cell, names)
-		texts[n++] = CStringGetTextDatum(lfirst(cell));
-	return uaef_array(texts, NULL, n, TEXTOID);
-}
-
 /*
  * A list's roles as text[].
  */
@@ -191,7 +179,7 @@ fill_roles(const UaefRoleList *list, UaefScope *scope, Datum *roles,
 
 	if (!add_roles(&names, list, scope, error))
 		return false;
-	*roles = text_array(names);
+	*roles = uaef_text_array(names);
 	return true;
 }
 
@@ -214,7 +202,7 @@ fill_stage(Stage *stage, UaefScope *scope, UaefEvalError *error)
 						error) ||
 			!add_roles(&all, &def->groups[i].approvers, scope, error))
 			return false;
-	stage->approvers = text_array(all);
+	stage->approvers = uaef_text_array(all);
 	return true;
 }
 

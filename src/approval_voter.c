@@ -63,14 +63,14 @@ four_eyes_objection(const UaefApproval *approval,
 		return NULL;
 	if (uaef_started_by(execution, role) || uaef_started_by(execution, session))
 		return psprintf("Role \"%s\" started the execution and cannot decide on it.",
-						GetUserNameFromId(execution->initiated_by, true));
+						uaef_role_name(execution->initiated_by));
 	if (OidIsValid(approval->reassigned_by) &&
 		(role == approval->reassigned_by ||
 		 role == approval->reassigned_session ||
 		 session == approval->reassigned_by ||
 		 session == approval->reassigned_session))
 		return psprintf("Role \"%s\" chose who is asked and cannot decide itself.",
-						GetUserNameFromId(approval->reassigned_by, true));
+						uaef_role_name(approval->reassigned_by));
 	return NULL;
 }
 
@@ -164,7 +164,7 @@ raise_not_asked(const UaefApproval *approval, Oid caller, Oid on_behalf_of)
 			 OidIsValid(on_behalf_of) ?
 			 errdetail("Role \"%s\" cannot decide on it on behalf of role \"%s\".",
 					   GetUserNameFromId(caller, false),
-					   GetUserNameFromId(on_behalf_of, true)) :
+					   uaef_role_name(on_behalf_of)) :
 			 errdetail("Role \"%s\" is a member of none of its approvers.",
 					   GetUserNameFromId(caller, false))));
 }

@@ -24,7 +24,6 @@
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
-#include "utils/resowner.h"
 #include "utils/timestamp.h"
 
 #include "advance.h"
@@ -34,6 +33,7 @@
 #include "failure.h"
 #include "retry.h"
 #include "spi_util.h"
+#include "subtransaction.h"
 #include "wake.h"
 
 /* Most executions of one transaction. */
@@ -373,6 +373,24 @@ apply_one(const Batch *batch, const pg_uuid_t *id, bool *applied)
 	return true;
 }
 
+typedef struct One
+{
+	Batch	   *batch;
+	const pg_uuid_t *id;
+} One;
+
+static void
+count_one(void *arg)
+{
+	One		   *one = arg;
+	bool		applied;
+
+	if (!apply_one(one->batch, one->id, &applied))
+		one->batch->busy++;
+	else if (applied)
+		one->batch->done++;
+}
+
 /*
  * The same in a subtransaction: an execution that raises an error is counted,
  * and holds nobody up.
@@ -380,34 +398,13 @@ apply_one(const Batch *batch, const pg_uuid_t *id, bool *applied)
 static void
 try_one(Batch *batch, const pg_uuid_t *id)
 {
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	ErrorData  *error;
+	One			one = {batch, id};
+	ErrorData  *error = uaef_try(count_one, &one);
 
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(context);
-	PG_TRY();
-	{
-		bool		applied;
-
-		if (!apply_one(batch, id, &applied))
-			batch->busy++;
-		else if (applied)
-			batch->done++;
-		ReleaseCurrentSubTransaction();
-	}
-	PG_CATCH();
-	{
-		MemoryContextSwitchTo(context);
-		error = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-		batch->refused++;
-		batch->error = uaef_clip(error->message);
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(context);
-	CurrentResourceOwner = owner;
+	if (error == NULL)
+		return;
+	batch->refused++;
+	batch->error = uaef_clip(error->message);
 }
 
 static bool

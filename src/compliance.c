@@ -157,7 +157,7 @@ read_condition(const UaefObject *object, Check *check)
 	PG_TRY();
 	{
 		check->when = uaef_condition_compile(uaef_json_from_value(&value),
-											 true);
+											 true, NULL);
 	}
 	PG_CATCH();
 	{

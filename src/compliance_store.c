@@ -50,31 +50,6 @@ static UaefQuery load_newest = {
 	1, {TEXTOID}
 };
 
-/* The newest version of a checkpoint; version is 0 when there is none. */
-typedef struct Newest
-{
-	int32		version;
-	Oid			owner;			/* of version 1 */
-	bool		same;			/* has the digest that was asked for */
-} Newest;
-
-static Newest
-newest_of(const char *name, Datum digest)
-{
-	Datum		args[] = {CStringGetTextDatum(name), digest};
-	Newest		newest = {0};
-	UaefCaller	caller = uaef_spi_begin();
-
-	if (uaef_spi_run(&find_newest, args, NULL) > 0)
-	{
-		newest.version = uaef_spi_int32(0, 1);
-		newest.owner = uaef_spi_oid(0, 2);
-		newest.same = uaef_spi_bool(0, 3);
-	}
-	uaef_spi_end(caller);
-	return newest;
-}
-
 static void
 record(const char *name, int32 version, Jsonb *document, Oid role)
 {
@@ -115,14 +90,12 @@ uaef_checkpoint_create(const char *name, Jsonb *document,
 	Oid			role = GetUserId();
 	Datum		digest = PointerGetDatum(uaef_digest_bytea(document));
 	UaefCaller	caller;
-	Newest		newest;
+	UaefNewest	newest;
 
 	uaef_check_name("checkpoint", name);
 	uaef_check_payload("definition of the checkpoint", document);
 	uaef_lock_name("compliance_checkpoint", name);
-	newest = newest_of(name, digest);
-	if (newest.version > 0)
-		uaef_require_member(newest.owner, psprintf("checkpoint \"%s\"", name));
+	newest = uaef_own_newest(&find_newest, "checkpoint", name, digest);
 	if (newest.same)
 		return newest.version;
 

@@ -36,6 +36,7 @@ typedef struct Compiler
 	bool		any_root;
 	int			nodes;
 	int			depth;
+	const UaefTyping *typing;	/* of the data, or NULL */
 } Compiler;
 
 typedef void (*CompileOperand) (Compiler *compiler, const UaefPlace *place,
@@ -89,6 +90,9 @@ static void compile_clauses(Compiler *compiler, const UaefPlace *place,
 static UaefPath *compile_field_path(Compiler *compiler, const UaefPlace *place,
 									const JsonbValue *key);
 static ConditionNode *make_node(ConditionKind kind, int n);
+static uint32 clause_types(const ConditionClause *clause);
+static void check_types(Compiler *compiler, const UaefPlace *place,
+						const ConditionNode *node);
 static ConditionNode *compile_field(Compiler *compiler, const UaefPlace *place,
 									const JsonbValue *key, JsonbValue *value);
 static ConditionNode *compile_group(Compiler *compiler, const UaefPlace *place,
@@ -149,7 +153,7 @@ static void
 require_type(const UaefPlace *place, ConditionClause *clause, uint32 types,
 			 const char *what)
 {
-	clause->types = uaef_condition_type(&clause->operand);
+	clause->types = uaef_value_type_bit(&clause->operand);
 	if ((clause->types & types) == 0)
 		bad_condition(place, psprintf("%s takes %s, not %s.", clause->name,
 									  what, uaef_value_type(&clause->operand)));
@@ -159,7 +163,7 @@ require_type(const UaefPlace *place, ConditionClause *clause, uint32 types,
 static void
 compile_any(Compiler *compiler, const UaefPlace *place, ConditionClause *clause)
 {
-	clause->types = uaef_condition_type(&clause->operand);
+	clause->types = uaef_value_type_bit(&clause->operand);
 }
 
 /* $gt, $gte, $lt, $lte: what has an order */
@@ -191,7 +195,7 @@ compile_list(Compiler *compiler, const UaefPlace *place, ConditionClause *clause
 
 	clause->types = 0;
 	for (int i = 0; i < members.n; i++)
-		clause->types |= uaef_condition_type(&members.values[i]);
+		clause->types |= uaef_value_type_bit(&members.values[i]);
 	if (pg_popcount32(clause->types & ~TYPE_NULL) > 1)
 		bad_condition(place, psprintf("The elements of %s must be of one type.",
 									  clause->name));
@@ -235,7 +239,7 @@ compile_type(Compiler *compiler, const UaefPlace *place, ConditionClause *clause
 {
 	UaefMembers members = {1, NULL, &clause->operand};
 
-	if (uaef_condition_type(&clause->operand) == TYPE_ARRAY)
+	if (uaef_value_type_bit(&clause->operand) == TYPE_ARRAY)
 		members = uaef_members(&clause->operand);
 	clause->types = 0;
 	for (int i = 0; i < members.n; i++)
@@ -270,9 +274,9 @@ compile_between(Compiler *compiler, const UaefPlace *place,
 	members = uaef_members(&clause->operand);
 	if (members.n != 2)
 		bad_condition(place, "$between takes [low, high].");
-	clause->types = uaef_condition_type(&members.values[0]);
+	clause->types = uaef_value_type_bit(&members.values[0]);
 	if ((clause->types & (TYPE_NUMBER | TYPE_STRING)) == 0 ||
-		clause->types != uaef_condition_type(&members.values[1]))
+		clause->types != uaef_value_type_bit(&members.values[1]))
 		bad_condition(place, "$between takes two numbers or two strings.");
 	if (uaef_condition_compare(&members.values[0], &members.values[1]) > 0)
 		bad_condition(place, "The low bound of $between is above the high one.");
@@ -340,6 +344,7 @@ compile_elem_match(Compiler *compiler, const UaefPlace *place,
 		return;
 	}
 	below.any_root = true;
+	below.typing = NULL;
 	clause->condition = compile_node(&below, place, &clause->operand);
 	compiler->nodes = below.nodes;
 }
@@ -495,6 +500,60 @@ make_node(ConditionKind kind, int n)
 	return node;
 }
 
+/* The types that a clause can be put to; others are a failure each time. */
+static uint32
+clause_types(const ConditionClause *clause)
+{
+	switch (clause->op)
+	{
+		case OP_EQ:
+		case OP_NE:
+		case OP_IN:
+		case OP_NIN:
+			return clause->types == TYPE_NULL ? UAEF_TYPE_ANY :
+				clause->types | TYPE_NULL;
+		case OP_GT:
+		case OP_GTE:
+		case OP_LT:
+		case OP_LTE:
+		case OP_BETWEEN:
+			return clause->types;
+		case OP_REGEX:
+			return TYPE_STRING;
+		case OP_ALL:
+		case OP_SIZE:
+		case OP_ELEM_MATCH:
+			return TYPE_ARRAY;
+		default:
+			return UAEF_TYPE_ANY;
+	}
+}
+
+/* Check a field against what is known of the data. */
+static void
+check_types(Compiler *compiler, const UaefPlace *place,
+			const ConditionNode *node)
+{
+	uint32		types;
+
+	if (compiler->typing == NULL)
+		return;
+	types = compiler->typing->types(node->path, compiler->typing->arg);
+	if (types == 0)
+		bad_condition(place, psprintf("\"%s\" cannot be there, by the schema of the workflow.",
+									  uaef_path_text(node->path)));
+	for (int i = 0; i < node->clauses.n; i++)
+	{
+		const ConditionClause *clause = &node->clauses.items[i];
+
+		if ((clause_types(clause) & types) == 0)
+			bad_condition(place, psprintf("%s does not apply to \"%s\", which is %s by the schema of the workflow.",
+										  clause->name,
+										  uaef_path_text(node->path),
+										  uaef_types_text(types)));
+	}
+}
+
 /* Compile "path": {operators}, or "path": value, which is equality. */
 static ConditionNode *
 compile_field(Compiler *compiler, const UaefPlace *place, const JsonbValue *key,
@@ -504,13 +563,14 @@ compile_field(Compiler *compiler, const UaefPlace *place, const JsonbValue *key,
 	ConditionClause *equal;
 
 	node->path = compile_field_path(compiler, place, key);
-	if (uaef_condition_type(value) == TYPE_OBJECT)
+	if (uaef_value_type_bit(value) == TYPE_OBJECT)
 	{
 		UaefMembers members = uaef_members(value);
 
 		if (members.n == 0 || has_operator(&members))
 		{
 			compile_clauses(compiler, place, value, &node->clauses);
+			check_types(compiler, place, node);
 			return node;
 		}
 	}
@@ -518,9 +578,10 @@ compile_field(Compiler *compiler, const UaefPlace *place, const JsonbValue *key,
 	equal->op = OP_EQ;
 	equal->name = "$eq";
 	equal->operand = *value;
-	equal->types = uaef_condition_type(value);
+	equal->types = uaef_value_type_bit(value);
 	node->clauses.n = 1;
 	node->clauses.items = equal;
+	check_types(compiler, place, node);
 	return node;
 }
 
@@ -532,7 +593,7 @@ compile_group(Compiler *compiler, const UaefPlace *place, ConditionKind kind,
 	ConditionNode *node;
 	UaefMembers members;
 
-	if (uaef_condition_type(value) != TYPE_ARRAY)
+	if (uaef_value_type_bit(value) != TYPE_ARRAY)
 		bad_condition(place, "An array of conditions is needed.");
 	members = uaef_members(value);
 	if (members.n == 0)
@@ -592,7 +653,7 @@ compile_node(Compiler *compiler, const UaefPlace *place, JsonbValue *value)
 	UaefMembers members;
 
 	check_stack_depth();
-	if (uaef_condition_type(value) != TYPE_OBJECT)
+	if (uaef_value_type_bit(value) != TYPE_OBJECT)
 		bad_condition(place, psprintf("A condition must be an object, not %s.",
 									  uaef_value_type(value)));
 	if (++compiler->depth > MAX_CONDITION_DEPTH)
@@ -617,11 +678,12 @@ compile_node(Compiler *compiler, const UaefPlace *place, JsonbValue *value)
  * Raises UA220 with the place as a JSON pointer.
  */
 UaefCondition *
-uaef_condition_compile(Jsonb *document, bool any_root)
+uaef_condition_compile(Jsonb *document, bool any_root,
+					   const UaefTyping *typing)
 {
 	UaefCondition *condition = palloc(sizeof(UaefCondition));
 	Jsonb	   *copy = palloc(VARSIZE(document));
-	Compiler	compiler = {any_root, 0, 0};
+	Compiler	compiler = {any_root, 0, 0, typing};
 	JsonbValue	value;
 
 	memcpy(copy, document, VARSIZE(document));

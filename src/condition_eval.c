@@ -75,31 +75,6 @@ static bool eval_node(Evaluation *eval, const ConditionNode *node,
 					  const JsonbValue *base, bool *result);
 
 /*
- * uaef_condition_type -- the type of a value as one of the bits TYPE_...
- */
-uint32
-uaef_condition_type(const JsonbValue *value)
-{
-	switch (value->type)
-	{
-		case jbvNull:
-			return TYPE_NULL;
-		case jbvBool:
-			return TYPE_BOOLEAN;
-		case jbvNumeric:
-			return TYPE_NUMBER;
-		case jbvString:
-			return TYPE_STRING;
-		case jbvBinary:
-			return JsonContainerIsArray(value->val.binary.data) ?
-				TYPE_ARRAY : TYPE_OBJECT;
-		default:
-			elog(ERROR, "unexpected jsonb value type %d", (int) value->type);
-			return 0;
-	}
-}
-
-/*
  * uaef_condition_compare -- order of two numbers, or of two strings by bytes
  */
 int
@@ -166,7 +141,7 @@ static bool
 eval_equal(Evaluation *eval, const ConditionClause *clause,
 		   const Subject *subject, bool *result)
 {
-	uint32		type = uaef_condition_type(subject->value);
+	uint32		type = uaef_value_type_bit(subject->value);
 
 	if (type == clause->types)
 		*result = values_equal(subject->value, &clause->operand);
@@ -184,7 +159,7 @@ eval_order(Evaluation *eval, const ConditionClause *clause,
 {
 	int			order;
 
-	if (uaef_condition_type(subject->value) != clause->types)
+	if (uaef_value_type_bit(subject->value) != clause->types)
 		return fail_type(eval, clause, subject);
 	order = uaef_condition_compare(subject->value, &clause->operand);
 	*result = clause->op == OP_GT ? order > 0 :
@@ -197,7 +172,7 @@ static bool
 eval_between(Evaluation *eval, const ConditionClause *clause,
 			 const Subject *subject, bool *result)
 {
-	if (uaef_condition_type(subject->value) != clause->types)
+	if (uaef_value_type_bit(subject->value) != clause->types)
 		return fail_type(eval, clause, subject);
 	*result =
 		uaef_condition_compare(subject->value, &clause->list[0]) >= 0 &&
@@ -209,11 +184,11 @@ eval_between(Evaluation *eval, const ConditionClause *clause,
 static bool
 list_has(const ConditionClause *clause, const JsonbValue *value)
 {
-	uint32		type = uaef_condition_type(value);
+	uint32		type = uaef_value_type_bit(value);
 
 	for (int i = 0; i < clause->nlist; i++)
 	{
-		if (uaef_condition_type(&clause->list[i]) == type &&
+		if (uaef_value_type_bit(&clause->list[i]) == type &&
 			values_equal(value, &clause->list[i]))
 			return true;
 	}
@@ -225,7 +200,7 @@ static bool
 eval_in(Evaluation *eval, const ConditionClause *clause,
 		const Subject *subject, bool *result)
 {
-	uint32		type = uaef_condition_type(subject->value);
+	uint32		type = uaef_value_type_bit(subject->value);
 
 	if (type != TYPE_NULL && (type & clause->types) == 0 &&
 		clause->types != TYPE_NULL)
@@ -261,20 +236,20 @@ eval_all(Evaluation *eval, const ConditionClause *clause,
 	bool	   *found = palloc0(clause->nlist * sizeof(bool));
 	int			missing = clause->nlist;
 
-	if (uaef_condition_type(subject->value) != TYPE_ARRAY)
+	if (uaef_value_type_bit(subject->value) != TYPE_ARRAY)
 		return fail_type(eval, clause, subject);
 	it = JsonbIteratorInit(subject->value->val.binary.data);
 	(void) JsonbIteratorNext(&it, &element, false);
 	while ((token = JsonbIteratorNext(&it, &element, true)) == WJB_ELEM)
 	{
-		uint32		type = uaef_condition_type(&element);
+		uint32		type = uaef_value_type_bit(&element);
 
 		if ((type & (clause->types | TYPE_NULL)) == 0 &&
 			clause->types != TYPE_NULL)
 			return fail_type(eval, clause, subject);
 		for (int i = 0; i < clause->nlist; i++)
 		{
-			if (!found[i] && uaef_condition_type(&clause->list[i]) == type &&
+			if (!found[i] && uaef_value_type_bit(&clause->list[i]) == type &&
 				values_equal(&element, &clause->list[i]))
 			{
 				found[i] = true;
@@ -295,7 +270,7 @@ eval_size(Evaluation *eval, const ConditionClause *clause,
 	JsonbValue	size;
 	Subject		below = {&size, subject->path};
 
-	if (uaef_condition_type(subject->value) != TYPE_ARRAY)
+	if (uaef_value_type_bit(subject->value) != TYPE_ARRAY)
 		return fail_type(eval, clause, subject);
 	size.type = jbvNumeric;
 	size.val.numeric = int64_to_numeric(JsonContainerSize(subject->value->val.binary.data));
@@ -324,7 +299,7 @@ eval_elem_match(Evaluation *eval, const ConditionClause *clause,
 	int			index = 0;
 
 	*result = false;
-	if (uaef_condition_type(subject->value) != TYPE_ARRAY)
+	if (uaef_value_type_bit(subject->value) != TYPE_ARRAY)
 		return fail_type(eval, clause, subject);
 	it = JsonbIteratorInit(subject->value->val.binary.data);
 	(void) JsonbIteratorNext(&it, &element, false);
@@ -395,7 +370,7 @@ eval_clause(Evaluation *eval, const ConditionClause *clause,
 			done = eval_in(eval, clause, subject, result);
 			break;
 		case OP_TYPE:
-			*result = (uaef_condition_type(subject->value) &
+			*result = (uaef_value_type_bit(subject->value) &
 					   clause->types) != 0;
 			return true;
 		case OP_REGEX:
@@ -520,4 +495,20 @@ uaef_condition_eval(const UaefCondition *condition, UaefScope *scope,
 	Evaluation	eval = {scope, error, 0};
 
 	return eval_node(&eval, condition->root, NULL, result);
+}
+
+/*
+ * uaef_condition_eval_value -- put the operators of a path to a value
+ */
+bool
+uaef_condition_eval_value(const UaefCondition *condition,
+						  const JsonbValue *value, bool *result,
+						  UaefEvalError *error)
+{
+	Evaluation	eval = {NULL, error, 0};
+	const UaefPath *path = condition->root->path;
+	Subject		subject = {value, path == NULL ? "" : uaef_path_text(path)};
+
+	Assert(condition->root->kind == CONDITION_FIELD);
+	return eval_clauses(&eval, &condition->root->clauses, &subject, result);
 }

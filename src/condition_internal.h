@@ -37,12 +37,12 @@ typedef enum ConditionOp
 } ConditionOp;
 
 /* Types of values as bits, so that $type takes several. */
-#define TYPE_NULL		0x01
-#define TYPE_BOOLEAN	0x02
-#define TYPE_NUMBER		0x04
-#define TYPE_STRING		0x08
-#define TYPE_ARRAY		0x10
-#define TYPE_OBJECT		0x20
+#define TYPE_NULL		UAEF_TYPE_NULL
+#define TYPE_BOOLEAN	UAEF_TYPE_BOOLEAN
+#define TYPE_NUMBER		UAEF_TYPE_NUMBER
+#define TYPE_STRING		UAEF_TYPE_STRING
+#define TYPE_ARRAY		UAEF_TYPE_ARRAY
+#define TYPE_OBJECT		UAEF_TYPE_OBJECT
 
 typedef struct ConditionNode ConditionNode;
 typedef struct ConditionClause ConditionClause;
@@ -89,9 +89,6 @@ struct UaefCondition
 {
 	ConditionNode *root;
 };
-
-/* The type of a value as one of the bits. */
-extern uint32 uaef_condition_type(const JsonbValue *value);
 
 /* Order of two numbers or two strings (by their bytes). */
 extern int	uaef_condition_compare(const JsonbValue *a, const JsonbValue *b);

@@ -102,20 +102,6 @@ read_oauth2(Jsonb *document, UaefAuth *auth)
 	auth->in_body = uaef_config_choice(document, "client", places, 0) == 1;
 }
 
-const char *const *
-uaef_auth_secret_keys(const UaefAuth *auth)
-{
-	static const char *const keys[][2] = {
-		[UAEF_AUTH_NONE] = {NULL},
-		[UAEF_AUTH_BASIC] = {"password", NULL},
-		[UAEF_AUTH_BEARER] = {"token", NULL},
-		[UAEF_AUTH_HEADER] = {"value", NULL},
-		[UAEF_AUTH_OAUTH2] = {"client_secret", NULL}
-	};
-
-	return keys[auth->kind];
-}
-
 /*
  * The value of "Authorization: Basic" (RFC 7617, in UTF-8).
  */

@@ -43,9 +43,6 @@ struct UaefAuth
 /* Read "auth" of a config; raises what is wrong with it.  Never NULL. */
 extern UaefAuth *uaef_auth_parse(Jsonb *config);
 
-/* The keys of the secret that it needs; ends with NULL. */
-extern const char *const *uaef_auth_secret_keys(const UaefAuth *auth);
-
 /* Set the header that needs nothing but the secret. */
 extern void uaef_auth_headers(const UaefConnector *connector,
 							  UaefHttpDraft *draft);

@@ -12,9 +12,9 @@
 #include "connector_auth.h"
 #include "connector_call.h"
 #include "connector_config.h"
+#include "connector_secret.h"
 #include "egress.h"
 #include "json_util.h"
-#include "secret.h"
 
 /* Stands for the value of a header that may be a secret. */
 #define BLACK "(not shown)"
@@ -49,6 +49,7 @@ uaef_call_draft(const UaefConnector *connector, const UaefCall *call,
 {
 	memset(draft, 0, sizeof(*draft));
 	uaef_draft_headers(draft, call->headers);
+	uaef_connector_draft_secret(connector, draft);
 	uaef_draft_header(draft, "Idempotency-Key", call->idempotency_key);
 	uaef_draft_header(draft, "webhook-id", call->idempotency_key);
 	if (!uaef_draft_has_header(draft, "User-Agent"))
@@ -128,11 +129,10 @@ uaef_call_test(UaefConnector *connector, UaefCall *call, Oid role)
 
 	uaef_call_address(connector, call);
 	uaef_url_require(call->url, &url);
-	allowed = uaef_egress_find(role, &url, &grant);
-	connector->secret = uaef_secret_get("connector", connector->name);
+	allowed = uaef_egress_find(role, call->method, &url, &grant);
+	uaef_connector_open_secret(connector);
 	uaef_call_draft(connector, call, &draft);
-	uaef_secret_wipe(connector->secret);
-	connector->secret = NULL;
+	uaef_connector_close_secret(connector);
 	uaef_json_begin(&json);
 	uaef_json_text(&json, "type", connector->type->name);
 	uaef_json_text(&json, "operation", call->operation);
@@ -144,6 +144,7 @@ uaef_call_test(UaefConnector *connector, UaefCall *call, Oid role)
 		uaef_json_text(&json, "body", from_utf8(draft.body, draft.body_len));
 	uaef_json_bool(&json, "allowed", allowed);
 	if (!allowed)
-		uaef_json_text(&json, "reason", uaef_egress_refusal(role, &url));
+		uaef_json_text(&json, "reason",
+					   uaef_egress_refusal(role, call->method, &url));
 	return uaef_json_end(&json);
 }

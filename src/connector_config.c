@@ -17,6 +17,8 @@
 #include "connector_auth.h"
 #include "connector_config.h"
 #include "connector_limits.h"
+#include "connector_secret.h"
+#include "connector_transport.h"
 #include "delivery_retry.h"
 #include "errcodes.h"
 #include "json_util.h"
@@ -27,8 +29,6 @@
 #include "url.h"
 #include "wake.h"
 
-/* What the secrets of connectors are called. */
-#define SECRET_KIND "connector"
 #define MAX_NAME 200
 
 static UaefQuery insert_connector = {
@@ -40,12 +40,11 @@ static UaefQuery insert_connector = {
 };
 
 static UaefQuery select_connector = {
-	"SELECT connector_id, type, config, created_by FROM uaef.connector WHERE name = $1",
-	1, {TEXTOID}
-};
-
-static UaefQuery lock_connector = {
-	"SELECT FROM uaef.connector WHERE name = $1 FOR KEY SHARE",
+	"SELECT connector_id, type, config,"
+	" EXISTS (SELECT FROM uaef.secret s"
+	"  WHERE s.kind = '" UAEF_CONNECTOR_SECRET "' AND s.name = $1),"
+	" created_by"
+	" FROM uaef.connector WHERE name = $1",
 	1, {TEXTOID}
 };
 
@@ -188,7 +187,8 @@ check_keys(const UaefConnectorType *type, Jsonb *document)
 {
 	static const char *const common[] = {
 		"url", "method", "headers", "timeout", "retry", "idempotent",
-		"max_concurrent", "rate", "burst", "breaker", "auth", "receive", NULL
+		"max_concurrent", "rate", "burst", "breaker", "tls", "proxy", "auth",
+		"receive", NULL
 	};
 	JsonbIterator *it = JsonbIteratorInit(&document->root);
 	JsonbIteratorToken token;
@@ -264,6 +264,7 @@ parse(UaefConnector *connector)
 		config->idempotent = value.val.boolean;
 	}
 	uaef_gate_limits_parse(document, &config->limits);
+	uaef_transport_parse(document, &config->transport);
 	config->auth = uaef_auth_parse(document);
 	config->receive = uaef_receive_parse(document);
 	if (config->receive != NULL && connector->type->receiver == NULL)
@@ -305,6 +306,8 @@ uaef_connector_create(const char *name, const char *type, Jsonb *config,
 						MAX_NAME)));
 	connector.type = uaef_connector_type(type);
 	parse(&connector);
+	uaef_transport_require_files(&connector.config.transport);
+	uaef_connector_check_secret(connector.type, secret);
 
 	caller = uaef_spi_begin();
 	args[0] = CStringGetTextDatum(name);
@@ -323,7 +326,7 @@ uaef_connector_create(const char *name, const char *type, Jsonb *config,
 	uaef_spi_end(caller);
 
 	/* One that is left of an earlier connector of this name goes. */
-	uaef_secret_put(SECRET_KIND, name, secret);
+	uaef_secret_put(UAEF_CONNECTOR_SECRET, name, secret);
 	return connector_id;
 }
 
@@ -334,19 +337,6 @@ raise_undefined(const char *name)
 			(errcode(ERRCODE_UAEF_UNDEFINED_CONNECTOR),
 			 errmsg("connector \"%s\" does not exist", name),
 			 errhint("Use uaef.create_connector() to make it.")));
-}
-
-void
-uaef_connector_set_secret(const char *name, Jsonb *secret)
-{
-	UaefCaller	caller = uaef_spi_begin();
-	Datum		args[1];
-
-	args[0] = CStringGetTextDatum(name);
-	if (uaef_spi_run(&lock_connector, args, NULL) == 0)
-		raise_undefined(name);
-	uaef_spi_end(caller);
-	uaef_secret_put(SECRET_KIND, name, secret);
 }
 
 bool
@@ -364,7 +354,8 @@ uaef_connector_find(const char *name, UaefConnector *connector)
 		connector->connector_id = uaef_spi_int32(0, 1);
 		connector->type = uaef_connector_type(uaef_spi_text(0, 2));
 		connector->document = uaef_spi_jsonb(0, 3);
-		connector->created_by = uaef_spi_oid(0, 4);
+		connector->has_secret = uaef_spi_bool(0, 4);
+		connector->created_by = uaef_spi_oid(0, 5);
 	}
 	uaef_spi_end(caller);
 	if (!found)
@@ -441,6 +432,7 @@ uaef_connector_alter(const char *name, Jsonb *config)
 	uaef_connector_load(name, &connector);
 	connector.document = config;
 	parse(&connector);
+	uaef_transport_require_files(&connector.config.transport);
 
 	caller = uaef_spi_begin();
 	args[0] = CStringGetTextDatum(name);
@@ -474,6 +466,7 @@ uaef_connector_drop(const char *name)
 				 errmsg("cannot drop connector \"%s\" because it is still used",
 						name),
 				 errdetail("For example, %s.", uaef_spi_text(0, 1))));
+	uaef_secret_put(UAEF_CONNECTOR_SECRET, name, NULL);
 	record("connector_dropped", user, name);
 	uaef_spi_end(caller);
 }

@@ -3,8 +3,8 @@
  * connector_config.h
  *	  Connectors: named ways to reach an outside system.
  *
- * A config is {"url","method","headers","timeout","retry","idempotent"} and what
- * its type adds (connector_type.h).  It is checked whole when the connector is
+ * A config is {"url","method","headers","timeout","retry","idempotent","tls",
+ * "proxy"} and what its type adds (connector_type.h).  It is checked whole when the connector is
  * made.
  *
  *-------------------------------------------------------------------------
@@ -20,9 +20,6 @@
  */
 extern int32 uaef_connector_create(const char *name, const char *type,
 								   Jsonb *config, Jsonb *secret);
-
-/* Set its secret, or remove it with NULL; raises UA405 as below. */
-extern void uaef_connector_set_secret(const char *name, Jsonb *secret);
 
 /*
  * Read a connector, in the current memory context; false when there is none.

@@ -18,6 +18,7 @@
 #include "json_util.h"
 
 static bool is_path(const char *path);
+static bool is_document(const UaefCall *call, const UaefResponse *response);
 
 void
 uaef_rest_check(const UaefCall *call, const char *const *keys)
@@ -184,16 +185,45 @@ uaef_rest_body(UaefHttpDraft *draft, Jsonb *data, const char *content_type)
 	uaef_draft_json(draft, data);
 }
 
-UaefAnswer
-uaef_rest_answer(const UaefCall *call, int status)
+/*
+ * A document, or nothing where nothing is needed.
+ */
+static bool
+is_document(const UaefCall *call, const UaefResponse *response)
 {
-	if (status >= 200 && status <= 299)
-		return UAEF_ANSWER_SUCCESS;
-	if (status == 502 || status == 504)
-		return uaef_http_method_is_safe(call->method) ? UAEF_ANSWER_TRANSIENT
-			: UAEF_ANSWER_UNCERTAIN;
-	return uaef_http_status_passes(status) ? UAEF_ANSWER_TRANSIENT
-		: UAEF_ANSWER_PERMANENT;
+	char	   *type = uaef_json_get_text(response->headers, "content-type");
+	JsonbValue	value;
+
+	if (response->body == NULL)
+		return strcmp(call->method, "POST") != 0 &&
+			!uaef_http_method_is_safe(call->method);
+	return type != NULL && strstr(type, "json") != NULL &&
+		!JB_ROOT_IS_SCALAR(response->body) &&
+		!uaef_json_get(response->body, "base64", &value);
+}
+
+void
+uaef_rest_judge(const UaefCall *call, const UaefHttpResult *result,
+				const UaefResponse *response, UaefAnswerVerdict *verdict)
+{
+	UaefAnswer	unknown = uaef_http_method_is_safe(call->method)
+		? UAEF_ANSWER_TRANSIENT : UAEF_ANSWER_UNCERTAIN;
+	int			status = result->status;
+
+	if (status == 204)
+		verdict->answer = UAEF_ANSWER_SUCCESS;
+	else if (status >= 200 && status <= 299)
+	{
+		verdict->answer = is_document(call, response) ? UAEF_ANSWER_SUCCESS
+			: unknown;
+		verdict->code = "bad_answer";
+		verdict->message = "the answer is not what the service sends";
+	}
+	else if (status == 502 || status == 504)
+		verdict->answer = unknown;
+	else
+		verdict->answer = uaef_http_status_passes(status)
+			? UAEF_ANSWER_TRANSIENT : UAEF_ANSWER_PERMANENT;
 }
 
 Jsonb *

@@ -49,10 +49,14 @@ extern void uaef_rest_body(UaefHttpDraft *draft, Jsonb *data,
 						   const char *content_type);
 
 /*
- * What the status alone says of a call.  A gateway that gave up does not know
- * what the server behind it did.
+ * What an answer says, before one looks for its error.  A gateway that gave up
+ * does not know what the server behind it did, and a good status over something
+ * else than JSON, such as the page of a proxy, says nothing.
  */
-extern UaefAnswer uaef_rest_answer(const UaefCall *call, int status);
+extern void uaef_rest_judge(const UaefCall *call,
+							const UaefHttpResult *result,
+							const UaefResponse *response,
+							UaefAnswerVerdict *verdict);
 
 /* {"status","etag","location","data"} */
 extern Jsonb *uaef_rest_output(const UaefHttpResult *result,

@@ -59,6 +59,7 @@ typedef struct UaefConnectorConfig
 	UaefRetry	retry;
 	bool		idempotent;
 	UaefGateLimits limits;
+	UaefTransport transport;	/* its key is in the secret */
 	UaefAuth   *auth;			/* connector_auth.h */
 	UaefReceiveConfig *receive; /* receive_rule.h; or NULL */
 } UaefConnectorConfig;
@@ -72,6 +73,7 @@ typedef struct UaefConnector
 	Jsonb	   *document;		/* its config, checked */
 	UaefConnectorConfig config;
 	void	   *own;			/* what the type's parse made of it, or NULL */
+	bool		has_secret;
 	Jsonb	   *secret;			/* opened; only for build; NULL: has none */
 	const char *problem_code;	/* NULL, or it could not be read, then only */
 	const char *problem;		/* its name is set */

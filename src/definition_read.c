@@ -337,18 +337,38 @@ uaef_read_texts(const UaefObject *object, const char *key, char ***texts)
  * ----------
  */
 
-UaefTemplate *
-uaef_read_template(const UaefObject *object, const char *key)
+static void *
+compile_template(JsonbValue *value)
+{
+	return uaef_template_compile(uaef_json_from_value(value));
+}
+
+static void *
+compile_text(JsonbValue *value)
+{
+	return uaef_template_compile_text(pnstrdup(value->val.string.val,
+											   value->val.string.len));
+}
+
+static void *
+compile_condition(JsonbValue *value)
+{
+	return uaef_condition_compile(uaef_json_from_value(value), false, NULL);
+}
+
+/*
+ * Compile the value of a key, so that an error tells where it stands.
+ */
+static void *
+compile(const UaefObject *object, const char *key, JsonbValue *value,
+		void *(*compile_value) (JsonbValue *value))
 {
 	MemoryContext context = CurrentMemoryContext;
-	UaefTemplate *volatile tmpl = NULL;
-	JsonbValue	value;
+	void	   *volatile program = NULL;
 
-	if (!uaef_read_value(object, key, &value))
-		return NULL;
 	PG_TRY();
 	{
-		tmpl = uaef_template_compile(uaef_json_from_value(&value));
+		program = compile_value(value);
 	}
 	PG_CATCH();
 	{
@@ -358,6 +378,18 @@ uaef_read_template(const UaefObject *object, const char *key)
 	}
 	PG_END_TRY();
 	set_reader(object, key);
+	return program;
+}
+
+UaefTemplate *
+uaef_read_template(const UaefObject *object, const char *key)
+{
+	UaefTemplate *tmpl;
+	JsonbValue	value;
+
+	if (!uaef_read_value(object, key, &value))
+		return NULL;
+	tmpl = compile(object, key, &value, compile_template);
 	uaef_template_paths(tmpl, note_path, object->builder);
 	return tmpl;
 }
@@ -365,24 +397,13 @@ uaef_read_template(const UaefObject *object, const char *key)
 UaefTemplate *
 uaef_read_text_template(const UaefObject *object, const char *key)
 {
-	MemoryContext context = CurrentMemoryContext;
-	UaefTemplate *volatile tmpl = NULL;
-	char	   *text = uaef_read_text(object, key, false);
+	UaefTemplate *tmpl;
+	JsonbValue	value;
 
-	if (text == NULL)
+	if (uaef_read_text(object, key, false) == NULL)
 		return NULL;
-	PG_TRY();
-	{
-		tmpl = uaef_template_compile_text(text);
-	}
-	PG_CATCH();
-	{
-		uaef_read_rethrow(context,
-						  psprintf("\"%s\" in %s", key, object->where),
-						  NULL);
-	}
-	PG_END_TRY();
-	set_reader(object, key);
+	(void) uaef_read_value(object, key, &value);
+	tmpl = compile(object, key, &value, compile_text);
 	uaef_template_paths(tmpl, note_path, object->builder);
 	return tmpl;
 }
@@ -390,8 +411,7 @@ uaef_read_text_template(const UaefObject *object, const char *key)
 UaefCondition *
 uaef_read_condition(const UaefObject *object, const char *key, bool required)
 {
-	MemoryContext context = CurrentMemoryContext;
-	UaefCondition *volatile condition = NULL;
+	UaefCondition *condition;
 	JsonbValue	value;
 
 	if (!uaef_read_value(object, key, &value))
@@ -400,19 +420,7 @@ uaef_read_condition(const UaefObject *object, const char *key, bool required)
 			uaef_read_missing(object, key);
 		return NULL;
 	}
-	PG_TRY();
-	{
-		condition = uaef_condition_compile(uaef_json_from_value(&value),
-										   false);
-	}
-	PG_CATCH();
-	{
-		uaef_read_rethrow(context,
-						  psprintf("\"%s\" in %s", key, object->where),
-						  NULL);
-	}
-	PG_END_TRY();
-	set_reader(object, key);
+	condition = compile(object, key, &value, compile_condition);
 	uaef_condition_paths(condition, note_path, object->builder);
 	return condition;
 }

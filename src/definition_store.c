@@ -24,14 +24,6 @@
 #include "versioned_name.h"
 #include "workflow_dependency.h"
 
-/* The newest version of a workflow; version is 0 when there is none. */
-typedef struct Newest
-{
-	int32		version;
-	Oid			owner;			/* of version 1 */
-	bool		same;			/* has the digest that was asked for */
-} Newest;
-
 static UaefQuery find_newest = {
 	"SELECT n.version, f.created_by, n.digest = $2"
 	" FROM uaef.workflow_definition n"
@@ -48,7 +40,6 @@ static UaefQuery insert_definition = {
 	TIMESTAMPTZOID}
 };
 
-static Newest newest_of(const char *name, Datum digest);
 static void insert(const char *name, int32 version,
 				   const UaefDefinition *def, Jsonb *document, Datum digest,
 				   const char *description);
@@ -59,14 +50,12 @@ uaef_definition_create(const char *name, Jsonb *document,
 					   const char *description)
 {
 	Datum		digest;
-	Newest		newest;
+	UaefNewest	newest;
 
 	uaef_check_name("workflow", name);
 	uaef_lock_name("workflow_definition", name);
 	digest = PointerGetDatum(uaef_digest_bytea(document));
-	newest = newest_of(name, digest);
-	if (newest.version > 0)
-		uaef_require_member(newest.owner, psprintf("workflow \"%s\"", name));
+	newest = uaef_own_newest(&find_newest, "workflow", name, digest);
 	if (newest.same)
 		return newest.version;
 
@@ -74,23 +63,6 @@ uaef_definition_create(const char *name, Jsonb *document,
 		   uaef_definition_compile(name, document, true), document, digest,
 		   description);
 	return newest.version + 1;
-}
-
-static Newest
-newest_of(const char *name, Datum digest)
-{
-	Datum		args[] = {CStringGetTextDatum(name), digest};
-	Newest		newest = {0};
-	UaefCaller	caller = uaef_spi_begin();
-
-	if (uaef_spi_run(&find_newest, args, NULL) > 0)
-	{
-		newest.version = uaef_spi_int32(0, 1);
-		newest.owner = uaef_spi_oid(0, 2);
-		newest.same = uaef_spi_bool(0, 3);
-	}
-	uaef_spi_end(caller);
-	return newest;
 }
 
 /*

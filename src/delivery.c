@@ -529,7 +529,10 @@ send_due(void)
 			uaef_session_wait(&claimed.deliveries[i], flights[i]);
 	}
 	for (int i = 0; i < n; i++)
+	{
 		uaef_http_pool_send(state.pool, &requests[i]);
+		uaef_delivery_wipe(&requests[i]);
+	}
 	MemoryContextReset(state.work_context);
 }
 
@@ -668,6 +671,7 @@ tend_sessions(void)
 		if (requests[i].id < 0)
 			uaef_session_fetching(&requests[i]);
 		uaef_http_pool_send(state.pool, &requests[i]);
+		uaef_delivery_wipe(&requests[i]);
 	}
 	MemoryContextReset(state.work_context);
 }

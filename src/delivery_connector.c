@@ -9,8 +9,8 @@
 
 #include "attempt.h"
 #include "connector_config.h"
+#include "connector_secret.h"
 #include "delivery_connector.h"
-#include "secret.h"
 
 /* A connector in the making. */
 typedef struct Lookup
@@ -30,8 +30,7 @@ look_up(void *arg)
 
 	lookup->found = uaef_connector_find(lookup->name, lookup->connector);
 	if (lookup->found && lookup->with_secret)
-		lookup->connector->secret = uaef_secret_get("connector",
-													lookup->name);
+		uaef_connector_open_secret(lookup->connector);
 }
 
 /*
@@ -98,8 +97,7 @@ uaef_delivery_detach(List *deliveries)
 
 		if (connector == NULL)
 			continue;
-		uaef_secret_wipe(connector->secret);
-		connector->secret = NULL;
+		uaef_connector_close_secret(connector);
 	}
 }
 

@@ -9,40 +9,34 @@
  */
 #include "postgres.h"
 
-#include "access/xact.h"
-#include "utils/memutils.h"
-#include "utils/resowner.h"
-
 #include "advance.h"
 #include "delivery_offer.h"
 #include "failure.h"
+#include "subtransaction.h"
+
+typedef struct Offer
+{
+	const UaefDeliveryRequest *request;
+	int64		delivery_id;
+} Offer;
+
+static void
+enqueue(void *arg)
+{
+	Offer	   *offer = arg;
+
+	offer->delivery_id = uaef_delivery_enqueue(offer->request);
+}
 
 ErrorData *
 uaef_delivery_offer(const UaefDeliveryRequest *request, int64 *delivery_id)
 {
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	ErrorData  *volatile refusal = NULL;
+	Offer		offer = {request, 0};
+	ErrorData  *refusal = uaef_try(enqueue, &offer);
 
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(context);
-	PG_TRY();
-	{
-		*delivery_id = uaef_delivery_enqueue(request);
-		ReleaseCurrentSubTransaction();
-	}
-	PG_CATCH();
-	{
-		MemoryContextSwitchTo(context);
-		refusal = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-		if (!uaef_failure_is_refusal(refusal))
-			ReThrowError(refusal);
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(context);
-	CurrentResourceOwner = owner;
+	if (refusal != NULL && !uaef_failure_is_refusal(refusal))
+		ReThrowError(refusal);
+	*delivery_id = offer.delivery_id;
 	return refusal;
 }
 

@@ -344,7 +344,7 @@ uaef_delivery_enqueue(const UaefDeliveryRequest *request)
 				 errmsg("the priority of a delivery must be between %d and %d",
 						-MAX_PRIORITY, MAX_PRIORITY)));
 	complete(request, &completed);
-	uaef_egress_require(request->role, &completed.url);
+	uaef_egress_require(request->role, completed.method, &completed.url);
 	if (key == NULL)
 	{
 		pg_uuid_t	uuid;

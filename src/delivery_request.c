@@ -13,6 +13,7 @@
 
 #include "attempt.h"
 #include "connector_call.h"
+#include "connector_transport.h"
 #include "delivery_connector.h"
 #include "delivery_request.h"
 #include "delivery_session.h"
@@ -27,8 +28,10 @@ typedef struct Drafting
 } Drafting;
 
 static void make_draft(void *arg);
-static bool may_go(const UaefDelivery *delivery, const UaefUrl *url,
-				   UaefEgressGrant *grant, UaefRefusal *refusal);
+static bool may_ask(Oid role, const char *method, const UaefUrl *url,
+					UaefEgressGrant *grant, UaefRefusal *refusal);
+static bool is_ready(const UaefDelivery *delivery, UaefRefusal *refusal);
+static const char *proxy_of(const UaefConnector *via);
 
 static void
 make_draft(void *arg)
@@ -44,8 +47,21 @@ make_draft(void *arg)
 }
 
 static bool
-may_go(const UaefDelivery *delivery, const UaefUrl *url,
-	   UaefEgressGrant *grant, UaefRefusal *refusal)
+may_ask(Oid role, const char *method, const UaefUrl *url,
+		UaefEgressGrant *grant, UaefRefusal *refusal)
+{
+	if (uaef_egress_find(role, method, url, grant))
+		return true;
+	refusal->code = "egress_denied";
+	refusal->message = uaef_egress_refusal(role, method, url);
+	return false;
+}
+
+/*
+ * Whether its connector is there, and could be read.
+ */
+static bool
+is_ready(const UaefDelivery *delivery, UaefRefusal *refusal)
 {
 	if (delivery->connector != NULL && delivery->via == NULL)
 	{
@@ -61,18 +77,58 @@ may_go(const UaefDelivery *delivery, const UaefUrl *url,
 		refusal->passes = true;
 		return false;
 	}
-	if (!uaef_egress_find(delivery->role, url, grant))
-	{
-		refusal->code = "egress_denied";
-		refusal->message = uaef_egress_refusal(delivery->role, url);
-		return false;
-	}
 	return true;
+}
+
+/*
+ * The connector's, else the server's; NULL: none.
+ */
+static const char *
+proxy_of(const UaefConnector *via)
+{
+	const char *proxy = uaef_http_proxy;
+
+	if (via != NULL && via->config.transport.proxy != NULL)
+		proxy = via->config.transport.proxy;
+	return proxy == NULL || *proxy == '\0' ||
+		strcmp(proxy, UAEF_NO_PROXY) == 0 ? NULL : proxy;
+}
+
+/*
+ * Through a proxy, the role must be allowed to ask that too, and it is the
+ * proxy's address that is looked at.
+ */
+bool
+uaef_request_may_go(Oid role, const char *method, const UaefUrl *url,
+					const UaefConnector *via, UaefEgressGrant *grant,
+					UaefRefusal *refusal)
+{
+	const char *proxy = proxy_of(via);
+	UaefUrl		proxy_url;
+
+	if (!may_ask(role, method, url, grant, refusal))
+		return false;
+	if (proxy == NULL)
+		return true;
+	uaef_url_require(proxy, &proxy_url);
+	return may_ask(role, method, &proxy_url, grant, refusal);
+}
+
+void
+uaef_delivery_wipe(UaefHttpRequest *request)
+{
+	char	   *key = unconstify(char *, request->transport.key);
+
+	for (int i = 0; i < request->n_headers; i++)
+		explicit_bzero(request->headers[i], strlen(request->headers[i]));
+	if (key != NULL)
+		explicit_bzero(key, strlen(key));
 }
 
 void
 uaef_request_begin(UaefHttpRequest *request, const UaefUrl *url,
-				   const UaefHttpDraft *draft, const UaefEgressGrant *grant)
+				   const UaefConnector *via, const UaefHttpDraft *draft,
+				   const UaefEgressGrant *grant)
 {
 	memset(request, 0, sizeof(*request));
 	request->url = uaef_url_text(url);
@@ -89,6 +145,10 @@ uaef_request_begin(UaefHttpRequest *request, const UaefUrl *url,
 	request->max_response = (size_t) uaef_http_max_response_kb * 1024;
 	request->n_networks = grant->n_networks;
 	request->networks = grant->networks;
+	if (via != NULL)
+		request->transport = via->config.transport;
+	request->transport.proxy = proxy_of(via);
+	request->transport.key = draft->tls_key;
 }
 
 bool
@@ -102,7 +162,9 @@ uaef_delivery_request(const UaefDelivery *delivery, UaefHttpRequest *request,
 
 	memset(refusal, 0, sizeof(*refusal));
 	uaef_url_require(delivery->url, &url);
-	if (!may_go(delivery, &url, &grant, refusal))
+	if (!is_ready(delivery, refusal) ||
+		!uaef_request_may_go(delivery->role, delivery->method, &url,
+							 delivery->via, &grant, refusal))
 		return false;
 	if (delivery->via == NULL)
 		make_draft(&drafting);
@@ -117,7 +179,7 @@ uaef_delivery_request(const UaefDelivery *delivery, UaefHttpRequest *request,
 			return false;
 		}
 	}
-	uaef_request_begin(request, &url, &draft, &grant);
+	uaef_request_begin(request, &url, delivery->via, &draft, &grant);
 	request->id = delivery->delivery_id;
 	request->attempt = delivery->attempt;
 	request->method = delivery->method;

@@ -19,8 +19,14 @@ typedef struct UaefRefusal
 	bool		passes;			/* another attempt may go better */
 } UaefRefusal;
 
-/* What all requests to a URL have in common, besides id, method and reuse. */
+/* Whether a role may send a request there, by the connector's ways. */
+extern bool uaef_request_may_go(Oid role, const char *method,
+								const UaefUrl *url, const UaefConnector *via,
+								UaefEgressGrant *grant, UaefRefusal *refusal);
+
+/* What all requests have in common, besides id, method and reuse. */
 extern void uaef_request_begin(UaefHttpRequest *request, const UaefUrl *url,
+							   const UaefConnector *via,
 							   const UaefHttpDraft *draft,
 							   const UaefEgressGrant *grant);
 
@@ -31,5 +37,8 @@ extern void uaef_request_begin(UaefHttpRequest *request, const UaefUrl *url,
 extern bool uaef_delivery_request(const UaefDelivery *delivery,
 								  UaefHttpRequest *request,
 								  UaefRefusal *refusal);
+
+/* Overwrite what may be secret of a request that was sent. */
+extern void uaef_delivery_wipe(UaefHttpRequest *request);
 
 #endif							/* UAEF_DELIVERY_REQUEST_H */

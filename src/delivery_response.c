@@ -7,16 +7,15 @@
  */
 #include "postgres.h"
 
-#include "access/xact.h"
 #include "common/base64.h"
 #include "mb/pg_wchar.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
-#include "utils/resowner.h"
 
 #include "delivery_response.h"
 #include "error_class.h"
 #include "json_util.h"
+#include "subtransaction.h"
 
 static bool is_text(const char *data, size_t len);
 static Jsonb *text_value(char *text, size_t len);
@@ -73,6 +72,21 @@ base64_value(const char *data, size_t len)
 	return uaef_json_end(&json);
 }
 
+typedef struct Parse
+{
+	char	   *text;
+	Jsonb	   *document;
+} Parse;
+
+static void
+parse(void *arg)
+{
+	Parse	   *it = arg;
+
+	it->document = DatumGetJsonbP(DirectFunctionCall1(jsonb_in,
+													  CStringGetDatum(it->text)));
+}
+
 /*
  * NULL when it is not what jsonb can hold.  The input function raises for
  * that, and it may do so from any depth, so it runs in a subtransaction.  An
@@ -81,36 +95,14 @@ base64_value(const char *data, size_t len)
 static Jsonb *
 parse_json(char *text)
 {
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	Jsonb	   *volatile document = NULL;
+	Parse		it = {text, NULL};
+	ErrorData  *error = uaef_try(parse, &it);
 
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(context);
-	PG_TRY();
-	{
-		document = DatumGetJsonbP(DirectFunctionCall1(jsonb_in,
-													  CStringGetDatum(text)));
-		ReleaseCurrentSubTransaction();
-	}
-	PG_CATCH();
-	{
-		ErrorData  *error;
-
-		document = NULL;
-		MemoryContextSwitchTo(context);
-		error = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-		MemoryContextSwitchTo(context);
-		CurrentResourceOwner = owner;
-		if (uaef_error_is_transient(error->sqlerrcode))
-			ReThrowError(error);
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(context);
-	CurrentResourceOwner = owner;
-	return document;
+	if (error == NULL)
+		return it.document;
+	if (uaef_error_is_transient(error->sqlerrcode))
+		ReThrowError(error);
+	return NULL;
 }
 
 /*

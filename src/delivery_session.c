@@ -16,6 +16,7 @@
 
 #include "attempt.h"
 #include "connector_auth.h"
+#include "connector_secret.h"
 #include "delivery_connector.h"
 #include "delivery_response.h"
 #include "delivery_session.h"
@@ -341,6 +342,7 @@ ask(void *arg)
 
 	memset(asking->draft, 0, sizeof(UaefHttpDraft));
 	uaef_draft_header(asking->draft, "User-Agent", "uaef");
+	uaef_connector_draft_secret(asking->connector, asking->draft);
 	if (asking->part > 0)
 	{
 		uaef_auth_headers(asking->connector, asking->draft);
@@ -369,12 +371,9 @@ uaef_session_fetch(const UaefDelivery *delivery, UaefHttpRequest *request,
 	asking.part = first_missing(delivery);
 	asking.type = types[asking.part];
 	uaef_url_require(asking.type->url(connector), &url);
-	if (!uaef_egress_find(delivery->role, &url, &grant))
-	{
-		refusal->code = "egress_denied";
-		refusal->message = uaef_egress_refusal(delivery->role, &url);
+	if (!uaef_request_may_go(delivery->role, asking.type->method, &url,
+							 connector, &grant, refusal))
 		return false;
-	}
 	error = uaef_attempt(ask, &asking);
 	if (error != NULL)
 	{
@@ -383,7 +382,7 @@ uaef_session_fetch(const UaefDelivery *delivery, UaefHttpRequest *request,
 		return false;
 	}
 	session->part = asking.part;
-	uaef_request_begin(request, &url, &draft, &grant);
+	uaef_request_begin(request, &url, connector, &draft, &grant);
 	request->id = -(int64) connector->connector_id;
 	request->attempt = session->fetch_no;
 	request->method = asking.type->method;

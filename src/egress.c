@@ -19,6 +19,7 @@
 #include "utils/timestamp.h"
 
 #include "clock.h"
+#include "connector_config.h"
 #include "egress.h"
 #include "errcodes.h"
 #include "json_util.h"
@@ -31,32 +32,37 @@ static UaefQuery matching_rules = {
 	"  AND right($2, length(host) - 1) = substr(host, 2)"
 	"  AND length($2) >= length(host)))"
 	" AND scheme = $3 AND (port IS NULL OR port = $4)"
+	" AND (methods IS NULL OR $5 = ANY (methods))"
 	" AND (role IS NULL OR pg_has_role($1::oid, role::oid, 'USAGE'))",
-	4, {OIDOID, TEXTOID, TEXTOID, INT4OID}
+	5, {OIDOID, TEXTOID, TEXTOID, INT4OID, TEXTOID}
 };
 
 static UaefQuery insert_rule = {
 	"INSERT INTO uaef.egress_rule"
-	" (host, port, scheme, network, role, comment, created_by, created_at)"
-	" VALUES ($1, $2, $3, $4, $5, $6, $7, $8) RETURNING rule_id",
-	8, {TEXTOID, INT4OID, TEXTOID, CIDROID, REGROLEOID, TEXTOID, REGROLEOID,
-	TIMESTAMPTZOID}
+	" (host, port, scheme, network, role, comment, created_by, created_at,"
+	" methods)"
+	" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) RETURNING rule_id",
+	9, {TEXTOID, INT4OID, TEXTOID, CIDROID, REGROLEOID, TEXTOID, REGROLEOID,
+	TIMESTAMPTZOID, TEXTARRAYOID}
 };
 
 static UaefQuery delete_rule = {
 	"DELETE FROM uaef.egress_rule WHERE rule_id = $1"
-	" RETURNING host, port::text, scheme, network::text, role::text",
+	" RETURNING host, port::text, scheme, network::text, role::text,"
+	" array_to_string(methods, ' ')",
 	1, {INT8OID}
 };
 
-static void network_from_cidr(Datum cidr, UaefNetwork *network);
 static char *check_host(const char *host);
+static void check_methods(const UaefEgressRule *rule);
+static Datum method_array(const UaefEgressRule *rule);
+static char *method_list(const UaefEgressRule *rule);
 static void record(const char *type, Oid caller, Jsonb *payload);
 
-static void
-network_from_cidr(Datum cidr, UaefNetwork *network)
+void
+uaef_network_from_inet(Datum from, UaefNetwork *network)
 {
-	inet	   *value = DatumGetInetPP(cidr);
+	inet	   *value = DatumGetInetPP(from);
 
 	memset(network, 0, sizeof(*network));
 	network->v6 = ip_family(value) == PGSQL_AF_INET6;
@@ -66,16 +72,18 @@ network_from_cidr(Datum cidr, UaefNetwork *network)
 }
 
 bool
-uaef_egress_find(Oid role, const UaefUrl *url, UaefEgressGrant *grant)
+uaef_egress_find(Oid role, const char *method, const UaefUrl *url,
+				 UaefEgressGrant *grant)
 {
 	UaefCaller	caller = uaef_spi_begin();
-	Datum		args[4];
+	Datum		args[5];
 	uint64		n_rules;
 
 	args[0] = ObjectIdGetDatum(role);
 	args[1] = CStringGetTextDatum(url->host);
 	args[2] = CStringGetTextDatum(uaef_url_scheme(url));
 	args[3] = Int32GetDatum(url->port);
+	args[4] = CStringGetTextDatum(method);
 	n_rules = uaef_spi_run(&matching_rules, args, NULL);
 
 	grant->n_networks = 0;
@@ -86,32 +94,49 @@ uaef_egress_find(Oid role, const UaefUrl *url, UaefEgressGrant *grant)
 		Datum		network = uaef_spi_value(i, 1, &isnull);
 
 		if (!isnull)
-			network_from_cidr(network, &grant->networks[grant->n_networks++]);
+			uaef_network_from_inet(network, &grant->networks[grant->n_networks++]);
 	}
 	uaef_spi_end(caller);
 	return n_rules > 0;
 }
 
 char *
-uaef_egress_refusal(Oid role, const UaefUrl *url)
+uaef_egress_refusal(Oid role, const char *method, const UaefUrl *url)
 {
 	char	   *name = GetUserNameFromId(role, true);
 
-	return psprintf("no egress rule lets role \"%s\" request %s on host \"%s\", port %d",
-					name ? name : "unknown", uaef_url_scheme(url), url->host,
-					url->port);
+	return psprintf("no egress rule lets role \"%s\" send %s by %s to host \"%s\", port %d",
+					name ? name : "unknown", method, uaef_url_scheme(url),
+					url->host, url->port);
 }
 
 void
-uaef_egress_require(Oid role, const UaefUrl *url)
+uaef_egress_require(Oid role, const char *method, const UaefUrl *url)
 {
 	UaefEgressGrant grant;
 
-	if (!uaef_egress_find(role, url, &grant))
+	if (!uaef_egress_find(role, method, url, &grant))
 		ereport(ERROR,
 				(errcode(ERRCODE_UAEF_EGRESS_DENIED),
-				 errmsg_internal("%s", uaef_egress_refusal(role, url)),
+				 errmsg_internal("%s", uaef_egress_refusal(role, method, url)),
 				 errhint("An administrator can allow it with uaef.allow_egress().")));
+}
+
+char *
+uaef_egress_check(Oid role, const char *method, const UaefUrl *url,
+				  const UaefNetwork *address)
+{
+	UaefEgressGrant grant;
+	UaefNetwork written;
+
+	if (!uaef_egress_find(role, method, url, &grant))
+		return uaef_egress_refusal(role, method, url);
+	if (address == NULL && uaef_network_from_text(url->host, &written))
+		address = &written;
+	if (address != NULL &&
+		!uaef_network_allows(grant.networks, grant.n_networks, address))
+		return pstrdup("no egress rule allows the address of the host");
+	return NULL;
 }
 
 /*
@@ -131,6 +156,42 @@ check_host(const char *host)
 	for (char *p = lower; *p != '\0'; p++)
 		*p = pg_ascii_tolower((unsigned char) *p);
 	return lower;
+}
+
+/*
+ * Known ones, in upper case; sets them so.
+ */
+static void
+check_methods(const UaefEgressRule *rule)
+{
+	for (int i = 0; i < rule->n_methods; i++)
+		rule->methods[i] = uaef_http_method_check(rule->methods[i]);
+	if (rule->methods != NULL && rule->n_methods == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("an egress rule without a method allows nothing"),
+				 errhint("Leave the methods out to allow them all.")));
+}
+
+static Datum
+method_array(const UaefEgressRule *rule)
+{
+	Datum	   *texts = palloc((rule->n_methods + 1) * sizeof(Datum));
+
+	for (int i = 0; i < rule->n_methods; i++)
+		texts[i] = CStringGetTextDatum(rule->methods[i]);
+	return uaef_array(texts, NULL, rule->n_methods, TEXTOID);
+}
+
+static char *
+method_list(const UaefEgressRule *rule)
+{
+	StringInfoData list;
+
+	initStringInfo(&list);
+	for (int i = 0; i < rule->n_methods; i++)
+		appendStringInfo(&list, "%s%s", i > 0 ? " " : "", rule->methods[i]);
+	return list.data;
 }
 
 static void
@@ -173,8 +234,8 @@ uaef_egress_allow(const UaefEgressRule *rule)
 	char	   *host = check_host(rule->host);
 	UaefCaller	caller;
 	UaefJson	json;
-	Datum		args[8];
-	char		nulls[9] = "        ";
+	Datum		args[9];
+	char		nulls[10] = "         ";
 	int64		rule_id;
 
 	if (strcmp(rule->scheme, "https") != 0 && strcmp(rule->scheme, "http") != 0)
@@ -188,6 +249,7 @@ uaef_egress_allow(const UaefEgressRule *rule)
 				 errmsg("port %d is out of range", rule->port)));
 
 	check_reachable(host, rule->has_network);
+	check_methods(rule);
 
 	caller = uaef_spi_begin();
 	args[0] = CStringGetTextDatum(host);
@@ -202,6 +264,8 @@ uaef_egress_allow(const UaefEgressRule *rule)
 	nulls[3] = rule->has_network ? ' ' : 'n';
 	nulls[4] = OidIsValid(rule->role) ? ' ' : 'n';
 	nulls[5] = rule->comment ? ' ' : 'n';
+	args[8] = method_array(rule);
+	nulls[8] = rule->methods ? ' ' : 'n';
 	(void) uaef_spi_run(&insert_rule, args, nulls);
 	rule_id = uaef_spi_int64(0, 1);
 
@@ -211,6 +275,8 @@ uaef_egress_allow(const UaefEgressRule *rule)
 	if (rule->port != 0)
 		uaef_json_int(&json, "port", rule->port);
 	uaef_json_text(&json, "scheme", rule->scheme);
+	if (rule->methods != NULL)
+		uaef_json_text(&json, "methods", method_list(rule));
 	if (rule->has_network)
 		uaef_json_text(&json, "network",
 					   DatumGetCString(DirectFunctionCall1(cidr_out,
@@ -244,6 +310,7 @@ uaef_egress_remove(int64 rule_id)
 	uaef_json_text(&json, "scheme", uaef_spi_text(0, 3));
 	uaef_json_text(&json, "network", uaef_spi_text(0, 4));
 	uaef_json_text(&json, "role", uaef_spi_text(0, 5));
+	uaef_json_text(&json, "methods", uaef_spi_text(0, 6));
 	record("egress_removed", user, uaef_json_end(&json));
 	uaef_spi_end(caller);
 }

@@ -35,17 +35,31 @@ typedef struct UaefEgressRule
 	Datum		network;		/* cidr */
 	Oid			role;			/* InvalidOid: all roles */
 	const char *comment;		/* or NULL */
+	int			n_methods;
+	char	  **methods;		/* NULL: all */
 } UaefEgressRule;
 
+/* A value of type inet or cidr. */
+extern void uaef_network_from_inet(Datum from, UaefNetwork *network);
+
 /* Do the rules let role request this?  Fills grant when they do. */
-extern bool uaef_egress_find(Oid role, const UaefUrl *url,
-							 UaefEgressGrant *grant);
+extern bool uaef_egress_find(Oid role, const char *method,
+							 const UaefUrl *url, UaefEgressGrant *grant);
 
 /* The same; raises UA401 when they do not. */
-extern void uaef_egress_require(Oid role, const UaefUrl *url);
+extern void uaef_egress_require(Oid role, const char *method,
+								const UaefUrl *url);
 
 /* Why a request is refused; palloc'd. */
-extern char *uaef_egress_refusal(Oid role, const UaefUrl *url);
+extern char *uaef_egress_refusal(Oid role, const char *method,
+								 const UaefUrl *url);
+
+/*
+ * Why the rules refuse this, or the address that its host has (NULL: any);
+ * NULL when they do not.
+ */
+extern char *uaef_egress_check(Oid role, const char *method,
+							   const UaefUrl *url, const UaefNetwork *address);
 
 /* Add a rule, or remove one; each is an event.  Remove raises if it is not there. */
 extern int64 uaef_egress_allow(const UaefEgressRule *rule);

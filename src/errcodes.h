@@ -42,12 +42,21 @@
 #define ERRCODE_UAEF_BAD_SPLIT			MAKE_SQLSTATE('U', 'A', '2', '0', '9')
 #define ERRCODE_UAEF_BAD_RECIPIENT		MAKE_SQLSTATE('U', 'A', '2', '1', '0')
 #define ERRCODE_UAEF_COST_LIMIT			MAKE_SQLSTATE('U', 'A', '2', '1', '1')
+#define ERRCODE_UAEF_NO_TABLES			MAKE_SQLSTATE('U', 'A', '2', '1', '2')
+#define ERRCODE_UAEF_NO_RATE			MAKE_SQLSTATE('U', 'A', '2', '1', '3')
+#define ERRCODE_UAEF_NO_ROW				MAKE_SQLSTATE('U', 'A', '2', '1', '4')
+#define ERRCODE_UAEF_ROWS_CONFLICT		MAKE_SQLSTATE('U', 'A', '2', '1', '5')
 #define ERRCODE_UAEF_BAD_CONDITION		MAKE_SQLSTATE('U', 'A', '2', '2', '0')
 #define ERRCODE_UAEF_BAD_EXPRESSION		MAKE_SQLSTATE('U', 'A', '2', '2', '1')
 #define ERRCODE_UAEF_BAD_TEMPLATE		MAKE_SQLSTATE('U', 'A', '2', '2', '2')
 #define ERRCODE_UAEF_ZERO_AMOUNT		MAKE_SQLSTATE('U', 'A', '2', '2', '3')
 #define ERRCODE_UAEF_BAD_SCHEMA			MAKE_SQLSTATE('U', 'A', '2', '3', '0')
 #define ERRCODE_UAEF_SCHEMA_MISMATCH	MAKE_SQLSTATE('U', 'A', '2', '3', '1')
+#define ERRCODE_UAEF_RULE_TESTS			MAKE_SQLSTATE('U', 'A', '2', '4', '0')
+#define ERRCODE_UAEF_SECOND_PERSON		MAKE_SQLSTATE('U', 'A', '2', '4', '1')
+#define ERRCODE_UAEF_RULE_STATE			MAKE_SQLSTATE('U', 'A', '2', '4', '2')
+#define ERRCODE_UAEF_RULE_PERIOD		MAKE_SQLSTATE('U', 'A', '2', '4', '3')
+#define ERRCODE_UAEF_BAD_FORMULA		MAKE_SQLSTATE('U', 'A', '2', '4', '4')
 
 /* UA3xx: engine (definitions, executions, tasks, approvals, settlement) */
 #define ERRCODE_UAEF_BAD_DEFINITION		MAKE_SQLSTATE('U', 'A', '3', '0', '0')
@@ -88,5 +97,15 @@
 
 /* UA5xx: worker */
 #define ERRCODE_UAEF_NO_WORKER_SLOT		MAKE_SQLSTATE('U', 'A', '5', '0', '1')
+
+/* UA51x: accounts, journals, holds */
+#define ERRCODE_UAEF_UNDEFINED_ACCOUNT	MAKE_SQLSTATE('U', 'A', '5', '1', '0')
+#define ERRCODE_UAEF_ACCOUNT_STATE		MAKE_SQLSTATE('U', 'A', '5', '1', '1')
+#define ERRCODE_UAEF_UNBALANCED			MAKE_SQLSTATE('U', 'A', '5', '1', '2')
+#define ERRCODE_UAEF_BALANCE_LIMIT		MAKE_SQLSTATE('U', 'A', '5', '1', '3')
+#define ERRCODE_UAEF_UNDEFINED_JOURNAL	MAKE_SQLSTATE('U', 'A', '5', '1', '4')
+#define ERRCODE_UAEF_OVER_REVERSED		MAKE_SQLSTATE('U', 'A', '5', '1', '5')
+#define ERRCODE_UAEF_UNDEFINED_HOLD		MAKE_SQLSTATE('U', 'A', '5', '1', '6')
+#define ERRCODE_UAEF_HOLD_STATE			MAKE_SQLSTATE('U', 'A', '5', '1', '7')
 
 #endif							/* UAEF_ERRCODES_H */

@@ -484,4 +484,7 @@ uaef_fraction_to_rational(const UaefFraction *a, UaefRational *result)
 	if (a->big_num == NULL)
 		reduce(&lowest);
 	to_big(&lowest, &result->num, &result->den);
+	result->is_small = a->big_num == NULL;
+	result->small_num = lowest.num;
+	result->small_den = lowest.den;
 }

@@ -17,6 +17,7 @@
 #include "compat.h"
 #include "guc.h"
 #include "secret_key.h"
+#include "url.h"
 
 /* Checkpoints of the ledger: how often, and on how many standbys before. */
 int			uaef_checkpoint_interval_ms = 10000;
@@ -39,6 +40,7 @@ int			uaef_http_connect_timeout_ms = 5000;
 int			uaef_http_max_concurrent = 200;
 int			uaef_http_max_per_gate = 50;
 int			uaef_http_max_response_kb = 1024;
+char	   *uaef_http_proxy = NULL;
 int			uaef_http_retry_after_max_s = 3600;
 int			uaef_http_timeout_ms = 30000;
 
@@ -63,6 +65,9 @@ int			uaef_max_tasks = 10000;
 /* How much longer waiting one more point of priority is worth. */
 int			uaef_priority_step_ms = 60000;
 
+/* Who may activate a settlement rule. */
+int			uaef_rule_activation = UAEF_ACTIVATION_SECOND_PERSON;
+
 /* The ledger's sealer. */
 int			uaef_retention_interval_ms = 3600000;
 int			uaef_seal_interval_ms = 100;
@@ -85,10 +90,17 @@ static const struct config_enum_entry ddl_checks[] = {
 	{NULL, 0, false}
 };
 
+static const struct config_enum_entry rule_activations[] = {
+	{"second_person", UAEF_ACTIVATION_SECOND_PERSON, false},
+	{"any", UAEF_ACTIVATION_ANY, false},
+	{NULL, 0, false}
+};
+
 static char *uaef_test_now = NULL;
 TimestampTz uaef_test_now_value = 0;
 
 static bool check_path(char **newval, void **extra, GucSource source);
+static bool check_proxy(char **newval, void **extra, GucSource source);
 static bool check_socket(char **newval, void **extra, GucSource source);
 static bool check_test_now(char **newval, void **extra, GucSource source);
 static void assign_test_now(const char *newval, void *extra);
@@ -138,6 +150,16 @@ define_checkpoint_settings(void)
 }
 
 static void
+define_http_proxy(void)
+{
+	DefineCustomStringVariable("uaef.http_proxy",
+							   "Proxy of outgoing HTTP requests, as http://host:port.",
+							   "A connector may name another, or none. The environment is never asked.",
+							   &uaef_http_proxy, "", PGC_SIGHUP, 0,
+							   check_proxy, NULL, NULL);
+}
+
+static void
 define_secret_settings(void)
 {
 	DefineCustomStringVariable("uaef.secret_key_command",
@@ -163,6 +185,17 @@ define_ddl_check(void)
 							 "off, warn or error: a live workflow whose SQL can no longer be planned is passed over, warned of, or keeps the command from running.",
 							 &uaef_ddl_check, UAEF_DDL_WARN, ddl_checks,
 							 PGC_USERSET, 0, NULL, NULL, NULL);
+}
+
+static void
+define_rule_activation(void)
+{
+	DefineCustomEnumVariable("uaef.rule_activation",
+							 "Who may activate a settlement rule.",
+							 "second_person: not its author, under any role; any: its author too.",
+							 &uaef_rule_activation,
+							 UAEF_ACTIVATION_SECOND_PERSON, rule_activations,
+							 PGC_SUSET, 0, NULL, NULL, NULL);
 }
 
 static void
@@ -227,6 +260,7 @@ uaef_guc_init(void)
 	define_int("uaef.http_max_response_size",
 			   "Largest HTTP response body, counted after decoding.",
 			   NULL, &uaef_http_max_response_kb, 1, 1024 * 1024, PGC_SIGHUP, GUC_UNIT_KB);
+	define_http_proxy();
 	define_int("uaef.http_retry_after_max",
 			   "Longest wait that a server's Retry-After header can ask for.",
 			   NULL, &uaef_http_retry_after_max_s, 0, 7 * 24 * 3600, PGC_SIGHUP, GUC_UNIT_S);
@@ -238,6 +272,7 @@ uaef_guc_init(void)
 			   "With 0 any anchor will do.",
 			   &uaef_ledger_quorum, 0, 100, PGC_SIGHUP, 0);
 	define_limits();
+	define_rule_activation();
 	define_int("uaef.seal_interval",
 			   "Time that the sealer lets events gather before it seals a block.",
 			   NULL, &uaef_seal_interval_ms, 1, 3600000, PGC_SIGHUP, GUC_UNIT_MS);
@@ -269,6 +304,19 @@ check_path(char **newval, void **extra, GucSource source)
 	if (*newval == NULL || **newval == '\0' || is_absolute_path(*newval))
 		return true;
 	GUC_check_errdetail("The path must be absolute.");
+	return false;
+}
+
+static bool
+check_proxy(char **newval, void **extra, GucSource source)
+{
+	UaefUrl		url;
+
+	if (*newval == NULL || **newval == '\0' ||
+		(uaef_url_parse(*newval, &url) == NULL && !url.tls &&
+		 strcmp(url.target, "/") == 0))
+		return true;
+	GUC_check_errdetail("It must be http://host:port.");
 	return false;
 }
 

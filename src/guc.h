@@ -20,6 +20,7 @@ extern int	uaef_http_connect_timeout_ms;
 extern int	uaef_http_max_concurrent;
 extern int	uaef_http_max_per_gate;
 extern int	uaef_http_max_response_kb;
+extern char *uaef_http_proxy;
 extern int	uaef_http_retry_after_max_s;
 extern int	uaef_http_timeout_ms;
 extern char *uaef_ledger_key_file;
@@ -34,6 +35,7 @@ extern int	uaef_max_payload_kb;
 extern int	uaef_max_tasks;
 extern int	uaef_priority_step_ms;
 extern int	uaef_retention_interval_ms;
+extern int	uaef_rule_activation;
 extern int	uaef_seal_interval_ms;
 extern int	uaef_seal_max_events;
 extern int	uaef_seal_overdue_s;
@@ -48,6 +50,13 @@ typedef enum UaefDdlCheck
 	UAEF_DDL_WARN,
 	UAEF_DDL_ERROR
 } UaefDdlCheck;
+
+/* Values of uaef.rule_activation. */
+typedef enum UaefRuleActivation
+{
+	UAEF_ACTIVATION_SECOND_PERSON,
+	UAEF_ACTIVATION_ANY
+} UaefRuleActivation;
 
 /* uaef.test_now, parsed; 0 when the wall clock rules. */
 extern TimestampTz uaef_test_now_value;

@@ -129,20 +129,6 @@ static UaefQuery count_purged = {
 	3, {TEXTOID, INT8OID, TIMESTAMPTZOID}
 };
 
-static Datum
-text_or_null(const char *text, char *isnull)
-{
-	*isnull = text == NULL ? 'n' : ' ';
-	return text == NULL ? (Datum) 0 : CStringGetTextDatum(text);
-}
-
-static Datum
-array_or_null(ArrayType *array, char *isnull)
-{
-	*isnull = array == NULL ? 'n' : ' ';
-	return PointerGetDatum(array);
-}
-
 /*
  * One event for a batch, in a stream of no execution: theirs are closed.
  */
@@ -183,8 +169,8 @@ purge_batch(const Rule *rule, bool others_only, int limit, Oid role)
 	uaef_uuid7_floor(rule->before, &floor);
 	args[0] = UUIDPGetDatum(&floor);
 	args[1] = TimestampTzGetDatum(rule->before);
-	args[2] = text_or_null(rule->workflow, &nulls[2]);
-	args[3] = array_or_null(rule->statuses, &nulls[3]);
+	args[2] = uaef_text_or_null(rule->workflow, &nulls[2]);
+	args[3] = uaef_pointer_or_null(rule->statuses, &nulls[3]);
 	args[4] = Int32GetDatum(limit);
 	args[5] = BoolGetDatum(others_only);
 	n = (int) uaef_spi_run(&find_old, args, nulls);
@@ -259,9 +245,9 @@ uaef_history_keep(const char *workflow, ArrayType *statuses, Interval *keep)
 	Datum		args[4];
 	char		nulls[4] = {' ', ' ', ' ', ' '};
 
-	args[0] = text_or_null(workflow, &nulls[0]);
+	args[0] = uaef_text_or_null(workflow, &nulls[0]);
 	args[1] = IntervalPGetDatum(keep);
-	args[2] = array_or_null(statuses, &nulls[2]);
+	args[2] = uaef_pointer_or_null(statuses, &nulls[2]);
 	args[3] = ObjectIdGetDatum(role);
 	(void) uaef_spi_run(&put_rule, args, nulls);
 	record_rule("retention_set", workflow, statuses, keep, role);
@@ -277,7 +263,7 @@ uaef_history_keep_all(const char *workflow)
 	Datum		arg;
 	char		isnull;
 
-	arg = text_or_null(workflow, &isnull);
+	arg = uaef_text_or_null(workflow, &isnull);
 	if (uaef_spi_run(&delete_rule, &arg, &isnull) == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
@@ -331,7 +317,7 @@ uaef_history_work(void)
 
 		if (n == 0)
 			continue;
-		args[0] = text_or_null(rules[i].workflow, &nulls[0]);
+		args[0] = uaef_text_or_null(rules[i].workflow, &nulls[0]);
 		args[1] = Int64GetDatum(n);
 		args[2] = TimestampTzGetDatum(now);
 		(void) uaef_spi_run(&count_purged, args, nulls);

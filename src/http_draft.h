@@ -23,6 +23,7 @@ typedef struct UaefHttpDraft
 	size_t		body_len;
 	const char *aws_sigv4;		/* as in UaefHttpRequest */
 	const char *user_password;
+	char	   *tls_key;		/* of the client's certificate, or NULL */
 } UaefHttpDraft;
 
 /* Add a header; one of the same name that is there already is replaced. */

@@ -20,6 +20,21 @@ typedef enum UaefHttpPhase
 	UAEF_HTTP_ANSWERED
 } UaefHttpPhase;
 
+/*
+ * By what ways a request goes, besides its URL.  Texts are PEM, files are of the
+ * server; of a text and a file of the same thing there is one at most.
+ */
+typedef struct UaefTransport
+{
+	const char *proxy;			/* "http://host:port"; NULL: none */
+	const char *ca;				/* who may sign the server's certificate */
+	const char *ca_file;		/* both NULL: whom the system trusts */
+	const char *cert;			/* the client's certificate */
+	const char *cert_file;		/* both NULL: none */
+	const char *key;			/* of the client's certificate; a secret */
+	const char *key_file;
+} UaefTransport;
+
 /* What to send.  Everything is copied. */
 typedef struct UaefHttpRequest
 {
@@ -43,6 +58,7 @@ typedef struct UaefHttpRequest
 								 * user_password; or NULL */
 	const char *user_password;	/* "ACCESS_KEY:SECRET_KEY" */
 	void	   *tag;			/* the caller's, comes back with the result */
+	UaefTransport transport;
 } UaefHttpRequest;
 
 /* Microseconds since the request began; 0: not reached. */

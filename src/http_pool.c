@@ -28,37 +28,54 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
+#include "http_buffer.h"
 #include "http_pool.h"
+#include "http_sharing.h"
 
 #if LIBCURL_VERSION_NUM < 0x075000
 #error "libcurl 7.80 or newer is needed"
 #endif
 
 #define MAX_HEAD_BYTES		65536
-#define MAX_IDLE_CONNECTIONS 64
+#define MAX_HEAD_LINES		200
+#define MAX_IDLE_CONNECTIONS 64 /* of a family */
+#define MAX_IDLE_FAMILIES	8
 #define MAX_IDLE_S			4	/* less than servers usually keep them */
 #define EVENTS_PER_ROUND	64
 #define MAX_ROUNDS			16
 
-struct UaefHttpPool
+/*
+ * Requests that may share connections and TLS sessions: the same networks are
+ * open to them, and they have the same TLS identity and proxy.
+ */
+typedef struct Family
 {
+	uint8		id[UAEF_SHARING_ID_LEN];	/* a hash of all that */
+	UaefHttpPool *pool;
+	int			number;			/* its place in the pool */
 	CURLM	   *multi;
-	int			epoll_fd;
 	int			timer_fd;
 	int			in_flight;
+	uint64		used;			/* the pool's count when it was used last */
+} Family;
+
+struct UaefHttpPool
+{
+	int			epoll_fd;
+	int			wake_fd;		/* a timer, for the stillborn */
+	int			in_flight;
+	int			n_families;		/* places; some may be empty */
+	Family	  **families;
+	uint64		used;
 	dlist_head	transfers;		/* of Transfer, in flight */
 	dlist_head	stillborn;		/* results of requests that could not begin */
 };
 
-/* A buffer that grows up to a limit. */
-typedef struct Buffer
-{
-	char	   *data;
-	size_t		len;
-	size_t		allocated;
-	size_t		limit;
-	bool		overflow;		/* the limit was hit, or memory ran out */
-} Buffer;
+/* What epoll keeps for us: a descriptor and the family's number. */
+#define NO_FAMILY			PG_UINT32_MAX
+#define epoll_mark(fd, number)	((uint64) (number) << 32 | (uint32) (fd))
+#define mark_fd(mark)		((int) ((mark) & 0xffffffff))
+#define mark_number(mark)	((uint32) ((mark) >> 32))
 
 /* One request in flight; the handle's private data. */
 typedef struct Transfer
@@ -67,8 +84,10 @@ typedef struct Transfer
 	int64		id;
 	int			attempt;
 	void	   *tag;
+	Family	   *family;
 	CURL	   *easy;
 	struct curl_slist *headers;
+	char	   *key;			/* of the client's certificate; wiped */
 	UaefNetwork *networks;
 	int			n_networks;
 	bool		denied;			/* an address was refused */
@@ -76,14 +95,14 @@ typedef struct Transfer
 	bool		sent;			/* the request was about to be written */
 	bool		repeated;		/* and libcurl wanted to write it again */
 	bool		head_done;
-	Buffer		head;
-	Buffer		body;
+	int			head_lines;
+	UaefHttpBuffer head;
+	UaefHttpBuffer body;
 	char		error[CURL_ERROR_SIZE];
 } Transfer;
 
 static void block_signals(sigset_t *saved);
 static void restore_signals(const sigset_t *saved);
-static bool buffer_append(Buffer *buffer, const char *data, size_t len);
 static bool address_allowed(Transfer *transfer, const UaefNetwork *address);
 static curl_socket_t open_socket(void *arg, curlsocktype purpose,
 								 struct curl_sockaddr *address);
@@ -94,9 +113,18 @@ static size_t on_body(char *data, size_t size, size_t n, void *arg);
 static int	watch_socket(CURL *easy, curl_socket_t fd, int what, void *arg,
 						 void *socket_arg);
 static int	set_timer(CURLM *multi, long timeout_ms, void *arg);
+static int	set_timer_fd(int timer_fd, long timeout_ms);
+static int	make_timer(UaefHttpPool *pool, uint32 number);
+static int	family_place(UaefHttpPool *pool);
+static Family *family_make(UaefHttpPool *pool, const uint8 *id);
+static void family_free(Family *family);
+static Family *family_find(UaefHttpPool *pool, const UaefHttpRequest *request);
 static bool transfer_headers(Transfer *transfer,
 							 const UaefHttpRequest *request);
 static void set_safety(Transfer *transfer, const UaefHttpRequest *request);
+static void set_blob(CURL *easy, CURLoption option, const char *text,
+					 unsigned int flags);
+static bool set_transport(Transfer *transfer, const UaefTransport *transport);
 static void set_request(Transfer *transfer, const UaefHttpRequest *request);
 static Transfer *transfer_make(const UaefHttpRequest *request);
 static void transfer_free(Transfer *transfer);
@@ -106,11 +134,12 @@ static const char *code_not_sent(const Transfer *transfer, CURLcode rc,
 								 bool *transient);
 static const char *code_sent(const Transfer *transfer, CURLcode rc,
 							 bool *transient);
-static void set_message(UaefHttpResult *result, const char *message);
 static void read_info(CURL *easy, UaefHttpResult *result);
 static UaefHttpResult *finish(UaefHttpPool *pool, Transfer *transfer,
 							  CURLcode rc);
 static void run_events(UaefHttpPool *pool);
+static void run_event(UaefHttpPool *pool, const struct epoll_event *event);
+static void collect_family(Family *family, dlist_head *results);
 static void collect(UaefHttpPool *pool, dlist_head *results);
 
 static void
@@ -126,37 +155,6 @@ static void
 restore_signals(const sigset_t *saved)
 {
 	pthread_sigmask(SIG_SETMASK, saved, NULL);
-}
-
-/*
- * Append; returns false, and keeps what there is, when it does not fit.
- */
-static bool
-buffer_append(Buffer *buffer, const char *data, size_t len)
-{
-	if (len > buffer->limit - buffer->len)
-	{
-		buffer->overflow = true;
-		return false;
-	}
-	if (buffer->len + len > buffer->allocated)
-	{
-		size_t		doubled = Min(Max(buffer->allocated * 2, 1024),
-								  buffer->limit);
-		size_t		wanted = Max(buffer->len + len, doubled);
-		char	   *grown = realloc(buffer->data, wanted);
-
-		if (grown == NULL)
-		{
-			buffer->overflow = true;
-			return false;
-		}
-		buffer->data = grown;
-		buffer->allocated = wanted;
-	}
-	memcpy(buffer->data + buffer->len, data, len);
-	buffer->len += len;
-	return true;
 }
 
 static bool
@@ -228,6 +226,7 @@ on_header(char *data, size_t size, size_t n, void *arg)
 	if (len >= 5 && memcmp(data, "HTTP/", 5) == 0)
 	{
 		transfer->head.len = 0;
+		transfer->head_lines = 0;
 		transfer->head_done = false;
 		return len;
 	}
@@ -238,7 +237,10 @@ on_header(char *data, size_t size, size_t n, void *arg)
 		transfer->head_done = true;
 		return len;
 	}
-	return buffer_append(&transfer->head, data, len) ? len : 0;
+	if (++transfer->head_lines > MAX_HEAD_LINES)
+		transfer->head.overflow = true;
+	return !transfer->head.overflow &&
+		uaef_http_buffer_append(&transfer->head, data, len) ? len : 0;
 }
 
 static size_t
@@ -246,7 +248,7 @@ on_body(char *data, size_t size, size_t n, void *arg)
 {
 	Transfer   *transfer = arg;
 
-	return buffer_append(&transfer->body, data, size * n) ? size * n : 0;
+	return uaef_http_buffer_append(&transfer->body, data, size * n) ? size * n : 0;
 }
 
 /*
@@ -256,10 +258,11 @@ static int
 watch_socket(CURL *easy, curl_socket_t fd, int what, void *arg,
 			 void *socket_arg)
 {
-	UaefHttpPool *pool = arg;
+	Family	   *family = arg;
+	UaefHttpPool *pool = family->pool;
 	struct epoll_event event = {0};
 
-	event.data.fd = fd;
+	event.data.u64 = epoll_mark(fd, family->number);
 	if (what == CURL_POLL_REMOVE)
 	{
 		(void) epoll_ctl(pool->epoll_fd, EPOLL_CTL_DEL, fd, &event);
@@ -280,7 +283,12 @@ watch_socket(CURL *easy, curl_socket_t fd, int what, void *arg,
 static int
 set_timer(CURLM *multi, long timeout_ms, void *arg)
 {
-	UaefHttpPool *pool = arg;
+	return set_timer_fd(((Family *) arg)->timer_fd, timeout_ms);
+}
+
+static int
+set_timer_fd(int timer_fd, long timeout_ms)
+{
 	struct itimerspec when = {{0}};
 
 	if (timeout_ms == 0)
@@ -290,15 +298,33 @@ set_timer(CURLM *multi, long timeout_ms, void *arg)
 		when.it_value.tv_sec = timeout_ms / 1000;
 		when.it_value.tv_nsec = (timeout_ms % 1000) * 1000000L;
 	}
-	return timerfd_settime(pool->timer_fd, 0, &when, NULL) == 0 ? 0 : -1;
+	return timerfd_settime(timer_fd, 0, &when, NULL) == 0 ? 0 : -1;
+}
+
+/*
+ * A timer that the pool's epoll watches; -1 when there is none.
+ */
+static int
+make_timer(UaefHttpPool *pool, uint32 number)
+{
+	struct epoll_event event = {.events = EPOLLIN};
+	int			fd = timerfd_create(CLOCK_MONOTONIC,
+									TFD_CLOEXEC | TFD_NONBLOCK);
+
+	event.data.u64 = epoll_mark(fd, number);
+	if (fd >= 0 && epoll_ctl(pool->epoll_fd, EPOLL_CTL_ADD, fd, &event) == 0)
+		return fd;
+	if (fd >= 0)
+		close(fd);
+	return -1;
 }
 
 UaefHttpPool *
 uaef_http_pool_create(void)
 {
 	UaefHttpPool *pool = calloc(1, sizeof(UaefHttpPool));
-	struct epoll_event event = {0};
 	sigset_t	saved;
+	CURLcode	rc;
 
 	if (pool == NULL)
 		ereport(ERROR,
@@ -306,27 +332,12 @@ uaef_http_pool_create(void)
 	dlist_init(&pool->transfers);
 	dlist_init(&pool->stillborn);
 	pool->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-	pool->timer_fd = timerfd_create(CLOCK_MONOTONIC,
-									TFD_CLOEXEC | TFD_NONBLOCK);
+	pool->wake_fd = pool->epoll_fd < 0 ? -1 : make_timer(pool, NO_FAMILY);
 
 	block_signals(&saved);
-	if (curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK)
-		pool->multi = curl_multi_init();
-	if (pool->multi != NULL)
-	{
-		curl_multi_setopt(pool->multi, CURLMOPT_SOCKETFUNCTION, watch_socket);
-		curl_multi_setopt(pool->multi, CURLMOPT_SOCKETDATA, pool);
-		curl_multi_setopt(pool->multi, CURLMOPT_TIMERFUNCTION, set_timer);
-		curl_multi_setopt(pool->multi, CURLMOPT_TIMERDATA, pool);
-		curl_multi_setopt(pool->multi, CURLMOPT_MAXCONNECTS,
-						  (long) MAX_IDLE_CONNECTIONS);
-	}
+	rc = curl_global_init(CURL_GLOBAL_DEFAULT);
 	restore_signals(&saved);
-
-	event.events = EPOLLIN;
-	event.data.fd = pool->timer_fd;
-	if (pool->multi == NULL || pool->epoll_fd < 0 || pool->timer_fd < 0 ||
-		epoll_ctl(pool->epoll_fd, EPOLL_CTL_ADD, pool->timer_fd, &event) != 0)
+	if (rc != CURLE_OK || pool->wake_fd < 0)
 	{
 		uaef_http_pool_destroy(pool);
 		ereport(ERROR,
@@ -334,6 +345,109 @@ uaef_http_pool_create(void)
 				 errmsg("could not set up outgoing HTTP")));
 	}
 	return pool;
+}
+
+/*
+ * A place for a new family: an empty one; else that of the family that was idle
+ * for the longest time, if there are enough idle ones; else a new one.  -1: no
+ * memory.
+ */
+static int
+family_place(UaefHttpPool *pool)
+{
+	Family	   *oldest = NULL;
+	Family	  **grown;
+	int			idle = 0;
+
+	for (int i = 0; i < pool->n_families; i++)
+	{
+		Family	   *family = pool->families[i];
+
+		if (family == NULL)
+			return i;
+		if (family->in_flight > 0)
+			continue;
+		idle++;
+		if (oldest == NULL || family->used < oldest->used)
+			oldest = family;
+	}
+	if (idle >= MAX_IDLE_FAMILIES)
+	{
+		int			number = oldest->number;
+
+		family_free(oldest);
+		return number;
+	}
+	grown = realloc(pool->families, (pool->n_families + 1) * sizeof(Family *));
+	if (grown == NULL)
+		return -1;
+	pool->families = grown;
+	grown[pool->n_families] = NULL;
+	return pool->n_families++;
+}
+
+/*
+ * NULL when there is no memory for it.
+ */
+static Family *
+family_make(UaefHttpPool *pool, const uint8 *id)
+{
+	int			number = family_place(pool);
+	Family	   *family = number < 0 ? NULL : calloc(1, sizeof(Family));
+
+	if (family == NULL)
+		return NULL;
+	memcpy(family->id, id, UAEF_SHARING_ID_LEN);
+	family->pool = pool;
+	family->number = number;
+	family->multi = curl_multi_init();
+	family->timer_fd = make_timer(pool, number);
+	pool->families[number] = family;
+	if (family->multi == NULL || family->timer_fd < 0)
+	{
+		family_free(family);
+		return NULL;
+	}
+	curl_multi_setopt(family->multi, CURLMOPT_SOCKETFUNCTION, watch_socket);
+	curl_multi_setopt(family->multi, CURLMOPT_SOCKETDATA, family);
+	curl_multi_setopt(family->multi, CURLMOPT_TIMERFUNCTION, set_timer);
+	curl_multi_setopt(family->multi, CURLMOPT_TIMERDATA, family);
+	curl_multi_setopt(family->multi, CURLMOPT_MAXCONNECTS,
+					  (long) MAX_IDLE_CONNECTIONS);
+	return family;
+}
+
+static void
+family_free(Family *family)
+{
+	family->pool->families[family->number] = NULL;
+	if (family->multi != NULL)
+		curl_multi_cleanup(family->multi);
+	if (family->timer_fd >= 0)
+		close(family->timer_fd);
+	free(family);
+}
+
+static Family *
+family_find(UaefHttpPool *pool, const UaefHttpRequest *request)
+{
+	uint8		id[UAEF_SHARING_ID_LEN];
+	Family	   *found = NULL;
+
+	if (!uaef_http_sharing_id(request, id))
+		return NULL;
+	for (int i = 0; found == NULL && i < pool->n_families; i++)
+	{
+		Family	   *family = pool->families[i];
+
+		if (family != NULL && memcmp(family->id, id, UAEF_SHARING_ID_LEN) == 0)
+			found = family;
+	}
+	if (found == NULL)
+		found = family_make(pool, id);
+	if (found != NULL)
+		found->used = ++pool->used;
+	return found;
 }
 
 int
@@ -380,8 +494,7 @@ transfer_headers(Transfer *transfer, const UaefHttpRequest *request)
 }
 
 /*
- * What holds for every request: one protocol, no redirects, no proxy, no
- * netrc, no cookies, certificates verified, both gates.
+ * What holds for every request: one protocol, no redirects, no netrc, no cookies, certificates verified, both gates.
  */
 static void
 set_safety(Transfer *transfer, const UaefHttpRequest *request)
@@ -396,10 +509,10 @@ set_safety(Transfer *transfer, const UaefHttpRequest *request)
 					 (long) (request->tls ? CURLPROTO_HTTPS : CURLPROTO_HTTP));
 #endif
 	curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
-	curl_easy_setopt(easy, CURLOPT_PROXY, "");
 	curl_easy_setopt(easy, CURLOPT_NETRC, (long) CURL_NETRC_IGNORED);
 	curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 1L);
 	curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 2L);
+	curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long) CURL_SSLVERSION_TLSv1_2);
 	curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, open_socket);
 	curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, transfer);
 	curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, before_request);
@@ -415,6 +528,57 @@ set_safety(Transfer *transfer, const UaefHttpRequest *request)
 	curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS,
 					 (long) request->connect_timeout_ms);
 	curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long) request->timeout_ms);
+}
+
+/*
+ * An option that takes a text as it is; it must stay until the transfer ends,
+ * unless libcurl copies it.
+ */
+static void
+set_blob(CURL *easy, CURLoption option, const char *text, unsigned int flags)
+{
+	struct curl_blob blob = {
+		.data = unconstify(char *, text),
+		.len = strlen(text),
+		.flags = flags
+	};
+
+	curl_easy_setopt(easy, option, &blob);
+}
+
+/*
+ * The proxy, and who is who.  The empty proxy keeps libcurl from asking the
+ * environment for one, the empty list from asking it when not to use it.  False
+ * when there is no memory.
+ */
+static bool
+set_transport(Transfer *transfer, const UaefTransport *transport)
+{
+	CURL	   *easy = transfer->easy;
+
+	curl_easy_setopt(easy, CURLOPT_PROXY,
+					 transport->proxy ? transport->proxy : "");
+	curl_easy_setopt(easy, CURLOPT_NOPROXY, "");
+	curl_easy_setopt(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
+	if (transport->ca != NULL || transport->ca_file != NULL)
+		curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
+	if (transport->ca != NULL)
+		set_blob(easy, CURLOPT_CAINFO_BLOB, transport->ca, CURL_BLOB_COPY);
+	if (transport->ca_file != NULL)
+		curl_easy_setopt(easy, CURLOPT_CAINFO, transport->ca_file);
+	if (transport->cert != NULL)
+		set_blob(easy, CURLOPT_SSLCERT_BLOB, transport->cert, CURL_BLOB_COPY);
+	if (transport->cert_file != NULL)
+		curl_easy_setopt(easy, CURLOPT_SSLCERT, transport->cert_file);
+	if (transport->key_file != NULL)
+		curl_easy_setopt(easy, CURLOPT_SSLKEY, transport->key_file);
+	if (transport->key == NULL)
+		return true;
+	transfer->key = strdup(transport->key);
+	if (transfer->key == NULL)
+		return false;
+	set_blob(easy, CURLOPT_SSLKEY_BLOB, transfer->key, CURL_BLOB_NOCOPY);
+	return true;
 }
 
 static void
@@ -471,7 +635,8 @@ transfer_make(const UaefHttpRequest *request)
 	transfer->networks = malloc(Max(networks_size, 1));
 	transfer->easy = curl_easy_init();
 	if (transfer->networks == NULL || transfer->easy == NULL ||
-		!transfer_headers(transfer, request))
+		!transfer_headers(transfer, request) ||
+		!set_transport(transfer, &request->transport))
 	{
 		transfer_free(transfer);
 		return NULL;
@@ -492,6 +657,12 @@ transfer_free(Transfer *transfer)
 {
 	if (transfer->easy != NULL)
 		curl_easy_cleanup(transfer->easy);
+	if (transfer->key != NULL)
+		explicit_bzero(transfer->key, strlen(transfer->key));
+	free(transfer->key);
+	for (struct curl_slist *line = transfer->headers; line != NULL;
+		 line = line->next)
+		explicit_bzero(line->data, strlen(line->data));
 	curl_slist_free_all(transfer->headers);
 	free(transfer->networks);
 	free(transfer->head.data);
@@ -502,16 +673,21 @@ transfer_free(Transfer *transfer)
 void
 uaef_http_pool_send(UaefHttpPool *pool, const UaefHttpRequest *request)
 {
-	Transfer   *transfer;
+	Transfer   *transfer = NULL;
+	Family	   *family;
 	sigset_t	saved;
 
 	block_signals(&saved);
-	transfer = transfer_make(request);
+	family = family_find(pool, request);
+	if (family != NULL)
+		transfer = transfer_make(request);
 	if (transfer != NULL &&
-		curl_multi_add_handle(pool->multi, transfer->easy) == CURLM_OK)
+		curl_multi_add_handle(family->multi, transfer->easy) == CURLM_OK)
 	{
+		transfer->family = family;
 		dlist_push_tail(&pool->transfers, &transfer->node);
 		pool->in_flight++;
+		family->in_flight++;
 	}
 	else
 	{
@@ -527,7 +703,7 @@ uaef_http_pool_send(UaefHttpPool *pool, const UaefHttpRequest *request)
 			result->tag = request->tag;
 			result->transient = true;
 			dlist_push_tail(&pool->stillborn, &result->node);
-			(void) set_timer(pool->multi, 0, pool);
+			(void) set_timer_fd(pool->wake_fd, 0);
 		}
 	}
 	restore_signals(&saved);
@@ -593,20 +769,6 @@ code_sent(const Transfer *transfer, CURLcode rc, bool *transient)
 	}
 }
 
-/*
- * Words of libcurl may hold bytes of the peer; only printable ASCII stays.
- */
-static void
-set_message(UaefHttpResult *result, const char *message)
-{
-	strlcpy(result->message, message, sizeof(result->message));
-	for (char *p = result->message; *p != '\0'; p++)
-	{
-		if (*p < ' ' || *p > '~')
-			*p = '?';
-	}
-}
-
 static void
 classify(const Transfer *transfer, CURLcode rc, UaefHttpResult *result)
 {
@@ -624,14 +786,14 @@ classify(const Transfer *transfer, CURLcode rc, UaefHttpResult *result)
 
 	strlcpy(result->code, code, sizeof(result->code));
 	if (strcmp(code, "egress_denied") == 0)
-		set_message(result, "no egress rule allows the address of the host");
+		uaef_http_result_say(result, "no egress rule allows the address of the host");
 	else if (strcmp(code, "response_too_large") == 0)
-		set_message(result, "the response is larger than the limit");
+		uaef_http_result_say(result, "the response is larger than the limit");
 	else if (transfer->repeated)
-		set_message(result, "the connection was closed before an answer came");
+		uaef_http_result_say(result, "the connection was closed before an answer came");
 	else if (rc != CURLE_OK)
-		set_message(result, transfer->error[0] != '\0' ? transfer->error
-					: curl_easy_strerror(rc));
+		uaef_http_result_say(result, transfer->error[0] != '\0' ? transfer->error
+							 : curl_easy_strerror(rc));
 }
 
 static void
@@ -690,16 +852,42 @@ finish(UaefHttpPool *pool, Transfer *transfer, CURLcode rc)
 			transfer->body.data = NULL;
 		}
 	}
-	curl_multi_remove_handle(pool->multi, transfer->easy);
+	curl_multi_remove_handle(transfer->family->multi, transfer->easy);
 	dlist_delete(&transfer->node);
+	transfer->family->in_flight--;
 	transfer_free(transfer);
 	pool->in_flight--;
 	return result;
 }
 
 /*
- * Tell libcurl which sockets are ready and whether its time has come.
+ * Tell libcurl that a socket is ready, or that its time has come.
  */
+static void
+run_event(UaefHttpPool *pool, const struct epoll_event *event)
+{
+	int			fd = mark_fd(event->data.u64);
+	uint32		number = mark_number(event->data.u64);
+	Family	   *family = number == NO_FAMILY ? NULL : pool->families[number];
+	uint64		expirations;
+	int			running;
+
+	if (family == NULL)
+		(void) !read(fd, &expirations, sizeof(expirations));
+	else if (fd == family->timer_fd)
+	{
+		(void) !read(fd, &expirations, sizeof(expirations));
+		curl_multi_socket_action(family->multi, CURL_SOCKET_TIMEOUT, 0,
+								 &running);
+	}
+	else
+		curl_multi_socket_action(family->multi, fd,
+								 ((event->events & EPOLLIN) ? CURL_CSELECT_IN : 0) |
+								 ((event->events & EPOLLOUT) ? CURL_CSELECT_OUT : 0) |
+								 ((event->events & (EPOLLERR | EPOLLHUP)) ? CURL_CSELECT_ERR : 0),
+								 &running);
+}
+
 static void
 run_events(UaefHttpPool *pool)
 {
@@ -710,36 +898,19 @@ run_events(UaefHttpPool *pool)
 	{
 		n = epoll_wait(pool->epoll_fd, events, EVENTS_PER_ROUND, 0);
 		for (int i = 0; i < n; i++)
-		{
-			int			running;
-			uint64		expirations;
-
-			if (events[i].data.fd == pool->timer_fd)
-			{
-				(void) !read(pool->timer_fd, &expirations,
-							 sizeof(expirations));
-				curl_multi_socket_action(pool->multi, CURL_SOCKET_TIMEOUT, 0,
-										 &running);
-				continue;
-			}
-			curl_multi_socket_action(pool->multi, events[i].data.fd,
-									 ((events[i].events & EPOLLIN) ? CURL_CSELECT_IN : 0) |
-									 ((events[i].events & EPOLLOUT) ? CURL_CSELECT_OUT : 0) |
-									 ((events[i].events & (EPOLLERR | EPOLLHUP)) ? CURL_CSELECT_ERR : 0),
-									 &running);
-		}
+			run_event(pool, &events[i]);
 		if (n <= 0)
 			break;
 	}
 }
 
 static void
-collect(UaefHttpPool *pool, dlist_head *results)
+collect_family(Family *family, dlist_head *results)
 {
 	CURLMsg    *message;
 	int			left;
 
-	while ((message = curl_multi_info_read(pool->multi, &left)) != NULL)
+	while ((message = curl_multi_info_read(family->multi, &left)) != NULL)
 	{
 		Transfer   *transfer;
 		UaefHttpResult *result;
@@ -747,9 +918,19 @@ collect(UaefHttpPool *pool, dlist_head *results)
 		if (message->msg != CURLMSG_DONE)
 			continue;
 		curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &transfer);
-		result = finish(pool, transfer, message->data.result);
+		result = finish(family->pool, transfer, message->data.result);
 		if (result != NULL)
 			dlist_push_tail(results, &result->node);
+	}
+}
+
+static void
+collect(UaefHttpPool *pool, dlist_head *results)
+{
+	for (int i = 0; i < pool->n_families; i++)
+	{
+		if (pool->families[i] != NULL)
+			collect_family(pool->families[i], results);
 	}
 	while (!dlist_is_empty(&pool->stillborn))
 		dlist_push_tail(results, dlist_pop_head_node(&pool->stillborn));
@@ -777,43 +958,23 @@ uaef_http_pool_destroy(UaefHttpPool *pool)
 		Transfer   *transfer = dlist_head_element(Transfer, node,
 												  &pool->transfers);
 
-		curl_multi_remove_handle(pool->multi, transfer->easy);
+		curl_multi_remove_handle(transfer->family->multi, transfer->easy);
 		dlist_delete(&transfer->node);
 		transfer_free(transfer);
 	}
 	while (!dlist_is_empty(&pool->stillborn))
 		uaef_http_result_free(dlist_container(UaefHttpResult, node,
 											  dlist_pop_head_node(&pool->stillborn)));
-	if (pool->multi != NULL)
-		curl_multi_cleanup(pool->multi);
+	for (int i = 0; i < pool->n_families; i++)
+	{
+		if (pool->families[i] != NULL)
+			family_free(pool->families[i]);
+	}
+	free(pool->families);
 	if (pool->epoll_fd >= 0)
 		close(pool->epoll_fd);
-	if (pool->timer_fd >= 0)
-		close(pool->timer_fd);
+	if (pool->wake_fd >= 0)
+		close(pool->wake_fd);
 	free(pool);
 	restore_signals(&saved);
-}
-
-UaefHttpResult *
-uaef_http_result_make(int64 id, int attempt, UaefHttpPhase phase,
-					  const char *code, const char *message)
-{
-	UaefHttpResult *result = calloc(1, sizeof(UaefHttpResult));
-
-	if (result == NULL)
-		return NULL;
-	result->id = id;
-	result->attempt = attempt;
-	result->phase = phase;
-	strlcpy(result->code, code, sizeof(result->code));
-	set_message(result, message);
-	return result;
-}
-
-void
-uaef_http_result_free(UaefHttpResult *result)
-{
-	free(result->head);
-	free(result->body);
-	free(result);
 }

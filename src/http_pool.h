@@ -8,9 +8,10 @@
  * on one descriptor.  Nothing here reads or writes tables, and nothing raises
  * but uaef_http_pool_create(): what goes wrong with a request is its result.
  *
- * Requests of all roles share connections.  That is safe because the address
- * of the connection is checked for each request, also when the connection was
- * opened for another one.
+ * Requests share connections when the egress rules open the same networks to
+ * them, and they have the same TLS identity and proxy.  The address of the
+ * connection is checked for each request all the same, also when the connection
+ * was opened for another one.
  *
  *-------------------------------------------------------------------------
  */
@@ -46,5 +47,8 @@ extern UaefHttpResult *uaef_http_result_make(int64 id, int attempt,
 											 const char *code,
 											 const char *message);
 extern void uaef_http_result_free(UaefHttpResult *result);
+
+/* Set its message. */
+extern void uaef_http_result_say(UaefHttpResult *result, const char *message);
 
 #endif							/* UAEF_HTTP_POOL_H */

@@ -65,16 +65,32 @@ uaef_become_caller(UaefCaller caller)
 	SetUserIdAndSecContext(caller.user, caller.sec_context);
 }
 
+char *
+uaef_role_name(Oid role)
+{
+	char	   *name;
+
+	if (!OidIsValid(role))
+		return NULL;
+	name = GetUserNameFromId(role, true);
+	return name ? name : psprintf("%u", role);
+}
+
 void
 uaef_require_member(Oid role, const char *what)
 {
-	if (!has_privs_of_role(GetUserId(), role))
+	uaef_require_membership(GetUserId(), role, what);
+}
+
+void
+uaef_require_membership(Oid caller, Oid role, const char *what)
+{
+	if (!has_privs_of_role(caller, role))
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("permission denied for %s", what),
 				 errdetail("It belongs to role \"%s\".",
-						   GetUserNameFromId(role, true) ?
-						   GetUserNameFromId(role, true) : "unknown")));
+						   uaef_role_name(role))));
 }
 
 int

@@ -35,8 +35,15 @@ extern void uaef_become_caller(UaefCaller caller);
  */
 extern bool uaef_lock_extension(void);
 
-/* Raise unless the current user is a member of role. */
+/* A role's name, its number when it is gone, or NULL for no role. */
+extern char *uaef_role_name(Oid role);
+
+/*
+ * Raise unless the current user, or caller, is a member of role, to which
+ * belongs what.
+ */
 extern void uaef_require_member(Oid role, const char *what);
+extern void uaef_require_membership(Oid caller, Oid role, const char *what);
 
 /*
  * Pin the search_path to pg_catalog, pg_temp; returns the level for

@@ -243,24 +243,21 @@ read_string(Compiler *compiler, const UaefPlace *place, JsonbValue *value)
 	return pnstrdup(value->val.string.val, value->val.string.len);
 }
 
+const UaefSchemaType uaef_schema_types[SCHEMA_N_TYPES] = {
+	{"null", SCHEMA_NULL},
+	{"boolean", SCHEMA_BOOLEAN},
+	{"number", SCHEMA_NUMBER},
+	{"integer", SCHEMA_INTEGER},
+	{"string", SCHEMA_STRING},
+	{"array", SCHEMA_ARRAY},
+	{"object", SCHEMA_OBJECT}
+};
+
 /* type: a name, or a list of different names */
 static void
 read_type(Compiler *compiler, const UaefPlace *place, JsonbValue *value,
 		  SchemaNode *node, void *field)
 {
-	static const struct
-	{
-		const char *name;
-		uint32		type;
-	}			types[] = {
-		{"null", SCHEMA_NULL},
-		{"boolean", SCHEMA_BOOLEAN},
-		{"number", SCHEMA_NUMBER},
-		{"integer", SCHEMA_INTEGER},
-		{"string", SCHEMA_STRING},
-		{"array", SCHEMA_ARRAY},
-		{"object", SCHEMA_OBJECT}
-	};
 	UaefMembers names = {1, NULL, value};
 
 	if (is_array(value))
@@ -271,10 +268,10 @@ read_type(Compiler *compiler, const UaefPlace *place, JsonbValue *value,
 	{
 		uint32		found = 0;
 
-		for (int j = 0; j < lengthof(types); j++)
+		for (int j = 0; j < lengthof(uaef_schema_types); j++)
 			if (names.values[i].type == jbvString &&
-				uaef_key_is(&names.values[i], types[j].name))
-				found = types[j].type;
+				uaef_key_is(&names.values[i], uaef_schema_types[j].name))
+				found = uaef_schema_types[j].type;
 		if (found == 0)
 			bad_schema(compiler, place, "A type is null, boolean, number, integer, string, array or object.");
 		if (node->types & found)

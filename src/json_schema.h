@@ -11,9 +11,10 @@
 #ifndef UAEF_JSON_SCHEMA_H
 #define UAEF_JSON_SCHEMA_H
 
-#include "eval_error.h"
 #include "nodes/pg_list.h"
 #include "utils/jsonb.h"
+
+#include "path.h"
 
 typedef struct UaefSchema UaefSchema;
 
@@ -47,6 +48,13 @@ extern bool uaef_schema_valid(const UaefSchema *schema, Jsonb *value,
 extern bool uaef_schema_failures(const UaefSchema *schema, Jsonb *value,
 								 int max, List **failures,
 								 UaefEvalError *error);
+
+/*
+ * The types (UAEF_TYPE_...) of what a path can lead to in a value that the
+ * schema allows, from one of its steps on; 0: nothing.
+ */
+extern uint32 uaef_schema_path_types(const UaefSchema *schema,
+									 const UaefPath *path, int first_step);
 
 /* [{"path": "/lines/0", "keyword": "required", "message": "..."}, ...] */
 extern Jsonb *uaef_schema_failures_json(const List *failures);

@@ -265,26 +265,13 @@ has_value(Evaluation *eval, const SchemaValues *values,
 static char *
 type_names(uint32 types)
 {
-	static const struct
-	{
-		const char *name;
-		uint32		type;
-	}			names[] = {
-		{"null", SCHEMA_NULL},
-		{"boolean", SCHEMA_BOOLEAN},
-		{"number", SCHEMA_NUMBER},
-		{"integer", SCHEMA_INTEGER},
-		{"string", SCHEMA_STRING},
-		{"array", SCHEMA_ARRAY},
-		{"object", SCHEMA_OBJECT}
-	};
 	StringInfoData text;
 
 	initStringInfo(&text);
-	for (int i = 0; i < lengthof(names); i++)
-		if (types & names[i].type)
+	for (int i = 0; i < lengthof(uaef_schema_types); i++)
+		if (types & uaef_schema_types[i].type)
 			appendStringInfo(&text, "%s%s", text.len > 0 ? " or " : "",
-							 names[i].name);
+							 uaef_schema_types[i].name);
 	return text.data;
 }
 

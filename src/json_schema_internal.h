@@ -24,6 +24,16 @@
 #define SCHEMA_ARRAY	0x10
 #define SCHEMA_OBJECT	0x20
 #define SCHEMA_INTEGER	0x40
+#define SCHEMA_N_TYPES	7
+
+/* The types by their names, in the order in which they are listed. */
+typedef struct UaefSchemaType
+{
+	const char *name;
+	uint32		type;
+} UaefSchemaType;
+
+extern const UaefSchemaType uaef_schema_types[SCHEMA_N_TYPES];
 
 typedef struct SchemaNode SchemaNode;
 

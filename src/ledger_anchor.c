@@ -17,11 +17,8 @@
  */
 #include "postgres.h"
 
-#include "access/xact.h"
 #include "catalog/pg_type_d.h"
 #include "utils/builtins.h"
-#include "utils/memutils.h"
-#include "utils/resowner.h"
 #include "utils/timestamp.h"
 
 #include "clock.h"
@@ -38,6 +35,7 @@
 #include "ledger_timestamp.h"
 #include "ledger_tree.h"
 #include "spi_util.h"
+#include "subtransaction.h"
 #include "wake.h"
 
 /* How soon to look again for anchors that others had locked. */
@@ -226,6 +224,20 @@ passes(int sqlstate)
 		sqlstate == ERRCODE_OUT_OF_MEMORY;
 }
 
+typedef struct Start
+{
+	const UaefAnchor *anchor;
+	UaefAnchoring anchoring;
+} Start;
+
+static void
+start_work(void *arg)
+{
+	Start	   *it = arg;
+
+	start(it->anchor, &it->anchoring);
+}
+
 /*
  * In a subtransaction: what is wrong with one anchor keeps no other from its
  * checkpoint.
@@ -233,28 +245,8 @@ passes(int sqlstate)
 static void
 try_start(const UaefAnchor *anchor, const UaefAnchoring *newest)
 {
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	UaefAnchoring anchoring = *newest;
-	ErrorData  *volatile error = NULL;
-
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(context);
-	PG_TRY();
-	{
-		start(anchor, &anchoring);
-		ReleaseCurrentSubTransaction();
-	}
-	PG_CATCH();
-	{
-		MemoryContextSwitchTo(context);
-		error = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(context);
-	CurrentResourceOwner = owner;
+	Start		it = {anchor, *newest};
+	ErrorData  *error = uaef_try(start_work, &it);
 
 	if (error != NULL)
 	{
@@ -262,7 +254,7 @@ try_start(const UaefAnchor *anchor, const UaefAnchoring *newest)
 
 		if (passes(error->sqlerrcode))
 			ReThrowError(error);
-		fail(anchor, &anchoring, &finding);
+		fail(anchor, &it.anchoring, &finding);
 	}
 }
 

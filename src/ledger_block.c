@@ -96,6 +96,28 @@ uaef_block_snapshot(Datum value)
 
 #define VALUE(column) values[(column) - 1]
 
+void
+uaef_block_read_columns(const Datum *values, UaefBlock *block)
+{
+	block->no = DatumGetInt64(VALUE(UAEF_BLOCK_NO));
+	block->first_leaf = DatumGetInt64(VALUE(UAEF_BLOCK_FIRST_LEAF));
+	block->leaf_count = DatumGetInt64(VALUE(UAEF_BLOCK_LEAF_COUNT));
+	block->tree_size = DatumGetInt64(VALUE(UAEF_BLOCK_TREE_SIZE));
+	block->first_event_id = DatumGetInt64(VALUE(UAEF_BLOCK_FIRST_EVENT_ID));
+	block->last_event_id = DatumGetInt64(VALUE(UAEF_BLOCK_LAST_EVENT_ID));
+	block->timeline = DatumGetInt32(VALUE(UAEF_BLOCK_TIMELINE));
+	block->foreign_event_id =
+		DatumGetInt64(VALUE(UAEF_BLOCK_FOREIGN_EVENT_ID));
+	block->sealed_at = DatumGetTimestampTz(VALUE(UAEF_BLOCK_SEALED_AT));
+	block->incarnation = TextDatumGetCString(VALUE(UAEF_BLOCK_INCARNATION));
+	memcpy(block->tree_root, uaef_datum_hash(VALUE(UAEF_BLOCK_TREE_ROOT)),
+		   UAEF_HASH_LEN);
+	memcpy(block->prev_hash, uaef_datum_hash(VALUE(UAEF_BLOCK_PREV_HASH)),
+		   UAEF_HASH_LEN);
+	memcpy(block->hash, uaef_datum_hash(VALUE(UAEF_BLOCK_HASH)),
+		   UAEF_HASH_LEN);
+}
+
 bool
 uaef_block_read(HeapTuple tuple, TupleDesc desc, UaefBlock *block)
 {
@@ -111,24 +133,8 @@ uaef_block_read(HeapTuple tuple, TupleDesc desc, UaefBlock *block)
 		if (nulls[i])
 			return false;
 
-	block->first_leaf = DatumGetInt64(VALUE(UAEF_BLOCK_FIRST_LEAF));
-	block->leaf_count = DatumGetInt64(VALUE(UAEF_BLOCK_LEAF_COUNT));
-	block->tree_size = DatumGetInt64(VALUE(UAEF_BLOCK_TREE_SIZE));
-	block->first_event_id = DatumGetInt64(VALUE(UAEF_BLOCK_FIRST_EVENT_ID));
-	block->last_event_id = DatumGetInt64(VALUE(UAEF_BLOCK_LAST_EVENT_ID));
+	uaef_block_read_columns(values, block);
 	block->snapshot = uaef_block_snapshot(VALUE(UAEF_BLOCK_SNAPSHOT));
-	block->incarnation = TextDatumGetCString(VALUE(UAEF_BLOCK_INCARNATION));
-	block->timeline = DatumGetInt32(VALUE(UAEF_BLOCK_TIMELINE));
-	block->foreign_event_id =
-		DatumGetInt64(VALUE(UAEF_BLOCK_FOREIGN_EVENT_ID));
-	block->sealed_at = DatumGetTimestampTz(VALUE(UAEF_BLOCK_SEALED_AT));
-
-	memcpy(block->tree_root, uaef_datum_hash(VALUE(UAEF_BLOCK_TREE_ROOT)),
-		   UAEF_HASH_LEN);
-	memcpy(block->prev_hash, uaef_datum_hash(VALUE(UAEF_BLOCK_PREV_HASH)),
-		   UAEF_HASH_LEN);
-	memcpy(block->hash, uaef_datum_hash(VALUE(UAEF_BLOCK_HASH)),
-		   UAEF_HASH_LEN);
 	return block->snapshot != NULL &&
 		block->tree_size == block->first_leaf + block->leaf_count &&
 		read_event_ids(VALUE(UAEF_BLOCK_EVENT_IDS), block) &&

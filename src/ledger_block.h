@@ -75,6 +75,12 @@ extern void uaef_block_genesis(UaefBlock *block);
  */
 extern bool uaef_block_read(HeapTuple tuple, TupleDesc desc, UaefBlock *block);
 
+/*
+ * Those columns of a row, none null, whose every value means something; leaves
+ * the snapshot and the arrays alone.
+ */
+extern void uaef_block_read_columns(const Datum *values, UaefBlock *block);
+
 /* The text of a pg_snapshot; NULL when its bytes are none. */
 extern char *uaef_block_snapshot(Datum value);
 

@@ -36,7 +36,6 @@ typedef struct BlockWalk
 static void found_block(VerifyScan *scan, ItemPointer tid, Datum *values,
 						bool *nulls);
 static int	compare_refs(const void *a, const void *b);
-static void read_columns(const Datum *values, UaefBlock *block);
 static int64 read_ids(Datum value, UaefBlock *block);
 static void look_at_blocks(VerifyScan *scan);
 static void look_at_block(VerifyScan *scan, BlockWalk *walk);
@@ -52,28 +51,6 @@ static void check_ids(const UaefReport *report, BlockWalk *walk,
  */
 
 #define VALUE(column) values[(column) - 1]
-
-static void
-read_columns(const Datum *values, UaefBlock *block)
-{
-	block->no = DatumGetInt64(VALUE(UAEF_BLOCK_NO));
-	block->first_leaf = DatumGetInt64(VALUE(UAEF_BLOCK_FIRST_LEAF));
-	block->leaf_count = DatumGetInt64(VALUE(UAEF_BLOCK_LEAF_COUNT));
-	block->tree_size = DatumGetInt64(VALUE(UAEF_BLOCK_TREE_SIZE));
-	block->first_event_id = DatumGetInt64(VALUE(UAEF_BLOCK_FIRST_EVENT_ID));
-	block->last_event_id = DatumGetInt64(VALUE(UAEF_BLOCK_LAST_EVENT_ID));
-	block->timeline = DatumGetInt32(VALUE(UAEF_BLOCK_TIMELINE));
-	block->foreign_event_id =
-		DatumGetInt64(VALUE(UAEF_BLOCK_FOREIGN_EVENT_ID));
-	block->sealed_at = DatumGetTimestampTz(VALUE(UAEF_BLOCK_SEALED_AT));
-	block->incarnation = TextDatumGetCString(VALUE(UAEF_BLOCK_INCARNATION));
-	memcpy(block->tree_root, uaef_datum_hash(VALUE(UAEF_BLOCK_TREE_ROOT)),
-		   UAEF_HASH_LEN);
-	memcpy(block->prev_hash, uaef_datum_hash(VALUE(UAEF_BLOCK_PREV_HASH)),
-		   UAEF_HASH_LEN);
-	memcpy(block->hash, uaef_datum_hash(VALUE(UAEF_BLOCK_HASH)),
-		   UAEF_HASH_LEN);
-}
 
 /*
  * The event_ids, whatever leaf_count says; returns how many, 0 when the value
@@ -126,7 +103,7 @@ uaef_verify_read_block(UaefHeap *heap, ItemPointer tid, bool with_ids,
 	for (int i = 0; i < UAEF_BLOCK_COLUMNS; i++)
 		if (nulls[i])
 			return true;
-	read_columns(values, block);
+	uaef_block_read_columns(values, block);
 	block->snapshot = uaef_block_snapshot(VALUE(UAEF_BLOCK_SNAPSHOT));
 	frontier = PG_DETOAST_DATUM_PACKED(VALUE(UAEF_BLOCK_FRONTIER));
 	row->has_frontier =

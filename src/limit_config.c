@@ -89,7 +89,7 @@ require_owner(const char *name, Oid caller, Oid owner)
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("limit \"%s\" belongs to role \"%s\"", name,
-						GetUserNameFromId(owner, true))));
+						uaef_role_name(owner))));
 }
 
 /*

@@ -9,6 +9,8 @@
  */
 #include "postgres.h"
 
+#include "common/int.h"
+
 #include "errcodes.h"
 #include "money.h"
 #include "numeric_util.h"
@@ -140,6 +142,21 @@ round_away(UaefRounding rounding, int half, bool odd, bool negative)
 	return false;
 }
 
+/* The integer nearest to num/den; twice den is no overflow. */
+static int64
+round_small(int64 num, int64 den, UaefRounding rounding)
+{
+	int64		quotient = num / den;
+	int64		rest = num % den;
+	int64		twice = rest < 0 ? -2 * rest : 2 * rest;
+
+	if (rest == 0 ||
+		!round_away(rounding, twice > den ? 1 : twice == den ? 0 : -1,
+					quotient % 2 != 0, num < 0))
+		return quotient;
+	return num < 0 ? quotient - 1 : quotient + 1;
+}
+
 /*
  * uaef_round_quotient -- the integer nearest to num/den
  */
@@ -187,6 +204,7 @@ uaef_money_to_minor(const UaefRational *exact, const char *currency,
 {
 	int			exponent = uaef_currency_exponent(currency);
 	Numeric		scaled;
+	int64		small;
 
 	if (exponent < 0)
 		return uaef_eval_fail(error, ERRCODE_UAEF_CURRENCY, NULL, NULL,
@@ -195,6 +213,13 @@ uaef_money_to_minor(const UaefRational *exact, const char *currency,
 		return uaef_eval_fail(error, ERRCODE_UAEF_BAD_NUMBER, NULL, NULL,
 							  "NaN and Infinity are not numbers of money");
 
+	if (exact->is_small && exact->small_den < PG_INT64_MAX / 2 &&
+		!pg_mul_s64_overflow(exact->small_num, minor_units[exponent], &small))
+	{
+		*minor = int64_to_numeric(round_small(small, exact->small_den,
+											  rounding));
+		return true;
+	}
 	scaled = uaef_numeric_op(numeric_mul, exact->num,
 							 int64_to_numeric(minor_units[exponent]));
 	*minor = uaef_round_quotient(scaled, exact->den, rounding);
@@ -238,4 +263,21 @@ uaef_money_from_minor(Numeric minor, const char *currency)
 		elog(ERROR, "unknown currency \"%s\"", currency);
 	return uaef_numeric_op(numeric_mul, minor,
 						   int64_div_fast_to_numeric(1, exponent));
+}
+
+/*
+ * uaef_rational_text -- as a decimal where it is one, else as num/den
+ */
+char *
+uaef_rational_text(const UaefRational *exact)
+{
+	Numeric		quotient = uaef_numeric_op(numeric_div, exact->num,
+										   exact->den);
+
+	if (uaef_numeric_compare(uaef_numeric_op(numeric_mul, quotient,
+											 exact->den), exact->num) != 0)
+		return psprintf("%s/%s", uaef_numeric_text(exact->num),
+						uaef_numeric_text(exact->den));
+	return uaef_numeric_text(DatumGetNumeric(DirectFunctionCall1(numeric_trim_scale,
+																 NumericGetDatum(quotient))));
 }

@@ -19,6 +19,10 @@ typedef struct UaefRational
 {
 	Numeric		num;
 	Numeric		den;
+	bool		is_small;		/* the same in integers; else these say
+								 * nothing */
+	int64		small_num;
+	int64		small_den;
 } UaefRational;
 
 typedef enum UaefRounding
@@ -55,6 +59,9 @@ extern bool uaef_money_exact_minor(Numeric amount, const char *currency,
  */
 extern Numeric uaef_round_quotient(Numeric num, Numeric den,
 								   UaefRounding rounding);
+
+/* As a decimal where it is one, else as num/den. */
+extern char *uaef_rational_text(const UaefRational *exact);
 
 /* Minor units as an amount with the currency's digits: 1234 EUR -> 12.34. */
 extern Numeric uaef_money_from_minor(Numeric minor, const char *currency);

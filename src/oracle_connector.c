@@ -203,10 +203,10 @@ judge(const UaefConnector *connector, const UaefCall *call,
 {
 	char	   *code;
 
-	verdict->answer = uaef_rest_answer(call, result->status);
+	uaef_rest_judge(call, result, response, verdict);
 	if (is(call, "delete") && result->status == 404 && call->attempt > 1)
 		verdict->answer = UAEF_ANSWER_SUCCESS;
-	if (verdict->answer == UAEF_ANSWER_SUCCESS)
+	if (verdict->answer == UAEF_ANSWER_SUCCESS || verdict->code != NULL)
 		return true;
 	code = uaef_json_get_text(response->body, "o:errorCode");
 	if (result->status == 412)

@@ -12,6 +12,7 @@
 
 #include "errcodes.h"
 #include "guc.h"
+#include "identity.h"
 #include "own_execution.h"
 #include "uuid7.h"
 
@@ -26,33 +27,6 @@ uaef_check_payload(const char *what, Jsonb *payload)
 						   (Size) VARSIZE(payload) / 1024,
 						   uaef_max_payload_kb),
 				 errhint("Store large data in a table of yours and pass its key.")));
-}
-
-int64
-uaef_interval_us(const Interval *interval, const char *name)
-{
-	int64		us = uaef_interval_us_or_zero(interval, name);
-
-	if (us == 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("\"%s\" must be longer than 0 and at most ten years",
-						name)));
-	return us;
-}
-
-int64
-uaef_interval_us_or_zero(const Interval *interval, const char *name)
-{
-	double		us = interval->time + USECS_PER_DAY *
-		(interval->day + (double) DAYS_PER_MONTH * interval->month);
-
-	if (us < 0 || us > (double) USECS_PER_DAY * 3650)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("\"%s\" must be longer than 0 and at most ten years",
-						name)));
-	return (int64) us;
 }
 
 void
@@ -91,7 +65,7 @@ uaef_lock_own_execution(UaefStep *step, const pg_uuid_t *id, Oid caller)
 				 errmsg("permission denied for execution %s",
 						uaef_uuid_text(id)),
 				 errdetail("It was started by role \"%s\".",
-						   GetUserNameFromId(execution->initiated_by, true)),
+						   uaef_role_name(execution->initiated_by)),
 				 errhint("Members of that role can control it.")));
 	return execution;
 }

@@ -8,8 +8,6 @@
 #ifndef UAEF_OWN_EXECUTION_H
 #define UAEF_OWN_EXECUTION_H
 
-#include "datatype/timestamp.h"
-
 #include "execution.h"
 
 /* Lock and load an execution; raises UA303 when there is none. */
@@ -24,13 +22,5 @@ extern void uaef_check_payload(const char *what, Jsonb *payload);
 
 /* The same for the input of an execution, which is an object; else 22023. */
 extern void uaef_check_input(Jsonb *input);
-
-/*
- * An interval as microseconds, months of 30 days.  Raises 22023 when it is
- * longer than ten years, or not longer than 0; the second form takes 0.
- */
-extern int64 uaef_interval_us(const Interval *interval, const char *name);
-extern int64 uaef_interval_us_or_zero(const Interval *interval,
-									  const char *name);
 
 #endif							/* UAEF_OWN_EXECUTION_H */

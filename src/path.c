@@ -284,6 +284,40 @@ uaef_path_root(const UaefPath *path)
 	return path->steps[0].name;
 }
 
+int
+uaef_path_steps(const UaefPath *path)
+{
+	return path->nsteps;
+}
+
+const char *
+uaef_path_step(const UaefPath *path, int no, int *len, uint32 *index)
+{
+	*len = path->steps[no].len;
+	*index = path->steps[no].index;
+	return path->steps[no].name;
+}
+
+/*
+ * uaef_types_text -- types by their names
+ */
+char *
+uaef_types_text(uint32 types)
+{
+	static const char *const names[] = {
+		"null", "a boolean", "a number", "a string", "an array", "an object"
+	};
+	char	   *text = NULL;
+
+	for (int i = 0; i < lengthof(names); i++)
+	{
+		if (types & (1 << i))
+			text = text == NULL ? pstrdup(names[i]) :
+				psprintf("%s or %s", text, names[i]);
+	}
+	return text == NULL ? pstrdup("nothing") : text;
+}
+
 /*
  * uaef_document_value -- a document as a value
  *
@@ -438,4 +472,29 @@ uaef_value_type(const JsonbValue *value)
 	}
 	elog(ERROR, "unexpected jsonb value type %d", (int) value->type);
 	return NULL;
+}
+
+/*
+ * uaef_value_type_bit -- the type of a value as one of the bits UAEF_TYPE_...
+ */
+uint32
+uaef_value_type_bit(const JsonbValue *value)
+{
+	switch (value->type)
+	{
+		case jbvNull:
+			return UAEF_TYPE_NULL;
+		case jbvBool:
+			return UAEF_TYPE_BOOLEAN;
+		case jbvNumeric:
+			return UAEF_TYPE_NUMBER;
+		case jbvString:
+			return UAEF_TYPE_STRING;
+		case jbvBinary:
+			return JsonContainerIsArray(value->val.binary.data) ?
+				UAEF_TYPE_ARRAY : UAEF_TYPE_OBJECT;
+		default:
+			elog(ERROR, "unexpected jsonb value type %d", (int) value->type);
+			return 0;
+	}
 }

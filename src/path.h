@@ -56,6 +56,37 @@ extern bool uaef_path_require(const UaefPath *path, UaefScope *scope,
 extern bool uaef_path_get_below(const UaefPath *path, int first_step,
 								const JsonbValue *base, JsonbValue *value);
 
+/* How many names and indexes it has; one of them: name is NULL of an index. */
+extern int	uaef_path_steps(const UaefPath *path);
+extern const char *uaef_path_step(const UaefPath *path, int no, int *len,
+								  uint32 *index);
+
+/* Types of values as bits. */
+#define UAEF_TYPE_NULL		0x01
+#define UAEF_TYPE_BOOLEAN	0x02
+#define UAEF_TYPE_NUMBER	0x04
+#define UAEF_TYPE_STRING	0x08
+#define UAEF_TYPE_ARRAY		0x10
+#define UAEF_TYPE_OBJECT	0x20
+#define UAEF_TYPE_ANY		0x3f
+
+/* Beside them: the schema has no word of it, and does not forbid it. */
+#define UAEF_TYPE_UNDECLARED	0x80
+
+/* What is known of the data that paths will read, before there are any. */
+typedef struct UaefTyping
+{
+	/* The types that a path can lead to; 0: it can lead nowhere. */
+	uint32		(*types) (const UaefPath *path, void *arg);
+	void	   *arg;
+} UaefTyping;
+
+/* The type of a value as one of the bits. */
+extern uint32 uaef_value_type_bit(const JsonbValue *value);
+
+/* "a string or a number" */
+extern char *uaef_types_text(uint32 types);
+
 /* A document as a value; containers as jbvBinary that points into it. */
 extern void uaef_document_value(Jsonb *document, JsonbValue *value);
 

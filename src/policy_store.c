@@ -190,7 +190,6 @@ newest_of(const char *name, const char *digest, Oid actor)
 {
 	Newest		newest = {0};
 	Datum		args[2];
-	Oid			owner;
 
 	args[0] = CStringGetTextDatum(name);
 	args[1] = CStringGetTextDatum(digest);
@@ -201,14 +200,8 @@ newest_of(const char *name, const char *digest, Oid actor)
 	newest.enabled = uaef_spi_bool(0, 3);
 	newest.dropped = uaef_spi_bool(0, 4);
 	newest.same = uaef_spi_bool(0, 5);
-	owner = uaef_spi_oid(0, 6);
-	if (!has_privs_of_role(actor, owner))
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("permission denied for policy \"%s\"", name),
-				 errdetail("It belongs to role \"%s\".",
-						   GetUserNameFromId(owner, true) ?
-						   GetUserNameFromId(owner, true) : "unknown")));
+	uaef_require_membership(actor, uaef_spi_oid(0, 6),
+							psprintf("policy \"%s\"", name));
 	return newest;
 }
 

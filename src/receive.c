@@ -17,18 +17,18 @@
 #include "utils/timestamp.h"
 
 #include "attempt.h"
+#include "connector_secret.h"
 #include "delivery.h"
 #include "delivery_connector.h"
 #include "delivery_request.h"
 #include "delivery_response.h"
-#include "egress.h"
+#include "errcodes.h"
 #include "guc.h"
 #include "http_pool.h"
 #include "identity.h"
 #include "receive.h"
 #include "receive_rule.h"
 #include "receive_store.h"
-#include "secret.h"
 
 #define MAX_RECEIVERS	100
 
@@ -223,9 +223,11 @@ make_request(void *arg)
 	const UaefReceiverType *type = connector->type->receiver;
 	UaefHttpDraft draft = {0};
 	UaefEgressGrant grant;
+	UaefRefusal refusal = {0};
 	UaefUrl		url;
 
 	uaef_draft_header(&draft, "User-Agent", "uaef");
+	uaef_connector_draft_secret(connector, &draft);
 	if (asking->messages == NULL)
 		type->poll(connector, &asking->call, &draft);
 	else
@@ -234,9 +236,12 @@ make_request(void *arg)
 	if (draft.content_type == NULL)
 		uaef_draft_no_content_type(&draft);
 	uaef_url_require(asking->call.url, &url);
-	if (!uaef_egress_find(connector->created_by, &url, &grant))
-		uaef_egress_require(connector->created_by, &url);
-	uaef_request_begin(&asking->request, &url, &draft, &grant);
+	if (!uaef_request_may_go(connector->created_by, asking->call.method, &url,
+							 connector, &grant, &refusal))
+		ereport(ERROR,
+				(errcode(ERRCODE_UAEF_EGRESS_DENIED),
+				 errmsg("%s", refusal.message)));
+	uaef_request_begin(&asking->request, &url, connector, &draft, &grant);
 	asking->request.method = asking->call.method;
 	asking->request.may_reuse = true;
 }
@@ -275,7 +280,7 @@ poll(Receiver *receiver)
 	if (connector != NULL)
 	{
 		receiver->connector_id = connector->connector_id;
-		uaef_secret_wipe(connector->secret);
+		uaef_connector_close_secret(connector);
 	}
 	end_step();
 	if (!ready)
@@ -288,6 +293,7 @@ poll(Receiver *receiver)
 	receiver->polling = true;
 	state.in_flight++;
 	uaef_http_pool_send(uaef_delivery_pool(), &asking.request);
+	uaef_delivery_wipe(&asking.request);
 }
 
 /*
@@ -337,7 +343,7 @@ take_all(Receiver *receiver, const UaefHttpResult *result)
 													  FORGET_MS);
 	}
 	if (connector != NULL)
-		uaef_secret_wipe(connector->secret);
+		uaef_connector_close_secret(connector);
 	end_step();
 
 	if (n >= 0)
@@ -355,6 +361,7 @@ take_all(Receiver *receiver, const UaefHttpResult *result)
 	asking.request.id = make_id(SETTLE, receiver->connector_id);
 	state.in_flight++;
 	uaef_http_pool_send(uaef_delivery_pool(), &asking.request);
+	uaef_delivery_wipe(&asking.request);
 }
 
 /*

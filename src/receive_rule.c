@@ -39,6 +39,7 @@ static const struct
 	const char *function;
 	const char *keys[6];
 }			actions[] = {
+
 	[UAEF_RECEIVE_START] =
 	{"start", "start_workflow",
 	{"workflow", "version", "input", "name", "priority"}},

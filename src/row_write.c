@@ -7,16 +7,39 @@
  */
 #include "postgres.h"
 
+#include "access/genam.h"
+#include "access/heapam.h"
 #include "access/htup_details.h"
 #include "access/table.h"
 #include "access/xact.h"
+#include "catalog/index.h"
 #include "catalog/namespace.h"
+#include "catalog/pg_type_d.h"
+#include "executor/tuptable.h"
 #include "utils/lsyscache.h"
+#include "utils/memutils.h"
 #include "utils/rel.h"
 
 #include "row_write.h"
 
+/* Rows that are written at a time. */
+#define MANY_ROWS	1000
+
+/* What goes into an index for one row. */
+typedef struct IndexEntry
+{
+	Datum	   *values;
+	bool	   *nulls;
+	ItemPointer tid;
+} IndexEntry;
+
 static void require_plain_indexes(const UaefTable *table);
+static int	compare_int64(const void *a, const void *b);
+static IndexEntry *index_entries(IndexInfo *info, TupleTableSlot **slots,
+								 int n);
+static void insert_entries(UaefTable *table, int index,
+						   TupleTableSlot **slots, int n);
+static void insert_some(UaefTable *table, TupleTableSlot **slots, int n);
 
 void
 uaef_require_columns(TupleDesc desc, const char *table, int columns)
@@ -83,6 +106,104 @@ uaef_table_insert(UaefTable *table, Datum *values, bool *nulls,
 	if (tid != NULL)
 		*tid = tuple->t_self;
 	heap_freetuple(tuple);
+}
+
+static int
+compare_int64(const void *a, const void *b)
+{
+	int64		left = DatumGetInt64(((const IndexEntry *) a)->values[0]);
+	int64		right = DatumGetInt64(((const IndexEntry *) b)->values[0]);
+
+	return left < right ? -1 : left > right;
+}
+
+static IndexEntry *
+index_entries(IndexInfo *info, TupleTableSlot **slots, int n)
+{
+	int			columns = info->ii_NumIndexAttrs;
+	IndexEntry *entries = palloc(sizeof(IndexEntry) * n);
+	Datum	   *values = palloc(sizeof(Datum) * columns * n);
+	bool	   *nulls = palloc(sizeof(bool) * columns * n);
+
+	for (int i = 0; i < n; i++)
+	{
+		for (int k = 0; k < columns; k++)
+			values[k] = slot_getattr(slots[i],
+									 info->ii_IndexAttrNumbers[k], &nulls[k]);
+		entries[i].values = values;
+		entries[i].nulls = nulls;
+		entries[i].tid = &slots[i]->tts_tid;
+		values += columns;
+		nulls += columns;
+	}
+	return entries;
+}
+
+/*
+ * Put rows that are in the heap into an index.
+ */
+static void
+insert_entries(UaefTable *table, int index, TupleTableSlot **slots, int n)
+{
+	Relation	rel = table->indexes->ri_IndexRelationDescs[index];
+	IndexInfo  *info = table->indexes->ri_IndexRelationInfo[index];
+	IndexEntry *entries;
+
+	if (!info->ii_ReadyForInserts)
+		return;
+	entries = index_entries(info, slots, n);
+	if (TupleDescAttr(RelationGetDescr(rel), 0)->atttypid == INT8OID &&
+		TupleDescAttr(RelationGetDescr(table->rel),
+					  info->ii_IndexAttrNumbers[0] - 1)->attnotnull)
+		qsort(entries, n, sizeof(IndexEntry), compare_int64);
+	for (int i = 0; i < n; i++)
+		(void) index_insert(rel, entries[i].values, entries[i].nulls,
+							entries[i].tid, table->rel,
+							rel->rd_index->indisunique ?
+							UNIQUE_CHECK_YES : UNIQUE_CHECK_NO, false, info);
+}
+
+static void
+insert_some(UaefTable *table, TupleTableSlot **slots, int n)
+{
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext,
+												  "uaef rows",
+												  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext back = MemoryContextSwitchTo(context);
+
+	heap_multi_insert(table->rel, slots, n, GetCurrentCommandId(true), 0,
+					  NULL);
+	for (int i = 0; i < table->indexes->ri_NumIndices; i++)
+		insert_entries(table, i, slots, n);
+	MemoryContextSwitchTo(back);
+	MemoryContextDelete(context);
+}
+
+void
+uaef_table_insert_many(UaefTable *table, HeapTuple *rows, int n)
+{
+	int			n_slots = Min(n, MANY_ROWS);
+	TupleTableSlot **slots = palloc(sizeof(TupleTableSlot *) * Max(n, 1));
+
+	/* A copy, for the relation's own counts its users one by one. */
+	TupleDesc	desc = CreateTupleDescCopy(RelationGetDescr(table->rel));
+
+	for (int i = 0; i < n_slots; i++)
+		slots[i] = MakeSingleTupleTableSlot(desc, &TTSOpsHeapTuple);
+	for (int from = 0; from < n; from += n_slots)
+	{
+		int			some = Min(n - from, n_slots);
+
+		for (int i = 0; i < some; i++)
+			ExecStoreHeapTuple(rows[from + i], slots[i], false);
+		insert_some(table, slots, some);
+		for (int i = 0; i < some; i++)
+			ExecClearTuple(slots[i]);
+	}
+	for (int i = 0; i < n_slots; i++)
+		ExecDropSingleTupleTableSlot(slots[i]);
+	FreeTupleDesc(desc);
+	pfree(slots);
 }
 
 void

@@ -24,8 +24,8 @@ typedef struct UaefTable
 } UaefTable;
 
 /*
- * Open a table of ours for writing.  It must have no CHECK and no generated
- * column; its triggers and rules are not heeded.  Raises 0A000 for a partial
+ * Open a table of ours for writing.  It must have no generated column; its
+ * CHECKs, triggers and rules are not heeded: they are for who writes by SQL.  Raises 0A000 for a partial
  * index or one on an expression.
  */
 extern void uaef_table_open(UaefTable *table, const char *name);
@@ -38,6 +38,12 @@ extern void uaef_require_columns(TupleDesc desc, const char *table,
 /* Insert a row of all columns; *tid is where it is. */
 extern void uaef_table_insert(UaefTable *table, Datum *values, bool *nulls,
 							  ItemPointer tid);
+
+/*
+ * Insert many rows: page by page, then index by index, those whose first
+ * column is a bigint in its order, so that neighbours meet the same pages.
+ */
+extern void uaef_table_insert_many(UaefTable *table, HeapTuple *rows, int n);
 
 /*
  * Put another version in the place of the row at *tid, which nobody else can

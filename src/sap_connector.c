@@ -313,10 +313,10 @@ judge(const UaefConnector *connector, const UaefCall *call,
 	Jsonb	   *error;
 	char	   *code;
 
-	verdict->answer = uaef_rest_answer(call, result->status);
+	uaef_rest_judge(call, result, response, verdict);
 	if (is(call, "delete") && result->status == 404 && call->attempt > 1)
 		verdict->answer = UAEF_ANSWER_SUCCESS;
-	if (verdict->answer == UAEF_ANSWER_SUCCESS)
+	if (verdict->answer == UAEF_ANSWER_SUCCESS || verdict->code != NULL)
 		return true;
 	if (result->status == 412 || result->status == 428)
 		verdict->code = "etag_mismatch";

@@ -262,14 +262,8 @@ uaef_schedule_lock_own(const char *name, Oid caller)
 {
 	UaefSchedule *schedule = uaef_schedule_lock(name);
 
-	if (!has_privs_of_role(caller, schedule->owner))
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("permission denied for schedule \"%s\"", name),
-				 errdetail("It belongs to role \"%s\".",
-						   GetUserNameFromId(schedule->owner, true) ?
-						   GetUserNameFromId(schedule->owner, true) :
-						   "unknown")));
+	uaef_require_membership(caller, schedule->owner,
+							psprintf("schedule \"%s\"", name));
 	return schedule;
 }
 

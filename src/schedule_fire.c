@@ -18,11 +18,9 @@
  */
 #include "postgres.h"
 
-#include "access/xact.h"
 #include "catalog/pg_type_d.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
-#include "utils/resowner.h"
 #include "utils/syscache.h"
 
 #include "clock.h"
@@ -31,6 +29,7 @@
 #include "json_util.h"
 #include "schedule.h"
 #include "spi_util.h"
+#include "subtransaction.h"
 #include "wake.h"
 
 static UaefQuery free_waiting = {
@@ -327,69 +326,49 @@ fire(int id, TimestampTz now)
 	store(schedule, &firing);
 }
 
+/* A tick that is due; error is why it is given up. */
+typedef struct Tick
+{
+	int			id;
+	TimestampTz now;
+	const char *error;
+} Tick;
+
+static void
+fire_tick(void *arg)
+{
+	const Tick *tick = arg;
+
+	fire(tick->id, tick->now);
+}
+
 /*
  * Leave the tick that failed: go on with the next one, if that can be told.
  */
 static void
-give_tick_up(int id, TimestampTz now, const char *error)
+give_tick_up(void *arg)
 {
-	UaefSchedule *schedule = uaef_schedule_read(id);
+	const Tick *tick = arg;
+	UaefSchedule *schedule = uaef_schedule_read(tick->id);
 	TimestampTz next = uaef_tick_after(&schedule->ticks, schedule->next_tick);
 	char		nulls[3] = {' ', ' ', ' '};
 	Datum		args[3];
 
 	if (next == DT_NOEND)
 		nulls[1] = nulls[2] = 'n';
-	args[0] = Int32GetDatum(id);
+	args[0] = Int32GetDatum(tick->id);
 	args[1] = TimestampTzGetDatum(next);
-	args[2] = TimestampTzGetDatum(Max(uaef_schedule_due(schedule, next), now));
+	args[2] = TimestampTzGetDatum(Max(uaef_schedule_due(schedule, next),
+									  tick->now));
 	(void) uaef_spi_run(&move_on, args, nulls);
-	record(schedule, "schedule_failed", schedule->next_tick, 0, error);
-}
-
-/*
- * What work() may do in a subtransaction of its own.  Returns NULL, or the
- * error that ended it.
- */
-static ErrorData *
-try(void (*work) (int id, TimestampTz now, const char *error), int id,
-	TimestampTz now, const char *message)
-{
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	ErrorData  *volatile error = NULL;
-
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(context);
-	PG_TRY();
-	{
-		work(id, now, message);
-		ReleaseCurrentSubTransaction();
-	}
-	PG_CATCH();
-	{
-		MemoryContextSwitchTo(context);
-		error = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(context);
-	CurrentResourceOwner = owner;
-	return error;
-}
-
-static void
-fire_work(int id, TimestampTz now, const char *error)
-{
-	fire(id, now);
+	record(schedule, "schedule_failed", schedule->next_tick, 0, tick->error);
 }
 
 /*
  * Write down what was wrong.
  */
 static void
-fail(int id, TimestampTz now, const ErrorData *error)
+fail(Tick *tick, const ErrorData *error)
 {
 	bool		again = uaef_error_is_transient(error->sqlerrcode) ||
 		error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE;
@@ -397,37 +376,38 @@ fail(int id, TimestampTz now, const ErrorData *error)
 								error->message);
 	Datum		args[5];
 
-	args[0] = Int32GetDatum(id);
-	args[1] = TimestampTzGetDatum(now + (again ? RETRY_US : UNREADABLE_US));
+	args[0] = Int32GetDatum(tick->id);
+	args[1] = TimestampTzGetDatum(tick->now + (again ? RETRY_US : UNREADABLE_US));
 	args[2] = CStringGetTextDatum(text);
-	args[3] = TimestampTzGetDatum(now);
+	args[3] = TimestampTzGetDatum(tick->now);
 	args[4] = Int32GetDatum(again ? 0 : 1);
 	(void) uaef_spi_run(&write_failed, args, NULL);
+	tick->error = text;
 	if (!again)
-		(void) try(give_tick_up, id, now, text);
+		(void) uaef_try(give_tick_up, tick);
 	ereport(LOG,
-			(errmsg("schedule %d could not start its workflow: %s", id, text)));
+			(errmsg("schedule %d could not start its workflow: %s", tick->id,
+					text)));
 }
 
 bool
 uaef_schedule_fire(TimestampTz *next)
 {
-	TimestampTz now = uaef_clock_now();
+	Tick		tick = {.now = uaef_clock_now()};
 	UaefCaller	back = uaef_spi_begin();
-	Datum		arg = TimestampTzGetDatum(now);
+	Datum		arg = TimestampTzGetDatum(tick.now);
 	ErrorData  *error;
-	int			id;
 
 	(void) uaef_spi_run(&free_waiting, &arg, NULL);
-	id = uaef_schedule_lock_due(now, next);
-	if (id != 0)
+	tick.id = uaef_schedule_lock_due(tick.now, next);
+	if (tick.id != 0)
 	{
-		error = try(fire_work, id, now, NULL);
+		error = uaef_try(fire_tick, &tick);
 		if (error != NULL)
-			fail(id, now, error);
+			fail(&tick, error);
 	}
 	uaef_spi_end(back);
-	return id != 0;
+	return tick.id != 0;
 }
 
 pg_uuid_t

@@ -14,9 +14,29 @@
 #ifndef UAEF_SCOPE_H
 #define UAEF_SCOPE_H
 
+#include "datatype/timestamp.h"
 #include "utils/jsonb.h"
+#include "utils/numeric.h"
 
 typedef struct UaefScope UaefScope;
+
+/*
+ * Tables that are kept for rules, as they were valid at the scope's time and
+ * known at its other one.  Each answers NULL for what it does not hold.
+ */
+typedef struct UaefTables
+{
+	/* Units of the currency quote for one of base. */
+	Numeric		(*rate) (UaefScope *scope, const char *source,
+						 const char *base, const char *quote, TimestampTz at);
+
+	Jsonb	   *(*look_up) (UaefScope *scope, const char *table,
+							char *const *keys, int n, TimestampTz at);
+
+	/* Points of a member; of all together without member. */
+	Numeric		(*points) (UaefScope *scope, const char *pool,
+						   const char *member, TimestampTz at);
+} UaefTables;
 
 struct UaefScope
 {
@@ -38,6 +58,10 @@ struct UaefScope
 
 	/* When set, the keys of this document are the only roots. */
 	Jsonb	   *document;
+
+	const UaefTables *tables;	/* NULL: there are none */
+	TimestampTz at;				/* when what tables hold must be valid */
+	TimestampTz known_at;		/* and have been recorded; DT_NOEND: now */
 };
 
 #endif							/* UAEF_SCOPE_H */

@@ -43,10 +43,9 @@ extern void uaef_secret_drop(const char *kind, const char *name);
 extern int64 uaef_secret_rotate(void);
 
 /*
- * Put what a file of the server holds.  Raises 42501 unless the role may read
- * files of the server, 22023 when the file holds no JSON object.
+ * What a file of the server holds.  Raises 42501 unless the role may read files
+ * of the server, 22023 when the file holds no JSON.
  */
-extern void uaef_secret_put_file(const char *kind, const char *name,
-								 const char *path);
+extern Jsonb *uaef_secret_read_file(const char *path);
 
 #endif							/* UAEF_SECRET_H */

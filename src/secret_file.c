@@ -90,8 +90,8 @@ try_parse(const char *utf8)
 	return document;
 }
 
-void
-uaef_secret_put_file(const char *kind, const char *name, const char *path)
+Jsonb *
+uaef_secret_read_file(const char *path)
 {
 	char	   *text;
 	Jsonb	   *document;
@@ -113,6 +113,5 @@ uaef_secret_put_file(const char *kind, const char *name, const char *path)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("file \"%s\" holds no JSON", path)));
-	uaef_secret_put(kind, name, document);
-	uaef_secret_wipe(document);
+	return document;
 }

@@ -187,7 +187,7 @@ read_properties(Jsonb *config, ServicebusConfig *own)
 
 static char *
 make_token(const char *uri, const char *key_name, const char *key,
-					  int64 expires)
+		   int64 expires)
 {
 	char	   *resource = uaef_percent_encode(uri, ALSO_PLAIN);
 	char	   *signed_text = psprintf("%s\n%lld", resource,
@@ -213,8 +213,8 @@ sign(const UaefConnector *connector, UaefHttpDraft *draft)
 	uaef_draft_header(draft, "Authorization",
 					  make_token(own->entity, own->key_name,
 								 uaef_secret_text(connector, "key",
-															 true),
-											now + TOKEN_LIFE_S));
+												  true),
+								 now + TOKEN_LIFE_S));
 }
 
 static void
@@ -330,8 +330,14 @@ judge(const UaefConnector *connector, const UaefCall *call,
 
 	switch (result->status)
 	{
-		case 200:
 		case 201:
+			return true;
+		case 200:
+		case 202:
+		case 204:
+			verdict->answer = UAEF_ANSWER_UNCERTAIN;
+			verdict->code = "bad_answer";
+			verdict->message = "the answer is not what Service Bus sends";
 			return true;
 		case 401:
 			verdict->answer = UAEF_ANSWER_PERMANENT;

@@ -51,7 +51,8 @@ typedef struct Signals
 } Signals;
 
 static bool store_run(const UaefSettlementInput *input,
-					  const UaefRuleOutcome *outcomes, int n);
+					  const UaefRuleOutcome *outcomes, int n,
+					  int in_force);
 static void store_outcomes(const UaefSettlementInput *input,
 						   const UaefRuleOutcome *outcomes, int n);
 static void store_signals(const UaefSettlementInput *input,
@@ -76,19 +77,21 @@ uaef_settlement_evaluate(const UaefSettlementInput *input)
 	UaefCaller	caller;
 	const UaefSettlementRule **rules;
 	UaefRuleOutcome *outcomes;
+	int			in_force;
 	int			n;
 
 	rules = uaef_settlement_rules_get(input->workflow, input->completed_at,
-									  &n);
-	if (n == 0)
+									  input->scope, &in_force, &n);
+	if (in_force == 0)
 		return;
 
 	caller = uaef_spi_begin();
+	n = uaef_settlement_rules_select(rules, n, input->scope);
 	outcomes = palloc(n * sizeof(UaefRuleOutcome));
 	for (int i = 0; i < n; i++)
 		uaef_settlement_rule_evaluate(rules[i], input->scope, &outcomes[i]);
 
-	if (store_run(input, outcomes, n))
+	if (store_run(input, outcomes, n, in_force))
 	{
 		store_outcomes(input, outcomes, n);
 		store_signals(input, outcomes, n);
@@ -102,7 +105,7 @@ uaef_settlement_evaluate(const UaefSettlementInput *input)
  */
 static bool
 store_run(const UaefSettlementInput *input, const UaefRuleOutcome *outcomes,
-		  int n)
+		  int n, int in_force)
 {
 	static UaefQuery insert_run = {
 		"INSERT INTO uaef.settlement_run (execution_id, workflow,"
@@ -121,7 +124,7 @@ store_run(const UaefSettlementInput *input, const UaefRuleOutcome *outcomes,
 	args[1] = CStringGetTextDatum(input->workflow);
 	args[2] = TimestampTzGetDatum(input->completed_at);
 	args[3] = CStringGetTextDatum(uaef_rule_result_name(worst));
-	args[4] = Int32GetDatum(n);
+	args[4] = Int32GetDatum(in_force);
 	args[5] = TimestampTzGetDatum(uaef_clock_now());
 	return uaef_spi_run(&insert_run, args, NULL) == 1;
 }
@@ -404,10 +407,11 @@ uaef_settlement_explain(const pg_uuid_t *execution_id, Oid reader)
 		"SELECT jsonb_build_object('execution_id', r.execution_id,"
 		"  'workflow', r.workflow, 'completed_at', r.completed_at,"
 		"  'outcome', r.outcome,"
-		"  'rules', jsonb_agg(v.trace ORDER BY v.trace->>'rule'))"
+		"  'rules', coalesce(jsonb_agg(v.trace ORDER BY v.trace->>'rule')"
+		"  FILTER (WHERE v.rule_id IS NOT NULL), '[]'))"
 		" FROM uaef.settlement_run r"
 		" JOIN uaef.workflow_execution e USING (execution_id)"
-		" JOIN uaef.rule_evaluation v USING (execution_id)"
+		" LEFT JOIN uaef.rule_evaluation v USING (execution_id)"
 		" WHERE r.execution_id = $1"
 		" AND (pg_has_role($2, e.initiated_by, 'USAGE')"
 		"  OR EXISTS (SELECT FROM uaef.settlement_signal s"

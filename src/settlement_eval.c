@@ -21,11 +21,25 @@
 #include "errcodes.h"
 #include "error_class.h"
 #include "numeric_util.h"
+#include "rule_data.h"
 #include "settlement_eval.h"
 
 /* Longest recipient, and longest text that a trace repeats, in bytes. */
 #define MAX_RECIPIENT	200
 #define MAX_TRACED_TEXT	200
+
+/* From so many rules of a workflow on, those that do not apply are dropped. */
+#define MANY_RULES		64
+
+/* What select_rules() works on. */
+typedef struct Selection
+{
+	const UaefSettlementRule **rules;
+	int			n;
+	UaefScope  *scope;
+	const UaefSettlementRule **selected;
+	int			kept;
+} Selection;
 
 /* What evaluate() works on. */
 typedef struct Evaluation
@@ -42,12 +56,14 @@ typedef struct PathVisit
 	UaefEvalError *error;		/* of a recipient; its first one stays */
 } PathVisit;
 
+static void select_rules(void *arg);
 static void evaluate(void *arg);
 static bool evaluate_amount(const UaefSettlementRule *rule, UaefScope *scope,
 							UaefRuleOutcome *outcome);
 static void apply_bounds(const UaefSettlementRule *rule, UaefRational *exact);
 static bool check_total(const UaefSettlementRule *rule, Numeric minor,
 						UaefEvalError *error);
+static char *execution_seed(const UaefSettlementRule *rule, UaefScope *scope);
 static bool split_total(const UaefSettlementRule *rule, UaefScope *scope,
 						UaefRuleOutcome *outcome);
 static char *fill_recipient(const UaefSplitPart *part, UaefScope *scope,
@@ -58,7 +74,6 @@ static const UaefApprovalBand *find_band(const UaefSettlementRule *rule,
 										 Numeric minor);
 static Jsonb *make_trace(const UaefRuleOutcome *outcome, UaefScope *scope);
 static void trace_path(const UaefPath *path, void *arg);
-static char *exact_text(const UaefRational *exact);
 static Jsonb *trace_amount(const UaefRuleOutcome *outcome);
 static void trace_split(UaefJson *trace, const UaefRuleOutcome *outcome);
 static Jsonb *trace_approval(const UaefApprovalBand *band,
@@ -81,12 +96,59 @@ uaef_settlement_rule_evaluate(const UaefSettlementRule *rule,
 	}
 }
 
+/* Put the condition of each rule to the data, and nothing else of it. */
+static void
+select_rules(void *arg)
+{
+	Selection  *selection = arg;
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext,
+												  "uaef rules of a workflow",
+												  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(context);
+	int			kept = 0;
+
+	for (int i = 0; i < selection->n; i++)
+	{
+		const UaefSettlementRule *rule = selection->rules[i];
+		UaefEvalError error;
+		bool		applies = true;
+
+		MemoryContextReset(context);
+		if (rule->broken.sqlstate == 0 && rule->when != NULL &&
+			uaef_condition_eval(rule->when, selection->scope, &applies,
+								&error) && !applies)
+			continue;
+		selection->selected[kept++] = rule;
+	}
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(context);
+	selection->kept = kept;
+}
+
+int
+uaef_settlement_rules_select(const UaefSettlementRule **rules, int n,
+							 UaefScope *scope)
+{
+	Selection	selection = {rules, n, scope};
+	UaefEvalError error = {0};
+
+	if (n < MANY_RULES)
+		return n;
+	selection.selected = palloc(n * sizeof(UaefSettlementRule *));
+	if (!uaef_settlement_guard(select_rules, &selection, &error))
+		return n;
+	memcpy(rules, selection.selected,
+		   selection.kept * sizeof(UaefSettlementRule *));
+	return selection.kept;
+}
+
 bool
 uaef_settlement_simulate(Jsonb *definition, Jsonb *data, TimestampTz at,
 						 UaefRuleOutcome *outcome)
 {
 	UaefSettlementRule *rule = uaef_settlement_rule_compile("draft",
-															definition);
+															definition,
+															NULL);
 	UaefScope	scope = {0};
 
 	if (!JB_ROOT_IS_OBJECT(data))
@@ -98,6 +160,9 @@ uaef_settlement_simulate(Jsonb *definition, Jsonb *data, TimestampTz at,
 		return false;
 
 	scope.document = data;
+	scope.tables = &uaef_rule_tables;
+	scope.at = at;
+	scope.known_at = DT_NOEND;
 	uaef_settlement_rule_evaluate(rule, &scope, outcome);
 	return true;
 }
@@ -179,6 +244,7 @@ apply_bounds(const UaefSettlementRule *rule, UaefRational *exact)
 		{
 			exact->num = bounds[i];
 			exact->den = int64_to_numeric(1);
+			exact->is_small = false;
 		}
 	}
 }
@@ -197,6 +263,20 @@ check_total(const UaefSettlementRule *rule, Numeric minor,
 	return true;
 }
 
+/* What differs from one execution to the next, and nobody chooses. */
+static char *
+execution_seed(const UaefSettlementRule *rule, UaefScope *scope)
+{
+	UaefPath   *path = uaef_path_compile("sys.execution_id",
+										 strlen("sys.execution_id"), true);
+	JsonbValue	value;
+
+	if (!uaef_path_get(path, scope, &value) || value.type != jbvString)
+		return rule->name;
+	return psprintf("%.*s|%s", value.val.string.len, value.val.string.val,
+					rule->name);
+}
+
 static bool
 split_total(const UaefSettlementRule *rule, UaefScope *scope,
 			UaefRuleOutcome *outcome)
@@ -204,11 +284,14 @@ split_total(const UaefSettlementRule *rule, UaefScope *scope,
 	Numeric    *weights = palloc(rule->n_parts * sizeof(Numeric));
 	Numeric    *units = palloc(rule->n_parts * sizeof(Numeric));
 	Numeric		sum = int64_to_numeric(0);
+	UaefRemainder remainder = rule->remainder;
 
+	if (remainder.kind == UAEF_REMAINDER_ROTATING && remainder.text == NULL)
+		remainder.text = execution_seed(rule, scope);
 	for (int i = 0; i < rule->n_parts; i++)
 		weights[i] = rule->parts[i].weight;
 	if (!uaef_allocate(outcome->minor, weights, rule->n_parts,
-					   rule->remainder, units, &outcome->error))
+					   &remainder, units, &outcome->error))
 		return false;
 
 	outcome->n_shares = rule->n_parts;
@@ -471,23 +554,6 @@ trace_path(const UaefPath *path, void *arg)
 						uaef_json_from_value(&value));
 }
 
-/*
- * As a decimal where it is one, else as num/den.
- */
-static char *
-exact_text(const UaefRational *exact)
-{
-	Numeric		quotient = uaef_numeric_op(numeric_div, exact->num,
-										   exact->den);
-
-	if (uaef_numeric_compare(uaef_numeric_op(numeric_mul, quotient,
-											 exact->den), exact->num) != 0)
-		return psprintf("%s/%s", uaef_numeric_text(exact->num),
-						uaef_numeric_text(exact->den));
-	return uaef_numeric_text(DatumGetNumeric(DirectFunctionCall1(numeric_trim_scale,
-																 NumericGetDatum(quotient))));
-}
-
 static Jsonb *
 trace_amount(const UaefRuleOutcome *outcome)
 {
@@ -495,7 +561,7 @@ trace_amount(const UaefRuleOutcome *outcome)
 	UaefJson	json;
 
 	uaef_json_begin(&json);
-	uaef_json_text(&json, "exact", exact_text(&outcome->exact));
+	uaef_json_text(&json, "exact", uaef_rational_text(&outcome->exact));
 	uaef_json_text(&json, "round", rule->round);
 	uaef_json_numeric(&json, "amount",
 					  uaef_money_from_minor(outcome->minor, rule->currency));

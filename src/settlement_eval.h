@@ -53,6 +53,14 @@ extern void uaef_settlement_rule_evaluate(const UaefSettlementRule *rule,
 										  UaefRuleOutcome *outcome);
 
 /*
+ * Of many rules, bring those to the front that may fire or fail; returns how
+ * many.  The others say no to the data, all that they read being there.  Few
+ * rules all stay, so that each is evaluated and traced.
+ */
+extern int	uaef_settlement_rules_select(const UaefSettlementRule **rules,
+										 int n, UaefScope *scope);
+
+/*
  * The same for a definition that is not stored, and a document with in, task,
  * ctx and sys.  Returns false when the definition is not in force at that
  * time.  Raises what is wrong with the definition.

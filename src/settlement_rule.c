@@ -20,85 +20,73 @@
 
 #include "blank.h"
 #include "errcodes.h"
+#include "error_class.h"
 #include "json_util.h"
+#include "json_walk.h"
 #include "numeric_util.h"
-#include "settlement_rule.h"
+#include "settlement_rule_parse.h"
 
 /* Limits of a definition. */
-#define MAX_PARTS		1000
-#define MAX_BANDS		100
-#define MAX_NEED		100
 #define MAX_DECIMAL		60		/* bytes of a number's text */
 
-/* Whose rule is parsed, and where in it we are. */
-typedef struct Parser
-{
-	const char *name;
-	char		place[100];
-	ErrorContextCallback callback;
-} Parser;
+/* One thing to be read; with defects, what is wrong with it is noted. */
+typedef void (*Section) (UaefRuleParser *parser, UaefSettlementRule *rule,
+						 Jsonb *definition);
 
 static const char *const rule_keys[] = {
 	"workflow", "when", "currency", "amount", "fixed", "percentage", "tiers",
-	"min", "max", "round", "split", "recipient", "approval", "on_error",
+	"table", "min", "max", "round", "split", "recipient", "approval", "on_error",
 	"on_zero", "effective", NULL
 };
 static const char *const amount_keys[] = {
-	"amount", "fixed", "percentage", "tiers", NULL
+	"amount", "fixed", "percentage", "tiers", "table", NULL
 };
 static const char *const percentage_keys[] = {
 	"of", "rate", "min", "max", NULL
 };
-static const char *const split_keys[] = {"remainder", "parts", NULL};
-static const char *const part_keys[] = {"name", "to", "share", NULL};
-static const char *const approval_keys[] = {"bands", NULL};
-static const char *const band_keys[] = {
-	"to", "need", "of", "distinct_from", NULL
-};
-static const char *const recipient_kinds[] = {
-	"agent", "user", "external", "pool", "acct", "house", NULL
-};
 
-static void parser_begin(Parser *parser, const char *name);
-static void parser_end(Parser *parser);
+static void parser_begin(UaefRuleParser *parser, const char *name);
+static void parser_end(UaefRuleParser *parser);
 static void say_place(void *arg);
-static void at(Parser *parser, const char *format,...)
-			__attribute__((format(printf, 2, 3)));
-static bool is_one_of(const char *const *list, const char *text, int len);
-static void check_keys(Jsonb *object, const char *const *known);
-static Jsonb *container_of(JsonbValue *value, bool array);
-static char *text_at(Jsonb *object, const char *key, bool required);
-static Numeric parse_decimal(const char *key, const char *text, int len);
-static Numeric decimal_at(Jsonb *object, const char *key);
-static Numeric minor_of(const UaefSettlementRule *rule, const char *key,
-						Numeric amount);
 static char *parse_choice(Jsonb *definition, const char *key,
 						  const char *first, const char *second);
-static void parse_scope(Parser *parser, UaefSettlementRule *rule,
+static void attempt(UaefRuleParser *parser, Section section, UaefSettlementRule *rule,
+					Jsonb *definition);
+static void add_defect(UaefRuleParser *parser, const char *severity,
+					   const char *problem, const char *hint);
+static void parse_all(UaefRuleParser *parser, UaefSettlementRule *rule,
+					  Jsonb *definition);
+static void parse_form(UaefRuleParser *parser, UaefSettlementRule *rule,
+					   Jsonb *definition);
+static void parse_workflow(UaefRuleParser *parser, UaefSettlementRule *rule,
+						   Jsonb *definition);
+static void parse_currency(UaefRuleParser *parser, UaefSettlementRule *rule,
+						   Jsonb *definition);
+static void parse_when(UaefRuleParser *parser, UaefSettlementRule *rule,
+					   Jsonb *definition);
+static void compile_condition(UaefRuleParser *parser, UaefSettlementRule *rule,
+							  Jsonb *when);
+static void check_condition(UaefRuleParser *parser, Jsonb *condition);
+static void parse_round(UaefRuleParser *parser, UaefSettlementRule *rule,
 						Jsonb *definition);
-static void parse_amount(Parser *parser, UaefSettlementRule *rule,
+static void parse_choices(UaefRuleParser *parser, UaefSettlementRule *rule,
+						  Jsonb *definition);
+static void parse_period(UaefRuleParser *parser, UaefSettlementRule *rule,
+						 Jsonb *definition);
+static void parse_paths(UaefRuleParser *parser, UaefSettlementRule *rule,
+						Jsonb *definition);
+static void parse_amount(UaefRuleParser *parser, UaefSettlementRule *rule,
 						 Jsonb *definition);
 static UaefAmount *compile_fixed(UaefSettlementRule *rule, Jsonb *definition);
-static UaefAmount *compile_percentage(UaefSettlementRule *rule,
+static UaefAmount *compile_percentage(UaefRuleParser *parser,
+									  UaefSettlementRule *rule,
 									  JsonbValue *value);
-static UaefAmount *compile_tiers(UaefSettlementRule *rule, JsonbValue *value);
+static UaefAmount *compile_tiers(UaefRuleParser *parser, UaefSettlementRule *rule,
+								 JsonbValue *value);
 static void parse_bounds(UaefSettlementRule *rule, Jsonb *object);
-static void parse_recipients(Parser *parser, UaefSettlementRule *rule,
-							 Jsonb *definition);
-static void parse_split(Parser *parser, UaefSettlementRule *rule,
-						Jsonb *split);
-static void parse_part(UaefSplitPart *part, JsonbValue *value);
-static void check_shares(UaefSettlementRule *rule);
-static UaefTemplate *compile_recipient(const char *text);
-static void parse_approval(Parser *parser, UaefSettlementRule *rule,
-						   Jsonb *definition);
-static void parse_band(UaefSettlementRule *rule, int no, JsonbValue *value);
-static void parse_distinct_from(UaefApprovalBand *band, Jsonb *object);
-static void check_root(const UaefPath *path, void *arg);
+static void check_path(const UaefPath *path, void *arg);
 static TimestampTz parse_time(JsonbValue *value, TimestampTz otherwise);
 
-#define refuse(code, ...) \
-	ereport(ERROR, (errcode(code), errmsg(__VA_ARGS__)))
 
 /*
  * Compile a definition.  Raises UA221 for its form, UA208 for currencies,
@@ -106,35 +94,142 @@ static TimestampTz parse_time(JsonbValue *value, TimestampTz otherwise);
  * conditions (UA220), amounts (UA221) and templates (UA222) raise.
  */
 UaefSettlementRule *
-uaef_settlement_rule_compile(const char *name, Jsonb *definition)
+uaef_settlement_rule_compile(const char *name, Jsonb *definition,
+							 const UaefTyping *typing)
 {
 	UaefSettlementRule *rule = palloc0(sizeof(UaefSettlementRule));
-	Parser		parser;
+	UaefRuleParser parser = {.typing = typing};
 
+	rule->name = pstrdup(name);
 	parser_begin(&parser, name);
+	parse_all(&parser, rule, uaef_settlement_rule_from_seed(definition));
+	parser_end(&parser);
+	return rule;
+}
+
+/*
+ * All that is wrong with a definition: a list of UaefRuleDefect.
+ */
+List *
+uaef_settlement_rule_check(Jsonb *definition, const UaefTyping *typing)
+{
+	UaefSettlementRule *rule = palloc0(sizeof(UaefSettlementRule));
+	List	   *defects = NIL;
+	UaefRuleParser parser = {.typing = typing,.defects = &defects};
+
+	parser.context = CurrentMemoryContext;
+	rule->name = pstrdup("draft");
+	parser_begin(&parser, rule->name);
+	PG_TRY();
+	{
+		parse_all(&parser, rule, uaef_settlement_rule_from_seed(definition));
+		attempt(&parser, parse_period, rule, definition);
+	}
+	PG_CATCH();
+	{
+		uaef_rule_note_defect(&parser);
+	}
+	PG_END_TRY();
+	parser_end(&parser);
+	return defects;
+}
+
+static void
+parse_all(UaefRuleParser *parser, UaefSettlementRule *rule, Jsonb *definition)
+{
+	static const Section sections[] = {
+		parse_form, parse_workflow, parse_currency, parse_when, parse_amount,
+		parse_round, uaef_rule_parse_recipients, uaef_rule_parse_approval, parse_choices,
+		parse_paths
+	};
+
 	if (!JB_ROOT_IS_OBJECT(definition))
 		refuse(ERRCODE_UAEF_BAD_EXPRESSION,
 			   "definition of a settlement rule must be an object");
-	check_keys(definition, rule_keys);
-
-	rule->name = pstrdup(name);
 	rule->effective_from = DT_NOBEGIN;
 	rule->effective_to = DT_NOEND;
-	parse_scope(&parser, rule, definition);
-	parse_amount(&parser, rule, definition);
-	parse_recipients(&parser, rule, definition);
-	parse_approval(&parser, rule, definition);
+	for (int i = 0; i < lengthof(sections); i++)
+		attempt(parser, sections[i], rule, definition);
+}
 
-	at(&parser, "on_error");
-	(void) parse_choice(definition, "on_error", "hold", NULL);
-	at(&parser, "on_zero");
-	rule->skip_zero = strcmp(parse_choice(definition, "on_zero",
-										  "error", "skip"), "skip") == 0;
+/*
+ * Read one thing.  What reads does nothing but allocate memory, so that an
+ * error of it can be caught without a subtransaction.
+ */
+static void
+attempt(UaefRuleParser *parser, Section section, UaefSettlementRule *rule,
+		Jsonb *definition)
+{
+	uaef_rule_at(parser, "%s", "");
+	if (parser->defects == NULL)
+	{
+		section(parser, rule, definition);
+		uaef_rule_at(parser, "%s", "");
+		return;
+	}
+	PG_TRY();
+	{
+		section(parser, rule, definition);
+	}
+	PG_CATCH();
+	{
+		uaef_rule_note_defect(parser);
+	}
+	PG_END_TRY();
+	uaef_rule_at(parser, "%s", "");
+}
 
-	at(&parser, "its paths");
-	uaef_settlement_rule_paths(rule, check_root, NULL);
-	parser_end(&parser);
-	return rule;
+/* The error that was caught, as a defect; what is no fault of it goes on. */
+void
+uaef_rule_note_defect(UaefRuleParser *parser)
+{
+	ErrorData  *edata;
+
+	MemoryContextSwitchTo(parser->context);
+	edata = CopyErrorData();
+	if (uaef_error_is_transient(edata->sqlerrcode))
+		PG_RE_THROW();
+	FlushErrorState();
+	add_defect(parser, "error",
+			   edata->detail == NULL ? edata->message :
+			   psprintf("%s: %s", edata->message, edata->detail),
+			   edata->hint);
+}
+
+static void
+add_defect(UaefRuleParser *parser, const char *severity, const char *problem,
+		   const char *hint)
+{
+	UaefRuleDefect *defect = palloc(sizeof(UaefRuleDefect));
+
+	defect->severity = severity;
+	defect->path = pstrdup(parser->place);
+	defect->problem = pstrdup(problem);
+	defect->hint = hint == NULL ? NULL : pstrdup(hint);
+	*parser->defects = lappend(*parser->defects, defect);
+}
+
+/* Keys that nobody knows: each of them is a defect. */
+static void
+parse_form(UaefRuleParser *parser, UaefSettlementRule *rule, Jsonb *definition)
+{
+	JsonbIterator *it = JsonbIteratorInit(&definition->root);
+	JsonbIteratorToken token;
+	JsonbValue	key;
+
+	if (parser->defects == NULL)
+		uaef_rule_check_keys(definition, rule_keys);
+	else
+		while ((token = JsonbIteratorNext(&it, &key, true)) != WJB_DONE)
+		{
+			if (token == WJB_KEY &&
+				!uaef_rule_is_one_of(rule_keys, key.val.string.val,
+									 key.val.string.len))
+				add_defect(parser, "error",
+						   psprintf("unknown key \"%.*s\"",
+									Min(key.val.string.len, 60),
+									key.val.string.val), NULL);
+		}
 }
 
 /*
@@ -145,16 +240,24 @@ uaef_settlement_rule_compile(const char *name, Jsonb *definition)
 void
 uaef_settlement_rule_set_period(UaefSettlementRule *rule, Jsonb *definition)
 {
-	Parser		parser;
+	UaefRuleParser parser = {0};
+
+	parser_begin(&parser, rule->name);
+	parse_period(&parser, rule, definition);
+	parser_end(&parser);
+}
+
+static void
+parse_period(UaefRuleParser *parser, UaefSettlementRule *rule, Jsonb *definition)
+{
 	JsonbValue	value;
 	Jsonb	   *period;
 
 	if (!uaef_json_get(definition, "effective", &value))
 		return;
 
-	parser_begin(&parser, rule->name);
-	at(&parser, "effective");
-	period = container_of(&value, true);
+	uaef_rule_at(parser, "effective");
+	period = uaef_rule_container(&value, true);
 	if (JB_ROOT_COUNT(period) != 2)
 		refuse(ERRCODE_UAEF_BAD_EXPRESSION,
 			   "period must be an array of two times");
@@ -165,7 +268,6 @@ uaef_settlement_rule_set_period(UaefSettlementRule *rule, Jsonb *definition)
 	if (rule->effective_from >= rule->effective_to)
 		refuse(ERRCODE_UAEF_BAD_EXPRESSION,
 			   "period must begin before it ends");
-	parser_end(&parser);
 }
 
 void
@@ -175,16 +277,20 @@ uaef_settlement_rule_paths(const UaefSettlementRule *rule,
 {
 	if (rule->when != NULL)
 		uaef_condition_paths(rule->when, visit, arg);
-	uaef_amount_paths(rule->amount, visit, arg);
+	if (rule->amount != NULL)
+		uaef_amount_paths(rule->amount, visit, arg);
 	for (int i = 0; i < rule->n_parts; i++)
-		uaef_template_paths(rule->parts[i].recipient, visit, arg);
+	{
+		if (rule->parts[i].recipient != NULL)
+			uaef_template_paths(rule->parts[i].recipient, visit, arg);
+	}
 }
 
 /*
  * From here to parser_end(), errors say in their context where they arose.
  */
 static void
-parser_begin(Parser *parser, const char *name)
+parser_begin(UaefRuleParser *parser, const char *name)
 {
 	parser->name = name;
 	parser->place[0] = '\0';
@@ -195,7 +301,7 @@ parser_begin(Parser *parser, const char *name)
 }
 
 static void
-parser_end(Parser *parser)
+parser_end(UaefRuleParser *parser)
 {
 	error_context_stack = parser->callback.previous;
 }
@@ -203,7 +309,7 @@ parser_end(Parser *parser)
 static void
 say_place(void *arg)
 {
-	Parser	   *parser = arg;
+	UaefRuleParser *parser = arg;
 
 	if (parser->place[0] != '\0')
 		errcontext("settlement rule \"%s\", at %s",
@@ -212,8 +318,8 @@ say_place(void *arg)
 		errcontext("settlement rule \"%s\"", parser->name);
 }
 
-static void
-at(Parser *parser, const char *format,...)
+void
+uaef_rule_at(UaefRuleParser *parser, const char *format,...)
 {
 	va_list		args;
 
@@ -222,8 +328,8 @@ at(Parser *parser, const char *format,...)
 	va_end(args);
 }
 
-static bool
-is_one_of(const char *const *list, const char *text, int len)
+bool
+uaef_rule_is_one_of(const char *const *list, const char *text, int len)
 {
 	for (; *list != NULL; list++)
 	{
@@ -236,8 +342,8 @@ is_one_of(const char *const *list, const char *text, int len)
 /*
  * Raise UA221 for the first key that is not among known.
  */
-static void
-check_keys(Jsonb *object, const char *const *known)
+void
+uaef_rule_check_keys(Jsonb *object, const char *const *known)
 {
 	JsonbIterator *it = JsonbIteratorInit(&object->root);
 	JsonbIteratorToken token;
@@ -246,7 +352,7 @@ check_keys(Jsonb *object, const char *const *known)
 	while ((token = JsonbIteratorNext(&it, &value, true)) != WJB_DONE)
 	{
 		if (token == WJB_KEY &&
-			!is_one_of(known, value.val.string.val, value.val.string.len))
+			!uaef_rule_is_one_of(known, value.val.string.val, value.val.string.len))
 			refuse(ERRCODE_UAEF_BAD_EXPRESSION, "unknown key \"%.*s\"",
 				   Min(value.val.string.len, 60), value.val.string.val);
 	}
@@ -255,8 +361,8 @@ check_keys(Jsonb *object, const char *const *known)
 /*
  * A value that must be an array, or an object, as a document.
  */
-static Jsonb *
-container_of(JsonbValue *value, bool array)
+Jsonb *
+uaef_rule_container(JsonbValue *value, bool array)
 {
 	Jsonb	   *document = uaef_json_from_value(value);
 
@@ -271,8 +377,8 @@ container_of(JsonbValue *value, bool array)
  * A key's text, which must not be empty; NULL where it is missing and not
  * required.
  */
-static char *
-text_at(Jsonb *object, const char *key, bool required)
+char *
+uaef_rule_text(Jsonb *object, const char *key, bool required)
 {
 	JsonbValue	value;
 
@@ -291,8 +397,8 @@ text_at(Jsonb *object, const char *key, bool required)
 /*
  * Digits with at most one point: no sign, exponent, space or NaN.
  */
-static Numeric
-parse_decimal(const char *key, const char *text, int len)
+Numeric
+uaef_rule_parse_decimal(const char *key, const char *text, int len)
 {
 	int			points = 0;
 	int			digits = 0;
@@ -315,8 +421,8 @@ parse_decimal(const char *key, const char *text, int len)
 /*
  * A key's number, written as a text or as a JSON number; NULL when missing.
  */
-static Numeric
-decimal_at(Jsonb *object, const char *key)
+Numeric
+uaef_rule_decimal(Jsonb *object, const char *key)
 {
 	JsonbValue	value;
 	char	   *text;
@@ -324,22 +430,22 @@ decimal_at(Jsonb *object, const char *key)
 	if (!uaef_json_get(object, key, &value))
 		return NULL;
 	if (value.type == jbvString)
-		return parse_decimal(key, value.val.string.val,
-							 value.val.string.len);
+		return uaef_rule_parse_decimal(key, value.val.string.val,
+									   value.val.string.len);
 	if (value.type != jbvNumeric)
 		refuse(ERRCODE_UAEF_BAD_NUMBER,
 			   "value of \"%s\" must be a decimal number", key);
 	text = uaef_numeric_text(value.val.numeric);
 
-	return parse_decimal(key, text, strlen(text));
+	return uaef_rule_parse_decimal(key, text, strlen(text));
 }
 
 /*
  * The amount of a key in minor units of the rule's currency.  Raises UA206 when it has
  * more digits than the currency.
  */
-static Numeric
-minor_of(const UaefSettlementRule *rule, const char *key, Numeric amount)
+Numeric
+uaef_rule_minor(const UaefSettlementRule *rule, const char *key, Numeric amount)
 {
 	UaefEvalError error = {0};
 	Numeric		minor;
@@ -356,7 +462,7 @@ static char *
 parse_choice(Jsonb *definition, const char *key, const char *first,
 			 const char *second)
 {
-	char	   *text = text_at(definition, key, false);
+	char	   *text = uaef_rule_text(definition, key, false);
 
 	if (text == NULL)
 		return pstrdup(first);
@@ -367,37 +473,97 @@ parse_choice(Jsonb *definition, const char *key, const char *first,
 	return text;
 }
 
+static void
+parse_workflow(UaefRuleParser *parser, UaefSettlementRule *rule, Jsonb *definition)
+{
+	rule->workflow = uaef_rule_text(definition, "workflow", true);
+}
+
+static void
+parse_currency(UaefRuleParser *parser, UaefSettlementRule *rule, Jsonb *definition)
+{
+	char	   *currency = uaef_rule_text(definition, "currency", true);
+
+	uaef_rule_at(parser, "currency");
+	if (uaef_currency_exponent(currency) < 0)
+		refuse(ERRCODE_UAEF_CURRENCY, "unknown currency \"%s\"", currency);
+	rule->currency = currency;
+}
+
 /*
- * "workflow", "when", "currency": for what the rule is.
- *
- * An empty condition is true of everything.  That is what a rule means that
- * has none, and is refused where somebody meant to write one.
+ * "when": an empty condition is true of everything.  That is what a rule means
+ * that has none, and is refused where somebody meant to write one.
  */
 static void
-parse_scope(Parser *parser, UaefSettlementRule *rule, Jsonb *definition)
+parse_when(UaefRuleParser *parser, UaefSettlementRule *rule, Jsonb *definition)
 {
 	JsonbValue	value;
+	Jsonb	   *when;
 
-	rule->workflow = text_at(definition, "workflow", true);
-	rule->currency = text_at(definition, "currency", true);
-	at(parser, "currency");
-	if (uaef_currency_exponent(rule->currency) < 0)
-		refuse(ERRCODE_UAEF_CURRENCY, "unknown currency \"%s\"",
-			   rule->currency);
+	if (!uaef_json_get(definition, "when", &value))
+		return;
+	uaef_rule_at(parser, "when");
+	when = uaef_rule_container(&value, false);
+	if (JB_ROOT_COUNT(when) == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_UAEF_BAD_CONDITION),
+				 errmsg("condition is empty"),
+				 errhint("Leave \"when\" out for a rule that always applies.")));
+	if (parser->defects == NULL)
+		compile_condition(parser, rule, when);
+	else
+		check_condition(parser, when);
+}
 
-	at(parser, "when");
-	if (uaef_json_get(definition, "when", &value))
+static void
+compile_condition(UaefRuleParser *parser, UaefSettlementRule *rule, Jsonb *when)
+{
+	uaef_rule_at(parser, "when");
+	rule->when = uaef_condition_compile(when, false, parser->typing);
+	if (parser->defects != NULL)
+		uaef_condition_paths(rule->when, check_path, parser);
+}
+
+/* Compile the members of a condition one by one, for all of its defects. */
+static void
+check_condition(UaefRuleParser *parser, Jsonb *condition)
+{
+	static const char *const groups[] = {"$and", "$or", "$nor", NULL};
+	UaefSettlementRule ignored = {0};
+	UaefMembers members;
+	JsonbValue	root;
+
+	uaef_document_value(condition, &root);
+	members = uaef_members(&root);
+	for (int i = 0; i < members.n; i++)
 	{
-		Jsonb	   *when = container_of(&value, false);
+		const JsonbValue *key = &members.keys[i];
+		JsonbValue *value = &members.values[i];
+		UaefJson	single;
 
-		if (JB_ROOT_COUNT(when) == 0)
-			ereport(ERROR,
-					(errcode(ERRCODE_UAEF_BAD_CONDITION),
-					 errmsg("condition is empty"),
-					 errhint("Leave \"when\" out for a rule that always applies.")));
-		rule->when = uaef_condition_compile(when, false);
+		if (uaef_rule_is_one_of(groups, key->val.string.val, key->val.string.len) &&
+			value->type == jbvBinary &&
+			JsonContainerIsArray(value->val.binary.data))
+		{
+			UaefMembers elements = uaef_members(value);
+
+			for (int j = 0; j < elements.n; j++)
+			{
+				Jsonb	   *element = uaef_json_from_value(&elements.values[j]);
+
+				if (JB_ROOT_IS_OBJECT(element) && JB_ROOT_COUNT(element) > 0)
+					check_condition(parser, element);
+				else
+					attempt(parser, compile_condition, &ignored, element);
+			}
+			continue;
+		}
+		uaef_json_begin(&single);
+		uaef_json_jsonb(&single, pnstrdup(key->val.string.val,
+										  key->val.string.len),
+						uaef_json_from_value(value));
+		attempt(parser, compile_condition, &ignored, uaef_json_end(&single));
 	}
-	at(parser, "%s", "");
 }
 
 /*
@@ -405,7 +571,7 @@ parse_scope(Parser *parser, UaefSettlementRule *rule, Jsonb *definition)
  * its bounds and rounding.
  */
 static void
-parse_amount(Parser *parser, UaefSettlementRule *rule, Jsonb *definition)
+parse_amount(UaefRuleParser *parser, UaefSettlementRule *rule, Jsonb *definition)
 {
 	const char *form = NULL;
 	const char *currency;
@@ -423,64 +589,75 @@ parse_amount(Parser *parser, UaefSettlementRule *rule, Jsonb *definition)
 	}
 	if (form == NULL)
 		refuse(ERRCODE_UAEF_BAD_EXPRESSION,
-			   "one of \"amount\", \"fixed\", \"percentage\" and \"tiers\" is missing");
+			   "one of \"amount\", \"fixed\", \"percentage\", \"tiers\" and \"table\" is missing");
+	if (rule->currency == NULL)
+		return;
 
 	parse_bounds(rule, definition);
-	at(parser, "%s", form);
+	uaef_rule_at(parser, "%s", form);
 	(void) uaef_json_get(definition, form, &value);
 	if (strcmp(form, "fixed") == 0)
 		rule->amount = compile_fixed(rule, definition);
 	else if (strcmp(form, "percentage") == 0)
-		rule->amount = compile_percentage(rule, &value);
+		rule->amount = compile_percentage(parser, rule, &value);
 	else if (strcmp(form, "tiers") == 0)
-		rule->amount = compile_tiers(rule, &value);
+		rule->amount = compile_tiers(parser, rule, &value);
+	else if (strcmp(form, "table") == 0)
+		rule->amount = uaef_amount_compile_table(uaef_rule_container(&value, false),
+												 rule->currency, false,
+												 parser->typing);
 	else
-		rule->amount = uaef_amount_compile(text_at(definition, form, true),
-										   rule->currency, false);
+		rule->amount = uaef_amount_compile(uaef_rule_text(definition, form, true),
+										   rule->currency, false,
+										   parser->typing);
 	currency = uaef_amount_currency(rule->amount);
 	if (currency != NULL && strcmp(currency, rule->currency) != 0)
 		refuse(ERRCODE_UAEF_CURRENCY, "amount is in %s but the rule in %s",
 			   currency, rule->currency);
+}
 
-	at(parser, "round");
-	rule->round = text_at(definition, "round", false);
+static void
+parse_round(UaefRuleParser *parser, UaefSettlementRule *rule, Jsonb *definition)
+{
+	uaef_rule_at(parser, "round");
+	rule->round = uaef_rule_text(definition, "round", false);
 	if (rule->round == NULL)
 		rule->round = pstrdup("half_even");
 	rule->rounding = uaef_rounding_by_name(rule->round);
-	at(parser, "%s", "");
 }
 
 static UaefAmount *
 compile_fixed(UaefSettlementRule *rule, Jsonb *definition)
 {
-	Numeric		amount = decimal_at(definition, "fixed");
+	Numeric		amount = uaef_rule_decimal(definition, "fixed");
 
-	if (uaef_numeric_sign(minor_of(rule, "fixed", amount)) == 0)
+	if (uaef_numeric_sign(uaef_rule_minor(rule, "fixed", amount)) == 0)
 		refuse(ERRCODE_UAEF_ZERO_AMOUNT, "fixed amount must not be zero");
 	return uaef_amount_compile(uaef_numeric_text(amount), rule->currency,
-							   false);
+							   false, NULL);
 }
 
 /*
  * A percentage is a tier table of one band.
  */
 static UaefAmount *
-compile_percentage(UaefSettlementRule *rule, JsonbValue *value)
+compile_percentage(UaefRuleParser *parser, UaefSettlementRule *rule,
+				   JsonbValue *value)
 {
-	Jsonb	   *percentage = container_of(value, false);
+	Jsonb	   *percentage = uaef_rule_container(value, false);
 	UaefJson	band;
 	UaefJson	tiers;
 	JsonbValue	element;
 
-	check_keys(percentage, percentage_keys);
+	uaef_rule_check_keys(percentage, percentage_keys);
 	parse_bounds(rule, percentage);
 
 	uaef_json_begin(&band);
-	uaef_json_text(&band, "rate", text_at(percentage, "rate", true));
+	uaef_json_text(&band, "rate", uaef_rule_text(percentage, "rate", true));
 
 	uaef_json_begin(&tiers);
 	uaef_json_text(&tiers, "mode", "marginal");
-	uaef_json_text(&tiers, "on", text_at(percentage, "of", true));
+	uaef_json_text(&tiers, "on", uaef_rule_text(percentage, "of", true));
 	element.type = jbvString;
 	element.val.string.val = "bands";
 	element.val.string.len = strlen("bands");
@@ -490,19 +667,20 @@ compile_percentage(UaefSettlementRule *rule, JsonbValue *value)
 	(void) pushJsonbValue(&tiers.state, WJB_ELEM, &element);
 	(void) pushJsonbValue(&tiers.state, WJB_END_ARRAY, NULL);
 	return uaef_amount_compile_tiers(uaef_json_end(&tiers), rule->currency,
-									 false);
+									 false, parser->typing);
 }
 
 /*
  * Bounds inside of the table and bounds of the rule would hide each other.
  */
 static UaefAmount *
-compile_tiers(UaefSettlementRule *rule, JsonbValue *value)
+compile_tiers(UaefRuleParser *parser, UaefSettlementRule *rule, JsonbValue *value)
 {
-	Jsonb	   *tiers = container_of(value, false);
+	Jsonb	   *tiers = uaef_rule_container(value, false);
 
 	parse_bounds(rule, tiers);
-	return uaef_amount_compile_tiers(tiers, rule->currency, false);
+	return uaef_amount_compile_tiers(tiers, rule->currency, false,
+									 parser->typing);
 }
 
 /*
@@ -511,8 +689,8 @@ compile_tiers(UaefSettlementRule *rule, JsonbValue *value)
 static void
 parse_bounds(UaefSettlementRule *rule, Jsonb *object)
 {
-	Numeric		min = decimal_at(object, "min");
-	Numeric		max = decimal_at(object, "max");
+	Numeric		min = uaef_rule_decimal(object, "min");
+	Numeric		max = uaef_rule_decimal(object, "max");
 
 	if ((min != NULL && rule->min != NULL) ||
 		(max != NULL && rule->max != NULL))
@@ -520,12 +698,12 @@ parse_bounds(UaefSettlementRule *rule, Jsonb *object)
 			   "\"min\" or \"max\" is given twice");
 	if (min != NULL)
 	{
-		(void) minor_of(rule, "min", min);
+		(void) uaef_rule_minor(rule, "min", min);
 		rule->min = min;
 	}
 	if (max != NULL)
 	{
-		(void) minor_of(rule, "max", max);
+		(void) uaef_rule_minor(rule, "max", max);
 		rule->max = max;
 	}
 	if (rule->min != NULL && rule->max != NULL &&
@@ -533,246 +711,21 @@ parse_bounds(UaefSettlementRule *rule, Jsonb *object)
 		refuse(ERRCODE_UAEF_BAD_EXPRESSION, "\"min\" is greater than \"max\"");
 }
 
-/*
- * "recipient" for one, or "split" for several.
- */
 static void
-parse_recipients(Parser *parser, UaefSettlementRule *rule, Jsonb *definition)
+parse_choices(UaefRuleParser *parser, UaefSettlementRule *rule, Jsonb *definition)
 {
-	char	   *recipient = text_at(definition, "recipient", false);
-	JsonbValue	value;
-	bool		split = uaef_json_get(definition, "split", &value);
-
-	if ((recipient != NULL) == split)
-		refuse(ERRCODE_UAEF_BAD_RECIPIENT,
-			   "exactly one of \"recipient\" and \"split\" must be there");
-	if (split)
-	{
-		at(parser, "split");
-		parse_split(parser, rule, container_of(&value, false));
-	}
-	else
-	{
-		at(parser, "recipient");
-		rule->n_parts = 1;
-		rule->parts = palloc0(sizeof(UaefSplitPart));
-		rule->parts->name = recipient;
-		rule->parts->share = pstrdup("100%");
-		rule->parts->weight = int64_to_numeric(100);
-		rule->parts->recipient = compile_recipient(recipient);
-	}
-	at(parser, "%s", "");
+	uaef_rule_at(parser, "on_error");
+	(void) parse_choice(definition, "on_error", "hold", NULL);
+	uaef_rule_at(parser, "on_zero");
+	rule->skip_zero = strcmp(parse_choice(definition, "on_zero",
+										  "error", "skip"), "skip") == 0;
 }
 
 static void
-parse_split(Parser *parser, UaefSettlementRule *rule, Jsonb *split)
+parse_paths(UaefRuleParser *parser, UaefSettlementRule *rule, Jsonb *definition)
 {
-	char	   *remainder;
-	JsonbValue	value;
-	Jsonb	   *parts;
-
-	check_keys(split, split_keys);
-	remainder = text_at(split, "remainder", false);
-	rule->remainder = remainder == NULL ? UAEF_REMAINDER_LARGEST
-		: uaef_remainder_by_name(remainder);
-
-	at(parser, "split.parts");
-	if (!uaef_json_get(split, "parts", &value))
-		refuse(ERRCODE_UAEF_BAD_SPLIT, "key \"parts\" is missing");
-	parts = container_of(&value, true);
-	rule->n_parts = JB_ROOT_COUNT(parts);
-	if (rule->n_parts < 1 || rule->n_parts > MAX_PARTS)
-		refuse(ERRCODE_UAEF_BAD_SPLIT, "split must have 1 to %d parts",
-			   MAX_PARTS);
-
-	rule->parts = palloc0(rule->n_parts * sizeof(UaefSplitPart));
-	for (int i = 0; i < rule->n_parts; i++)
-	{
-		at(parser, "split.parts[%d]", i);
-		parse_part(&rule->parts[i],
-				   getIthJsonbValueFromContainer(&parts->root, i));
-	}
-	at(parser, "split.parts");
-	check_shares(rule);
-}
-
-static void
-parse_part(UaefSplitPart *part, JsonbValue *value)
-{
-	Jsonb	   *object = container_of(value, false);
-	char	   *to;
-	int			len;
-
-	check_keys(object, part_keys);
-	to = text_at(object, "to", true);
-	part->name = text_at(object, "name", false);
-	if (part->name == NULL)
-		part->name = to;
-	part->recipient = compile_recipient(to);
-
-	part->share = text_at(object, "share", true);
-	if (strcmp(part->share, "rest") == 0)
-		return;
-	len = strlen(part->share);
-	if (part->share[0] == '-')
-		refuse(ERRCODE_UAEF_BAD_SPLIT, "share \"%s\" is negative",
-			   part->share);
-	if (part->share[len - 1] != '%')
-		refuse(ERRCODE_UAEF_BAD_SPLIT,
-			   "share \"%s\" is neither a percentage nor \"rest\"",
-			   part->share);
-	part->weight = parse_decimal("share", part->share, len - 1);
-}
-
-/*
- * The shares must be the whole; "rest" is what the others leave of it.
- */
-static void
-check_shares(UaefSettlementRule *rule)
-{
-	Numeric		left = int64_to_numeric(100);
-	UaefSplitPart *rest = NULL;
-	int			sign;
-
-	for (int i = 0; i < rule->n_parts; i++)
-	{
-		if (rule->parts[i].weight != NULL)
-			left = uaef_numeric_op(numeric_sub, left, rule->parts[i].weight);
-		else if (rest != NULL)
-			refuse(ERRCODE_UAEF_BAD_SPLIT, "split has more than one \"rest\"");
-		else
-			rest = &rule->parts[i];
-	}
-
-	sign = uaef_numeric_sign(left);
-	if (sign < 0 || (sign > 0 && rest == NULL))
-		refuse(ERRCODE_UAEF_BAD_SPLIT,
-			   "shares are %s than 100%%", sign < 0 ? "more" : "less");
-	if (rest != NULL)
-		rest->weight = left;
-}
-
-/*
- * A recipient is kind:id, or "house" alone.  Its kind must stand in the rule:
- * data may say which agent is paid, and not that an outsider is.  Blanks that
- * stand around the id would make an error of every evaluation.
- */
-static UaefTemplate *
-compile_recipient(const char *text)
-{
-	const char *colon = strchr(text, ':');
-	int			len = colon ? colon - text : strlen(text);
-
-	if (!is_one_of(recipient_kinds, text, len) ||
-		(colon == NULL && strcmp(text, "house") != 0) ||
-		(colon != NULL && uaef_blank_at_ends(colon + 1)))
-		ereport(ERROR,
-				(errcode(ERRCODE_UAEF_BAD_RECIPIENT),
-				 errmsg("\"%s\" is not a recipient", text),
-				 errdetail("A recipient is agent, user, external, pool, acct or house, a colon, and an id without blanks around it.")));
-	return uaef_template_compile_text(text);
-}
-
-/*
- * "approval": bands by amount, the last without a limit.
- */
-static void
-parse_approval(Parser *parser, UaefSettlementRule *rule, Jsonb *definition)
-{
-	JsonbValue	value;
-	Jsonb	   *object;
-
-	if (!uaef_json_get(definition, "approval", &value))
-		return;
-	at(parser, "approval");
-	object = container_of(&value, false);
-	check_keys(object, approval_keys);
-	if (!uaef_json_get(object, "bands", &value))
-		refuse(ERRCODE_UAEF_BAD_EXPRESSION, "key \"%s\" is missing", "bands");
-
-	object = container_of(&value, true);
-	rule->n_bands = JB_ROOT_COUNT(object);
-	if (rule->n_bands < 1 || rule->n_bands > MAX_BANDS)
-		refuse(ERRCODE_UAEF_BAD_EXPRESSION,
-			   "approval must have 1 to %d bands", MAX_BANDS);
-	rule->bands = palloc0(rule->n_bands * sizeof(UaefApprovalBand));
-	for (int i = 0; i < rule->n_bands; i++)
-	{
-		at(parser, "approval.bands[%d]", i);
-		parse_band(rule, i, getIthJsonbValueFromContainer(&object->root, i));
-	}
-	at(parser, "%s", "");
-}
-
-static void
-parse_band(UaefSettlementRule *rule, int no, JsonbValue *value)
-{
-	UaefApprovalBand *band = &rule->bands[no];
-	Jsonb	   *object = container_of(value, false);
-	bool		last = no == rule->n_bands - 1;
-	Numeric		to;
-	Numeric		need;
-
-	check_keys(object, band_keys);
-
-	to = decimal_at(object, "to");
-	if ((to == NULL) != last)
-		refuse(ERRCODE_UAEF_BAD_EXPRESSION,
-			   "every band but the last must have \"to\"");
-	if (to != NULL)
-		band->to_minor = minor_of(rule, "to", to);
-	if (no > 0 && !last &&
-		uaef_numeric_compare(band->to_minor,
-							 rule->bands[no - 1].to_minor) <= 0)
-		refuse(ERRCODE_UAEF_BAD_EXPRESSION, "bands must ascend");
-
-	need = decimal_at(object, "need");
-	if (need == NULL ||
-		uaef_numeric_compare(need, int64_to_numeric(MAX_NEED)) > 0)
-		refuse(ERRCODE_UAEF_BAD_EXPRESSION,
-			   "\"need\" must be a number from 0 to %d", MAX_NEED);
-	band->need = DatumGetInt32(DirectFunctionCall1(numeric_int4,
-												   NumericGetDatum(need)));
-	if (uaef_numeric_compare(need, int64_to_numeric(band->need)) != 0)
-		refuse(ERRCODE_UAEF_BAD_EXPRESSION, "\"need\" must be a whole number");
-
-	band->of = text_at(object, "of", false);
-	parse_distinct_from(band, object);
-}
-
-/*
- * "distinct_from": who may not approve; without it neither the one who started
- * the execution nor the one who wrote the rule.
- */
-static void
-parse_distinct_from(UaefApprovalBand *band, Jsonb *object)
-{
-	JsonbValue	value;
-	Jsonb	   *list;
-
-	if (!uaef_json_get(object, "distinct_from", &value))
-	{
-		band->not_initiator = true;
-		band->not_author = true;
-		return;
-	}
-	list = container_of(&value, true);
-	for (int i = 0; i < JB_ROOT_COUNT(list); i++)
-	{
-		JsonbValue *who = getIthJsonbValueFromContainer(&list->root, i);
-		const char *initiator[] = {"initiator", NULL};
-		const char *author[] = {"rule_author", NULL};
-
-		if (who->type == jbvString &&
-			is_one_of(initiator, who->val.string.val, who->val.string.len))
-			band->not_initiator = true;
-		else if (who->type == jbvString &&
-				 is_one_of(author, who->val.string.val, who->val.string.len))
-			band->not_author = true;
-		else
-			refuse(ERRCODE_UAEF_BAD_EXPRESSION,
-				   "\"distinct_from\" may name \"initiator\" and \"rule_author\" only");
-	}
+	uaef_rule_at(parser, "its paths");
+	uaef_settlement_rule_paths(rule, check_path, parser);
 }
 
 /*
@@ -780,14 +733,28 @@ parse_distinct_from(UaefApprovalBand *band, Jsonb *object)
  * ended has none.
  */
 static void
-check_root(const UaefPath *path, void *arg)
+check_path(const UaefPath *path, void *arg)
 {
+	UaefRuleParser *parser = arg;
+	uint32		types;
+
 	if (strcmp(uaef_path_root(path), "item") == 0 ||
 		strcmp(uaef_path_root(path), "last") == 0 ||
 		strcmp(uaef_path_root(path), "signal") == 0)
 		refuse(ERRCODE_UAEF_BAD_TEMPLATE,
 			   "path \"%s\" has no meaning in a settlement rule",
 			   uaef_path_text(path));
+	if (parser->typing == NULL)
+		return;
+	types = parser->typing->types(path, parser->typing->arg);
+	if (types == 0)
+		refuse(ERRCODE_UAEF_BAD_TEMPLATE,
+			   "path \"%s\" cannot be there, by the schema of the workflow",
+			   uaef_path_text(path));
+	if ((types & UAEF_TYPE_UNDECLARED) && parser->defects != NULL)
+		add_defect(parser, "warning",
+				   psprintf("path \"%s\" is not in the schema of the workflow",
+							uaef_path_text(path)), NULL);
 }
 
 /*

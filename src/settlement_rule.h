@@ -71,10 +71,31 @@ typedef struct UaefSettlementRule
 
 /*
  * Check and compile a definition, in the current memory context.  Raises the
- * first defect with its place.
+ * first defect with its place.  With typing, not NULL, paths are checked by
+ * what is known of the data.
  */
 extern UaefSettlementRule *uaef_settlement_rule_compile(const char *name,
-														Jsonb *definition);
+														Jsonb *definition,
+														const UaefTyping *typing);
+
+/* One thing that is wrong with a definition. */
+typedef struct UaefRuleDefect
+{
+	const char *severity;		/* "error", "warning" */
+	const char *path;			/* "split.parts[2]"; "": the whole */
+	const char *problem;
+	const char *hint;			/* or NULL */
+} UaefRuleDefect;
+
+/* All that is wrong with it: a list of UaefRuleDefect. */
+extern List *uaef_settlement_rule_check(Jsonb *definition,
+										const UaefTyping *typing);
+
+/*
+ * A definition in the flat form of amount_type, recipient_type and so on, in
+ * ours; another one as it is.  Raises UA221, UA244 for a formula.
+ */
+extern Jsonb *uaef_settlement_rule_from_seed(Jsonb *definition);
 
 /* Read "effective" of a definition into the rule. */
 extern void uaef_settlement_rule_set_period(UaefSettlementRule *rule,
@@ -93,16 +114,37 @@ extern void uaef_settlement_rule_paths(const UaefSettlementRule *rule,
 extern int32 uaef_settlement_rule_create(const char *name, Jsonb *definition,
 										 Oid author);
 
-/* Switch a version on or off; 0: every version. */
-extern void uaef_settlement_rule_set_active(const char *name, int32 version,
-											bool active, Oid actor);
+/*
+ * Raise 42501 for who has not the privileges of the role that a rule's name,
+ * or a workflow, belongs to; UA302 for a workflow that does not exist.
+ */
+extern void uaef_settlement_rule_check_owner(const char *name, Oid owner,
+											 Oid actor);
+extern void uaef_settlement_rule_check_workflow_owner(const char *workflow,
+													  Oid actor);
 
 /*
- * The rules in force for a workflow at a time, by name: of each the newest
- * active version whose period holds the time.  Good until the next call.
+ * The same, and UA304 for a task that the workflow does not have, or what the
+ * compiler raises for a path that its schemas do not allow.
+ */
+extern void uaef_settlement_rule_check_workflow(const UaefSettlementRule *rule,
+												Jsonb *document, Oid author);
+
+/* An event about a rule; more, which may be NULL, is added to its payload. */
+extern void uaef_settlement_rule_record(const char *type, const char *name,
+										int32 version, const char *workflow,
+										Oid actor, Jsonb *more);
+
+/*
+ * Of the rules in force for a workflow at a time, in_force in number, those
+ * that can fire or fail on the data, by name: the newest active version of
+ * each whose period holds the time.  Few rules are all given.  Good until the
+ * next call.
  */
 extern const UaefSettlementRule **uaef_settlement_rules_get(const char *workflow,
 															TimestampTz at,
+															UaefScope *scope,
+															int *in_force,
 															int *n);
 
 #endif							/* UAEF_SETTLEMENT_RULE_H */

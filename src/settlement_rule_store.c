@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * settlement_rule_store.c
- *	  Stored settlement rules: create, switch on and off, find those in force.
+ *	  Stored settlement rules: create, and find those in force.
  *
  * Locking: whoever makes a version locks settlement_rule in SHARE ROW
  * EXCLUSIVE mode until the transaction ends, which makes version numbers
@@ -41,12 +41,17 @@
 #include "guc.h"
 #include "json_util.h"
 #include "ledger.h"
+#include "rule_typing.h"
 #include "settlement_eval.h"
 #include "settlement_rule.h"
+#include "settlement_rule_index.h"
 #include "spi_util.h"
 
 /* Longest name of a rule, in bytes. */
 #define MAX_NAME 200
+
+/* From so many rules on, an index is worth its making. */
+#define MANY_RULES 64
 
 /* The newest version of a rule; version is 0 when there is none. */
 typedef struct Newest
@@ -63,6 +68,14 @@ typedef struct StoredRule
 	bool		compiled;
 } StoredRule;
 
+/* When a rule is in force, and how many names come before its own. */
+typedef struct Period
+{
+	TimestampTz from;
+	TimestampTz to;
+	int			name_no;
+} Period;
+
 /* The active versions for a workflow, by name, newest first. */
 typedef struct WorkflowRules
 {
@@ -70,6 +83,8 @@ typedef struct WorkflowRules
 	int			n_rules;
 	StoredRule *rules;
 	const UaefSettlementRule **in_force;	/* room for n_rules */
+	Period	   *periods;		/* of the rules, close together */
+	UaefRuleIndex *index;		/* of many rules; made at first use */
 } WorkflowRules;
 
 /* The cache; NULL before its first use. */
@@ -82,13 +97,10 @@ static void check_name(const char *name);
 static void check_size(const char *name, Jsonb *definition);
 static Newest newest_version(const UaefSettlementRule *rule,
 							 Jsonb *definition, Oid author);
-static void check_owner(const char *name, Oid owner, Oid actor);
-static void check_workflow(const UaefSettlementRule *rule, Oid author);
-static void check_workflow_owner(const char *workflow, Oid actor);
 static void check_path_task(const UaefPath *path, void *arg);
 static void check_approvers(const UaefSettlementRule *rule);
-static void record_change(const char *type, const char *name, int32 version,
-						  const char *workflow, Oid actor);
+static int	count_in_force(const WorkflowRules *entry, TimestampTz at);
+static const UaefRuleIndex *rule_index(WorkflowRules *entry);
 static void cache_reset(void);
 static void cache_invalidate(Datum arg, Oid relid);
 static uint32 hash_text_key(const void *key, Size size);
@@ -115,24 +127,25 @@ uaef_settlement_rule_create(const char *name, Jsonb *definition, Oid author)
 	};
 	static UaefQuery insert_rule = {
 		"INSERT INTO uaef.settlement_rule (name, version, workflow, definition,"
-		" currency, effective_from, effective_to, created_by, created_at)"
-		" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
-		9, {TEXTOID, INT4OID, TEXTOID, JSONBOID, TEXTOID, TIMESTAMPTZOID,
-		TIMESTAMPTZOID, REGROLEOID, TIMESTAMPTZOID}
+		" currency, effective_from, effective_to, created_by, created_at,"
+		" created_session)"
+		" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+		10, {TEXTOID, INT4OID, TEXTOID, JSONBOID, TEXTOID, TIMESTAMPTZOID,
+		TIMESTAMPTZOID, REGROLEOID, TIMESTAMPTZOID, REGROLEOID}
 	};
 	UaefSettlementRule *rule;
 	UaefCaller	caller;
 	Newest		newest;
-	Datum		args[9];
+	Datum		args[10];
 
 	check_name(name);
 	check_size(name, definition);
-	rule = uaef_settlement_rule_compile(name, definition);
+	rule = uaef_settlement_rule_compile(name, definition, NULL);
 	uaef_settlement_rule_set_period(rule, definition);
 	check_approvers(rule);
 
 	caller = uaef_spi_begin();
-	check_workflow(rule, author);
+	uaef_settlement_rule_check_workflow(rule, definition, author);
 	(void) uaef_spi_run(&lock_rules, NULL, NULL);
 	newest = newest_version(rule, definition, author);
 	if (newest.same)
@@ -150,9 +163,11 @@ uaef_settlement_rule_create(const char *name, Jsonb *definition, Oid author)
 	args[6] = TimestampTzGetDatum(rule->effective_to);
 	args[7] = ObjectIdGetDatum(author);
 	args[8] = TimestampTzGetDatum(uaef_clock_now());
+	args[9] = ObjectIdGetDatum(GetSessionUserId());
 	(void) uaef_spi_run(&insert_rule, args, NULL);
-	record_change("settlement_rule_created", name, newest.version + 1,
-				  rule->workflow, author);
+	uaef_settlement_rule_record("settlement_rule_created", name,
+								newest.version + 1, rule->workflow, author,
+								NULL);
 	uaef_spi_end(caller);
 	return newest.version + 1;
 }
@@ -197,7 +212,8 @@ static Newest
 newest_version(const UaefSettlementRule *rule, Jsonb *definition, Oid author)
 {
 	static UaefQuery find_newest = {
-		"SELECT n.version, n.workflow, n.definition = $2 AND n.active,"
+		"SELECT n.version, n.workflow,"
+		" n.definition = $2 AND n.retired_at IS NULL,"
 		" f.created_by::oid"
 		" FROM uaef.settlement_rule n"
 		" JOIN uaef.settlement_rule f ON f.name = n.name AND f.version = 1"
@@ -215,7 +231,7 @@ newest_version(const UaefSettlementRule *rule, Jsonb *definition, Oid author)
 
 	newest.version = uaef_spi_int32(0, 1);
 	newest.same = uaef_spi_bool(0, 3);
-	check_owner(rule->name, uaef_spi_oid(0, 4), author);
+	uaef_settlement_rule_check_owner(rule->name, uaef_spi_oid(0, 4), author);
 	workflow = uaef_spi_text(0, 2);
 	if (strcmp(workflow, rule->workflow) != 0)
 		ereport(ERROR,
@@ -227,54 +243,11 @@ newest_version(const UaefSettlementRule *rule, Jsonb *definition, Oid author)
 	return newest;
 }
 
-static void
-check_owner(const char *name, Oid owner, Oid actor)
-{
-	if (!has_privs_of_role(actor, owner))
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("permission denied for settlement rule \"%s\"", name),
-				 errdetail("It belongs to role \"%s\".",
-						   GetUserNameFromId(owner, true) ?
-						   GetUserNameFromId(owner, true) : "unknown")));
-}
-
-/*
- * Raises UA320 when there is no such version, 42501 for another's rule or
- * workflow.
- */
 void
-uaef_settlement_rule_set_active(const char *name, int32 version, bool active,
-								Oid actor)
+uaef_settlement_rule_check_owner(const char *name, Oid owner, Oid actor)
 {
-	static UaefQuery update_rule = {
-		"UPDATE uaef.settlement_rule SET active = $3"
-		" WHERE name = $1 AND (version = $2 OR $2 = 0)"
-		" RETURNING workflow, (SELECT created_by::oid"
-		"  FROM uaef.settlement_rule WHERE name = $1 AND version = 1)",
-		3, {TEXTOID, INT4OID, BOOLOID}
-	};
-	UaefCaller	caller = uaef_spi_begin();
-	char	   *workflow;
-	Datum		args[3];
-
-	args[0] = CStringGetTextDatum(name);
-	args[1] = Int32GetDatum(version);
-	args[2] = BoolGetDatum(active);
-	if (uaef_spi_run(&update_rule, args, NULL) == 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_UAEF_UNDEFINED_SETTLEMENT),
-				 version == 0
-				 ? errmsg("settlement rule \"%s\" does not exist", name)
-				 : errmsg("settlement rule \"%s\" has no version %d", name,
-						  version)));
-	check_owner(name, uaef_spi_oid(0, 2), actor);
-	workflow = uaef_spi_text(0, 1);
-	check_workflow_owner(workflow, actor);
-	record_change(active ? "settlement_rule_activated"
-				  : "settlement_rule_deactivated",
-				  name, version, workflow, actor);
-	uaef_spi_end(caller);
+	uaef_require_membership(actor, owner,
+							psprintf("settlement rule \"%s\"", name));
 }
 
 /*
@@ -282,24 +255,28 @@ uaef_settlement_rule_set_active(const char *name, int32 version, bool active,
  * does not have, would never pay and never say so.  Who it belongs to comes
  * first: what tasks it has is not for others to find out.
  */
-static void
-check_workflow(const UaefSettlementRule *rule, Oid author)
+void
+uaef_settlement_rule_check_workflow(const UaefSettlementRule *rule,
+									Jsonb *document, Oid author)
 {
 	int32		definition_id = uaef_definition_find(rule->workflow, 0);
 	const UaefDefinition *definition;
+	UaefTyping	typing;
 
-	check_workflow_owner(rule->workflow, author);
+	uaef_settlement_rule_check_workflow_owner(rule->workflow, author);
 	definition = uaef_definition_get(definition_id);
 	uaef_settlement_rule_paths(rule, check_path_task,
 							   unconstify(UaefDefinition *, definition));
+	typing = uaef_rule_typing(definition);
+	(void) uaef_settlement_rule_compile(rule->name, document, &typing);
 }
 
 /*
  * A rule reads what every execution of its workflow holds, and says who is
  * paid for it: that is for the role that made the workflow's first version.
  */
-static void
-check_workflow_owner(const char *workflow, Oid actor)
+void
+uaef_settlement_rule_check_workflow_owner(const char *workflow, Oid actor)
 {
 	static UaefQuery find_owner = {
 		"SELECT created_by::oid FROM uaef.workflow_definition"
@@ -307,21 +284,14 @@ check_workflow_owner(const char *workflow, Oid actor)
 		1, {TEXTOID}
 	};
 	Datum		args[1];
-	Oid			owner;
 
 	args[0] = CStringGetTextDatum(workflow);
 	if (uaef_spi_run(&find_owner, args, NULL) == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_UAEF_UNDEFINED_WORKFLOW),
 				 errmsg("workflow \"%s\" does not exist", workflow)));
-	owner = uaef_spi_oid(0, 1);
-	if (!has_privs_of_role(actor, owner))
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("permission denied for workflow \"%s\"", workflow),
-				 errdetail("It belongs to role \"%s\".",
-						   GetUserNameFromId(owner, true) ?
-						   GetUserNameFromId(owner, true) : "unknown")));
+	uaef_require_membership(actor, uaef_spi_oid(0, 1),
+							psprintf("workflow \"%s\"", workflow));
 }
 
 static void
@@ -353,9 +323,9 @@ check_approvers(const UaefSettlementRule *rule)
 /*
  * Rules decide about money, so their history is in the ledger too.
  */
-static void
-record_change(const char *type, const char *name, int32 version,
-			  const char *workflow, Oid actor)
+void
+uaef_settlement_rule_record(const char *type, const char *name, int32 version,
+							const char *workflow, Oid actor, Jsonb *more)
 {
 	UaefEvent	event = {0};
 	UaefJson	payload;
@@ -365,6 +335,7 @@ record_change(const char *type, const char *name, int32 version,
 	if (version != 0)
 		uaef_json_int(&payload, "version", version);
 	uaef_json_text(&payload, "workflow", workflow);
+	uaef_json_members(&payload, more);
 
 	event.type = type;
 	event.actor_type = "user";
@@ -396,29 +367,73 @@ uaef_settlement_rule_changed(PG_FUNCTION_ARGS)
  * transaction has held its locks.
  */
 const UaefSettlementRule **
-uaef_settlement_rules_get(const char *workflow, TimestampTz at, int *n)
+uaef_settlement_rules_get(const char *workflow, TimestampTz at,
+						  UaefScope *scope, int *in_force, int *n)
 {
 	WorkflowRules *entry;
-	const char *last = NULL;
+	int		   *numbers = NULL;
+	int			n_numbers;
+	int			last = -1;
 
 	AcceptInvalidationMessages();
 	if (rules_stale)
 		cache_reset();
 	entry = cache_get(workflow);
-
+	*in_force = count_in_force(entry, at);
 	*n = 0;
-	for (int i = 0; i < entry->n_rules; i++)
-	{
-		StoredRule *stored = &entry->rules[i];
 
-		if (at < stored->rule.effective_from ||
-			at >= stored->rule.effective_to ||
-			(last != NULL && strcmp(last, stored->rule.name) == 0))
+	n_numbers = entry->n_rules;
+	if (entry->n_rules >= MANY_RULES)
+		n_numbers = uaef_rule_index_find(rule_index(entry), scope, &numbers);
+	for (int i = 0; i < n_numbers; i++)
+	{
+		int			no = numbers == NULL ? i : numbers[i];
+		const Period *period = &entry->periods[no];
+
+		if (at < period->from || at >= period->to || period->name_no == last)
 			continue;
-		last = stored->rule.name;
-		entry->in_force[(*n)++] = compiled_rule(stored);
+		last = period->name_no;
+		entry->in_force[(*n)++] = compiled_rule(&entry->rules[no]);
 	}
 	return entry->in_force;
+}
+
+/* Of each name at most one version. */
+static int
+count_in_force(const WorkflowRules *entry, TimestampTz at)
+{
+	int			last = -1;
+	int			n = 0;
+
+	for (int i = 0; i < entry->n_rules; i++)
+	{
+		const Period *period = &entry->periods[i];
+
+		if (at < period->from || at >= period->to || period->name_no == last)
+			continue;
+		last = period->name_no;
+		n++;
+	}
+	return n;
+}
+
+/* The index over a workflow's rules, for which all of them are compiled. */
+static const UaefRuleIndex *
+rule_index(WorkflowRules *entry)
+{
+	const UaefSettlementRule **rules;
+	MemoryContext old;
+
+	if (entry->index != NULL)
+		return entry->index;
+	rules = palloc(entry->n_rules * sizeof(UaefSettlementRule *));
+	for (int i = 0; i < entry->n_rules; i++)
+		rules[i] = compiled_rule(&entry->rules[i]);
+	old = MemoryContextSwitchTo(rules_context);
+	entry->index = uaef_rule_index_make(rules, entry->n_rules);
+	MemoryContextSwitchTo(old);
+	pfree(rules);
+	return entry->index;
 }
 
 static void
@@ -512,8 +527,20 @@ cache_load(WorkflowRules *entry)
 	old = MemoryContextSwitchTo(rules_context);
 	entry->rules = palloc0(entry->n_rules * sizeof(StoredRule));
 	entry->in_force = palloc(entry->n_rules * sizeof(UaefSettlementRule *));
+	entry->periods = palloc(entry->n_rules * sizeof(Period));
 	for (int i = 0; i < entry->n_rules; i++)
+	{
+		const UaefSettlementRule *rule = &entry->rules[i].rule;
+		bool		same;
+
 		load_rule(&entry->rules[i], i);
+		same = i > 0 && strcmp(rule->name,
+							   entry->rules[i - 1].rule.name) == 0;
+		entry->periods[i].from = rule->effective_from;
+		entry->periods[i].to = rule->effective_to;
+		entry->periods[i].name_no = i == 0 ? 0 :
+			entry->periods[i - 1].name_no + (same ? 0 : 1);
+	}
 	MemoryContextSwitchTo(old);
 	uaef_spi_end(caller);
 }
@@ -561,7 +588,8 @@ compile_stored(void *arg)
 {
 	StoredRule *stored = arg;
 	UaefSettlementRule *rule = uaef_settlement_rule_compile(stored->rule.name,
-															stored->definition);
+															stored->definition,
+															NULL);
 
 	rule->rule_id = stored->rule.rule_id;
 	rule->version = stored->rule.version;

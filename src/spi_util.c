@@ -278,3 +278,29 @@ uaef_array(Datum *values, bool *nulls, int n, Oid type)
 											  type, typlen, typbyval,
 											  typalign));
 }
+
+Datum
+uaef_text_array(const List *texts)
+{
+	Datum	   *values = palloc(sizeof(Datum) * Max(list_length(texts), 1));
+	ListCell   *cell;
+	int			n = 0;
+
+	foreach(cell, texts)
+		values[n++] = CStringGetTextDatum((char *) lfirst(cell));
+	return uaef_array(values, NULL, n, TEXTOID);
+}
+
+Datum
+uaef_pointer_or_null(const void *pointer, char *isnull)
+{
+	*isnull = pointer == NULL ? 'n' : ' ';
+	return PointerGetDatum(pointer);
+}
+
+Datum
+uaef_text_or_null(const char *text, char *isnull)
+{
+	*isnull = text == NULL ? 'n' : ' ';
+	return text == NULL ? (Datum) 0 : CStringGetTextDatum(text);
+}

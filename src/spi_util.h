@@ -81,4 +81,14 @@ extern pg_uuid_t uaef_spi_uuid(uint64 row, int column);
 /* Helpers for array arguments: one-dimensional, nulls may be NULL. */
 extern Datum uaef_array(Datum *values, bool *nulls, int n, Oid type);
 
+/* A list of C strings as text[]. */
+extern Datum uaef_text_array(const List *texts);
+
+/*
+ * A pointer, such as a Jsonb, or the text of a C string as an argument that is
+ * null where there is none.
+ */
+extern Datum uaef_pointer_or_null(const void *pointer, char *isnull);
+extern Datum uaef_text_or_null(const char *text, char *isnull);
+
 #endif							/* UAEF_SPI_UTIL_H */

@@ -88,7 +88,7 @@ require_starter(const UaefExecution *execution, Oid caller)
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("SQL tasks of this execution run as role \"%s\" only",
-						GetUserNameFromId(execution->initiated_by, true))));
+						uaef_role_name(execution->initiated_by))));
 }
 
 /*

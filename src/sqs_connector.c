@@ -198,7 +198,7 @@ read_attributes(Jsonb *config, SqsConfig *own)
 		return;
 	if (JB_ROOT_COUNT(document) > MAX_ATTRIBUTES)
 		uaef_connector_bad_config("attributes",
-						  psprintf("an object of at most %d keys", MAX_ATTRIBUTES));
+								  psprintf("an object of at most %d keys", MAX_ATTRIBUTES));
 	own->attributes = palloc0(sizeof(SqsAttribute) *
 							  (JB_ROOT_COUNT(document) + 1));
 	it = JsonbIteratorInit(&document->root);
@@ -487,7 +487,7 @@ judge_message(const SqsConfig *own, Jsonb *payload, Jsonb *answer,
 	if (uaef_json_get_text(answer, "MessageId") == NULL)
 	{
 		verdict->answer = UAEF_ANSWER_UNCERTAIN;
-		verdict->code = "sqs_bad_answer";
+		verdict->code = "bad_answer";
 		verdict->message = "the answer has no message id";
 	}
 	else if (md5 != NULL && !same_md5(message_body(own, payload), md5))
@@ -569,7 +569,7 @@ judge_batch(const SqsConfig *own, const UaefCall *call, Jsonb *answer,
 		n_taken != count_messages(call))
 	{
 		verdict->answer = UAEF_ANSWER_UNCERTAIN;
-		verdict->code = "sqs_bad_answer";
+		verdict->code = "bad_answer";
 		verdict->message = "the answer does not tell of all messages";
 	}
 	if (n_taken > 0 && verdict->answer != UAEF_ANSWER_SUCCESS &&

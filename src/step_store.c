@@ -23,6 +23,7 @@
 #include "guc.h"
 #include "limit.h"
 #include "row_write.h"
+#include "rule_data.h"
 #include "settlement.h"
 #include "spi_util.h"
 #include "wake.h"
@@ -531,6 +532,9 @@ settle(UaefExecution *execution)
 	input.initiated_by = execution->initiated_by;
 	input.completed_at = execution->completed_at;
 	input.scope = uaef_execution_scope(execution);
+	input.scope->tables = &uaef_rule_tables;
+	input.scope->at = execution->completed_at;
+	input.scope->known_at = DT_NOEND;
 	uaef_settlement_evaluate(&input);
 }
 

@@ -15,6 +15,7 @@
 #include "common/hashfn.h"
 #include "miscadmin.h"
 #include "storage/lock.h"
+#include "utils/builtins.h"
 #include "utils/lsyscache.h"
 
 #include "versioned_name.h"
@@ -58,4 +59,25 @@ uaef_lock_name(const char *table, const char *name)
 						 hash_bytes((const unsigned char *) name,
 									strlen(name)), LOCK_CLASS);
 	(void) LockAcquire(&tag, ExclusiveLock, false, false);
+}
+
+UaefNewest
+uaef_own_newest(UaefQuery *find, const char *kind, const char *name,
+				Datum digest)
+{
+	Datum		args[] = {CStringGetTextDatum(name), digest};
+	UaefNewest	newest = {0};
+	UaefCaller	caller = uaef_spi_begin();
+	Oid			owner = InvalidOid;
+
+	if (uaef_spi_run(find, args, NULL) > 0)
+	{
+		newest.version = uaef_spi_int32(0, 1);
+		owner = uaef_spi_oid(0, 2);
+		newest.same = uaef_spi_bool(0, 3);
+	}
+	uaef_spi_end(caller);
+	if (newest.version > 0)
+		uaef_require_member(owner, psprintf("%s \"%s\"", kind, name));
+	return newest;
 }

@@ -13,6 +13,7 @@
 #include "miscadmin.h"
 
 #include "guc.h"
+#include "identity.h"
 #include "shmem.h"
 #include "worker_status.h"
 
@@ -22,7 +23,6 @@ static void describe_no_worker(UaefProcessStatus *row, const UaefShared *copy);
 static void describe_executor(UaefProcessStatus *row, UaefExecutorSlot *slot);
 static const char *worker_state(const UaefWorkerSlot *slot);
 static const char *note_text(const UaefWorkerSlot *slot);
-static const char *role_name(Oid role);
 
 int
 uaef_worker_status_get(UaefProcessStatus **rows)
@@ -161,18 +161,10 @@ note_text(const UaefWorkerSlot *slot)
 			return "no background worker slot is free for an executor; raise max_worker_processes";
 		case UAEF_NOTE_EXECUTOR_FAILED:
 			return psprintf("an executor of role \"%s\" failed; the server log says why",
-							role_name(slot->note_role));
+							uaef_role_name(slot->note_role));
 		case UAEF_NOTE_NOLOGIN:
 			return psprintf("role \"%s\" has SQL tasks, but cannot log in",
-							role_name(slot->note_role));
+							uaef_role_name(slot->note_role));
 	}
 	return NULL;
-}
-
-static const char *
-role_name(Oid role)
-{
-	const char *name = GetUserNameFromId(role, true);
-
-	return name ? name : psprintf("%u", role);
 }

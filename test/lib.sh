@@ -51,7 +51,7 @@ free_port() {
 
 # stage DIR: build, and install under DIR.
 stage() {
-	make -s -C "$top" all
+	make -s -j "$(nproc 2>/dev/null || echo 1)" -C "$top" all
 	make -s -C "$top" install DESTDIR="$1" >/dev/null
 }
 

@@ -89,4 +89,12 @@ SELECT uaef.create_settlement_rule('broker commission', $rule$
 }
 $rule$);
 
+-- Its author cannot activate it: somebody else does who may, too.
+CREATE ROLE loan_controller LOGIN;
+SELECT session_user AS author \gset
+GRANT :"author" TO loan_controller;
+SET SESSION AUTHORIZATION loan_controller;
+SELECT uaef.activate_settlement_rule('broker commission', 1);
+SET SESSION AUTHORIZATION :"author";
+
 SELECT uaef.attach_workflow('loan_application', 'loan', key => 'application_id');

@@ -106,6 +106,13 @@ SELECT uaef.create_settlement_rule('commission', $rule$
     {"to": "house", "share": "rest"}]}
 }
 $rule$) AS "version of commission";
+\echo '   Its author cannot activate it; the controller, who is somebody else, can.'
+CREATE ROLE controller LOGIN;
+GRANT :"USER" TO controller;
+SELECT session_user AS author \gset
+SET SESSION AUTHORIZATION controller;
+SELECT uaef.activate_settlement_rule('commission', 1);
+SET SESSION AUTHORIZATION :"author";
 SELECT uaef.allow_egress('127.0.0.1', :port, 'http', '127.0.0.0/8') IS NOT NULL AS "the carrier may be called";
 
 \echo

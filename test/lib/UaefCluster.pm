@@ -58,8 +58,8 @@ sub _pg_config
 	return $answer;
 }
 
-# Make and start a cluster.  Options: conf (lines for postgresql.conf), database
-# (made, with the extension in it; default app).
+# Make and start a cluster.  Options: conf (lines for postgresql.conf), fsync
+# (default true), database (made, with the extension in it; default app).
 sub new
 {
 	my ($class, %option) = @_;
@@ -73,7 +73,7 @@ sub new
 	}, $class;
 	_run("$bindir/initdb", '-D', "$self->{dir}/data", '-A', 'trust', '-U',
 		'postgres', '-E', 'UTF8', '--no-locale', '--no-sync');
-	$self->_configure($option{conf} || '');
+	$self->_configure(($option{fsync} // 1 ? '' : "fsync = off\n") . ($option{conf} || ''));
 	$self->start;
 	$self->query_in('postgres', "CREATE DATABASE $self->{database}");
 	$self->query('CREATE EXTENSION uaef CASCADE');

@@ -8,8 +8,16 @@ error with the same SQLSTATE.  The server must be reachable by plain psql
 (PGHOST, PGPORT, PGUSER, PGDATABASE) and have the extension.
 
 usage: rules_oracle.py [--cases N] [--seed N] [--psql COMMAND] [--show N]
+                       [--exhaustive | --logic DIRECTORY]
+
+--exhaustive splits every small amount by every small set of weights instead.
+--logic also asks json-logic-js, whose node_modules are in that directory, where
+its semantics are the same: numbers below 2^53, nothing missing, types that fit.
 """
 import argparse
+import hashlib
+import itertools
+import json
 import random
 import shlex
 import subprocess
@@ -811,33 +819,206 @@ def tiers_case(rnd):
         answer(expected)
 
 
+def table_cell(rnd, kinds):
+    """(cell as JSON, whether it holds) for a number or a text."""
+    if rnd.random() < 0.3:
+        return "*", lambda v: True
+    if kinds == "text":
+        values = rnd.sample(["a", "b", "c"], rnd.randint(1, 2))
+        pick = rnd.choice(["is", "in", "nin"])
+        if pick == "is":
+            return values[0], lambda v: v == values[0]
+        if pick == "in":
+            return values, lambda v: v in values
+        return {"$nin": values}, lambda v: v not in values
+    bound = random_decimal(rnd) if rnd.random() < 0.3 else \
+        Decimal(rnd.randint(-3, 3))
+    op, holds_ = rnd.choice([
+        ("$lt", lambda v: v < bound), ("$lte", lambda v: v <= bound),
+        ("$gt", lambda v: v > bound), ("$gte", lambda v: v >= bound),
+        ("$eq", lambda v: v == bound), ("$ne", lambda v: v != bound)])
+    return {op: bound}, holds_
+
+
+def table_case(rnd):
+    """A decision table with a default, so that it has no gaps; data that the
+    cells can judge, or that have a wrong type in the first column."""
+    currency = rnd.choice(list(EXPONENTS))
+    hit = rnd.choice(["first", "unique", "sum", "min", "max", "count"])
+    rows = []
+    for _ in range(rnd.randint(1, 4)):
+        text, number = table_cell(rnd, "text"), table_cell(rnd, "number")
+        rows.append((text, number, rnd.randint(0, 500)))
+    x = random_decimal(rnd) if rnd.random() < 0.5 else \
+        Decimal(rnd.randint(-4, 4))
+    t = rnd.choice(["a", "b", "c", "d"])
+    table = {"hit": hit if hit in ("first", "unique") else "collect",
+             "inputs": ["t", "x", "y"], "default": Decimal(7),
+             "rows": [[c[0][0], c[1][0], {"$exists": True}, Decimal(c[2])]
+                      for c in rows]}
+    if table["hit"] == "collect":
+        table["collect"] = hit
+    data = {"t": t, "x": x, "y": True}
+    if rnd.random() < 0.03:
+        data["t"] = Decimal(5)
+
+    def expected():
+        hits = []
+        for (cell, is_t), (_, is_x), value in rows:
+            if cell != "*" and data["t"] is not t:
+                raise Fail("UA203")
+            if is_t(t) and is_x(x):
+                if hit == "unique" and hits:
+                    raise Fail("UA215")
+                hits.append(value)
+                if hit == "first":
+                    break
+        amount = 7 if not hits else \
+            {"first": hits[0], "unique": hits[0], "sum": sum(hits),
+             "min": min(hits), "max": max(hits), "count": len(hits)}[hit]
+        return major(to_minor(Fraction(amount), currency, "half_even"),
+                     currency)
+    return ("table", dump(table), dump(data), currency), answer(expected)
+
+
+def split(minor, weights, policy):
+    """What each part gets, in minor units."""
+    if sum(weights) == 0:
+        raise Fail("UA209")
+    total = sum(weights)
+    shares = [Fraction(w) * minor / Fraction(total) for w in weights]
+    parts = [int(s) for s in shares]
+    name, _, rest = policy.partition(":")
+    if name == "to":
+        if not 1 <= int(rest) <= len(parts):
+            raise Fail("UA209")
+        parts[int(rest) - 1] += minor - sum(parts)
+        return parts
+    order = [i for i in range(len(parts)) if weights[i] > 0]
+    if name == "last":
+        order.reverse()
+    elif name == "largest":
+        order.sort(key=lambda i: -(shares[i] - parts[i]))
+    elif name == "largest_rotating":
+        order.sort(key=lambda i: (-(shares[i] - parts[i]), hashlib.sha256(
+            ("%s|%d" % (rest, i + 1)).encode()).digest()))
+    for i in order[:minor - sum(parts)]:
+        parts[i] += 1
+    return parts
+
+
 def allocate_case(rnd):
     currency = rnd.choice(list(EXPONENTS))
     minor = rnd.choice([rnd.randint(0, 100), rnd.randint(0, 10**7),
-                        rnd.randint(0, 10**30)])
+                        rnd.choice(EDGES) + rnd.randint(-2, 2)
+                        if rnd.random() < 0.5 else rnd.randint(0, 10**30)])
+    minor = min(minor, 10**37)
+    many = rnd.random() < 0.1
     weights = [Decimal(rnd.choice([0, 1, rnd.randint(0, 100),
                                    rnd.randint(0, 10**12)])).scaleb(
                                        -rnd.choice([0, 0, 1, 3]))
-               for _ in range(rnd.randint(1, 8))]
-    policy = rnd.choice(["largest", "first", "last"])
+               for _ in range(rnd.randint(9, 64) if many else
+                              rnd.randint(1, 8))]
+    policy = rnd.choice(["largest", "first", "last", "largest_rotating:s%d" %
+                         rnd.randint(0, 99), "to:%d" % rnd.randint(1, 3)])
 
     def expected():
-        if sum(weights) == 0:
-            raise Fail("UA209")
-        shares = [Fraction(w) * minor / Fraction(sum(weights))
-                  for w in weights]
-        parts = [int(s) for s in shares]
-        order = [i for i in range(len(parts)) if weights[i] > 0]
-        if policy == "largest":
-            order.sort(key=lambda i: -(shares[i] - parts[i]))
-        elif policy == "last":
-            order.reverse()
-        for i in order[:minor - sum(parts)]:
-            parts[i] += 1
-        return "{" + ",".join(major(p, currency) for p in parts) + "}"
+        return "{" + ",".join(major(p, currency) for p in
+                              split(minor, weights, policy)) + "}"
     return ("allocate", major(minor, currency),
             "{" + ",".join(format(w, "f") for w in weights) + "}",
             currency + " " + policy), answer(expected)
+
+
+def exhaustive_cases():
+    """Every split of a small amount; by 1 to 3 weights of 1 to 12, and 4 of
+    1 to 4.  That the expected split is minimal is looked at for the smallest
+    by trying every other."""
+    plans = [(n, 12, 40 if n == 3 else 200) for n in (1, 2, 3)] + [(4, 4, 40)]
+    for n, top, most in plans:
+        for weights in itertools.product(range(1, top + 1), repeat=n):
+            for minor in range(most + 1):
+                parts = split(minor, weights, "largest")
+                shares = [Fraction(w * minor, sum(weights)) for w in weights]
+                if sum(parts) != minor or \
+                        any(abs(p - s) >= 1 for p, s in zip(parts, shares)):
+                    sys.exit("the oracle itself is wrong")
+                if n == 3 and max(weights) <= 4 and minor <= 8:
+                    off = sum(abs(p - s) for p, s in zip(parts, shares))
+                    for a in range(minor + 1):
+                        for b in range(minor + 1 - a):
+                            other = (a, b, minor - a - b)
+                            if sum(abs(p - s) for p, s in
+                                   zip(other, shares)) < off:
+                                sys.exit("a split is not minimal")
+                yield (("allocate", str(minor),
+                        "{" + ",".join(map(str, weights)) + "}",
+                        "JPY largest"),
+                       "{" + ",".join(map(str, parts)) + "}")
+
+
+# -- json-logic-js, where it means the same ------------------------------------
+
+LOGIC = """
+const logic = require(process.argv[1] + '/node_modules/json-logic-js');
+logic.add_operation('absent', (list, x) => !list.includes(x));
+const lines = require('fs').readFileSync(0, 'utf8').trim().split('\\n');
+console.log(lines.map(line => {
+	const [rule, data] = JSON.parse(line);
+	return String(Boolean(logic.apply(rule, data)));
+}).join('\\n'));
+"""
+
+
+def logic_leaf(rnd, doc):
+    path = rnd.choice(["n", "m", "s", "o.n"])
+    var = {"var": path}
+    if path == "s":
+        value = rnd.choice(["a", "b", "c", "9"])
+        values = rnd.sample(["a", "b", "c", "9"], 2)
+        return rnd.choice([
+            ({path: value}, {"===": [var, value]}),
+            ({path: {"$ne": value}}, {"!==": [var, value]}),
+            ({path: {"$in": values}}, {"in": [var, values]}),
+            ({path: {"$nin": values}}, {"absent": [values, var]})])
+    value = rnd.choice([doc["n"], rnd.randint(-5, 5), 2**31, 2**53 - 1,
+                        -2**31, rnd.randint(-2**52, 2**52)])
+    op, js = rnd.choice([("$gt", ">"), ("$gte", ">="), ("$lt", "<"),
+                         ("$lte", "<="), ("$eq", "==="), ("$ne", "!==")])
+    if rnd.random() < 0.2:
+        low, high = sorted([value, rnd.randint(-10, 10)])
+        return ({path: {"$between": [low, high]}},
+                {"<=": [low, var, high]})
+    return {path: {op: value}}, {js: [var, value]}
+
+
+def logic_rule(rnd, doc, depth):
+    pick = rnd.random()
+    if depth == 0 or pick < 0.4:
+        return logic_leaf(rnd, doc)
+    parts = [logic_rule(rnd, doc, depth - 1) for _ in range(rnd.randint(1, 3))]
+    ours, js = [p[0] for p in parts], [p[1] for p in parts]
+    if pick < 0.6:
+        return {"$and": ours}, {"and": js}
+    if pick < 0.8:
+        return {"$or": ours}, {"or": js}
+    return {"$not": ours[0]}, {"!": [js[0]]}
+
+
+def logic_cases(rnd, n, directory):
+    cases = []
+    lines = []
+    for _ in range(n):
+        doc = {"n": rnd.choice([rnd.randint(-5, 5), 2**31, 2**53 - 1]),
+               "m": rnd.randint(-2**52, 2**52), "s": rnd.choice("abc9"),
+               "o": {"n": rnd.randint(-5, 5)}}
+        ours, js = logic_rule(rnd, doc, 3)
+        cases.append(("condition", json.dumps(ours), json.dumps(doc), ""))
+        lines.append(json.dumps([js, doc]))
+    done = subprocess.run(["node", "-e", LOGIC, directory],
+                          input="\n".join(lines).encode(),
+                          stdout=subprocess.PIPE, check=True)
+    return list(zip(cases, done.stdout.decode().splitlines()))
 
 
 # -- the server --------------------------------------------------------------
@@ -860,6 +1041,8 @@ BEGIN
 		RETURN got.currency || ' ' || got.amount;
 	ELSIF kind = 'tiers' THEN
 		RETURN uaef.evaluate_tiers(a::jsonb, c, b::jsonb);
+	ELSIF kind = 'table' THEN
+		RETURN uaef.evaluate_table(a::jsonb, c, b::jsonb);
 	END IF;
 	RETURN uaef.allocate(a::numeric, b::numeric[], split_part(c, ' ', 1),
 						 split_part(c, ' ', 2));
@@ -889,12 +1072,19 @@ def main():
     options.add_argument("--seed", type=int, default=1)
     options.add_argument("--psql", default="psql")
     options.add_argument("--show", type=int, default=5)
+    options.add_argument("--exhaustive", action="store_true")
+    options.add_argument("--logic")
     options = options.parse_args()
 
     rnd = random.Random(options.seed)
     makers = [condition_case, condition_case, amount_case, amount_case,
-              tiers_case, allocate_case]
-    cases = [makers[i % len(makers)](rnd) for i in range(options.cases)]
+              tiers_case, allocate_case, table_case]
+    if options.exhaustive:
+        cases = list(exhaustive_cases())
+    elif options.logic:
+        cases = logic_cases(rnd, options.cases, options.logic)
+    else:
+        cases = [makers[i % len(makers)](rnd) for i in range(options.cases)]
     answers = ask_server(shlex.split(options.psql), [c[0] for c in cases])
     if len(answers) != len(cases):
         sys.exit("%d answers to %d cases" % (len(answers), len(cases)))

@@ -744,6 +744,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 class Server(http.server.ThreadingHTTPServer):
     daemon_threads = True
+    request_queue_size = 1000
 
     def handle_error(self, request, client_address):
         pass

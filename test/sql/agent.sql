@@ -11,6 +11,7 @@ BEGIN
 	state := '00000';
 EXCEPTION WHEN OTHERS THEN
 	GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE, message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL;
+	message := regexp_replace(message, 'task \d+', 'task N');
 END$$;
 
 \echo # a key is shown once; what is stored is its hash
@@ -170,6 +171,9 @@ SELECT status, output FROM uaef.workflow_run WHERE execution_id = :'run';
 
 \echo # who completed a task last may be paid
 SELECT uaef.create_settlement_rule('pay_agent', '{"workflow": "tag", "amount": "EUR 1.50", "currency": "EUR", "recipient": "agent:{{sys.agent}}"}');
+SET uaef.rule_activation = 'any';
+SELECT uaef.activate_settlement_rule('pay_agent', 1);
+RESET uaef.rule_activation;
 SELECT uaef.start_workflow('tag', '{"words": ["x"]}') AS run \gset
 SELECT uaef.complete_agent_task(task_id, '1', NULL, lease_token) FROM uaef.claim_agent_tasks(:'second_key');
 SELECT recipient = 'agent:' || :'second', amount, currency FROM uaef.settlement WHERE execution_id = :'run';

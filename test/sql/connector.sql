@@ -136,12 +136,12 @@ SET ROLE regress_connector_other;
 SELECT role, url FROM uaef.delivery_status ORDER BY role;
 RESET ROLE;
 REVOKE regress_connector_user FROM regress_connector_other;
-GRANT EXECUTE ON FUNCTION uaef.allow_egress(text, integer, text, cidr, regrole, text)
+GRANT EXECUTE ON FUNCTION uaef.allow_egress(text, integer, text, cidr, regrole, text, text[])
 	TO regress_connector_user;
 SET ROLE regress_connector_user;
 SELECT role, url FROM uaef.delivery_status ORDER BY role;
 RESET ROLE;
-REVOKE EXECUTE ON FUNCTION uaef.allow_egress(text, integer, text, cidr, regrole, text)
+REVOKE EXECUTE ON FUNCTION uaef.allow_egress(text, integer, text, cidr, regrole, text, text[])
 	FROM regress_connector_user;
 REVOKE SELECT ON uaef.delivery_status
 	FROM regress_connector_user, regress_connector_other;
@@ -176,6 +176,49 @@ WHERE x.extname = 'uaef' AND c.relation = 'uaef.egress_rule'::regclass \gset
 :dumped ORDER BY 1;
 DROP ROLE regress_connector_gone;
 :dumped ORDER BY 1;
+
+-- A rule may be for some methods only; check_egress() tells without sending.
+DELETE FROM uaef.egress_rule;
+SELECT uaef.allow_egress('api.example.com', methods => '{get,Head}') > 0 AS made;
+SELECT uaef.allow_egress('erp.example.com', 8443, network => '10.1.0.0/16') > 0 AS made;
+SELECT methods FROM uaef.egress_rule ORDER BY rule_id;
+SELECT payload - 'rule_id' AS payload FROM uaef.ledger_event WHERE event_type = 'egress_allowed' ORDER BY event_id DESC LIMIT 2;
+SELECT url, method, address, uaef.check_egress(url, method, address) FROM (VALUES
+	('https://api.example.com/x', 'GET', NULL::inet), ('https://api.example.com/x', 'head', NULL),
+	('https://api.example.com/x', 'POST', NULL), ('https://api.example.com:8443/', 'GET', NULL),
+	('https://api.example.com/x', 'GET', '93.184.216.34'), ('https://api.example.com/x', 'GET', '127.0.0.1'),
+	('https://api.example.com/x', 'GET', '::ffff:10.1.2.3'), ('https://api.example.com/x', 'GET', '2606:4700::1'),
+	('https://erp.example.com:8443/', 'POST', '10.1.255.255'), ('https://erp.example.com:8443/', 'POST', '10.2.0.0'),
+	('https://erp.example.com:8443/', 'POST', '10.1.2.3/8'), ('https://erp.example.com:8443/', 'POST', '::ffff:10.1.2.3')) c(url, method, address);
+SELECT uaef.check_egress('https://api.example.com/', 'GET', role => 'regress_connector_user');
+SELECT uaef.check_egress('https://api.example.com@127.0.0.1/', 'GET');
+SELECT uaef.check_egress('https://api.example.com/', 'TRACE');
+SELECT uaef.allow_egress('api.example.com', methods => '{TRACE}');
+SELECT uaef.allow_egress('api.example.com', methods => '{}');
+SELECT uaef.allow_egress('api.example.com', methods => '{GET,NULL}');
+
+-- TLS identity and proxy of a connector.
+CREATE FUNCTION pg_temp.try_config(more jsonb) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE said text;
+BEGIN
+	PERFORM uaef.create_connector('probe', 'webhook', '{"url":"https://example.com/"}' || more);
+	DELETE FROM uaef.connector WHERE name = 'probe';
+	RETURN 'accepted';
+EXCEPTION WHEN invalid_parameter_value OR insufficient_privilege THEN
+	GET STACKED DIAGNOSTICS said = PG_EXCEPTION_DETAIL;
+	RETURN SQLERRM || ': ' || said;
+END $$;
+SELECT more, pg_temp.try_config(more::jsonb) FROM unnest(ARRAY[
+	'{"proxy":"http://proxy.example.com:3128"}', '{"proxy":"none"}', '{"proxy":"https://proxy.example.com:3128"}',
+	'{"proxy":"http://user:word@proxy.example.com:3128"}', '{"proxy":"http://proxy.example.com:3128/x"}', '{"proxy":"socks5://a"}', '{"proxy":1}',
+	'{"tls":{"ca_file":"/ca.pem","cert_file":"/c.pem","key_file":"/k.pem"}}', '{"tls":[]}', '{"tls":{"verify":false}}',
+	'{"tls":{"ca_file":"ca.pem"}}', '{"tls":{"ca":"x"}}', '{"tls":{"ca":"-----BEGIN CERTIFICATE-----\nx"}}',
+	'{"tls":{"cert":"-----BEGIN PRIVATE KEY-----\nx"}}', '{"tls":{"key_file":"/k.pem"}}', '{"tls":{"ca":"-----BEGIN CERTIFICATE-----","ca_file":"/a"}}']) more;
+GRANT EXECUTE ON FUNCTION uaef.create_connector(text, text, jsonb, jsonb) TO regress_connector_user;
+SET ROLE regress_connector_user;
+SELECT uaef.create_connector('probe', 'webhook', '{"url":"https://example.com/","tls":{"ca_file":"/ca.pem"}}');
+RESET ROLE;
+REVOKE EXECUTE ON FUNCTION uaef.create_connector(text, text, jsonb, jsonb) FROM regress_connector_user;
 
 -- Rules that say nothing are refused.
 SELECT uaef.allow_egress('https://example.com/');

@@ -25,9 +25,9 @@ SELECT count(*) FROM uaef.secret_status;
 RESET ROLE;
 
 -- A secret that is set again gets another version and another sealing.
-SELECT uaef.set_secret('connector', 'mail', '{"token":"first canary"}');
+SELECT uaef.set_secret('agent', 'mail', '{"token":"first canary"}');
 SELECT sealed AS first FROM uaef.secret \gset
-SELECT uaef.set_secret('connector', 'mail', '{"token":"first canary"}');
+SELECT uaef.set_secret('agent', 'mail', '{"token":"first canary"}');
 SELECT uaef.set_secret('token_key', 'mail', '{"keys":["a","b"],"n":1.50,"x":null}');
 SELECT kind, name, version, key_id, created_by = current_user AS mine, rotated_at
 FROM uaef.secret_status ORDER BY kind;
@@ -51,11 +51,12 @@ SELECT pg_temp.sqlstate_of(s) FROM unnest(ARRAY[
 	$$SELECT uaef.set_secret('connector', 'a', NULL)$$,
 	$$SELECT uaef.set_secret('', 'a', '{}')$$,
 	$$SELECT uaef.set_secret('Connector', 'a', '{}')$$,
-	$$SELECT uaef.set_secret('connector', '', '{}')$$,
-	$$SELECT uaef.set_secret('connector', repeat('a', 201), '{}')$$,
-	$$SELECT uaef.set_secret('connector', 'a', '[]')$$,
-	$$SELECT uaef.set_secret('connector', 'a', '"text"')$$,
-	$$SELECT uaef.set_secret('connector', 'a', jsonb_build_object('a', repeat('x', 66000)))$$,
+	$$SELECT uaef.set_secret('agent', '', '{}')$$,
+	$$SELECT uaef.set_secret('agent', repeat('a', 201), '{}')$$,
+	$$SELECT uaef.set_secret('agent', 'a', '[]')$$,
+	$$SELECT uaef.set_secret('agent', 'a', '"text"')$$,
+	$$SELECT uaef.set_secret('connector', 'a', '{}')$$,
+	$$SELECT uaef.set_secret('agent', 'a', jsonb_build_object('a', repeat('x', 66000)))$$,
 	$$SELECT uaef.drop_secret('connector', 'nothing')$$,
 	$$SELECT uaef.drop_secret(NULL, 'nothing')$$,
 	$$SELECT uaef.set_secret_from_file('connector', 'a', 'relative')$$,
@@ -72,17 +73,24 @@ SELECT uaef.set_secret_from_file('connector', 'a', '/dev/null');
 RESET ROLE;
 
 -- A connector has a secret of its name, and never that of one before it.
-SELECT uaef.set_secret('connector', 'secretive', '{"token":"left over"}');
+SELECT uaef.create_connector('secretive', 'webhook', '{"url":"https://example.com/"}', '{"headers":{"X-Key":"left over"}}') > 0 AS made;
+DELETE FROM uaef.connector WHERE name = 'secretive';
 SELECT uaef.create_connector('secretive', 'webhook', '{"url":"https://example.com/"}') > 0 AS made;
 SELECT count(*) FROM uaef.secret_status WHERE name = 'secretive';
-SELECT uaef.create_connector('secretive', 'webhook', '{"url":"https://example.com/"}', '{"token":"y"}');
+SELECT uaef.create_connector('secretive', 'webhook', '{"url":"https://example.com/"}', '{"headers":{}}');
 SELECT uaef.create_connector('broken', 'webhook', '{"url":"https://example.com/"}', '[1]');
-SELECT uaef.create_connector('secret', 'webhook', '{"url":"https://example.com/"}', '{"token":"z"}') > 0 AS made;
-SELECT uaef.set_connector_secret('secretive', '{"token":"y"}');
-SELECT uaef.set_connector_secret('nothing', '{"token":"y"}');
+SELECT uaef.create_connector('broken', 'webhook', '{"url":"https://example.com/"}', '{"canary":"y"}');
+SELECT uaef.create_connector('broken', 'webhook', '{"url":"https://example.com/"}', '{"headers":"canary"}');
+SELECT uaef.create_connector('broken', 'webhook', '{"url":"https://example.com/"}', '{"headers":{"X-Key":"canary\r\nHost: a"}}');
+SELECT uaef.create_connector('broken', 'webhook', '{"url":"https://example.com/"}', '{"headers":{"Host":"canary"}}');
+SELECT uaef.set_connector_secret('secretive', '{"headers":{"X-Key":"y"}}');
+SELECT uaef.set_secret('connector', 'secretive', '{"headers":{"X-Key":"z"}}');
+SELECT uaef.set_secret('connector', 'secretive', '{"canary":"z"}');
+SELECT uaef.set_connector_secret('nothing', '{"headers":{}}');
 SELECT name, version FROM uaef.secret_status WHERE kind = 'connector' ORDER BY name;
 SELECT uaef.set_connector_secret('secretive', NULL);
-SELECT uaef.drop_secret('connector', 'secret');
+SELECT uaef.set_connector_secret('secretive', NULL);
+SELECT uaef.drop_secret('connector', 'secretive');
 
 -- Each change is an event, which does not tell the secret.
 SELECT event_type, actor_id = current_user AS mine, payload FROM uaef.ledger_event

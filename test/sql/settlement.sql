@@ -208,12 +208,24 @@ CREATE VIEW settle_result AS
 	LEFT JOIN uaef.settlement_rule u USING (rule_id)
 	ORDER BY e.name, u.name, s.part_no;
 
+-- Rules are made and activated by one person here; test rule_life has two.
+SET uaef.rule_activation = 'any';
+CREATE FUNCTION pg_temp.make(name text, definition jsonb) RETURNS integer
+LANGUAGE plpgsql AS $$
+DECLARE
+	version integer := uaef.create_settlement_rule(name, definition);
+BEGIN
+	PERFORM uaef.activate_settlement_rule(name, version);
+	RETURN version;
+END
+$$;
+
 -- Without a rule there is no run.
 SELECT pg_temp.run('a', '{"status":"good","amount":1000,"broker":"b7"}');
 SELECT * FROM settle_result WHERE name = 'a';
 
 -- Made after that, the rule is seen at once, and each part is a signal.
-SELECT uaef.create_settlement_rule('commission', :'commission');
+SELECT pg_temp.make('commission', :'commission');
 SELECT pg_temp.run('b', '{"status":"good","amount":12345.67,"broker":"b7"}');
 SELECT pg_temp.run('c', '{"status":"bad","amount":12345.67,"broker":"b7"}');
 SELECT * FROM settle_result WHERE name IN ('b', 'c');
@@ -230,7 +242,7 @@ ORDER BY e.name, l.stream_seq;
 
 -- Fault 5: an error of a rule is held in one signal, and the execution is
 -- complete.  Other rules are not held up by it.
-SELECT uaef.create_settlement_rule('bonus', '{"workflow":"settle_loan",
+SELECT pg_temp.make('bonus', '{"workflow":"settle_loan",
 	"currency":"EUR","when":{"in.score":{"$gt":5}},"fixed":"5.00",
 	"recipient":"agent:{{ctx.payee}}"}');
 SELECT pg_temp.run('d', '{"status":"good","amount":1000,"broker":"b7","score":"9"}');
@@ -259,14 +271,15 @@ SELECT count(*) FROM settle_result WHERE name = 'f';
 --
 -- Versions: the newest one that is active and in force.
 --
-SELECT uaef.create_settlement_rule('commission', :'commission');
-SELECT uaef.create_settlement_rule('commission',
+SELECT pg_temp.make('commission', :'commission');
+SELECT pg_temp.make('commission',
 	:'commission'::jsonb || '{"max":"30.00"}');
 SELECT pg_temp.run('g', '{"status":"good","amount":12345.67,"broker":"b7"}');
 SELECT uaef.deactivate_settlement_rule('commission', 2);
+SELECT uaef.activate_settlement_rule('commission', 1);
 SELECT pg_temp.run('h', '{"status":"good","amount":12345.67,"broker":"b7"}');
 SELECT uaef.activate_settlement_rule('commission', 2);
-SELECT uaef.create_settlement_rule('commission', :'commission'::jsonb
+SELECT pg_temp.make('commission', :'commission'::jsonb
 	|| '{"max":"40.00","effective":["2030-01-01",null]}');
 SELECT pg_temp.run('i', '{"status":"good","amount":12345.67,"broker":"b7"}');
 SET uaef.test_now = '2030-01-01 00:00:00+00';
@@ -277,7 +290,7 @@ WHERE name IN ('g', 'h', 'i', 'j') GROUP BY 1, 2 ORDER BY 1;
 
 -- A rule whose transaction is rolled back, whole or in part, was never there.
 BEGIN;
-SELECT uaef.create_settlement_rule('commission',
+SELECT pg_temp.make('commission',
 	:'commission'::jsonb || '{"max":"31.00"}');
 SELECT pg_temp.run('k', '{"status":"good","amount":12345.67,"broker":"b7"}');
 SELECT DISTINCT name, version FROM settle_result WHERE name = 'k';
@@ -307,20 +320,20 @@ SELECT uaef.deactivate_settlement_rule('commission');
 SET ROLE regress_settle_stranger;
 \set VERBOSITY terse
 SELECT uaef.deactivate_settlement_rule('commission');
-SELECT uaef.create_settlement_rule('commission',
+SELECT pg_temp.make('commission',
 	:'commission'::jsonb || '{"max":"299.00"}');
 
 -- So does the workflow, and who pays for it is for its owner to say.
-SELECT uaef.create_settlement_rule('mine', '{"workflow":"settle_loan",
+SELECT pg_temp.make('mine', '{"workflow":"settle_loan",
 	"currency":"EUR","fixed":"1000000.00","recipient":"external:mallory"}');
 \echo :LAST_ERROR_SQLSTATE
-SELECT uaef.create_settlement_rule('mine', '{"workflow":"settle_loan",
+SELECT pg_temp.make('mine', '{"workflow":"settle_loan",
 	"currency":"EUR","amount":"task.none.x","recipient":"external:mallory"}');
 \echo :LAST_ERROR_SQLSTATE
 
 -- Whoever could once, and cannot any more, does not switch rules either.
 SET ROLE regress_settle_author;
-SELECT uaef.create_settlement_rule('once', '{"workflow":"settle_loan",
+SELECT pg_temp.make('once', '{"workflow":"settle_loan",
 	"currency":"EUR","fixed":"1.00","recipient":"house"}');
 SELECT uaef.deactivate_settlement_rule('once');
 RESET ROLE;
@@ -328,7 +341,7 @@ REVOKE regress_settle_flow FROM regress_settle_author;
 SET ROLE regress_settle_author;
 SELECT uaef.activate_settlement_rule('once', 1);
 SELECT uaef.deactivate_settlement_rule('once');
-SELECT uaef.create_settlement_rule('once', '{"workflow":"settle_loan",
+SELECT pg_temp.make('once', '{"workflow":"settle_loan",
 	"currency":"EUR","fixed":"1.00","recipient":"house"}');
 RESET ROLE;
 GRANT regress_settle_flow TO regress_settle_author;
@@ -340,7 +353,7 @@ WHERE name IN ('mine', 'once');
 -- Fault 8: approval is for others, counts once, and nothing is decided twice.
 --
 SET ROLE regress_settle_author;
-SELECT uaef.create_settlement_rule('pay', '{"workflow":"settle_loan",
+SELECT pg_temp.make('pay', '{"workflow":"settle_loan",
 	"currency":"EUR","amount":"in.amount","recipient":"external:{{in.broker}}",
 	"approval":{"bands":[{"to":"100.00","need":0},
 	{"to":"1000.00","need":1,"of":"regress_settle_boss"},
@@ -441,7 +454,7 @@ SELECT approver, session_role, decision FROM uaef.settlement_approval
 WHERE signal_id = pg_temp.signal('s') ORDER BY decided_at;
 
 -- An approver of one rule is told of that rule; who started it, of all.
-SELECT uaef.create_settlement_rule('fee', '{"workflow":"settle_loan",
+SELECT pg_temp.make('fee', '{"workflow":"settle_loan",
 	"currency":"EUR","fixed":"1.00","recipient":"house"}');
 SET SESSION AUTHORIZATION regress_settle_starter;
 SELECT pg_temp.run('t', '{"status":"good","amount":500,"broker":"b7"}');

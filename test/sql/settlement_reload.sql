@@ -14,6 +14,9 @@ BEGIN
 	PERFORM uaef.create_settlement_rule('reload', jsonb_build_object(
 		'workflow', 'reload', 'currency', 'EUR', 'amount', 'in.x',
 		'recipient', recipient));
+	SET LOCAL uaef.rule_activation = 'any';
+	PERFORM uaef.activate_settlement_rule('reload', max(version))
+	FROM uaef.settlement_rule;
 	PERFORM uaef.start_workflow('reload', '{"x":1}');
 END
 $$;

@@ -43,6 +43,17 @@ sub start
 	return $node->safe_psql('postgres', "SELECT uaef.start_workflow('$workflow', '$input')");
 }
 
+# Start one and send it a signal at once, before its time is up; returns its id,
+# and what became of the signal.
+sub start_and_signal
+{
+	my ($workflow) = @_;
+	return split /\n/, $node->safe_psql('postgres', <<"SQL");
+SELECT uaef.start_workflow('$workflow') AS id \\gset
+SELECT :'id'; SELECT uaef.signal_workflow(:'id', 's');
+SQL
+}
+
 # the status of an execution at its end, with the code of its error
 sub ending
 {
@@ -74,15 +85,14 @@ is(ending($id), 'completed ', 'on_failure holds for it');
 is(tasks($id), 'no completed, t failed, yes skipped', 'as for any task');
 is($node->safe_psql('postgres', 'SELECT count(*) FROM uaef.workflow_signal_wait'), '0', 'nothing waits any more');
 define('late map', '{"type":"map","config":{"over":[1,2],"join":"any","task":{"type":"signal","config":{"name":"s","timeout":"500ms"}}}}');
-$id = start('late map');
-is($node->safe_psql('postgres', "SELECT uaef.signal_workflow('$id', 's')"), 'consumed', 'in a map');
+($id, my $said) = start_and_signal('late map');
+is($said, 'consumed', 'in a map');
 is(ending($id), 'completed ', 'one item is enough');
 is(ending(start('late map')), 'failed UA309', 'none is not');
 
 # A signal in time: its timer finds nothing to do.
 define('timely', '{"type":"signal","config":{"name":"s","timeout":"1s"}}', sprintf($both, 'received'));
-$id = start('timely');
-$node->safe_psql('postgres', "SELECT uaef.signal_workflow('$id', 's')");
+($id) = start_and_signal('timely');
 is(ending($id), 'completed ', 'a signal in time');
 is(tasks($id), 'no skipped, t completed, yes completed', 'is followed by its edge');
 

@@ -102,6 +102,15 @@ for my $round (1 .. 3)
 ask(q{SELECT uaef.pause_schedule('crash')});
 is(ask("$whole 'crash'"), 't', 'every tick once through kill -9');
 
+# Nothing may run in a copy before all of it is there.
+sub start_workers
+{
+	my ($value) = @_;
+	$node->safe_psql('postgres', "ALTER SYSTEM SET uaef.start_workers = $value");
+	$node->reload;
+	return $node->poll_query_until('postgres', "SELECT current_setting('uaef.start_workers') = '$value'");
+}
+
 # A copy by pg_dump has schedules and triggers that work.
 ask(q{
 	CREATE TABLE item (id int);
@@ -112,8 +121,10 @@ my $dump = $node->basedir . '/dump.sql';
 $node->command_ok([ 'pg_dump', '-f', $dump, $node->connstr('app') ], 'a dump');
 ask(q{SELECT uaef.drop_schedule('copied')});
 $node->safe_psql('postgres', 'CREATE DATABASE copy');
+start_workers('off');
 $node->command_ok([ 'psql', '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-f', $dump, $node->connstr('copy') ],
 	'is restored');
+start_workers('on');
 my $known = $node->safe_psql('copy', q{SELECT count(*) FROM tick WHERE name = 'copied'});
 ok( $node->poll_query_until('copy', "SELECT count(*) > $known FROM tick WHERE name = 'copied'"),
 	'the schedule goes on in it');

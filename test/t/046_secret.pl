@@ -5,6 +5,7 @@ use warnings FATAL => 'all';
 
 use File::Find ();
 use FindBin;
+use IO::Socket::INET;
 use IPC::Run ();
 use MIME::Base64 qw(encode_base64);
 use PostgreSQL::Test::Utils;
@@ -58,7 +59,7 @@ sub set_conf
 }
 
 my @hex = map { join '', map { sprintf '%02x', ($_ * 7 + 3) & 255 } $_ * 32 .. $_ * 32 + 31 } 1 .. 4;
-my $set = q(SELECT uaef.set_secret('connector', 'a', '{"token":"t"}'));
+my $set = q(SELECT uaef.set_secret('webhook_source', 'a', '{"token":"t"}'));
 
 # Keys that are refused, each with its reason, and without what is in the file.
 my $same = 'ab' x 32;
@@ -89,7 +90,7 @@ foreach my $case (
 	ok($said =~ /ERROR:  UA410: / && $said =~ $reason && $said !~ /$hex[0]|$same|0a11/, "a key file: $what") or diag $said;
 }
 is(sql('SELECT count(*) FROM uaef.secret'), '0', 'and nothing is stored');
-like(complaint(q(SELECT uaef.create_connector('c', 'webhook', '{"url":"https://example.com/"}', '{"a":"b"}'))), qr/UA410/, 'a connector with a secret needs a key');
+like(complaint(q(SELECT uaef.create_connector('c', 'webhook', '{"url":"https://example.com/"}', '{"headers":{"a":"b"}}'))), qr/UA410/, 'a connector with a secret needs a key');
 is(sql('SELECT count(*) FROM uaef.connector'), '0', 'and is not made without');
 
 my $inside = $node->data_dir . '/keys';
@@ -129,9 +130,9 @@ SKIP:
 {
 	skip 'no node', 3 if !$node_js;
 	my $sealed = sql(q(SELECT encode(sealed, 'hex') FROM uaef.secret));
-	like(opened_by_node($hex[2], $sealed, 'uaef secret', 'connector', 'a', 'third', '#1'),
+	like(opened_by_node($hex[2], $sealed, 'uaef secret', 'webhook_source', 'a', 'third', '#1'),
 		qr/^0106000001000020.*746f6b656e74$/, 'a secret opens with what docs/secrets.md says');
-	is(opened_by_node($hex[2], $sealed, 'uaef secret', 'connector', 'b', 'third', '#1'), 'refused', 'and not under another name');
+	is(opened_by_node($hex[2], $sealed, 'uaef secret', 'webhook_source', 'b', 'third', '#1'), 'refused', 'and not under another name');
 	my $value = sql(q(SELECT encode(uaef.encrypt_value('Straße', 'row'), 'hex')));
 	is(opened_by_node($hex[2], substr($value, 2 + 2 * length('third')), 'uaef value', 'row', 'third'),
 		unpack('H*', "Stra\xc3\x9fe"), 'a value too');
@@ -141,9 +142,9 @@ SKIP:
 # put in the place of others.
 write_keys("fourth $hex[3]\n");
 my $said = complaint('SELECT uaef.rotate_secrets()');
-like($said, qr/UA411.*connector "a".*key "third".*Add that key/s, 'a key that is gone is named');
+like($said, qr/UA411.*webhook_source "a".*key "third".*Add that key/s, 'a key that is gone is named');
 write_keys("fourth $hex[3]\nthird $hex[0]\n");
-like(complaint('SELECT uaef.rotate_secrets()'), qr/UA412.*connector "a" cannot be opened/s, 'another key of the same id');
+like(complaint('SELECT uaef.rotate_secrets()'), qr/UA412.*webhook_source "a" cannot be opened/s, 'another key of the same id');
 write_keys("third $hex[2]\n");
 sql(q(SELECT uaef.set_secret('agent', 'b', '{"token":"u"}')));
 write_keys("fourth $hex[3]\nthird $hex[2]\n");
@@ -151,7 +152,7 @@ foreach my $change (q(sealed = (SELECT sealed FROM uaef.secret WHERE kind = 'age
 	q(name = 'c'), q(kind = 'token_key'), 'version = 2',
 	q(sealed = set_bit(sealed, 300, 1 - get_bit(sealed, 300))), q(sealed = substr(sealed, 1, 30)), q(sealed = ''))
 {
-	like( complaint("BEGIN; UPDATE uaef.secret SET $change WHERE kind = 'connector'; SELECT uaef.rotate_secrets()"),
+	like( complaint("BEGIN; UPDATE uaef.secret SET $change WHERE kind = 'webhook_source'; SELECT uaef.rotate_secrets()"),
 		qr/UA412/, "a row with $change does not open");
 }
 
@@ -190,33 +191,58 @@ is(sql('SELECT count(DISTINCT key_id) FROM uaef.secret'), '1', 'and one key is l
 my $canary = 'cAnary/5ecret+value=&?';
 my $url_form = join '', map { /[A-Za-z0-9]/ ? $_ : sprintf '%%%02X', ord } split //, $canary;
 append_to_file("$dir/canary.sql", join '', map { "SELECT uaef.set_secret('$_', 'canary', jsonb_build_object('token', :token::text));\n" }
-	  qw(connector webhook_source token_key agent));
+	  qw(webhook_source token_key agent));
 append_to_file("$dir/canary.sql", <<'END');
-SELECT uaef.create_connector('bird', 'webhook', '{"url":"https://example.com/"}', jsonb_build_object('token', :token::text));
-SELECT uaef.set_connector_secret('bird', jsonb_build_object('token', :token::text));
+SELECT uaef.create_connector('bird', 'webhook', jsonb_build_object('url', :url::text), '{"headers":{}}');
+SELECT uaef.set_connector_secret('bird', jsonb_build_object('headers', jsonb_build_object('authorization', 'Bearer ' || :token::text)));
 SELECT uaef.decrypt_value(uaef.encrypt_value(:token::text)) = :token::text;
 END
-IPC::Run::run([ 'pgbench', '-n', '-M', 'prepared', '-t', '1', '-D', "token=$canary", '-f', "$dir/canary.sql",
+my $receiver = IO::Socket::INET->new(Listen => 5, LocalAddr => '127.0.0.1') or die "cannot listen: $!";
+my $url = 'http://127.0.0.1:' . $receiver->sockport;
+IPC::Run::run([ 'pgbench', '-n', '-M', 'prepared', '-t', '1', '-D', "token=$canary", '-D', "url=$url/", '-f', "$dir/canary.sql",
 		'-h', $node->host, '-p', $node->port, 'postgres' ], '>', \$quiet, '2>', \$errors) or die $errors;
 append_to_file("$dir/canary.json", qq({"token":"$canary"}\n));
-sql("SELECT uaef.set_secret_from_file('connector', 'from file', '$dir/canary.json')");
+sql("SELECT uaef.set_secret_from_file('agent', 'from file', '$dir/canary.json')");
+sql("SELECT uaef.create_connector('fly', 'webhook', '{\"url\":\"$url/\"}')");
+append_to_file("$dir/fly.json", qq({"headers":{"X-Key":"$canary"}}\n));
+sql("SELECT uaef.set_secret_from_file('connector', 'fly', '$dir/fly.json')");
 append_to_file("$dir/canary.bad", qq({"token":"$canary"\n));
-my @failed = (complaint("SELECT uaef.set_secret_from_file('connector', 'bad file', '$dir/canary.bad')"));
+my @failed = (complaint("SELECT uaef.set_secret_from_file('agent', 'bad file', '$dir/canary.bad')"));
 like($failed[0], qr/22023.*holds no JSON/s, 'a file without JSON');
 is(sql(q(SELECT count(*) FROM uaef.secret WHERE kind <> 'load')), '8', 'the canaries are there');
+
+# They are sent, to who shall have them, and to nobody else.
+sub received
+{
+	my ($connector) = @_;
+	my $id = sql("SELECT uaef.send('$connector', '{}')");
+	my $request = '';
+	my $peer = $receiver->accept;
+	sysread $peer, $request, 4096, length $request while $request !~ /\{\}$/;
+	syswrite $peer, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+	close $peer;
+	$node->poll_query_until('postgres', "SELECT status = 'succeeded' FROM uaef.delivery WHERE delivery_id = $id") or die 'not recorded';
+	return $request;
+}
+sql("SELECT uaef.allow_egress('127.0.0.1', NULL, 'http', '127.0.0.1/32')");
+like(received('bird'), qr/^Authorization: Bearer \Q$canary\E\r$/mi, 'a header of a secret is sent');
+like(received('fly'), qr/^X-Key: \Q$canary\E\r$/mi, 'of a secret from a file too');
+sql("SELECT uaef.create_connector('plain', 'webhook', '{\"url\":\"$url/\"}')");
+unlike(received('plain'), qr/\Q$canary\E/, 'and not to others');
 
 # In the text of a statement it is hidden as well as can be: a failure in the
 # function logs neither statement nor context, and the activity shows others.
 my $literal = qq('{"token":"$canary"}');
-push @failed, complaint("SELECT uaef.set_secret('connector', '', $literal)"),
+push @failed, complaint("SELECT uaef.set_secret('agent', '', $literal)"),
+  complaint("SELECT uaef.set_connector_secret('bird', $literal)"),
   complaint("SELECT uaef.set_connector_secret('nothing', $literal)"),
   complaint(qq(SELECT uaef.create_connector('bird', 'webhook', '{"url":"https://example.com/"}', $literal))),
   complaint("DO \$\$BEGIN PERFORM uaef.set_secret('Bad kind', 'x', $literal); END\$\$") =~ s/^CONTEXT:.*//smr,
-  complaint("SELECT uaef.set_secret('connector', 'b', $literal), 1 / (SELECT count(*) - 1 FROM generate_series(1, 1))");
-is(scalar(grep { /ERROR/ } @failed), 6, 'failures with a canary');
+  complaint("SELECT uaef.set_secret('agent', 'b', $literal), 1 / (SELECT count(*) - 1 FROM generate_series(1, 1))");
+is(scalar(grep { /ERROR/ } @failed), 7, 'failures with a canary');
 my ($in, $seen) = ('', '');
 my $session = IPC::Run::start([ 'psql', '-XAtq', $node->connstr('postgres') ], '<', \$in, '>', \$seen);
-$in = "SELECT pg_backend_pid();\nSELECT uaef.set_secret('connector', 'c', $literal);\n\\echo done\n";
+$in = "SELECT pg_backend_pid();\nSELECT uaef.set_secret('agent', 'c', $literal);\n\\echo done\n";
 $session->pump until $seen =~ /done/;
 my ($pid) = $seen =~ /(\d+)/;
 is(sql("SELECT query FROM pg_stat_activity WHERE pid = $pid"), 'SELECT uaef.set_secret(...)', 'the activity shows another text');

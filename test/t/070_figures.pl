@@ -1,4 +1,4 @@
-# The figures of test/bench/figures, ledger, verify, engine and external come out, with all their parts.  Their size
+# The figures of test/bench/figures, ledger, verify, engine, external and books come out, with all their parts.  Their size
 # says nothing here: the runs are far too short, and other tests run beside.
 use strict;
 use warnings;
@@ -54,4 +54,14 @@ for my $name (qw(map_many_per_s map_ratio map_bounded_ratio complete_ratio
 	like($figure{$name}{goal}, qr/^[<>]=? \d/, "$name has a goal");
 }
 is($figure{ledger_problems}{value}, 0, 'the ledger verifies afterwards');
+$output = `'$^X' '$FindBin::Bin/../bench/books' --small --json`;
+is($?, 0, 'the benchmark of accounts runs');
+%figure = map { $_->{name} => $_ } @{ decode_json($output) };
+for my $name (qw(batch_per_s single_per_s))
+{
+	like($figure{$name}{value}, qr/^[\d.e-]+$/, "$name is a number");
+	like($figure{$name}{goal}, qr/^[<>]=? \d/, "$name has a goal");
+}
+is($figure{$_}{value}, 0, "$_: none") for qw(money_problems ledger_problems);
+
 done_testing();

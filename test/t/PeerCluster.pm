@@ -90,6 +90,16 @@ my %made = (
 # Make a connector of a type, with changes to what is usual for it.
 sub connector
 {
+	my ($self, @connector) = @_;
+	my $name = $self->make_later(@connector);
+
+	$self->run_later;
+	return $name;
+}
+
+# The same, when run_later() is called.
+sub make_later
+{
 	my ($self, $type, $config, $secret) = @_;
 	my $name = "$type-" . ++$self->{made};
 	my ($usual, $key) = $made{$type}->($self->{server}->url);
@@ -98,18 +108,38 @@ sub connector
 	$config = $json->encode({ %$usual,
 		retry => { max_attempts => 3, initial => '20ms', jitter => 0 }, %{ $config // {} } });
 	$secret = $json->encode($secret // $key);
-	$self->sql("SELECT uaef.create_connector('$name', '$type', '$config', '$secret')");
+	push @{ $self->{later} },
+	  "SELECT uaef.create_connector('$name', '$type', '$config', '$secret')";
 	return $name;
 }
 
-sub send
+sub send_later
 {
 	my ($self, $connector, $payload, $operation) = @_;
 	my $json = JSON::PP->new->ascii->canonical->allow_nonref;
 
 	$payload = $json->encode($payload) =~ s/'/''/gr;
 	$operation = defined $operation ? "'$operation'" : 'NULL';
-	return $self->sql("SELECT uaef.send('$connector', '$payload', NULL, $operation)");
+	push @{ $self->{later} }, "SELECT uaef.send('$connector', '$payload', NULL, $operation)";
+	return;
+}
+
+# In one session; what the last statement gave.
+sub run_later
+{
+	my ($self) = @_;
+	my $said = $self->sql(join ";\n", @{ delete $self->{later} });
+
+	return (split /\n/, $said)[-1];
+}
+
+# Returns the delivery's id.
+sub send
+{
+	my ($self, @delivery) = @_;
+
+	$self->send_later(@delivery);
+	return $self->run_later;
 }
 
 # Wait for its end; then the values of these columns, as psql writes them.

@@ -1,0 +1,204 @@
+/*-------------------------------------------------------------------------
+ *
+ * api_rule_life.c
+ *	  SQL entry points of the life of settlement rules.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/jsonb.h"
+#include "utils/timestamp.h"
+
+#include "errcodes.h"
+#include "formula.h"
+#include "rule_backtest.h"
+#include "rule_life.h"
+#include "set_result.h"
+#include "settlement_rule.h"
+
+PG_FUNCTION_INFO_V1(uaef_create_settlement_rule);
+PG_FUNCTION_INFO_V1(uaef_activate_settlement_rule);
+PG_FUNCTION_INFO_V1(uaef_deactivate_settlement_rule);
+PG_FUNCTION_INFO_V1(uaef_retire_settlement_rule);
+PG_FUNCTION_INFO_V1(uaef_settlement_rule_definition);
+PG_FUNCTION_INFO_V1(uaef_check_settlement_rule);
+PG_FUNCTION_INFO_V1(uaef_add_rule_test);
+PG_FUNCTION_INFO_V1(uaef_run_rule_tests);
+PG_FUNCTION_INFO_V1(uaef_migrate_formula);
+PG_FUNCTION_INFO_V1(uaef_execution_data);
+PG_FUNCTION_INFO_V1(uaef_backtest_rule);
+
+/* create_settlement_rule(name text, definition jsonb) -> integer */
+Datum
+uaef_create_settlement_rule(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_INT32(uaef_settlement_rule_create(text_to_cstring(PG_GETARG_TEXT_PP(0)),
+												PG_GETARG_JSONB_P(1),
+												GetUserId()));
+}
+
+/* activate_settlement_rule(name text, version integer) -> void */
+Datum
+uaef_activate_settlement_rule(PG_FUNCTION_ARGS)
+{
+	uaef_rule_activate(text_to_cstring(PG_GETARG_TEXT_PP(0)),
+					   PG_GETARG_INT32(1), GetUserId());
+	PG_RETURN_VOID();
+}
+
+/* deactivate_settlement_rule(name text, version integer) -> void */
+Datum
+uaef_deactivate_settlement_rule(PG_FUNCTION_ARGS)
+{
+	uaef_rule_deactivate(text_to_cstring(PG_GETARG_TEXT_PP(0)),
+						 PG_GETARG_INT32(1), GetUserId());
+	PG_RETURN_VOID();
+}
+
+/* retire_settlement_rule(name text, version integer) -> void */
+Datum
+uaef_retire_settlement_rule(PG_FUNCTION_ARGS)
+{
+	uaef_rule_retire(text_to_cstring(PG_GETARG_TEXT_PP(0)),
+					 PG_GETARG_INT32(1), GetUserId());
+	PG_RETURN_VOID();
+}
+
+/* settlement_rule_definition(name text, version integer) -> jsonb */
+Datum
+uaef_settlement_rule_definition(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_JSONB_P(uaef_rule_definition(text_to_cstring(PG_GETARG_TEXT_PP(0)),
+										   PG_GETARG_INT32(1), GetUserId()));
+}
+
+/*
+ * check_settlement_rule(definition jsonb)
+ *	-> setof (severity, path, problem, hint)
+ */
+Datum
+uaef_check_settlement_rule(PG_FUNCTION_ARGS)
+{
+	List	   *defects = uaef_rule_diagnose(PG_GETARG_JSONB_P(0),
+											 GetUserId());
+	ListCell   *cell;
+
+	uaef_begin_set(fcinfo);
+	foreach(cell, defects)
+	{
+		const UaefRuleDefect *defect = lfirst(cell);
+		Datum		values[] = {
+			CStringGetTextDatum(defect->severity),
+			CStringGetTextDatum(defect->path),
+			CStringGetTextDatum(defect->problem),
+			defect->hint == NULL ? (Datum) 0 : CStringGetTextDatum(defect->hint)
+		};
+		bool		nulls[] = {false, false, false, defect->hint == NULL};
+
+		uaef_put_row(fcinfo, values, nulls);
+	}
+	return (Datum) 0;
+}
+
+/*
+ * add_rule_test(rule text, version integer, test text, data jsonb,
+ *	expect jsonb, at timestamptz) -> void
+ */
+Datum
+uaef_add_rule_test(PG_FUNCTION_ARGS)
+{
+	Jsonb	   *expect = PG_GETARG_JSONB_P(4);
+
+	if (!JB_ROOT_IS_OBJECT(expect) || JB_ROOT_COUNT(expect) == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_UAEF_BAD_EXPRESSION),
+				 errmsg("what a test expects must be an object, and not empty")));
+	uaef_rule_test_add(text_to_cstring(PG_GETARG_TEXT_PP(0)),
+					   PG_GETARG_INT32(1),
+					   text_to_cstring(PG_GETARG_TEXT_PP(2)),
+					   PG_GETARG_JSONB_P(3), expect, PG_GETARG_TIMESTAMPTZ(5),
+					   GetUserId());
+	PG_RETURN_VOID();
+}
+
+/*
+ * run_rule_tests(rule text, version integer)
+ *	-> setof (test, passed, got, expected)
+ */
+Datum
+uaef_run_rule_tests(PG_FUNCTION_ARGS)
+{
+	List	   *tests =
+		uaef_rule_test_run_for(text_to_cstring(PG_GETARG_TEXT_PP(0)),
+							   PG_GETARG_INT32(1), GetUserId());
+	ListCell   *cell;
+
+	uaef_begin_set(fcinfo);
+	foreach(cell, tests)
+	{
+		const UaefRuleTest *test = lfirst(cell);
+		Datum		values[] = {
+			CStringGetTextDatum(test->name),
+			BoolGetDatum(test->passed),
+			JsonbPGetDatum(test->got),
+			JsonbPGetDatum(test->expect)
+		};
+		bool		nulls[4] = {false};
+
+		uaef_put_row(fcinfo, values, nulls);
+	}
+	return (Datum) 0;
+}
+
+/* migrate_formula(formula text) -> text */
+Datum
+uaef_migrate_formula(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_TEXT_P(cstring_to_text(uaef_formula_migrate(text_to_cstring(PG_GETARG_TEXT_PP(0)))));
+}
+
+/* execution_data(execution_id uuid) -> jsonb */
+Datum
+uaef_execution_data(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_JSONB_P(uaef_rule_execution_data(PG_GETARG_UUID_P(0),
+											   GetUserId()));
+}
+
+/*
+ * backtest_rule(rule text, definition jsonb, completed_from timestamptz,
+ *	completed_to timestamptz)
+ *	-> setof (recipient, currency, executions, was, would_be, difference)
+ */
+Datum
+uaef_backtest_rule(PG_FUNCTION_ARGS)
+{
+	List	   *payees =
+		uaef_rule_backtest(text_to_cstring(PG_GETARG_TEXT_PP(0)),
+						   PG_GETARG_JSONB_P(1), PG_GETARG_TIMESTAMPTZ(2),
+						   PG_GETARG_TIMESTAMPTZ(3), GetUserId());
+	ListCell   *cell;
+
+	uaef_begin_set(fcinfo);
+	foreach(cell, payees)
+	{
+		const UaefBacktestPayee *payee = lfirst(cell);
+		Datum		values[] = {
+			payee->recipient == NULL ? (Datum) 0 :
+			CStringGetTextDatum(payee->recipient),
+			CStringGetTextDatum(payee->currency),
+			Int64GetDatum(payee->executions),
+			NumericGetDatum(payee->was),
+			NumericGetDatum(payee->would_be),
+			NumericGetDatum(payee->difference)
+		};
+		bool		nulls[6] = {payee->recipient == NULL};
+
+		uaef_put_row(fcinfo, values, nulls);
+	}
+	return (Datum) 0;
+}
