@@ -102,7 +102,7 @@ judge(const UaefConnector *connector, const UaefCall *call,
 {
 	const AgentHttpConfig *own = connector->own;
 
-	verdict->answer = uaef_rest_answer(call, result->status);
+	verdict->answer = uaef_answer_by_status(call, result->status);
 	if (verdict->answer == UAEF_ANSWER_SUCCESS && own->text != NULL &&
 		uaef_answer_text(own->text, response->body) == NULL)
 	{

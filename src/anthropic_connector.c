@@ -130,7 +130,7 @@ judge(const UaefConnector *connector, const UaefCall *call,
 	char	   *type = uaef_json_get_text(error, "type");
 	char	   *request_id = uaef_json_get_text(response->body, "request_id");
 
-	verdict->answer = uaef_rest_answer(call, result->status);
+	verdict->answer = uaef_answer_by_status(call, result->status);
 	if (request_id == NULL)
 		request_id = uaef_json_get_text(response->headers, "request-id");
 	if (verdict->answer == UAEF_ANSWER_SUCCESS)

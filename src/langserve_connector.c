@@ -109,7 +109,7 @@ judge(const UaefConnector *connector, const UaefCall *call,
 {
 	JsonbValue	value;
 
-	verdict->answer = uaef_rest_answer(call, result->status);
+	verdict->answer = uaef_answer_by_status(call, result->status);
 	if (verdict->answer == UAEF_ANSWER_SUCCESS)
 	{
 		if (is_batch(call) ? uaef_answer_array(response->body, "output") != NULL

@@ -9,6 +9,7 @@
 
 #include "utils/builtins.h"
 
+#include "connector_config.h"
 #include "connector_read.h"
 #include "json_util.h"
 #include "model_answer.h"
@@ -168,6 +169,18 @@ uaef_chat_request(const UaefCall *call, Jsonb *defaults)
 	else
 		uaef_json_members(&json, call->body);
 	return uaef_json_end(&json);
+}
+
+UaefAnswer
+uaef_answer_by_status(const UaefCall *call, int status)
+{
+	if (status >= 200 && status <= 299)
+		return UAEF_ANSWER_SUCCESS;
+	if (status == 502 || status == 504)
+		return uaef_http_method_is_safe(call->method) ? UAEF_ANSWER_TRANSIENT
+			: UAEF_ANSWER_UNCERTAIN;
+	return uaef_http_status_passes(status) ? UAEF_ANSWER_TRANSIENT
+		: UAEF_ANSWER_PERMANENT;
 }
 
 Jsonb *

@@ -60,6 +60,12 @@ extern char *uaef_answer_text(const UaefPath *path, Jsonb *body);
  */
 extern Jsonb *uaef_chat_request(const UaefCall *call, Jsonb *defaults);
 
+/*
+ * What the status alone says of a call.  A gateway that gave up does not know
+ * what the server behind it did.
+ */
+extern UaefAnswer uaef_answer_by_status(const UaefCall *call, int status);
+
 /* An object in an object, NULL when it is none; an array likewise. */
 extern Jsonb *uaef_answer_object(Jsonb *object, const char *key);
 extern Jsonb *uaef_answer_array(Jsonb *object, const char *key);

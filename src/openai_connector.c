@@ -126,7 +126,7 @@ judge(const UaefConnector *connector, const UaefCall *call,
 	char	   *request_id = uaef_json_get_text(response->headers,
 												"x-request-id");
 
-	verdict->answer = uaef_rest_answer(call, result->status);
+	verdict->answer = uaef_answer_by_status(call, result->status);
 	if (verdict->answer == UAEF_ANSWER_SUCCESS)
 	{
 		if (first_choice(response->body) != NULL)

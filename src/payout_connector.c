@@ -332,7 +332,7 @@ judge(const UaefConnector *connector, const UaefCall *call,
 	if (is_lookup(call))
 	{
 		verdict->answer = status == 404 ? UAEF_ANSWER_SUCCESS
-			: uaef_rest_answer(call, status);
+			: uaef_answer_by_status(call, status);
 		return true;
 	}
 	if (status >= 200 && status <= 299)
