@@ -97,7 +97,7 @@ CREATE FUNCTION uaef.set_fx_rate(
 	valid_to timestamptz DEFAULT 'infinity')
 RETURNS void
 AS 'MODULE_PATHNAME', 'uaef_set_fx_rate'
-LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE
+LANGUAGE C VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp;
 
 COMMENT ON FUNCTION uaef.set_fx_rate(text, text, text, numeric, timestamptz, timestamptz) IS
@@ -111,7 +111,7 @@ CREATE FUNCTION uaef.set_lookup(
 	valid_to timestamptz DEFAULT 'infinity')
 RETURNS void
 AS 'MODULE_PATHNAME', 'uaef_set_lookup'
-LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE
+LANGUAGE C VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp;
 
 COMMENT ON FUNCTION uaef.set_lookup(text, text[], jsonb, timestamptz, timestamptz) IS
@@ -124,7 +124,7 @@ CREATE FUNCTION uaef.drop_lookup(
 	valid_to timestamptz DEFAULT 'infinity')
 RETURNS void
 AS 'MODULE_PATHNAME', 'uaef_drop_lookup'
-LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE
+LANGUAGE C VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp;
 
 COMMENT ON FUNCTION uaef.drop_lookup(text, text[], timestamptz, timestamptz) IS
@@ -138,7 +138,7 @@ CREATE FUNCTION uaef.set_pool_points(
 	valid_to timestamptz DEFAULT 'infinity')
 RETURNS void
 AS 'MODULE_PATHNAME', 'uaef_set_pool_points'
-LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE
+LANGUAGE C VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp;
 
 COMMENT ON FUNCTION uaef.set_pool_points(text, text, numeric, timestamptz, timestamptz) IS

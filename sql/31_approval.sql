@@ -285,7 +285,8 @@ REVOKE ALL ON FUNCTION uaef.reassign_approval(bigint, regrole[], text) FROM PUBL
 
 --
 -- Views.  What waits is shown to who may see the execution, to who is asked, and
--- to whom they delegated: the same as may_see in approval_row.c.
+-- to whom they delegated: the same as may_see in approval_row.c.  Who decided in
+-- another stage, and so cannot in this one, is not asked.
 --
 CREATE VIEW uaef.pending_approval WITH (security_barrier) AS
 SELECT a.approval_id, a.execution_id, d.name AS workflow, a.task,
@@ -329,14 +330,21 @@ CROSS JOIN LATERAL (
 		AND EXISTS (SELECT FROM pg_catalog.unnest(a.approvers) r (role)
 					JOIN pg_catalog.pg_roles p ON p.rolname = r.role
 					WHERE pg_catalog.pg_has_role(o.delegator, p.oid, 'USAGE'))) g
+CROSS JOIN LATERAL (
+	SELECT a.distinct_stages AND EXISTS (
+		SELECT FROM uaef.human_approval_vote w
+		JOIN pg_catalog.pg_roles p ON p.rolname IN (CURRENT_USER, SESSION_USER)
+		WHERE w.approval_id = a.approval_id AND w.stage <> a.stage
+			AND p.oid IN (w.approver, w.session_role, w.on_behalf_of,
+				w.delegator_session)) AS decided) v
 WHERE a.status = 'pending'
 	AND (pg_catalog.pg_has_role(a.initiated_by, 'USAGE')
-		OR (a.approvers IS NULL AND pg_catalog.has_function_privilege(
+		OR NOT v.decided AND ((a.approvers IS NULL AND pg_catalog.has_function_privilege(
 				'uaef.approve(bigint, text, jsonb, bytea, regrole)', 'EXECUTE'))
 		OR EXISTS (SELECT FROM pg_catalog.unnest(a.approvers) r (role)
 				   JOIN pg_catalog.pg_roles p ON p.rolname = r.role
 				   WHERE pg_catalog.pg_has_role(p.oid, 'USAGE'))
-		OR g.delegated_by IS NOT NULL);
+		OR g.delegated_by IS NOT NULL));
 COMMENT ON VIEW uaef.pending_approval IS
 	'decisions that wait for the current role, for those who delegated to it, or for others in its executions';
 REVOKE ALL ON uaef.pending_approval FROM PUBLIC;

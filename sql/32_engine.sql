@@ -346,16 +346,9 @@ CREATE FUNCTION uaef.complete_tasks(
 	OUT code text,
 	OUT message text)
 RETURNS SETOF record
-LANGUAGE sql VOLATILE STRICT PARALLEL UNSAFE
-SET search_path = pg_catalog, pg_temp
-AS $$
-SELECT c.* FROM (
-	SELECT coalesce(array_agg(r.task_id), '{}') AS ids,
-		coalesce(array_agg(r.output), '{}') AS outputs,
-		coalesce(array_agg(r.lease_token), '{}') AS tokens
-	FROM jsonb_to_recordset(results) r (task_id bigint, output jsonb, lease_token uuid)) a,
-	LATERAL uaef.complete_tasks(a.ids, a.outputs, a.tokens) c
-$$;
+AS 'MODULE_PATHNAME', 'uaef_complete_tasks_json'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp;
 
 COMMENT ON FUNCTION uaef.complete_tasks(jsonb) IS
 	'the same, by an array of objects with the keys task_id, output and lease_token';
@@ -501,7 +494,8 @@ SELECT e.execution_id, d.name AS workflow, d.version, e.name,
 	e.completed_at - e.started_at AS duration,
 	e.priority, e.open_tasks, e.input, e.output, e.error,
 	e.deadline_at, e.forked_from,
-	e.parent_execution_id, e.parent_task_id, e.depth, e.ending
+	e.parent_execution_id, e.parent_task_id, e.depth, e.ending,
+	e.root_execution_id
 FROM uaef.workflow_execution e
 JOIN uaef.workflow_definition d USING (definition_id)
 WHERE pg_catalog.pg_has_role(e.initiated_by, 'USAGE');

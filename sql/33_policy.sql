@@ -147,6 +147,25 @@ COMMENT ON FUNCTION uaef.drop_policy(text) IS
 REVOKE ALL ON FUNCTION uaef.drop_policy(text) FROM PUBLIC;
 
 --
+-- require_human_review()
+--
+CREATE FUNCTION uaef.require_human_review(
+	execution_id uuid,
+	task text,
+	approvers text[],
+	reason text DEFAULT NULL,
+	need integer DEFAULT 1,
+	four_eyes boolean DEFAULT true,
+	expires interval DEFAULT NULL)
+RETURNS void
+AS 'MODULE_PATHNAME', 'uaef_require_human_review'
+LANGUAGE C VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp;
+COMMENT ON FUNCTION uaef.require_human_review(uuid, text, text[], text, integer, boolean, interval) IS
+	'let a task of one execution begin only when people have agreed, as an approval policy would: members of these roles, so many of them, with four_eyes not who started the execution, within expires; rejected or expired, the task fails with policy_denied; for a task that has not begun; required again, it asks again';
+REVOKE ALL ON FUNCTION uaef.require_human_review(uuid, text, text[], text, integer, boolean, interval) FROM PUBLIC;
+
+--
 -- explain_policies()
 --
 CREATE FUNCTION uaef.explain_policies(

@@ -249,12 +249,16 @@ REVOKE ALL ON FUNCTION uaef.complete_agent_task(bigint, jsonb, jsonb, uuid) FROM
 -- agent_registry, agent_reputation
 --
 CREATE VIEW uaef.agent_registry WITH (security_barrier) AS
-SELECT agent_id, name, platform, endpoint_url, capabilities, configuration,
+SELECT agent_id, name, platform, endpoint_url, capabilities,
+	CASE WHEN pg_catalog.pg_has_role(registered_by, 'USAGE') THEN configuration END
+		AS configuration,
 	description, status, status_reason, max_concurrent, max_tokens_per_day,
 	max_cost_per_day, currency, key_prefix, key_made_at, registered_by,
 	registered_at, changed_at
 FROM uaef.agent;
 COMMENT ON VIEW uaef.agent_registry IS 'agents, for people; without their keys';
+COMMENT ON COLUMN uaef.agent_registry.configuration IS
+	'configuration, for members of the role that registered the agent; null for others';
 REVOKE ALL ON uaef.agent_registry FROM PUBLIC;
 
 CREATE VIEW uaef.agent_reputation WITH (security_barrier) AS

@@ -37,7 +37,7 @@ COMMENT ON VIEW uaef.parked_message IS
 CREATE FUNCTION uaef.receive(connector text)
 RETURNS void
 AS 'MODULE_PATHNAME', 'uaef_receive'
-LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE
+LANGUAGE C VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp;
 
 COMMENT ON FUNCTION uaef.receive(text) IS
@@ -46,7 +46,7 @@ COMMENT ON FUNCTION uaef.receive(text) IS
 CREATE FUNCTION uaef.replay_message(connector text, message_id text)
 RETURNS void
 AS 'MODULE_PATHNAME', 'uaef_replay_message'
-LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE
+LANGUAGE C VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp;
 
 COMMENT ON FUNCTION uaef.replay_message(text, text) IS

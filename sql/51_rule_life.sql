@@ -31,7 +31,7 @@ SELECT pg_catalog.pg_extension_config_dump('uaef.rule_test', '');
 CREATE FUNCTION uaef.create_settlement_rule(name text, definition jsonb)
 RETURNS integer
 AS 'MODULE_PATHNAME', 'uaef_create_settlement_rule'
-LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE
+LANGUAGE C VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp;
 
 COMMENT ON FUNCTION uaef.create_settlement_rule(text, jsonb) IS
@@ -40,21 +40,21 @@ COMMENT ON FUNCTION uaef.create_settlement_rule(text, jsonb) IS
 CREATE FUNCTION uaef.check_settlement_rule(definition jsonb)
 RETURNS TABLE (severity text, path text, problem text, hint text)
 AS 'MODULE_PATHNAME', 'uaef_check_settlement_rule'
-LANGUAGE C STABLE STRICT PARALLEL UNSAFE ROWS 5
+LANGUAGE C STABLE PARALLEL UNSAFE ROWS 5
 SET search_path = pg_catalog, pg_temp;
 
 COMMENT ON FUNCTION uaef.check_settlement_rule(jsonb) IS
 	'all that is wrong with a definition of a settlement rule, with places; no row when nothing is';
 
 CREATE FUNCTION uaef.settlement_rule_definition(name text,
-	version integer DEFAULT 0)
+	version integer DEFAULT NULL)
 RETURNS jsonb
 AS 'MODULE_PATHNAME', 'uaef_settlement_rule_definition'
-LANGUAGE C STABLE STRICT PARALLEL UNSAFE
+LANGUAGE C STABLE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp;
 
 COMMENT ON FUNCTION uaef.settlement_rule_definition(text, integer) IS
-	'definition of a version of a settlement rule; 0: the newest';
+	'definition of a version of a settlement rule; null: the newest';
 
 --
 -- activate_settlement_rule(), deactivate_settlement_rule(),
@@ -63,31 +63,31 @@ COMMENT ON FUNCTION uaef.settlement_rule_definition(text, integer) IS
 CREATE FUNCTION uaef.activate_settlement_rule(name text, version integer)
 RETURNS void
 AS 'MODULE_PATHNAME', 'uaef_activate_settlement_rule'
-LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE
+LANGUAGE C VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp;
 
 COMMENT ON FUNCTION uaef.activate_settlement_rule(text, integer) IS
 	'let a version of a settlement rule be used, as somebody else than its author; UA240: its tests fail, UA241: the author, UA242: retired, UA243: its period';
 
 CREATE FUNCTION uaef.deactivate_settlement_rule(name text,
-	version integer DEFAULT 0)
+	version integer DEFAULT NULL)
 RETURNS void
 AS 'MODULE_PATHNAME', 'uaef_deactivate_settlement_rule'
-LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE
+LANGUAGE C VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp;
 
 COMMENT ON FUNCTION uaef.deactivate_settlement_rule(text, integer) IS
-	'use a version of a settlement rule no longer; 0: every version';
+	'use a version of a settlement rule no longer; null: every version';
 
 CREATE FUNCTION uaef.retire_settlement_rule(name text,
-	version integer DEFAULT 0)
+	version integer DEFAULT NULL)
 RETURNS void
 AS 'MODULE_PATHNAME', 'uaef_retire_settlement_rule'
-LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE
+LANGUAGE C VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp;
 
 COMMENT ON FUNCTION uaef.retire_settlement_rule(text, integer) IS
-	'never use a version of a settlement rule again; 0: every version';
+	'never use a version of a settlement rule again; null: every version';
 
 --
 -- add_rule_test(), run_rule_tests()
@@ -96,20 +96,20 @@ CREATE FUNCTION uaef.add_rule_test(rule text, version integer, test text,
 	data jsonb, expect jsonb, at timestamptz DEFAULT '-infinity')
 RETURNS void
 AS 'MODULE_PATHNAME', 'uaef_add_rule_test'
-LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE
+LANGUAGE C VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp;
 
 COMMENT ON FUNCTION uaef.add_rule_test(text, integer, text, jsonb, jsonb, timestamptz) IS
 	'add a test to a draft: what the rule must give for data (result, amount, currency, parts, code, path), at a time or whenever it runs';
 
-CREATE FUNCTION uaef.run_rule_tests(rule text, version integer DEFAULT 0)
+CREATE FUNCTION uaef.run_rule_tests(rule text, version integer DEFAULT NULL)
 RETURNS TABLE (test text, passed boolean, got jsonb, expected jsonb)
 AS 'MODULE_PATHNAME', 'uaef_run_rule_tests'
-LANGUAGE C STABLE STRICT PARALLEL UNSAFE ROWS 10
+LANGUAGE C STABLE PARALLEL UNSAFE ROWS 10
 SET search_path = pg_catalog, pg_temp;
 
 COMMENT ON FUNCTION uaef.run_rule_tests(text, integer) IS
-	'what came of the tests of a version of a settlement rule; 0: the newest';
+	'what came of the tests of a version of a settlement rule; null: the newest';
 
 --
 -- migrate_formula()
@@ -128,7 +128,7 @@ COMMENT ON FUNCTION uaef.migrate_formula(text) IS
 CREATE FUNCTION uaef.execution_data(execution_id uuid)
 RETURNS jsonb
 AS 'MODULE_PATHNAME', 'uaef_execution_data'
-LANGUAGE C STABLE STRICT PARALLEL UNSAFE
+LANGUAGE C STABLE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp;
 
 COMMENT ON FUNCTION uaef.execution_data(uuid) IS
@@ -139,7 +139,7 @@ CREATE FUNCTION uaef.backtest_rule(rule text, definition jsonb,
 RETURNS TABLE (recipient text, currency text, executions bigint, was numeric,
 	would_be numeric, difference numeric)
 AS 'MODULE_PATHNAME', 'uaef_backtest_rule'
-LANGUAGE C STABLE STRICT PARALLEL UNSAFE
+LANGUAGE C STABLE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp;
 
 COMMENT ON FUNCTION uaef.backtest_rule(text, jsonb, timestamptz, timestamptz) IS

@@ -26,7 +26,7 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp;
 
 COMMENT ON FUNCTION uaef.explain_workflow(text, jsonb, jsonb, integer) IS
-	'the path that an execution would take, with nothing done and nothing kept: pure tasks are evaluated, SQL is planned, and what would wait ends as assume says of it, {"task": {"output": ..., "label": "...", "error": "..."}}, or well with {}; the last row is the workflow''s; of a map the first 100 items are told; version NULL is the newest; raises what starting it would raise';
+	'the path that an execution would take, with nothing done and nothing kept: pure tasks are evaluated, SQL is planned, and what would wait ends as assume says of it, {"task": {"output": ..., "label": "...", "error": "..."}}, or well with {}; the workflow of a task is followed, its tasks are "task/id"; the last row is the workflow''s; of a map the first 100 items are told; version NULL is the newest; raises what starting it would raise';
 
 REVOKE ALL ON FUNCTION uaef.explain_workflow(text, jsonb, jsonb, integer) FROM PUBLIC;
 

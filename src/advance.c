@@ -27,10 +27,12 @@
 #include "digest.h"
 #include "errcodes.h"
 #include "failure.h"
+#include "hold.h"
 #include "limit.h"
 #include "map_task.h"
 #include "policy_check.h"
 #include "task_kind.h"
+#include "uuid7.h"
 #include "workflow_stat.h"
 
 static void drain(UaefExecution *execution);
@@ -51,7 +53,8 @@ uaef_execution_become(UaefExecution *execution, UaefExecutionStatus status)
 	if (!uaef_execution_may_become(execution->status, status))
 		ereport(ERROR,
 				(errcode(ERRCODE_UAEF_ILLEGAL_TRANSITION),
-				 errmsg("execution is %s and cannot become %s",
+				 errmsg("execution %s is %s and cannot become %s",
+						uaef_uuid_text(&execution->id),
 						uaef_execution_status_name(execution->status),
 						uaef_execution_status_name(status))));
 	execution->status = status;
@@ -111,8 +114,10 @@ uaef_advance_start(UaefExecution *execution)
 	execution->dirty = true;
 	uaef_stat_count(execution->def->name, NULL, UAEF_STAT_STARTED, -1);
 
-	/* A retry, or a fork, may have waited for its limits. */
-	if (execution->stored && execution->def->n_limits > 0)
+	/* A retry, or a fork, may have waited for its limits, or been held. */
+	if (execution->stored &&
+		(execution->def->n_limits > 0 || execution->open_tasks > 0 ||
+		 execution->is_fork))
 		uaef_execution_load_tasks(execution);
 	go_on(execution);
 }
@@ -690,14 +695,16 @@ uaef_advance_fail_execution(UaefExecution *execution,
 }
 
 /*
- * One whose number is limited waits for its place as a new one does.
+ * One whose number is limited waits for its place as a new one does, and one
+ * whose workflow is held for its release.
  */
 void
 uaef_advance_again(UaefExecution *execution)
 {
 	UaefEvalError error = {0};
+	bool		held = uaef_workflow_is_held(execution->def->name);
 
-	if (execution->def->n_limits == 0)
+	if (execution->def->n_limits == 0 && !held)
 	{
 		if (execution->started_at == 0)
 			uaef_advance_start(execution);
@@ -712,7 +719,9 @@ uaef_advance_again(UaefExecution *execution)
 		uaef_execution_become(execution, UAEF_EXECUTION_PENDING);
 	execution->started_at = 0;
 	execution->dirty = true;
-	if (!uaef_limit_ask(execution, NULL, &error))
+	if (held)
+		uaef_execution_hold(execution);
+	else if (!uaef_limit_ask(execution, NULL, &error))
 		uaef_eval_raise(&error);
 }
 
@@ -777,7 +786,8 @@ uaef_advance_resume(UaefExecution *execution, const char *reason)
 	if (execution->status != UAEF_EXECUTION_PAUSED)
 		ereport(ERROR,
 				(errcode(ERRCODE_UAEF_ILLEGAL_TRANSITION),
-				 errmsg("execution is %s and cannot be resumed",
+				 errmsg("execution %s is %s and cannot be resumed",
+						uaef_uuid_text(&execution->id),
 						uaef_execution_status_name(execution->status)),
 				 errhint("Only a paused execution can be resumed.")));
 	uaef_execution_become(execution, execution->started_at != 0 ?

@@ -107,6 +107,11 @@ static UaefQuery deletions[] = {
 	{"DELETE FROM uaef.agent WHERE agent_id = $1", 1, {UUIDOID}}
 };
 
+static UaefQuery find_names_capable = {
+	"SELECT name FROM uaef.agent WHERE capabilities @> ARRAY[$1] ORDER BY name",
+	1, {TEXTOID}
+};
+
 static UaefQuery find_by_key = {
 	"SELECT agent_id, name, status, capabilities, key_hash FROM uaef.agent"
 	" WHERE key_prefix = $1",
@@ -593,4 +598,20 @@ check_currency(const UaefAgentSpec *spec, const char *currency)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("\"max_cost_per_day\" needs a currency")));
+}
+
+char	  **
+uaef_agent_capable(const char *capability, int *n)
+{
+	Datum		arg = CStringGetTextDatum(capability);
+	MemoryContext context = CurrentMemoryContext;
+	UaefCaller	back = uaef_spi_begin();
+	char	  **names;
+
+	*n = (int) uaef_spi_run(&find_names_capable, &arg, NULL);
+	names = MemoryContextAlloc(context, sizeof(char *) * Max(*n, 1));
+	for (int i = 0; i < *n; i++)
+		names[i] = MemoryContextStrdup(context, uaef_spi_text(i, 1));
+	uaef_spi_end(back);
+	return names;
 }

@@ -56,6 +56,9 @@ extern char *uaef_agent_rotate_key(const char *name);
 /* Raises 55006 while the agent has tasks. */
 extern void uaef_agent_drop(const char *name);
 
+/* The names of those that have a capability; palloc'd. */
+extern char **uaef_agent_capable(const char *capability, int *n);
+
 /*
  * The agent of a key; false when the key is nobody's.  The identity must be
  * the owner.

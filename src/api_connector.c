@@ -68,6 +68,8 @@ uaef_check_egress(PG_FUNCTION_ARGS)
 {
 	UaefNetwork address;
 	UaefUrl		url;
+	char	   *method = uaef_arg_text(fcinfo, 1, "method");
+	Oid			role = uaef_arg_oid_or_invalid(fcinfo, 3);
 	char	   *why;
 
 	uaef_url_require(uaef_arg_text(fcinfo, 0, "url"), &url);
@@ -76,10 +78,9 @@ uaef_check_egress(PG_FUNCTION_ARGS)
 		uaef_network_from_inet(PG_GETARG_DATUM(2), &address);
 		address.bits = address.v6 ? 128 : 32;
 	}
-	why = uaef_egress_check(PG_ARGISNULL(3) ? GetUserId() : PG_GETARG_OID(3),
-							uaef_http_method_check(uaef_arg_text(fcinfo, 1,
-																 "method")),
-							&url, PG_ARGISNULL(2) ? NULL : &address);
+	why = uaef_egress_check(OidIsValid(role) ? role : GetUserId(),
+							uaef_http_method_check(method), &url,
+							PG_ARGISNULL(2) ? NULL : &address);
 	if (why == NULL)
 		PG_RETURN_NULL();
 	PG_RETURN_TEXT_P(cstring_to_text(why));

@@ -7,12 +7,16 @@
  */
 #include "postgres.h"
 
+#include "catalog/pg_type_d.h"
 #include "fmgr.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 
 #include "arguments.h"
 #include "errcodes.h"
+#include "human_review.h"
 #include "json_util.h"
+#include "own_execution.h"
 #include "policy.h"
 #include "set_result.h"
 #include "spi_util.h"
@@ -22,6 +26,7 @@ PG_FUNCTION_INFO_V1(uaef_enable_policy);
 PG_FUNCTION_INFO_V1(uaef_disable_policy);
 PG_FUNCTION_INFO_V1(uaef_drop_policy);
 PG_FUNCTION_INFO_V1(uaef_explain_policies);
+PG_FUNCTION_INFO_V1(uaef_require_human_review);
 
 /*
  * create_policy(name text, type text, rules jsonb, enforcement text, scope jsonb,
@@ -37,6 +42,33 @@ uaef_create_policy(PG_FUNCTION_ARGS)
 									   PG_ARGISNULL(4) ? uaef_json_empty() :
 									   PG_GETARG_JSONB_P(4),
 									   uaef_arg_text_or_null(fcinfo, 5)));
+}
+
+/*
+ * require_human_review(execution_id uuid, task text, approvers text[],
+ * reason text, need int, four_eyes bool, expires interval) RETURNS void
+ */
+Datum
+uaef_require_human_review(PG_FUNCTION_ARGS)
+{
+	pg_uuid_t  *execution_id = uaef_arg_uuid(fcinfo, 0, "execution_id");
+	char	   *task = uaef_arg_text(fcinfo, 1, "task");
+	int			n;
+	char	  **names = uaef_arg_text_array(fcinfo, 2, "approvers", &n);
+	UaefJson	json;
+
+	uaef_json_begin(&json);
+	uaef_json_texts(&json, "approvers", names, n);
+	uaef_json_int(&json, "need", uaef_arg_int32(fcinfo, 4, "need"));
+	uaef_json_bool(&json, "four_eyes", uaef_arg_bool(fcinfo, 5, "four_eyes"));
+	if (!PG_ARGISNULL(6))
+		uaef_json_text(&json, "expires",
+					   psprintf("%lld us",
+								(long long) uaef_arg_interval_us(fcinfo, 6,
+																 "expires")));
+	uaef_human_review_require(execution_id, task, uaef_json_end(&json),
+							  uaef_arg_text_or_null(fcinfo, 3));
+	PG_RETURN_VOID();
 }
 
 /* enable_policy(name text) RETURNS void */

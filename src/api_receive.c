@@ -8,8 +8,8 @@
 #include "postgres.h"
 
 #include "fmgr.h"
-#include "utils/builtins.h"
 
+#include "arguments.h"
 #include "connector_config.h"
 #include "receive_store.h"
 #include "wake.h"
@@ -21,7 +21,7 @@ PG_FUNCTION_INFO_V1(uaef_replay_message);
 Datum
 uaef_receive(PG_FUNCTION_ARGS)
 {
-	uaef_connector_require_receiver(text_to_cstring(PG_GETARG_TEXT_PP(0)));
+	uaef_connector_require_receiver(uaef_arg_text(fcinfo, 0, "connector"));
 	uaef_wake_worker_on_commit(UAEF_WAKE_RECEIVE);
 	PG_RETURN_VOID();
 }
@@ -30,7 +30,7 @@ uaef_receive(PG_FUNCTION_ARGS)
 Datum
 uaef_replay_message(PG_FUNCTION_ARGS)
 {
-	uaef_receive_replay(text_to_cstring(PG_GETARG_TEXT_PP(0)),
-						text_to_cstring(PG_GETARG_TEXT_PP(1)));
+	uaef_receive_replay(uaef_arg_text(fcinfo, 0, "connector"),
+						uaef_arg_text(fcinfo, 1, "message_id"));
 	PG_RETURN_VOID();
 }

@@ -12,6 +12,7 @@
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
+#include "arguments.h"
 #include "rule_data.h"
 
 PG_FUNCTION_INFO_V1(uaef_set_fx_rate);
@@ -25,8 +26,8 @@ static UaefValidity validity_at(FunctionCallInfo fcinfo, int no);
 static UaefValidity
 validity_at(FunctionCallInfo fcinfo, int no)
 {
-	UaefValidity validity = {PG_GETARG_TIMESTAMPTZ(no),
-	PG_GETARG_TIMESTAMPTZ(no + 1)};
+	UaefValidity validity = {uaef_arg_time(fcinfo, no, "valid_from"),
+	uaef_arg_time(fcinfo, no + 1, "valid_to")};
 
 	return validity;
 }
@@ -38,9 +39,10 @@ validity_at(FunctionCallInfo fcinfo, int no)
 Datum
 uaef_set_fx_rate(PG_FUNCTION_ARGS)
 {
-	uaef_rule_data_set_rate(text_to_cstring(PG_GETARG_TEXT_PP(0)),
-							text_to_cstring(PG_GETARG_TEXT_PP(1)),
-							text_to_cstring(PG_GETARG_TEXT_PP(2)),
+	uaef_arg_require(fcinfo, 3, "rate");
+	uaef_rule_data_set_rate(uaef_arg_text(fcinfo, 0, "source"),
+							uaef_arg_text(fcinfo, 1, "base"),
+							uaef_arg_text(fcinfo, 2, "quote"),
 							PG_GETARG_NUMERIC(3), validity_at(fcinfo, 4),
 							GetUserId());
 	PG_RETURN_VOID();
@@ -53,8 +55,8 @@ uaef_set_fx_rate(PG_FUNCTION_ARGS)
 Datum
 uaef_set_lookup(PG_FUNCTION_ARGS)
 {
-	uaef_rule_data_set_look_up(text_to_cstring(PG_GETARG_TEXT_PP(0)),
-							   PG_GETARG_ARRAYTYPE_P(1), PG_GETARG_JSONB_P(2),
+	uaef_rule_data_set_look_up(uaef_arg_text(fcinfo, 0, "table_name"),
+							   uaef_arg_array(fcinfo, 1, "key"), uaef_arg_jsonb(fcinfo, 2, "value"),
 							   validity_at(fcinfo, 3), GetUserId());
 	PG_RETURN_VOID();
 }
@@ -66,8 +68,8 @@ uaef_set_lookup(PG_FUNCTION_ARGS)
 Datum
 uaef_drop_lookup(PG_FUNCTION_ARGS)
 {
-	uaef_rule_data_set_look_up(text_to_cstring(PG_GETARG_TEXT_PP(0)),
-							   PG_GETARG_ARRAYTYPE_P(1), NULL,
+	uaef_rule_data_set_look_up(uaef_arg_text(fcinfo, 0, "table_name"),
+							   uaef_arg_array(fcinfo, 1, "key"), NULL,
 							   validity_at(fcinfo, 2), GetUserId());
 	PG_RETURN_VOID();
 }
@@ -79,8 +81,9 @@ uaef_drop_lookup(PG_FUNCTION_ARGS)
 Datum
 uaef_set_pool_points(PG_FUNCTION_ARGS)
 {
-	uaef_rule_data_set_points(text_to_cstring(PG_GETARG_TEXT_PP(0)),
-							  text_to_cstring(PG_GETARG_TEXT_PP(1)),
+	uaef_arg_require(fcinfo, 2, "points");
+	uaef_rule_data_set_points(uaef_arg_text(fcinfo, 0, "pool"),
+							  uaef_arg_text(fcinfo, 1, "member"),
 							  PG_GETARG_NUMERIC(2), validity_at(fcinfo, 3),
 							  GetUserId());
 	PG_RETURN_VOID();

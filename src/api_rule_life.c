@@ -13,6 +13,7 @@
 #include "utils/jsonb.h"
 #include "utils/timestamp.h"
 
+#include "arguments.h"
 #include "errcodes.h"
 #include "formula.h"
 #include "rule_backtest.h"
@@ -36,8 +37,8 @@ PG_FUNCTION_INFO_V1(uaef_backtest_rule);
 Datum
 uaef_create_settlement_rule(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_INT32(uaef_settlement_rule_create(text_to_cstring(PG_GETARG_TEXT_PP(0)),
-												PG_GETARG_JSONB_P(1),
+	PG_RETURN_INT32(uaef_settlement_rule_create(uaef_arg_text(fcinfo, 0, "name"),
+												uaef_arg_jsonb(fcinfo, 1, "definition"),
 												GetUserId()));
 }
 
@@ -45,8 +46,8 @@ uaef_create_settlement_rule(PG_FUNCTION_ARGS)
 Datum
 uaef_activate_settlement_rule(PG_FUNCTION_ARGS)
 {
-	uaef_rule_activate(text_to_cstring(PG_GETARG_TEXT_PP(0)),
-					   PG_GETARG_INT32(1), GetUserId());
+	uaef_rule_activate(uaef_arg_text(fcinfo, 0, "name"),
+					   uaef_arg_int32(fcinfo, 1, "version"), GetUserId());
 	PG_RETURN_VOID();
 }
 
@@ -54,8 +55,8 @@ uaef_activate_settlement_rule(PG_FUNCTION_ARGS)
 Datum
 uaef_deactivate_settlement_rule(PG_FUNCTION_ARGS)
 {
-	uaef_rule_deactivate(text_to_cstring(PG_GETARG_TEXT_PP(0)),
-						 PG_GETARG_INT32(1), GetUserId());
+	uaef_rule_deactivate(uaef_arg_text(fcinfo, 0, "name"),
+						 uaef_arg_int32_or(fcinfo, 1, 0), GetUserId());
 	PG_RETURN_VOID();
 }
 
@@ -63,8 +64,8 @@ uaef_deactivate_settlement_rule(PG_FUNCTION_ARGS)
 Datum
 uaef_retire_settlement_rule(PG_FUNCTION_ARGS)
 {
-	uaef_rule_retire(text_to_cstring(PG_GETARG_TEXT_PP(0)),
-					 PG_GETARG_INT32(1), GetUserId());
+	uaef_rule_retire(uaef_arg_text(fcinfo, 0, "name"),
+					 uaef_arg_int32_or(fcinfo, 1, 0), GetUserId());
 	PG_RETURN_VOID();
 }
 
@@ -72,8 +73,8 @@ uaef_retire_settlement_rule(PG_FUNCTION_ARGS)
 Datum
 uaef_settlement_rule_definition(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_JSONB_P(uaef_rule_definition(text_to_cstring(PG_GETARG_TEXT_PP(0)),
-										   PG_GETARG_INT32(1), GetUserId()));
+	PG_RETURN_JSONB_P(uaef_rule_definition(uaef_arg_text(fcinfo, 0, "name"),
+										   uaef_arg_int32_or(fcinfo, 1, 0), GetUserId()));
 }
 
 /*
@@ -83,7 +84,7 @@ uaef_settlement_rule_definition(PG_FUNCTION_ARGS)
 Datum
 uaef_check_settlement_rule(PG_FUNCTION_ARGS)
 {
-	List	   *defects = uaef_rule_diagnose(PG_GETARG_JSONB_P(0),
+	List	   *defects = uaef_rule_diagnose(uaef_arg_jsonb(fcinfo, 0, "definition"),
 											 GetUserId());
 	ListCell   *cell;
 
@@ -111,16 +112,16 @@ uaef_check_settlement_rule(PG_FUNCTION_ARGS)
 Datum
 uaef_add_rule_test(PG_FUNCTION_ARGS)
 {
-	Jsonb	   *expect = PG_GETARG_JSONB_P(4);
+	Jsonb	   *expect = uaef_arg_jsonb(fcinfo, 4, "expect");
 
 	if (!JB_ROOT_IS_OBJECT(expect) || JB_ROOT_COUNT(expect) == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_UAEF_BAD_EXPRESSION),
 				 errmsg("what a test expects must be an object, and not empty")));
-	uaef_rule_test_add(text_to_cstring(PG_GETARG_TEXT_PP(0)),
-					   PG_GETARG_INT32(1),
-					   text_to_cstring(PG_GETARG_TEXT_PP(2)),
-					   PG_GETARG_JSONB_P(3), expect, PG_GETARG_TIMESTAMPTZ(5),
+	uaef_rule_test_add(uaef_arg_text(fcinfo, 0, "rule"),
+					   uaef_arg_int32(fcinfo, 1, "version"),
+					   uaef_arg_text(fcinfo, 2, "test"),
+					   uaef_arg_jsonb(fcinfo, 3, "data"), expect, uaef_arg_time(fcinfo, 5, "at"),
 					   GetUserId());
 	PG_RETURN_VOID();
 }
@@ -133,8 +134,8 @@ Datum
 uaef_run_rule_tests(PG_FUNCTION_ARGS)
 {
 	List	   *tests =
-		uaef_rule_test_run_for(text_to_cstring(PG_GETARG_TEXT_PP(0)),
-							   PG_GETARG_INT32(1), GetUserId());
+		uaef_rule_test_run_for(uaef_arg_text(fcinfo, 0, "rule"),
+							   uaef_arg_int32_or(fcinfo, 1, 0), GetUserId());
 	ListCell   *cell;
 
 	uaef_begin_set(fcinfo);
@@ -158,14 +159,14 @@ uaef_run_rule_tests(PG_FUNCTION_ARGS)
 Datum
 uaef_migrate_formula(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_TEXT_P(cstring_to_text(uaef_formula_migrate(text_to_cstring(PG_GETARG_TEXT_PP(0)))));
+	PG_RETURN_TEXT_P(cstring_to_text(uaef_formula_migrate(uaef_arg_text(fcinfo, 0, "formula"))));
 }
 
 /* execution_data(execution_id uuid) -> jsonb */
 Datum
 uaef_execution_data(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_JSONB_P(uaef_rule_execution_data(PG_GETARG_UUID_P(0),
+	PG_RETURN_JSONB_P(uaef_rule_execution_data(uaef_arg_uuid(fcinfo, 0, "execution_id"),
 											   GetUserId()));
 }
 
@@ -178,9 +179,9 @@ Datum
 uaef_backtest_rule(PG_FUNCTION_ARGS)
 {
 	List	   *payees =
-		uaef_rule_backtest(text_to_cstring(PG_GETARG_TEXT_PP(0)),
-						   PG_GETARG_JSONB_P(1), PG_GETARG_TIMESTAMPTZ(2),
-						   PG_GETARG_TIMESTAMPTZ(3), GetUserId());
+		uaef_rule_backtest(uaef_arg_text(fcinfo, 0, "rule"),
+						   uaef_arg_jsonb(fcinfo, 1, "definition"), uaef_arg_time(fcinfo, 2, "completed_from"),
+						   uaef_arg_time(fcinfo, 3, "completed_to"), GetUserId());
 	ListCell   *cell;
 
 	uaef_begin_set(fcinfo);

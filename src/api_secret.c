@@ -13,7 +13,7 @@
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
 
-#include "compat.h"
+#include "arguments.h"
 #include "connector_secret.h"
 #include "hide_statement.h"
 #include "sealed_value.h"
@@ -27,29 +27,7 @@ PG_FUNCTION_INFO_V1(uaef_rotate_secrets);
 PG_FUNCTION_INFO_V1(uaef_encrypt_value);
 PG_FUNCTION_INFO_V1(uaef_decrypt_value);
 
-static char *required_text(FunctionCallInfo fcinfo, int n, const char *name);
-static Jsonb *required_secret(FunctionCallInfo fcinfo, int n);
 static void set_secret(const char *kind, const char *name, Jsonb *secret);
-
-static char *
-required_text(FunctionCallInfo fcinfo, int n, const char *name)
-{
-	if (PG_ARGISNULL(n))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("%s must not be null", name)));
-	return text_to_cstring(PG_GETARG_TEXT_PP(n));
-}
-
-static Jsonb *
-required_secret(FunctionCallInfo fcinfo, int n)
-{
-	if (PG_ARGISNULL(n))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("%s must not be null", "secret")));
-	return PG_GETARG_JSONB_P(n);
-}
 
 /*
  * A connector's is checked by its type.
@@ -70,8 +48,8 @@ uaef_set_secret(PG_FUNCTION_ARGS)
 	ErrorContextCallback hiding;
 
 	uaef_hide_statement_begin(&hiding, "SELECT uaef.set_secret(...)");
-	set_secret(required_text(fcinfo, 0, "kind"),
-			   required_text(fcinfo, 1, "name"), required_secret(fcinfo, 2));
+	set_secret(uaef_arg_text(fcinfo, 0, "kind"),
+			   uaef_arg_text(fcinfo, 1, "name"), uaef_arg_jsonb(fcinfo, 2, "secret"));
 	uaef_hide_statement_end(&hiding);
 	PG_RETURN_VOID();
 }
@@ -80,10 +58,10 @@ uaef_set_secret(PG_FUNCTION_ARGS)
 Datum
 uaef_set_secret_from_file(PG_FUNCTION_ARGS)
 {
-	Jsonb	   *secret = uaef_secret_read_file(required_text(fcinfo, 2, "path"));
+	Jsonb	   *secret = uaef_secret_read_file(uaef_arg_text(fcinfo, 2, "path"));
 
-	set_secret(required_text(fcinfo, 0, "kind"),
-			   required_text(fcinfo, 1, "name"), secret);
+	set_secret(uaef_arg_text(fcinfo, 0, "kind"),
+			   uaef_arg_text(fcinfo, 1, "name"), secret);
 	uaef_secret_wipe(secret);
 	PG_RETURN_VOID();
 }
@@ -95,8 +73,8 @@ uaef_set_connector_secret(PG_FUNCTION_ARGS)
 	ErrorContextCallback hiding;
 
 	uaef_hide_statement_begin(&hiding, "SELECT uaef.set_connector_secret(...)");
-	uaef_connector_set_secret(required_text(fcinfo, 0, "name"),
-							  PG_ARGISNULL(1) ? NULL : PG_GETARG_JSONB_P(1));
+	uaef_connector_set_secret(uaef_arg_text(fcinfo, 0, "name"),
+							  uaef_arg_jsonb_or_null(fcinfo, 1));
 	uaef_hide_statement_end(&hiding);
 	PG_RETURN_VOID();
 }
@@ -105,8 +83,8 @@ uaef_set_connector_secret(PG_FUNCTION_ARGS)
 Datum
 uaef_drop_secret(PG_FUNCTION_ARGS)
 {
-	uaef_secret_drop(required_text(fcinfo, 0, "kind"),
-					 required_text(fcinfo, 1, "name"));
+	uaef_secret_drop(uaef_arg_text(fcinfo, 0, "kind"),
+					 uaef_arg_text(fcinfo, 1, "name"));
 	PG_RETURN_VOID();
 }
 

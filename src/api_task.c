@@ -11,6 +11,7 @@
 #include "fmgr.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
 #include "utils/timestamp.h"
 
 #include "arguments.h"
@@ -81,12 +82,18 @@ read_keys(FunctionCallInfo fcinfo, UaefClaimRequest *request)
 		queues = &one;
 		n_queues = 1;
 	}
-	if (n_queues == 0 ||
-		(int64) n_queues * (n_capabilities + 1) > MAX_CLAIM_QUEUES)
+	if (n_queues == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("queues, times capabilities and one, must be between 1 and %d",
-						MAX_CLAIM_QUEUES)));
+				 errmsg("\"queues\" names no queue"),
+				 errhint("Leave it out for the one that \"queue\" names.")));
+	if ((int64) n_queues * (n_capabilities + 1) > MAX_CLAIM_QUEUES)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("%d queues with %d capabilities are too many", n_queues,
+						n_capabilities),
+				 errdetail("Queues, times capabilities and one, can be %d at most.",
+						   MAX_CLAIM_QUEUES)));
 	request->keys = palloc(sizeof(char *) * n_queues * (n_capabilities + 1));
 	for (int i = 0; i < n_queues; i++)
 	{
@@ -187,16 +194,11 @@ read_results(FunctionCallInfo fcinfo, int *n)
 }
 
 /*
- * uaef.complete_tasks(task_ids bigint[], outputs jsonb[], lease_tokens uuid[])
- * returns setof (task_id bigint, completed bool, code text, message text)
+ * Complete tasks, and return what became of each.
  */
-PG_FUNCTION_INFO_V1(uaef_complete_tasks);
-Datum
-uaef_complete_tasks(PG_FUNCTION_ARGS)
+static void
+complete_many(FunctionCallInfo fcinfo, UaefResult *results, int n)
 {
-	int			n;
-	UaefResult *results = read_results(fcinfo, &n);
-
 	uaef_begin_set(fcinfo);
 	uaef_claim_complete_many(results, n);
 	for (int i = 0; i < n; i++)
@@ -214,6 +216,75 @@ uaef_complete_tasks(PG_FUNCTION_ARGS)
 		}
 		uaef_put_row(fcinfo, values, nulls);
 	}
+}
+
+/*
+ * uaef.complete_tasks(task_ids bigint[], outputs jsonb[], lease_tokens uuid[])
+ * returns setof (task_id bigint, completed bool, code text, message text)
+ */
+PG_FUNCTION_INFO_V1(uaef_complete_tasks);
+Datum
+uaef_complete_tasks(PG_FUNCTION_ARGS)
+{
+	int			n;
+	UaefResult *results = read_results(fcinfo, &n);
+
+	complete_many(fcinfo, results, n);
+	return (Datum) 0;
+}
+
+/*
+ * A result of complete_tasks(), by an object.
+ */
+static void
+read_result(Jsonb *object, int no, UaefResult *result)
+{
+	JsonbValue	value;
+	char	   *token;
+
+	if (!JB_ROOT_IS_OBJECT(object) ||
+		!uaef_json_get(object, "task_id", &value) || value.type != jbvNumeric)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("result %d is not an object with the number \"task_id\"",
+						no + 1),
+				 errhint("Write [{\"task_id\": ..., \"output\": ..., \"lease_token\": \"...\"}, ...].")));
+	result->task_id =
+		DatumGetInt64(DirectFunctionCall1(numeric_int8,
+										  NumericGetDatum(value.val.numeric)));
+	result->output = uaef_json_get(object, "output", &value) &&
+		value.type != jbvNull ? uaef_json_from_value(&value) :
+		uaef_json_empty();
+	token = uaef_json_get_text(object, "lease_token");
+	result->has_token = token != NULL;
+	if (token != NULL)
+		result->token = *DatumGetUUIDP(DirectFunctionCall1(uuid_in,
+														   CStringGetDatum(token)));
+}
+
+/*
+ * uaef.complete_tasks(results jsonb)
+ * returns setof (task_id bigint, completed bool, code text, message text)
+ */
+PG_FUNCTION_INFO_V1(uaef_complete_tasks_json);
+Datum
+uaef_complete_tasks_json(PG_FUNCTION_ARGS)
+{
+	Jsonb	   *list = PG_GETARG_JSONB_P(0);
+	int			n = JB_ROOT_COUNT(list);
+	UaefResult *results;
+
+	if (!JB_ROOT_IS_ARRAY(list) || JB_ROOT_IS_SCALAR(list) || n > MAX_CLAIM)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("\"results\" must be an array of at most %d objects",
+						MAX_CLAIM)));
+	results = palloc0(sizeof(UaefResult) * Max(n, 1));
+	for (int i = 0; i < n; i++)
+		read_result(uaef_json_from_value(getIthJsonbValueFromContainer(&list->root,
+																	   i)),
+					i, &results[i]);
+	complete_many(fcinfo, results, n);
 	return (Datum) 0;
 }
 

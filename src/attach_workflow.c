@@ -12,6 +12,7 @@
 #include "postgres.h"
 
 #include "catalog/pg_type_d.h"
+#include "commands/trigger.h"
 #include "executor/spi.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
@@ -25,6 +26,7 @@
 #include "attach_workflow.h"
 #include "compat.h"
 #include "definition.h"
+#include "errcodes.h"
 #include "json_util.h"
 #include "spi_util.h"
 #include "template.h"
@@ -32,6 +34,13 @@
 #define ON_INSERT	0x01
 #define ON_UPDATE	0x02
 #define ON_DELETE	0x04
+
+/* What a template is checked against. */
+typedef struct Templates
+{
+	const UaefAttach *attach;
+	bool		has_old;		/* whenever the trigger fires */
+} Templates;
 
 static UaefQuery find_triggers = {
 	"SELECT tgname::pg_catalog.text FROM pg_catalog.pg_trigger WHERE tgrelid = $1"
@@ -91,6 +100,48 @@ read_events(const char *text)
 	return bits;
 }
 
+/*
+ * A path of a template must lead to something that the trigger has: what it
+ * lacks would fail the statements of the app.
+ */
+static void
+check_path(const UaefPath *path, void *arg)
+{
+	const Templates *templates = arg;
+	const UaefAttach *attach = templates->attach;
+	const char *root = uaef_path_root(path);
+	const char *column = uaef_path_second(path);
+	bool		by_row = !attach->by_statement;
+	bool		known = strcmp(root, by_row ? "row" : "rows") == 0 ||
+		(templates->has_old &&
+		 strcmp(root, by_row ? "old" : "old_rows") == 0);
+
+	if (!known)
+		ereport(ERROR,
+				(errcode(ERRCODE_UAEF_BAD_TEMPLATE),
+				 errmsg("\"%s\" leads to nothing that the trigger has",
+						uaef_path_text(path)),
+				 by_row ?
+				 errhint("Templates can read \"row\", and of updates alone \"old\".") :
+				 errhint("Templates can read \"rows\", and of updates \"old_rows\".")));
+	if (by_row && column != NULL && get_attnum(attach->table, column) <= 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_COLUMN),
+				 errmsg("column \"%s\" of table \"%s\" does not exist",
+						column, get_rel_name(attach->table)),
+				 errdetail("The template reads \"%s\".",
+						   uaef_path_text(path))));
+}
+
+static void
+check_template(const UaefAttach *attach, int events, Jsonb *template)
+{
+	Templates	templates = {attach, events == ON_UPDATE};
+
+	uaef_template_paths(uaef_template_compile_any_root(template), check_path,
+						&templates);
+}
+
 static void
 check_key(const UaefAttach *attach, int events)
 {
@@ -102,7 +153,7 @@ check_key(const UaefAttach *attach, int events)
 
 		uaef_json_begin(&json);
 		uaef_json_text(&json, "key", attach->key);
-		(void) uaef_template_compile_any_root(uaef_json_end(&json));
+		check_template(attach, events, uaef_json_end(&json));
 		return;
 	}
 	if (attach->by_statement)
@@ -275,12 +326,18 @@ uaef_attach_workflow(const UaefAttach *attach)
 	check_statement(attach, events);
 	check_condition(attach->condition);
 	if (attach->input != NULL)
-		(void) uaef_template_compile_any_root(attach->input);
+		check_template(attach, events, attach->input);
 	back = uaef_spi_begin();
 	(void) uaef_definition_find(attach->workflow, 0);
 	uaef_spi_end(back);
 
 	truncate_identifier(name, (int) strlen(name), false);
+	if (OidIsValid(get_trigger_oid(attach->table, name, true)))
+		ereport(ERROR,
+				(errcode(ERRCODE_DUPLICATE_OBJECT),
+				 errmsg("trigger \"%s\" for relation \"%s\" already exists",
+						name, get_rel_name(attach->table)),
+				 errhint("Give this one a \"name\" of its own, or use uaef.detach_workflow() first.")));
 	initStringInfo(&sql);
 	appendStringInfo(&sql, "CREATE TRIGGER %s AFTER ", quote_identifier(name));
 	append_events(&sql, attach, events);

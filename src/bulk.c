@@ -74,7 +74,8 @@ static UaefQuery cancel_job = {
 
 static UaefQuery claim_job = {
 	"SELECT bulk_id, operation, requested_by::pg_catalog.oid,"
-	" COALESCE(rate, 0), COALESCE(max_executions, 0), done, busy, reason, place"
+	" COALESCE(rate, 0), COALESCE(max_executions, 0), done, busy, reason, place,"
+	" again_from"
 	" FROM uaef.bulk_job WHERE status = 'running' AND due_at <= $1"
 	" ORDER BY due_at LIMIT 1 FOR UPDATE SKIP LOCKED",
 	1, {TIMESTAMPTZOID}
@@ -112,9 +113,9 @@ static UaefQuery move_job = {
 	"UPDATE uaef.bulk_job SET place = $2, done = done + $3,"
 	" refused = refused + $4, busy = $5, due_at = $6, status = $7,"
 	" finished_at = CASE WHEN $7 = 'completed' THEN $8 END,"
-	" error = COALESCE($9, error) WHERE bulk_id = $1",
-	9, {INT8OID, UUIDOID, INT8OID, INT8OID, INT8OID, TIMESTAMPTZOID, TEXTOID,
-	TIMESTAMPTZOID, TEXTOID}
+	" error = COALESCE($9, error), again_from = $10 WHERE bulk_id = $1",
+	10, {INT8OID, UUIDOID, INT8OID, INT8OID, INT8OID, TIMESTAMPTZOID, TEXTOID,
+	TIMESTAMPTZOID, TEXTOID, UUIDOID}
 };
 
 /* A batch of an operation. */
@@ -128,6 +129,7 @@ typedef struct Batch
 	int64		done_before;
 	pg_uuid_t	place;
 	int64		busy;			/* passed over in this round */
+	pg_uuid_t	again_from;		/* the place before the first of those */
 	const char *reason;
 	int64		done;
 	int64		refused;
@@ -225,6 +227,27 @@ check_statuses(const JsonbValue *list, const char *operation)
 	}
 }
 
+/*
+ * A key of an object: they stand before its values.
+ */
+static char *
+key_at(Jsonb *object, uint32 i)
+{
+	JsonbIterator *iterator = JsonbIteratorInit(&object->root);
+	JsonbValue	key;
+
+	(void) JsonbIteratorNext(&iterator, &key, true);
+	for (uint32 k = 0; k <= i; k++)
+	{
+		JsonbValue	value;
+
+		(void) JsonbIteratorNext(&iterator, &key, true);
+		if (k < i)
+			(void) JsonbIteratorNext(&iterator, &value, true);
+	}
+	return pnstrdup(key.val.string.val, key.val.string.len);
+}
+
 static void
 check_filter(const UaefBulk *bulk)
 {
@@ -244,7 +267,6 @@ check_filter(const UaefBulk *bulk)
 		{"started_to", jbvString, "a time"},
 	};
 	JsonbValue	value;
-	uint32		known = 0;
 
 	if (!JB_ROOT_IS_OBJECT(bulk->filter))
 		ereport(ERROR,
@@ -254,7 +276,6 @@ check_filter(const UaefBulk *bulk)
 	{
 		if (!uaef_json_get(bulk->filter, keys[i].key, &value))
 			continue;
-		known++;
 		if (value.type != keys[i].type ||
 			(value.type == jbvBinary &&
 			 !JsonContainerIsArray(value.val.binary.data)))
@@ -262,11 +283,19 @@ check_filter(const UaefBulk *bulk)
 		if (i == 0)
 			check_statuses(&value, bulk->operation);
 	}
-	if (known != JB_ROOT_COUNT(bulk->filter))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("the filter has an unknown key"),
-				 errhint("Its keys are: status, code, version, name, min_priority, max_priority, started_from, started_to.")));
+	for (uint32 i = 0; i < JB_ROOT_COUNT(bulk->filter); i++)
+	{
+		char	   *key = key_at(bulk->filter, i);
+		int			k = 0;
+
+		while (k < lengthof(keys) && strcmp(keys[k].key, key) != 0)
+			k++;
+		if (k == lengthof(keys))
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("the filter has an unknown key \"%s\"", key),
+					 errhint("Its keys are: status, code, version, name, min_priority, max_priority, started_from, started_to.")));
+	}
 }
 
 static void
@@ -377,6 +406,7 @@ typedef struct One
 {
 	Batch	   *batch;
 	const pg_uuid_t *id;
+	const pg_uuid_t *before;	/* the one that came before it */
 } One;
 
 static void
@@ -386,19 +416,23 @@ count_one(void *arg)
 	bool		applied;
 
 	if (!apply_one(one->batch, one->id, &applied))
+	{
+		if (one->batch->busy == 0)
+			one->batch->again_from = *one->before;
 		one->batch->busy++;
+	}
 	else if (applied)
 		one->batch->done++;
 }
 
 /*
  * The same in a subtransaction: an execution that raises an error is counted,
- * and holds nobody up.
+ * and holds nobody up.  before is the place of the one before.
  */
 static void
-try_one(Batch *batch, const pg_uuid_t *id)
+try_one(Batch *batch, const pg_uuid_t *id, const pg_uuid_t *before)
 {
-	One			one = {batch, id};
+	One			one = {batch, id, before};
 	ErrorData  *error = uaef_try(count_one, &one);
 
 	if (error == NULL)
@@ -425,6 +459,7 @@ claim(Batch *batch, TimestampTz now)
 	batch->busy = uaef_spi_int64(0, 7);
 	batch->reason = uaef_spi_text(0, 8);
 	batch->place = uaef_spi_uuid(0, 9);
+	batch->again_from = uaef_spi_uuid(0, 10);
 	return true;
 }
 
@@ -442,25 +477,25 @@ batch_size(const Batch *batch)
 
 /*
  * Say how far the operation has got, and when it goes on: after a time that
- * keeps the rate, or at the beginning for what was busy, or never.
+ * keeps the rate, or at the first that was busy, or never.
  */
 static void
 move(const Batch *batch, const pg_uuid_t *last, int found, TimestampTz now)
 {
-	static const pg_uuid_t beginning = {{0}};
 	bool		full = batch->limit > 0 &&
 		batch->done_before + batch->done >= batch->limit;
 	bool		round_over = found < batch_size(batch);
 	bool		again = round_over && batch->busy > 0;
 	int64		pause = batch->rate > 0 ?
 		(int64) (batch->done / batch->rate * USECS_PER_SEC) : 0;
-	char		nulls[9];
-	Datum		args[9];
+	char		nulls[10];
+	Datum		args[10];
 
 	pause = Max(pause, again ? ROUND_PAUSE_US : BATCH_PAUSE_US);
 	memset(nulls, ' ', sizeof(nulls));
 	args[0] = Int64GetDatum(batch->bulk_id);
-	args[1] = UUIDPGetDatum(again || last == NULL ? &beginning : last);
+	args[1] = UUIDPGetDatum(again ? &batch->again_from :
+							last != NULL ? last : &batch->place);
 	args[2] = Int64GetDatum(batch->done);
 	args[3] = Int64GetDatum(batch->refused);
 	args[4] = Int64GetDatum(again ? 0 : batch->busy);
@@ -470,6 +505,7 @@ move(const Batch *batch, const pg_uuid_t *last, int found, TimestampTz now)
 	args[7] = TimestampTzGetDatum(now);
 	args[8] = CStringGetTextDatum(batch->error ? batch->error : "");
 	nulls[8] = batch->error ? ' ' : 'n';
+	args[9] = UUIDPGetDatum(&batch->again_from);
 	uaef_spi_run(&move_job, args, nulls);
 }
 
@@ -488,7 +524,7 @@ work(Batch *batch, TimestampTz now)
 	for (int i = 0; i < n; i++)
 		ids[i] = uaef_spi_uuid(i, 1);
 	for (int i = 0; i < n; i++)
-		try_one(batch, &ids[i]);
+		try_one(batch, &ids[i], i == 0 ? &batch->place : &ids[i - 1]);
 	move(batch, n > 0 ? &ids[n - 1] : NULL, n, now);
 }
 

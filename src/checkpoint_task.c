@@ -15,6 +15,7 @@
 #include "utils/timestamp.h"
 
 #include "advance.h"
+#include "checkpoint_task.h"
 #include "compliance.h"
 #include "digest.h"
 #include "errcodes.h"
@@ -90,15 +91,13 @@ end_task(UaefTask *task, const UaefStoredCheckpoint *stored,
 }
 
 /*
- * Put what the task names to the checkpoint; returns the document, if its
- * config makes one.  One that cannot be made, because a path leads nowhere,
- * does not pass.
+ * Put what is named to the checkpoint; returns the document, if data makes
+ * one.  One that cannot be made, because a path leads nowhere, does not pass.
  */
 static Jsonb *
 evaluate(UaefTask *task, const UaefStoredCheckpoint *stored,
-		 UaefCheckpointResult *result)
+		 const UaefTemplate *data, UaefCheckpointResult *result)
 {
-	const UaefTemplate *data = task->def->config.checkpoint.data;
 	UaefScope  *scope = uaef_task_scope(task);
 	UaefScope	own = {0};
 	UaefEvalError error = {0};
@@ -116,6 +115,15 @@ evaluate(UaefTask *task, const UaefStoredCheckpoint *stored,
 	return own.document;
 }
 
+void
+uaef_checkpoint_judge(UaefTask *task, const UaefStoredCheckpoint *stored,
+					  const UaefTemplate *data, UaefCheckpointResult *result)
+{
+	Jsonb	   *document = evaluate(task, stored, data, result);
+
+	record(task, stored, result, document);
+}
+
 static void
 hand_out_checkpoint(UaefTask *task)
 {
@@ -123,7 +131,6 @@ hand_out_checkpoint(UaefTask *task)
 	UaefStoredCheckpoint stored;
 	UaefCheckpointResult result;
 	UaefFailure failure;
-	Jsonb	   *data;
 
 	if (!uaef_checkpoint_find(name, &stored))
 	{
@@ -132,7 +139,7 @@ hand_out_checkpoint(UaefTask *task)
 		uaef_advance_fail_finally(task, &failure);
 		return;
 	}
-	data = evaluate(task, &stored, &result);
-	record(task, &stored, &result, data);
+	uaef_checkpoint_judge(task, &stored, task->def->config.checkpoint.data,
+						  &result);
 	end_task(task, &stored, &result);
 }

@@ -35,28 +35,51 @@ check_transaction(void)
 				 errhint("Commit first; let claim_tasks() be a transaction of its own.")));
 }
 
-UaefClaim *
-uaef_claim_wait(const UaefClaimRequest *request, int64 wait_us, int *n)
+/*
+ * Look, and sleep until there is something to look for.
+ */
+static UaefClaim *
+wait_for_tasks(const UaefClaimRequest *request, TimestampTz end, int *n)
 {
-	TimestampTz end = GetCurrentTimestamp() + wait_us;
-	UaefClaim  *claims;
-
-	if (wait_us <= 0)
-		return uaef_claim_tasks(request, n);
-
-	check_transaction();
 	for (;;)
 	{
+		UaefClaim  *claims;
 		long		left;
 
 		uaef_claimer_register(request->keys, request->n_keys);
 		claims = uaef_claim_tasks(request, n);
 		left = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), end);
 		if (*n > 0 || left <= 0)
-			break;
+			return claims;
 		pfree(claims);
 		uaef_claimer_wait(left);
 	}
+}
+
+/*
+ * An error may be caught, and the transaction go on: nobody may wake it then
+ * instead of somebody who waits.
+ */
+UaefClaim *
+uaef_claim_wait(const UaefClaimRequest *request, int64 wait_us, int *n)
+{
+	TimestampTz end = GetCurrentTimestamp() + wait_us;
+	UaefClaim  *claims = NULL;
+
+	if (wait_us <= 0)
+		return uaef_claim_tasks(request, n);
+
+	check_transaction();
+	PG_TRY();
+	{
+		claims = wait_for_tasks(request, end, n);
+	}
+	PG_CATCH();
+	{
+		uaef_claimer_unregister(false);
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
 	uaef_claimer_unregister(*n > 0);
 	return claims;
 }

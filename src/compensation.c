@@ -20,6 +20,7 @@
 #include "compensation.h"
 #include "errcodes.h"
 #include "spi_util.h"
+#include "uuid7.h"
 
 static UaefQuery find_completed = {
 	"SELECT t.task_no, t.completed_at FROM uaef.task_execution t"
@@ -191,7 +192,8 @@ uaef_compensation_stop(UaefExecution *execution, const char *reason,
 	if (compensate)
 		ereport(ERROR,
 				(errcode(ERRCODE_UAEF_ILLEGAL_TRANSITION),
-				 errmsg("execution is being compensated and will be %s",
+				 errmsg("execution %s is being compensated and will be %s",
+						uaef_uuid_text(&execution->id),
 						uaef_execution_status_name(execution->ending)),
 				 errhint("Cancel it with compensate => false to end it without the compensations that are left.")));
 	uaef_advance_cancel_open_tasks(execution);

@@ -22,6 +22,8 @@
 static bool may_be_shown(const char *name);
 static char *from_utf8(const char *text, size_t len);
 static Jsonb *shown_headers(const UaefHttpDraft *draft);
+static void draft_test(const UaefConnector *connector, const UaefCall *call,
+					   UaefHttpDraft *draft);
 
 void
 uaef_call_address(const UaefConnector *connector, UaefCall *call)
@@ -118,8 +120,29 @@ shown_headers(const UaefHttpDraft *draft)
 	return uaef_json_end(&json);
 }
 
+/*
+ * Draft with the connector's secret open.
+ */
+static void
+draft_test(const UaefConnector *connector, const UaefCall *call,
+		   UaefHttpDraft *draft)
+{
+	UaefConnector open = *connector;
+
+	uaef_connector_open_secret(&open);
+	PG_TRY();
+	{
+		uaef_call_draft(&open, call, draft);
+	}
+	PG_FINALLY();
+	{
+		uaef_connector_close_secret(&open);
+	}
+	PG_END_TRY();
+}
+
 Jsonb *
-uaef_call_test(UaefConnector *connector, UaefCall *call, Oid role)
+uaef_call_test(const UaefConnector *connector, UaefCall *call, Oid role)
 {
 	UaefHttpDraft draft;
 	UaefEgressGrant grant;
@@ -130,9 +153,7 @@ uaef_call_test(UaefConnector *connector, UaefCall *call, Oid role)
 	uaef_call_address(connector, call);
 	uaef_url_require(call->url, &url);
 	allowed = uaef_egress_find(role, call->method, &url, &grant);
-	uaef_connector_open_secret(connector);
-	uaef_call_draft(connector, call, &draft);
-	uaef_connector_close_secret(connector);
+	draft_test(connector, call, &draft);
 	uaef_json_begin(&json);
 	uaef_json_text(&json, "type", connector->type->name);
 	uaef_json_text(&json, "operation", call->operation);
@@ -144,7 +165,6 @@ uaef_call_test(UaefConnector *connector, UaefCall *call, Oid role)
 		uaef_json_text(&json, "body", from_utf8(draft.body, draft.body_len));
 	uaef_json_bool(&json, "allowed", allowed);
 	if (!allowed)
-		uaef_json_text(&json, "reason",
-					   uaef_egress_refusal(role, call->method, &url));
+		uaef_json_text(&json, "reason", uaef_egress_refusal(role, call->method, &url));
 	return uaef_json_end(&json);
 }

@@ -28,7 +28,7 @@ extern void uaef_call_draft(const UaefConnector *connector,
  * "body","allowed","reason"} with the values of headers blacked out that may
  * be secrets.  role is who would send.
  */
-extern Jsonb *uaef_call_test(UaefConnector *connector, UaefCall *call,
+extern Jsonb *uaef_call_test(const UaefConnector *connector, UaefCall *call,
 							 Oid role);
 
 #endif							/* UAEF_CONNECTOR_CALL_H */

@@ -263,8 +263,8 @@ parse(UaefConnector *connector)
 			uaef_connector_bad_config("idempotent", "true or false");
 		config->idempotent = value.val.boolean;
 	}
-	uaef_gate_limits_parse(document, &config->limits);
 	uaef_transport_parse(document, &config->transport);
+	uaef_gate_limits_parse(document, &config->limits);
 	config->auth = uaef_auth_parse(document);
 	config->receive = uaef_receive_parse(document);
 	if (config->receive != NULL && connector->type->receiver == NULL)
@@ -466,7 +466,7 @@ uaef_connector_drop(const char *name)
 				 errmsg("cannot drop connector \"%s\" because it is still used",
 						name),
 				 errdetail("For example, %s.", uaef_spi_text(0, 1))));
-	uaef_secret_put(UAEF_CONNECTOR_SECRET, name, NULL);
 	record("connector_dropped", user, name);
 	uaef_spi_end(caller);
+	uaef_secret_put(UAEF_CONNECTOR_SECRET, name, NULL);
 }

@@ -30,11 +30,13 @@ uaef_engine_control(const pg_uuid_t *id, UaefControl control,
 	switch (control)
 	{
 		case UAEF_CONTROL_CANCEL:
-			uaef_workflow_task_lock_children(execution);
+			if (!uaef_execution_ended(execution->status))
+				uaef_workflow_task_lock_children(execution);
 			uaef_advance_cancel(execution, reason, true);
 			break;
 		case UAEF_CONTROL_STOP:
-			uaef_workflow_task_lock_children(execution);
+			if (!uaef_execution_ended(execution->status))
+				uaef_workflow_task_lock_children(execution);
 			uaef_advance_cancel(execution, reason, false);
 			break;
 		case UAEF_CONTROL_PAUSE:

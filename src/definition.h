@@ -378,7 +378,10 @@ extern int32 uaef_definition_find(const char *name, int32 version);
 extern int32 uaef_definition_find_start(const char *name, int32 version,
 										bool *held);
 
-/* The same, but 0 when there is none. */
+/* The same for the newest version, but 0 when there is none. */
+extern int32 uaef_definition_look_up_held(const char *name, bool *held);
+
+/* The id of a version, but 0 when there is none. */
 extern int32 uaef_definition_look_up(const char *name, int32 version);
 
 /*

@@ -7,6 +7,10 @@
  * the OID of the table too: after DROP EXTENSION and CREATE EXTENSION the same
  * numbers mean other definitions.
  *
+ * Which definition a name stands for, and whether it is held, does change: what
+ * was looked up is kept until a statement has changed one of the two tables,
+ * which triggers tell every session of, at the end of their transaction.
+ *
  * Memory: each definition has a context of its own under the cache's.  Entries
  * that the current transaction has not asked for make room for others when
  * the cache is full.
@@ -18,8 +22,11 @@
 #include "access/xact.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_type_d.h"
+#include "commands/trigger.h"
+#include "fmgr.h"
 #include "utils/builtins.h"
 #include "utils/hsearch.h"
+#include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 
@@ -48,6 +55,32 @@ typedef struct CacheEntry
 static HTAB *cache = NULL;
 static MemoryContext cache_context = NULL;
 
+/* Names kept, and how long they may be. */
+#define MAX_NAMES		1024
+#define MAX_NAME_BYTES	204
+
+typedef struct NameKey
+{
+	char		name[MAX_NAME_BYTES];	/* the rest zero */
+	int32		version;
+} NameKey;
+
+typedef struct NameEntry
+{
+	NameKey		key;
+	int32		definition_id;
+	bool		held;
+} NameEntry;
+
+/*
+ * The names looked up as of n_seen changes of the tables; NULL before the
+ * first use.
+ */
+static HTAB *names = NULL;
+static Oid	names_tables[2];
+static uint64 n_changes = 1;
+static uint64 n_seen = 0;
+
 static UaefQuery load_definition = {
 	"SELECT name, version, definition FROM uaef.workflow_definition"
 	" WHERE definition_id = $1",
@@ -62,7 +95,10 @@ static UaefQuery find_definition = {
 	2, {TEXTOID, INT4OID}
 };
 
+PG_FUNCTION_INFO_V1(uaef_workflow_names_changed);
+
 static void make_cache(void);
+static void note_change(Datum arg, Oid relid);
 static void make_room(void);
 static UaefDefinition *load(int32 definition_id);
 
@@ -172,10 +208,72 @@ load(int32 definition_id)
 }
 
 /*
- * The id of a definition, or 0, and whether executions of it are held back.
+ * Trigger of the tables that names are looked up in, for each statement that
+ * changes them.
  */
+Datum
+uaef_workflow_names_changed(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigger = (TriggerData *) fcinfo->context;
+
+	if (!CALLED_AS_TRIGGER(fcinfo))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("function must be called as a trigger")));
+	CacheInvalidateRelcache(trigger->tg_relation);
+	return PointerGetDatum(NULL);
+}
+
+/*
+ * May come at any time: only take a note.
+ */
+static void
+note_change(Datum arg, Oid relid)
+{
+	if (relid == InvalidOid || relid == names_tables[0] ||
+		relid == names_tables[1])
+		n_changes++;
+}
+
+/*
+ * Have an empty table of names, since something has changed.
+ */
+static void
+forget_names(void)
+{
+	HASHCTL		control = {
+		.keysize = sizeof(NameKey),
+		.entrysize = sizeof(NameEntry),
+		.hcxt = TopMemoryContext
+	};
+	Oid			schema = get_namespace_oid("uaef", false);
+
+	if (names == NULL)
+		CacheRegisterRelcacheCallback(note_change, (Datum) 0);
+	else
+		hash_destroy(names);
+	names_tables[0] = get_relname_relid("workflow_definition", schema);
+	names_tables[1] = get_relname_relid("workflow_hold", schema);
+	names = hash_create("uaef workflow names", 64, &control,
+						HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	n_seen = n_changes;
+}
+
+/*
+ * What is kept of a name; NULL when nothing is.
+ */
+static NameEntry *
+find_name(const NameKey *key)
+{
+	AcceptInvalidationMessages();
+	if (names == NULL || n_seen != n_changes ||
+		hash_get_num_entries(names) >= MAX_NAMES)
+		forget_names();
+	return hash_search(names, key, HASH_FIND, NULL);
+}
+
 static int32
-look_up(const char *name, int32 version, bool *held)
+read_name(const char *name, int32 version, bool *held)
 {
 	Datum		args[] = {CStringGetTextDatum(name), Int32GetDatum(version)};
 	UaefCaller	caller = uaef_spi_begin();
@@ -190,12 +288,49 @@ look_up(const char *name, int32 version, bool *held)
 	return definition_id;
 }
 
+/*
+ * The id of a definition, or 0, and whether executions of it are held back.  A
+ * transaction that shall see what was at its beginning looks for itself.
+ */
+static int32
+look_up(const char *name, int32 version, bool *held)
+{
+	NameKey		key = {{0}};
+	NameEntry  *entry;
+	int32		definition_id;
+
+	if (IsolationUsesXactSnapshot() || strlen(name) >= MAX_NAME_BYTES)
+		return read_name(name, version, held);
+	strcpy(key.name, name);
+	key.version = version;
+	entry = find_name(&key);
+	if (entry != NULL)
+	{
+		*held = entry->held;
+		return entry->definition_id;
+	}
+	definition_id = read_name(name, version, held);
+	if (definition_id != 0 && n_seen == n_changes)
+	{
+		entry = hash_search(names, &key, HASH_ENTER, NULL);
+		entry->definition_id = definition_id;
+		entry->held = *held;
+	}
+	return definition_id;
+}
+
 int32
 uaef_definition_look_up(const char *name, int32 version)
 {
 	bool		held;
 
 	return look_up(name, version, &held);
+}
+
+int32
+uaef_definition_look_up_held(const char *name, bool *held)
+{
+	return look_up(name, 0, held);
 }
 
 int32

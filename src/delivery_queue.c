@@ -69,6 +69,13 @@ static UaefQuery cancel_deliveries = {
 	3, {UUIDOID, INT8OID, TIMESTAMPTZOID}
 };
 
+static UaefQuery hasten_deliveries = {
+	"UPDATE uaef.delivery SET next_attempt_at = $3"
+	" WHERE task_id = $2 AND execution_id = $1"
+	" AND status = 'retry' AND next_attempt_at > $3",
+	3, {UUIDOID, INT8OID, TIMESTAMPTZOID}
+};
+
 static UaefQuery cancel_of_anchor = {
 	"UPDATE uaef.delivery SET cancel_requested = true,"
 	" status = CASE WHEN status = 'sending' THEN status ELSE 'cancelled' END,"
@@ -385,6 +392,23 @@ uaef_delivery_cancel(const pg_uuid_t *execution_id, int64 task_id)
 	args[2] = TimestampTzGetDatum(uaef_clock_now());
 	(void) uaef_spi_run(&cancel_deliveries, args, NULL);
 	uaef_spi_end(caller);
+}
+
+bool
+uaef_delivery_hasten(const pg_uuid_t *execution_id, int64 task_id)
+{
+	UaefCaller	caller = uaef_spi_begin();
+	Datum		args[3];
+	bool		found;
+
+	args[0] = UUIDPGetDatum(execution_id);
+	args[1] = Int64GetDatum(task_id);
+	args[2] = TimestampTzGetDatum(uaef_clock_now());
+	found = uaef_spi_run(&hasten_deliveries, args, NULL) > 0;
+	if (found)
+		uaef_wake_worker_on_commit(UAEF_WAKE_HTTP);
+	uaef_spi_end(caller);
+	return found;
 }
 
 void

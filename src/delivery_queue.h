@@ -59,7 +59,13 @@ extern int64 uaef_delivery_enqueue(const UaefDeliveryRequest *request);
  */
 extern void uaef_delivery_cancel(const pg_uuid_t *execution_id, int64 task_id);
 
-/* The same for the deliveries of an anchor. */
+/*
+ * Have what waits for its next attempt be tried at once; false when nothing of
+ * the task waits so.  The execution's row is locked.
+ */
+extern bool uaef_delivery_hasten(const pg_uuid_t *execution_id, int64 task_id);
+
+/* Withdraw the deliveries of an anchor, as those of a task. */
 extern void uaef_delivery_cancel_anchor(const char *anchor);
 
 #endif							/* UAEF_DELIVERY_QUEUE_H */

@@ -29,6 +29,9 @@
 #include "start_once.h"
 #include "uuid7.h"
 
+/* Longest name of an execution. */
+#define MAX_NAME 1000
+
 static UaefQuery insert_key = {
 	"INSERT INTO uaef.workflow_start_key"
 	" (workflow, idempotency_key, execution_id, input_digest)"
@@ -194,6 +197,11 @@ uaef_engine_start(const UaefStart *start)
 	pg_uuid_t	id;
 
 	uaef_check_input(start->input);
+	if (start->name != NULL && strlen(start->name) > MAX_NAME)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("name of an execution has at most %d bytes",
+						MAX_NAME)));
 	check_key(start);
 	uaef_start_once_check(start);
 	back = uaef_spi_begin();

@@ -78,6 +78,10 @@ uaef_eval_raise(const UaefEvalError *error)
 	const char *path = error->path;
 	const char *detail = error->detail;
 
+	/* What the message names need not be told twice. */
+	if (path != NULL && detail == NULL &&
+		strstr(error->message, psprintf("\"%s\"", path)) != NULL)
+		path = NULL;
 	ereport(ERROR,
 			(errcode(error->sqlstate),
 			 errmsg_internal("%s", error->message),

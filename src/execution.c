@@ -123,6 +123,16 @@ typedef struct ItemEntry
 	UaefTask   *task;
 } ItemEntry;
 
+/* An execution of the step, by its id. */
+typedef struct ExecutionEntry
+{
+	pg_uuid_t	id;
+	UaefExecution *execution;
+} ExecutionEntry;
+
+/* As many are found without an index. */
+#define MAX_UNINDEXED 32
+
 static void load_execution(UaefStep *step, uint64 row, int32 *definition_id);
 static void load_lineage(UaefExecution *execution, uint64 row);
 static UaefTask *load_task(UaefExecution *execution, uint64 row);
@@ -150,11 +160,47 @@ uaef_step_begin(const char *actor_type, const char *actor_id)
 	return step;
 }
 
+/*
+ * The index of many executions, brought up to date.
+ */
+static HTAB *
+execution_index(UaefStep *step)
+{
+	if (step->by_id == NULL)
+	{
+		HASHCTL		control = {
+			.keysize = sizeof(pg_uuid_t),
+			.entrysize = sizeof(ExecutionEntry),
+			.hcxt = step->context
+		};
+
+		step->by_id = hash_create("uaef executions", 1024, &control,
+								  HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	}
+	for (long i = hash_get_num_entries(step->by_id);
+		 i < list_length(step->executions); i++)
+	{
+		UaefExecution *execution = list_nth(step->executions, i);
+		ExecutionEntry *entry = hash_search(step->by_id, &execution->id,
+											HASH_ENTER, NULL);
+
+		entry->execution = execution;
+	}
+	return step->by_id;
+}
+
 UaefExecution *
 uaef_step_execution(UaefStep *step, const pg_uuid_t *id)
 {
 	ListCell   *cell;
 
+	if (list_length(step->executions) > MAX_UNINDEXED)
+	{
+		ExecutionEntry *entry = hash_search(execution_index(step), id,
+											HASH_FIND, NULL);
+
+		return entry == NULL ? NULL : entry->execution;
+	}
 	foreach(cell, step->executions)
 	{
 		UaefExecution *execution = lfirst(cell);
@@ -272,6 +318,7 @@ load_execution(UaefStep *step, uint64 row, int32 *definition_id)
 	execution->ours = written_here(row, XMIN);
 	execution->session_role = uaef_spi_oid(row, COL(EXEC_SESSION_ROLE));
 	execution->agent = uaef_spi_text(row, COL(EXEC_AGENT));
+	execution->singleton_key = uaef_spi_text(row, COL(EXEC_SINGLETON_KEY));
 	load_lineage(execution, row);
 	execution->tid = row_place(row);
 	execution->stored = true;
@@ -298,6 +345,9 @@ load_lineage(UaefExecution *execution, uint64 row)
 												   COL(EXEC_PARENT_TASK_ID));
 		execution->depth = uaef_spi_int32(row, COL(EXEC_DEPTH));
 	}
+	if (!uuid_or(row, COL(EXEC_ROOT_EXECUTION_ID), &execution->root_id))
+		execution->root_id = execution->id;
+	execution->children = uaef_spi_int32(row, COL(EXEC_CHILDREN));
 	if (ending != NULL)
 	{
 		execution->is_ending = true;
@@ -312,6 +362,7 @@ new_execution(UaefStep *step, const UaefDefinition *def, const pg_uuid_t *id)
 
 	execution->step = step;
 	execution->id = *id;
+	execution->root_id = *id;
 	execution->def = def;
 	execution->dirty = true;
 	execution->last_event = -1;
@@ -346,6 +397,7 @@ uaef_step_new_child(UaefTask *task, const UaefDefinition *def)
 	child->parent_task_id = task->task_id;
 	child->parent_task = task;
 	child->depth = parent->depth + 1;
+	child->root_id = parent->root_id;
 	child->priority = parent->priority;
 	child->initiated_by = parent->initiated_by;
 	child->session_role = parent->session_role;

@@ -31,6 +31,7 @@ typedef struct UaefStep UaefStep;
 typedef struct UaefExecution UaefExecution;
 typedef struct UaefTask UaefTask;
 typedef struct UaefDryRun UaefDryRun;	/* explain.h */
+typedef struct UaefFamily UaefFamily;	/* family.c */
 
 /* A task, or an item of a map task. */
 struct UaefTask
@@ -129,12 +130,18 @@ struct UaefExecution
 	TimestampTz deadline_at;	/* 0: none */
 	bool		is_fork;
 	pg_uuid_t	forked_from;	/* if so */
+	char	   *singleton_key;	/* NULL: none */
 	char	   *agent;			/* id of the last that completed a task; NULL */
 	bool		has_parent;		/* a task of another one began it */
 	pg_uuid_t	parent_id;
 	int64		parent_task_id;
 	UaefTask   *parent_task;	/* where the step began it, else NULL */
 	int			depth;			/* 0: nobody's child */
+	pg_uuid_t	root_id;		/* of what somebody started; own, if that */
+	int			children;		/* of that: begun by its own tasks */
+	bool		lineage_known;	/* is_wanted tells */
+	bool		is_wanted;		/* by all that are above it */
+	UaefFamily *family;			/* NULL: not looked for yet */
 	bool		is_ending;		/* what it did is being compensated */
 	UaefExecutionStatus ending; /* what it will be then */
 	bool		no_compensation;	/* it is to end without */
@@ -168,6 +175,7 @@ struct UaefStep
 	const char *actor_type;		/* who does it: "user", "system", "worker" */
 	const char *actor_id;
 	List	   *executions;		/* UaefExecution * */
+	HTAB	   *by_id;			/* the same by id; NULL: they are few */
 	List	   *ready;			/* UaefTask * for task_ready */
 	List	   *timers;			/* UaefTimerRow * */
 	List	   *limit_requests; /* UaefLimitRequest *, see limit.h */
@@ -182,6 +190,7 @@ struct UaefStep
 	List	   *begun;			/* UaefExecution * of children to begin */
 	List	   *ended;			/* UaefExecution * of children that ended */
 	List	   *unwanted;		/* UaefUnwanted * */
+	List	   *families;		/* UaefFamily * */
 	UaefDryRun *dry;			/* nothing is to be done; NULL: it is */
 };
 

@@ -28,6 +28,7 @@
 #include "utils/resowner.h"
 
 #include "advance.h"
+#include "agent.h"
 #include "errcodes.h"
 #include "explain.h"
 #include "failure.h"
@@ -36,9 +37,13 @@
 #include "task_input.h"
 #include "task_kind.h"
 #include "wake.h"
+#include "workflow_task.h"
 
 /* Items of a map beyond these end as assumed, and are not told of. */
 #define MAX_ITEMS 100
+
+/* With so many tasks in memory no more workflows of tasks are followed. */
+#define MAX_FOLLOWED 5000
 
 static UaefQuery tell_approval = {
 	"SELECT 'asks ' || coalesce(array_to_string(approvers, ', '),"
@@ -68,17 +73,20 @@ const UaefTaskKind uaef_dry_task = {.hand_out = dry_hand_out};
  */
 
 /*
- * What is assumed of a task, {} if nothing is.
+ * What is assumed of a task, NULL if nothing is.  A task of a workflow that
+ * another task runs is named after that.
  */
 static Jsonb *
 assumption(const UaefTask *task)
 {
+	Jsonb	   *assume = task->execution->step->dry->assume;
+	char	   *path = task->def->id;
 	JsonbValue	value;
 
-	if (!uaef_json_get(task->execution->step->dry->assume, task->def->id,
-					   &value))
-		return uaef_json_empty();
-	return uaef_json_from_value(&value);
+	while ((task = task->execution->parent_task) != NULL)
+		path = psprintf("%s/%s", task->def->id, path);
+	return uaef_json_get(assume, path, &value) ?
+		uaef_json_from_value(&value) : NULL;
 }
 
 static const char *
@@ -130,25 +138,59 @@ check_member(const UaefTaskDef *def, const char *key, const JsonbValue *value)
 }
 
 /*
+ * The task of this id, or what an item of it runs; NULL if there is none.
+ */
+static const UaefTaskDef *
+find_own_task(const UaefDefinition *definition, const char *id, int len)
+{
+	int			no = uaef_definition_task_no(definition, id, len);
+	const UaefTaskDef *def = no < 0 ? NULL : &definition->tasks[no];
+
+	if (def != NULL && def->type == UAEF_TASK_PARALLEL &&
+		def->config.parallel.task != NULL)
+		return def->config.parallel.task;
+	return def;
+}
+
+/*
+ * The same for a task of a workflow that a task runs: "task/id".
+ */
+static const UaefTaskDef *
+find_task(const UaefDefinition *definition, const char *path)
+{
+	const UaefTaskDef *found = find_own_task(definition, path, strlen(path));
+
+	check_stack_depth();
+	for (const char *slash = strchr(path, '/'); found == NULL && slash != NULL;
+		 slash = strchr(slash + 1, '/'))
+	{
+		const UaefTaskDef *def = find_own_task(definition, path, slash - path);
+		int32		child = def == NULL || def->type != UAEF_TASK_WORKFLOW ? 0 :
+			uaef_definition_look_up(def->config.workflow.name,
+									def->config.workflow.version);
+
+		if (child != 0)
+			found = find_task(uaef_definition_get(child), slash + 1);
+	}
+	return found;
+}
+
+/*
  * Check what is assumed of one task.
  */
 static void
 check_task(const UaefDefinition *definition, const char *id, Jsonb *assumed)
 {
-	int			no = uaef_definition_task_no(definition, id, strlen(id));
-	const UaefTaskDef *def;
+	const UaefTaskDef *def = find_task(definition, id);
 	JsonbIterator *iterator;
 	JsonbValue	key;
 	JsonbValue	value;
 
-	if (no < 0)
+	if (def == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_UAEF_UNDEFINED_TASK),
 				 errmsg("workflow \"%s\" has no task \"%s\"",
 						definition->name, id)));
-	def = &definition->tasks[no];
-	if (def->type == UAEF_TASK_PARALLEL && def->config.parallel.task != NULL)
-		def = def->config.parallel.task;
 	if (is_evaluated(def))
 		bad_assumption(id, "The task is evaluated.");
 	if (!JB_ROOT_IS_OBJECT(assumed))
@@ -331,6 +373,75 @@ prepare_input(UaefTask *task)
 		uaef_advance_fail_finally(task, &failure);
 }
 
+/*
+ * The agents that may come for a task.
+ */
+static void
+prepare_agent(UaefTask *task)
+{
+	const UaefAgentConfig *config = &task->def->config.agent;
+	UaefEvalError error = {0};
+	StringInfoData names;
+	char	  **capable;
+	int			n;
+
+	if (uaef_task_input(task, &error) == NULL)
+	{
+		uaef_advance_fail_evaluation(task, &error);
+		return;
+	}
+	initStringInfo(&names);
+	if (config->agent != NULL)
+		appendStringInfo(&names, "waits for agent %s", config->agent);
+	else
+	{
+		capable = uaef_agent_capable(config->capability, &n);
+		appendStringInfo(&names, "waits for an agent with capability %s: ",
+						 config->capability);
+		for (int i = 0; i < n; i++)
+			appendStringInfo(&names, "%s%s", i > 0 ? ", " : "", capable[i]);
+		if (n == 0)
+			appendStringInfoString(&names, "none has it");
+	}
+	task->execution->step->dry->detail = names.data;
+}
+
+/*
+ * Run the workflow of a task dry too, once, unless it is said how that ends.
+ */
+static void
+follow(UaefTask *task)
+{
+	UaefStep   *step = task->execution->step;
+	UaefExecution *child;
+	UaefFailure failure;
+
+	check_stack_depth();
+	if (assumption(task) != NULL)
+		return;
+	if (step->n_tasks > MAX_FOLLOWED)
+	{
+		step->dry->detail = "not followed: it would be too much to tell";
+		return;
+	}
+	child = uaef_workflow_task_make_child(task);
+	if (child == NULL)
+		return;
+	uaef_advance_start(child);
+	step->dry->detail = psprintf("workflow %s, version %d%s", child->def->name,
+								 child->def->version,
+								 task->def->config.workflow.repeat.until == NULL ?
+								 "" : ", the first run of it");
+	if (child->status == UAEF_EXECUTION_COMPLETED)
+		uaef_advance_finish_task(task, child->output, NULL);
+	else
+	{
+		uaef_failure_from_child(&failure, child);
+		failure.detail = NULL;
+		uaef_advance_fail_finally(task, &failure);
+	}
+}
+
 static void
 prepare(UaefTask *task)
 {
@@ -352,6 +463,12 @@ prepare(UaefTask *task)
 		case UAEF_TASK_SQL:
 		case UAEF_TASK_EXTERNAL:
 			prepare_input(task);
+			break;
+		case UAEF_TASK_AGENT:
+			prepare_agent(task);
+			break;
+		case UAEF_TASK_WORKFLOW:
+			follow(task);
 			break;
 		default:
 			break;
@@ -381,7 +498,8 @@ label_fails(const UaefTask *task, const char *label, UaefFailure *failure)
 static void
 end_as_assumed(UaefTask *task)
 {
-	Jsonb	   *assumed = assumption(task);
+	Jsonb	   *given_of = assumption(task);
+	Jsonb	   *assumed = given_of != NULL ? given_of : uaef_json_empty();
 	const char *label = uaef_json_get_text(assumed, "label");
 	char	   *error = uaef_json_get_text(assumed, "error");
 	UaefFailure failure = {0};

@@ -16,32 +16,13 @@
 #include "explain.h"
 #include "policy.h"
 
-/* The labels that tasks ended with, by number, and where they were read. */
-typedef struct Labels
-{
-	const char **by_task;
-	int			next_event;
-} Labels;
-
 /*
- * The label of a task that has completed, out of the next event that tells so.
+ * What the edges of a task were compared with.
  */
 static const char *
-label_of(const UaefTask *task, Labels *labels)
+label_of(const UaefTask *task)
 {
-	const UaefStep *step = task->execution->step;
-
-	if (task->status != UAEF_TASK_COMPLETED)
-		return NULL;
-	while (labels->next_event < step->n_events)
-	{
-		const UaefEvent *event = &step->events[labels->next_event++];
-
-		if (event->task_id == task->task_id &&
-			strcmp(event->type, "task_completed") == 0)
-			return uaef_json_get_text(event->payload, "label");
-	}
-	return NULL;
+	return task->status == UAEF_TASK_COMPLETED ? task->label : NULL;
 }
 
 /*
@@ -62,11 +43,10 @@ error_text(Jsonb *error)
  * Why an edge is dead.
  */
 static char *
-dead_edge(const UaefExecution *execution, const UaefEdge *edge,
-		  const Labels *labels)
+dead_edge(const UaefExecution *execution, const UaefEdge *edge)
 {
 	const UaefTask *from = execution->tasks[edge->from];
-	const char *label = labels->by_task[edge->from];
+	const char *label = from == NULL ? NULL : label_of(from);
 	const char *id = execution->def->tasks[edge->from].id;
 
 	if (from == NULL || from->status == UAEF_TASK_SKIPPED ||
@@ -85,7 +65,7 @@ dead_edge(const UaefExecution *execution, const UaefEdge *edge,
 }
 
 static char *
-why_skipped(const UaefTask *task, const Labels *labels)
+why_skipped(const UaefTask *task)
 {
 	const UaefExecution *execution = task->execution;
 	StringInfoData text;
@@ -94,7 +74,7 @@ why_skipped(const UaefTask *task, const Labels *labels)
 	for (int i = 0; i < task->def->n_in; i++)
 	{
 		const UaefEdge *edge = &execution->def->edges[task->def->in[i]];
-		char	   *reason = dead_edge(execution, edge, labels);
+		char	   *reason = dead_edge(execution, edge);
 
 		if (reason != NULL)
 			appendStringInfo(&text, "%s%s", text.len > 0 ? "; " : "", reason);
@@ -125,14 +105,14 @@ policies_of(const UaefDefinition *definition, const UaefTaskDef *def)
 }
 
 static char *
-detail_of(const UaefDryTask *ended, const Labels *labels)
+detail_of(const UaefDryTask *ended)
 {
 	UaefTask   *task = ended->task;
 
 	switch (task->status)
 	{
 		case UAEF_TASK_SKIPPED:
-			return why_skipped(task, labels);
+			return why_skipped(task);
 		case UAEF_TASK_FAILED:
 			return error_text(task->error);
 		case UAEF_TASK_CANCELLED:
@@ -167,20 +147,33 @@ attempts_of(const UaefTask *task)
 	}
 }
 
+/*
+ * The id of a task; below those of the tasks, and the items, that run its
+ * workflow.
+ */
+static char *
+row_name(const UaefTask *task)
+{
+	char	   *name = task->def->id;
+
+	while ((task = task->execution->parent_task) != NULL)
+		name = task->item < 0 ? psprintf("%s/%s", task->def->id, name) :
+			psprintf("%s[%d]/%s", task->def->id, task->item, name);
+	return name;
+}
+
 static UaefExplainRow *
-row_of_task(const UaefDryTask *ended, Labels *labels)
+row_of_task(const UaefDryTask *ended)
 {
 	UaefExplainRow *row = palloc0(sizeof(UaefExplainRow));
 	UaefTask   *task = ended->task;
 
-	row->label = label_of(task, labels);
-	if (task->item == UAEF_NO_ITEM)
-		labels->by_task[task->no] = row->label;
-	row->task = task->def->id;
+	row->label = label_of(task);
+	row->task = row_name(task);
 	row->item = task->item;
 	row->type = uaef_task_type_name(task->def->type);
 	row->outcome = uaef_task_status_name(task->status);
-	row->detail = detail_of(ended, labels);
+	row->detail = detail_of(ended);
 	row->max_attempts = attempts_of(task);
 	row->policies = policies_of(task->execution->def, task->def);
 	row->output = task->output;
@@ -227,13 +220,11 @@ List *
 uaef_explain_rows(UaefExecution *execution)
 {
 	const UaefDefinition *definition = execution->def;
-	Labels		labels = {0};
 	List	   *rows = NIL;
 	ListCell   *cell;
 
-	labels.by_task = palloc0(sizeof(char *) * definition->n_tasks);
 	foreach(cell, execution->step->dry->ended)
-		rows = lappend(rows, row_of_task(lfirst(cell), &labels));
+		rows = lappend(rows, row_of_task(lfirst(cell)));
 	for (int no = 0; no < definition->n_tasks; no++)
 		if (execution->tasks[no] == NULL)
 			rows = lappend(rows, row_of_unreached(definition,

@@ -57,6 +57,7 @@ int			uaef_max_executors = 2;
 
 /* Limits of a definition and of what runs through it. */
 int			uaef_max_depth = 16;
+int			uaef_max_descendants = 100000;
 int			uaef_max_kept_signals = 1000;
 int			uaef_max_map_items = 100000;
 int			uaef_max_payload_kb = 1024;
@@ -205,6 +206,10 @@ define_limits(void)
 			   "How deep workflows that run workflows may be nested.",
 			   "The execution that somebody started is at depth 0.",
 			   &uaef_max_depth, 0, 1000, PGC_SUSET, 0);
+	define_int("uaef.max_descendants",
+			   "Largest number of executions that tasks may begin below one that somebody started.",
+			   "Those that have ended count too.",
+			   &uaef_max_descendants, 0, INT_MAX, PGC_SUSET, 0);
 	define_int("uaef.max_executors",
 			   "Largest number of SQL executors per database.",
 			   "Each takes one of max_worker_processes.",

@@ -28,6 +28,7 @@ extern char *uaef_ledger_origin;
 extern int	uaef_ledger_quorum;
 extern char *uaef_ledger_signer_socket;
 extern int	uaef_max_depth;
+extern int	uaef_max_descendants;
 extern int	uaef_max_executors;
 extern int	uaef_max_kept_signals;
 extern int	uaef_max_map_items;

@@ -22,6 +22,7 @@
 #include "utils/timestamp.h"
 
 #include "clock.h"
+#include "definition.h"
 #include "guc.h"
 #include "history.h"
 #include "json_util.h"
@@ -97,6 +98,8 @@ static UaefQuery deletions[] = {
 	{"DELETE FROM uaef.workflow_start_key WHERE execution_id = ANY ($1)",
 	1, {UUIDARRAYOID}},
 	{"DELETE FROM uaef.workflow_start_once WHERE execution_id = ANY ($1)",
+	1, {UUIDARRAYOID}},
+	{"DELETE FROM uaef.workflow_family WHERE root_execution_id = ANY ($1)",
 	1, {UUIDARRAYOID}},
 	{"DELETE FROM uaef.task_execution WHERE execution_id = ANY ($1)",
 	1, {UUIDARRAYOID}},
@@ -203,6 +206,8 @@ uaef_history_purge(const char *workflow, ArrayType *statuses,
 	int64		total = 0;
 	int			n;
 
+	if (workflow != NULL)
+		(void) uaef_definition_find(workflow, 0);
 	do
 	{
 		CHECK_FOR_INTERRUPTS();
@@ -245,6 +250,8 @@ uaef_history_keep(const char *workflow, ArrayType *statuses, Interval *keep)
 	Datum		args[4];
 	char		nulls[4] = {' ', ' ', ' ', ' '};
 
+	if (workflow != NULL)
+		(void) uaef_definition_find(workflow, 0);
 	args[0] = uaef_text_or_null(workflow, &nulls[0]);
 	args[1] = IntervalPGetDatum(keep);
 	args[2] = uaef_pointer_or_null(statuses, &nulls[2]);

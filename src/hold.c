@@ -25,9 +25,11 @@
 #include "clock.h"
 #include "errcodes.h"
 #include "failure.h"
+#include "family.h"
 #include "hold.h"
 #include "spi_util.h"
 #include "wake.h"
+#include "workflow_task.h"
 
 static UaefQuery find_owner = {
 	"SELECT created_by FROM uaef.workflow_definition"
@@ -150,8 +152,12 @@ uaef_workflow_release(const char *workflow, const char *reason)
 bool
 uaef_workflow_is_held(const char *workflow)
 {
-	Datum		arg = CStringGetTextDatum(workflow);
+	Datum		arg;
+	bool		held = false;
 
+	if (uaef_definition_look_up_held(workflow, &held) != 0 && !held)
+		return false;
+	arg = CStringGetTextDatum(workflow);
 	return uaef_spi_run(&share_hold, &arg, NULL) > 0;
 }
 
@@ -166,7 +172,9 @@ uaef_execution_begin(UaefExecution *execution)
 {
 	UaefEvalError error = {0};
 
-	if (uaef_workflow_is_held(execution->def->name))
+	if (!uaef_family_wants(execution))
+		uaef_workflow_task_cancel_child(execution, true);
+	else if (uaef_workflow_is_held(execution->def->name))
 		uaef_execution_hold(execution);
 	else if (!uaef_advance_request_start(execution, &error))
 		uaef_advance_cancel(execution, error.message, true);

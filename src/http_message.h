@@ -57,8 +57,8 @@ typedef struct UaefHttpRequest
 	const char *aws_sigv4;		/* "aws:amz:REGION:SERVICE": signed so with
 								 * user_password; or NULL */
 	const char *user_password;	/* "ACCESS_KEY:SECRET_KEY" */
-	void	   *tag;			/* the caller's, comes back with the result */
 	UaefTransport transport;
+	void	   *tag;			/* the caller's, comes back with the result */
 } UaefHttpRequest;
 
 /* Microseconds since the request began; 0: not reached. */

@@ -62,6 +62,12 @@ static UaefQuery find_asked = {
 	3, {UUIDOID, INT2OID, INT4OID}
 };
 
+static UaefQuery find_leaving = {
+	"SELECT 1 FROM uaef.limit_slot"
+	" WHERE execution_id = $1 AND task_no = $2 AND item = $3 AND leaving LIMIT 1",
+	3, {UUIDOID, INT2OID, INT4OID}
+};
+
 /* The columns of limit_waiter and limit_change. */
 enum
 {
@@ -178,6 +184,15 @@ uaef_limit_is_asked(UaefExecution *execution)
 }
 
 bool
+uaef_limit_is_leaving(UaefExecution *execution)
+{
+	Datum		args[3];
+
+	set_owner(args, execution, NULL);
+	return uaef_spi_run(&find_leaving, args, NULL) > 0;
+}
+
+bool
 uaef_limit_withdraw(UaefTask *task)
 {
 	Datum		args[3];
@@ -239,6 +254,7 @@ set_waiter(Datum *values, bool *nulls, const UaefLimitRequest *request)
 	UaefTask   *task = request->task;
 	bool		ready = task != NULL &&
 		(task->def->type == UAEF_TASK_SQL ||
+		 task->def->type == UAEF_TASK_AGENT ||
 		 task->def->type == UAEF_TASK_EXTERNAL);
 	UaefOnLimit what = task != NULL ? UAEF_ON_LIMIT_QUEUE :
 		execution->def->on_limit;

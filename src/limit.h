@@ -37,6 +37,9 @@ extern bool uaef_limit_holds(UaefExecution *execution, UaefTask *task);
 /* Whether an execution waits for its limits, or has been granted them. */
 extern bool uaef_limit_is_asked(UaefExecution *execution);
 
+/* Whether an execution was asked to leave its place to a later one. */
+extern bool uaef_limit_is_leaving(UaefExecution *execution);
+
 /*
  * Take a queued task out of its line, or out of the ready set and
  * give its place back; false when it is in neither.  What somebody is just

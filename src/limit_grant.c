@@ -16,7 +16,7 @@
  *
  * Locking: an advisory lock until the transaction ends, which makes the
  * granter the only one; who does not get it comes back soon.  Rows that a step
- * has locked are skipped, and looked at again soon.
+ * has locked are skipped, and looked at again later.
  *
  *-------------------------------------------------------------------------
  */
@@ -32,6 +32,7 @@
 #include "utils/lsyscache.h"
 #include "utils/timestamp.h"
 
+#include "agent_task.h"
 #include "clock.h"
 #include "definition.h"
 #include "engine.h"
@@ -53,8 +54,11 @@
 /* Most waiters read at a time. */
 #define MAX_FETCH 64
 
-/* When to look again at what others had locked. */
+/* When to try again where somebody else is the granter. */
 #define BUSY_DELAY_US INT64CONST(100000)
+
+/* When to look again at those who may come back into a line. */
+#define LEAVING_DELAY_US INT64CONST(1000000)
 
 /* Bytes of a limit's name and a key together, for the hash table. */
 #define MAX_NAMES 1024
@@ -203,7 +207,6 @@ typedef struct Granter
 	HTAB	   *states;
 	List	   *changed;		/* KeyState * to look at */
 	int			served;
-	bool		busy;			/* something was locked */
 	bool		more;			/* there is more to do at once */
 } Granter;
 
@@ -452,7 +455,7 @@ grant(Granter *granter, const KeyState *served, Waiter *waiter)
 	uaef_spi_run(&grant_waiter, args, NULL);
 	if (waiter->queue == NULL)
 		uaef_wake_worker_on_commit(UAEF_WAKE_TIMERS);
-	else if (OidIsValid(waiter->run_as))
+	else if (OidIsValid(waiter->run_as) && waiter->run_as != UAEF_AGENT_ROLE)
 		uaef_wake_executor_on_commit(waiter->run_as);
 	else
 		uaef_wake_claimer_on_commit(waiter->queue);
@@ -543,7 +546,7 @@ serve_one(Granter *granter, KeyState *state, Waiter *waiter, int64 *moved)
 
 /*
  * Nobody whom we could lock stands in a key's line; somebody may just be
- * leaving it, and come back when that is rolled back.
+ * leaving it, and come back when that is rolled back, which nobody tells.
  */
 static void
 end_of_line(Granter *granter, KeyState *state)
@@ -553,11 +556,8 @@ end_of_line(Granter *granter, KeyState *state)
 	args[0] = state->limit;
 	args[1] = state->key;
 	state->empty = uaef_spi_run(&any_waiter, args, NULL) == 0;
-	if (!state->empty)
-	{
-		uaef_spi_run(&look_again, args, NULL);
-		granter->busy = true;
-	}
+	if (!state->empty && state->wake_at == 0)
+		state->wake_at = granter->now + LEAVING_DELAY_US;
 }
 
 /*
@@ -658,8 +658,6 @@ run(Granter *granter, TimestampTz *next)
 
 		*next = DatumGetTimestampTz(uaef_spi_value(0, 1, &isnull));
 	}
-	if (granter->busy)
-		*next = Min(*next, granter->now + BUSY_DELAY_US);
 	if (granter->more || n_changes >= MAX_CHANGES)
 		*next = granter->now;
 }

@@ -318,6 +318,12 @@ uaef_types_text(uint32 types)
 	return text == NULL ? pstrdup("nothing") : text;
 }
 
+const char *
+uaef_path_second(const UaefPath *path)
+{
+	return path->nsteps < 2 ? NULL : path->steps[1].name;
+}
+
 /*
  * uaef_document_value -- a document as a value
  *

@@ -40,6 +40,12 @@ extern const char *uaef_path_task(const UaefPath *path);
 extern const char *uaef_path_root(const UaefPath *path);
 
 /*
+ * The name that follows on the first one; NULL when there is none, or an
+ * index.
+ */
+extern const char *uaef_path_second(const UaefPath *path);
+
+/*
  * Look it up.  Returns false when it is missing; a JSON null is not missing.
  * Containers come as jbvBinary.
  */

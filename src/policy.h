@@ -57,8 +57,10 @@ typedef struct UaefRateLimit
 
 typedef struct UaefCompliance
 {
-	UaefCondition *require;
+	UaefCondition *require;		/* or NULL, then checkpoint */
 	char	   *reason;			/* for people, or NULL */
+	char	   *checkpoint;		/* the name of one that is to be passed */
+	UaefTemplate *data;			/* what it looks at; NULL: all that paths read */
 } UaefCompliance;
 
 typedef struct UaefPolicy

@@ -19,9 +19,11 @@
 
 #include "advance.h"
 #include "approval_request.h"
+#include "checkpoint_task.h"
 #include "digest.h"
 #include "errcodes.h"
 #include "failure.h"
+#include "human_review.h"
 #include "policy_check.h"
 #include "spi_util.h"
 
@@ -44,9 +46,9 @@ static UaefQuery name_policy = {
 
 static UaefQuery find_policy = {
 	"SELECT a.policy, a.policy_version, p.type, p.rules, p.enforcement, p.scope"
-	" FROM uaef.human_approval a JOIN uaef.policy p"
+	" FROM uaef.human_approval a LEFT JOIN uaef.policy p"
 	" ON p.name = a.policy AND p.version = a.policy_version"
-	" WHERE a.approval_id = $1",
+	" WHERE a.approval_id = $1 AND a.policy IS NOT NULL",
 	1, {INT8OID}
 };
 
@@ -72,6 +74,7 @@ static const char *const decision_names[] = {
 static bool admits(UaefTask *task, const UaefPolicy *policy);
 static bool complies(UaefTask *task, const UaefPolicy *policy);
 static bool is_approved(UaefTask *task, const UaefPolicy *policy);
+static bool is_reviewed(UaefTask *task);
 static bool has_place(UaefTask *task, const UaefPolicy *policy);
 static void hold(UaefTask *task);
 
@@ -80,6 +83,9 @@ uaef_policy_admits(UaefTask *task)
 {
 	const UaefPolicies *all = uaef_policies_get();
 	int			end = UAEF_POLICY_DATA_ACCESS;
+
+	if (task->overrides != NULL && !is_reviewed(task))
+		return false;
 
 	/* A dry run asks nobody, and takes no place of a rate limit. */
 	if (task->execution->step->dry != NULL)
@@ -230,6 +236,29 @@ uaef_policy_fire(UaefTask *task)
  */
 
 /*
+ * The result is kept, as that of a checkpoint task.
+ */
+static bool
+passes_checkpoint(UaefTask *task, const UaefPolicy *policy)
+{
+	const UaefCompliance *rules = &policy->rules.compliance;
+	UaefStoredCheckpoint stored;
+	UaefCheckpointResult result;
+
+	if (!uaef_checkpoint_find(rules->checkpoint, &stored))
+		return uaef_policy_breach(task, policy,
+								  psprintf("checkpoint \"%s\" does not exist",
+										   rules->checkpoint));
+	uaef_checkpoint_judge(task, &stored, rules->data, &result);
+	if (result.passed)
+		return true;
+	return uaef_policy_breach(task, policy, rules->reason != NULL ?
+							  rules->reason :
+							  psprintf("checkpoint \"%s\" is not passed: %s",
+									   stored.name, result.first_failure));
+}
+
+/*
  * What cannot be evaluated is not fulfilled.
  */
 static bool
@@ -239,6 +268,8 @@ complies(UaefTask *task, const UaefPolicy *policy)
 	UaefEvalError error = {0};
 	bool		holds = false;
 
+	if (rules->checkpoint != NULL)
+		return passes_checkpoint(task, policy);
 	if (!uaef_condition_eval(rules->require, uaef_task_scope(task), &holds,
 							 &error))
 		return uaef_policy_breach(task, policy,
@@ -259,7 +290,7 @@ complies(UaefTask *task, const UaefPolicy *policy)
  * What people are shown, and what their approval is bound to.
  */
 static Jsonb *
-shown_to_approvers(UaefTask *task, const UaefPolicy *policy)
+shown_to_approvers(UaefTask *task, const UaefPolicy *policy, Jsonb *review)
 {
 	UaefExecution *execution = task->execution;
 	UaefJson	json;
@@ -271,6 +302,7 @@ shown_to_approvers(UaefTask *task, const UaefPolicy *policy)
 	uaef_json_text(&json, "task", execution->def->tasks[task->no].id);
 	uaef_json_jsonb(&json, "in", uaef_execution_input(execution));
 	uaef_json_jsonb(&json, "item", task->item_value);
+	uaef_json_jsonb(&json, "review", review);
 	return uaef_json_end(&json);
 }
 
@@ -334,8 +366,45 @@ is_approved(UaefTask *task, const UaefPolicy *policy)
 		return true;
 	if (policy->enforcement != UAEF_ENFORCE_STRICT)
 		return uaef_policy_breach(task, policy, "it would need an approval");
-	shown = shown_to_approvers(task, policy);
+	shown = shown_to_approvers(task, policy, NULL);
 	return was_approved(task, policy, shown) || ask(task, policy, shown);
+}
+
+/*
+ * The same for what was asked for this task alone.
+ */
+static bool
+is_reviewed(UaefTask *task)
+{
+	Jsonb	   *review = NULL;
+	UaefPolicy *policy = uaef_human_review_of(task, &review);
+	Jsonb	   *shown;
+
+	if (policy == NULL)
+		return true;
+	shown = shown_to_approvers(task, policy, review);
+	return was_approved(task, policy, shown) || ask(task, policy, shown);
+}
+
+/*
+ * The policy that an approval was asked for by, of the last result; NULL when
+ * nothing of it is left.
+ */
+static UaefPolicy *
+policy_of_approval(const UaefTask *task)
+{
+	char	   *type = uaef_spi_text(0, 3);
+	int32		version = uaef_spi_int32(0, 2);
+	UaefPolicy *policy;
+	Jsonb	   *review;
+
+	if (type == NULL)
+		return uaef_human_review_of(task, &review);
+	policy = uaef_policy_compile(uaef_spi_text(0, 1), type,
+								 uaef_spi_jsonb(0, 4), uaef_spi_text(0, 5),
+								 uaef_spi_jsonb(0, 6));
+	policy->version = version;
+	return policy;
 }
 
 bool
@@ -343,17 +412,14 @@ uaef_policy_decided(UaefTask *task, int64 approval_id, const char *outcome)
 {
 	Datum		arg = Int64GetDatum(approval_id);
 	UaefPolicy *policy;
-	int32		version;
 	UaefFailure failure;
 	char	   *reason;
 
 	if (uaef_spi_run(&find_policy, &arg, NULL) == 0)
 		return false;
-	version = uaef_spi_int32(0, 2);
-	policy = uaef_policy_compile(uaef_spi_text(0, 1), uaef_spi_text(0, 3),
-								 uaef_spi_jsonb(0, 4), uaef_spi_text(0, 5),
-								 uaef_spi_jsonb(0, 6));
-	policy->version = version;
+	policy = policy_of_approval(task);
+	if (policy == NULL)
+		return false;
 	if (strcmp(outcome, "approved") == 0)
 	{
 		uaef_policy_record(task, policy, UAEF_POLICY_APPROVED, NULL, 0);

@@ -9,6 +9,7 @@
  */
 #include "postgres.h"
 
+#include "agent.h"
 #include "definition_read.h"
 #include "digest.h"
 #include "errcodes.h"
@@ -62,7 +63,8 @@ static const struct
 	const char *keys[7];
 	void		(*read) (const UaefObject *rules, UaefPolicy *policy);
 }			readers[] = {
-	[UAEF_POLICY_COMPLIANCE] = {{"require", "reason"}, read_compliance},
+	[UAEF_POLICY_COMPLIANCE] = {{"require", "reason", "checkpoint", "data"},
+	read_compliance},
 	[UAEF_POLICY_APPROVAL] =
 	{{"approvers", "need", "four_eyes", "expires", "description"},
 	read_approval},
@@ -188,12 +190,23 @@ read_rate(const UaefObject *rules, UaefPolicy *policy)
 	rate->deny = uaef_read_choice(rules, "over", ways, 0) == 1;
 }
 
+/*
+ * Either a condition, or the name of a checkpoint.
+ */
 static void
 read_compliance(const UaefObject *rules, UaefPolicy *policy)
 {
-	policy->rules.compliance.require = uaef_read_condition(rules, "require",
-														   true);
-	policy->rules.compliance.reason = uaef_read_text(rules, "reason", false);
+	UaefCompliance *compliance = &policy->rules.compliance;
+
+	compliance->checkpoint = uaef_read_text(rules, "checkpoint", false);
+	compliance->data = uaef_read_template(rules, "data");
+	compliance->require = uaef_read_condition(rules, "require",
+											  compliance->checkpoint == NULL);
+	compliance->reason = uaef_read_text(rules, "reason", false);
+	if (compliance->checkpoint != NULL && compliance->require != NULL)
+		uaef_read_wrong(rules, "require", "left out, where a checkpoint is named");
+	if (compliance->checkpoint == NULL && compliance->data != NULL)
+		uaef_read_wrong(rules, "data", "left out, where no checkpoint is named");
 }
 
 /*
@@ -420,6 +433,29 @@ is_named(const UaefPolicy *policy, int n, char *const *names)
 }
 
 /*
+ * Whether a task is for one of these agents.  One that is for whoever has a
+ * capability is, as soon as one of them has it.
+ */
+static bool
+is_for_agents(const UaefPatterns *agents, const UaefTaskDef *def)
+{
+	char	  **names;
+	int			n;
+
+	if (agents->n == 0)
+		return true;
+	if (def->type != UAEF_TASK_AGENT)
+		return false;
+	if (def->config.agent.agent != NULL)
+		return matches(agents, def->config.agent.agent);
+	names = uaef_agent_capable(def->config.agent.capability, &n);
+	for (int i = 0; i < n; i++)
+		if (matches(agents, names[i]))
+			return true;
+	return false;
+}
+
+/*
  * What an item of a map runs has the policies that its map's node names.  To a
  * data_access policy, whatever runs SQL is a SQL task.
  */
@@ -437,12 +473,13 @@ uaef_policy_applies(const UaefPolicy *policy, const UaefDefinition *definition,
 		return "task";
 	if (is_named(policy, definition->n_policies, definition->policies))
 		return "workflow";
-	if (scope->named || scope->agents.n > 0)
+	if (scope->named)
 		return NULL;
 	if (scope->task_types != 0 && (scope->task_types & types) == 0)
 		return NULL;
 	if (!matches(&scope->workflows, definition->name) ||
-		!matches(&scope->tasks, def->id))
+		!matches(&scope->tasks, def->id) ||
+		!is_for_agents(&scope->agents, def))
 		return NULL;
 	return "scope";
 }

@@ -32,6 +32,7 @@
 #include "utils/memutils.h"
 
 #include "clock.h"
+#include "compliance.h"
 #include "errcodes.h"
 #include "guc.h"
 #include "json_util.h"
@@ -138,6 +139,10 @@ uaef_policy_create(const char *name, const char *type, Jsonb *rules,
 	check_approvers(policy);
 
 	caller = uaef_spi_begin();
+	if (policy->type == UAEF_POLICY_COMPLIANCE &&
+		policy->rules.compliance.checkpoint != NULL)
+		uaef_checkpoint_require(policy->rules.compliance.checkpoint,
+								psprintf("rules of policy \"%s\"", name));
 	(void) uaef_spi_run(&lock_policies, NULL, NULL);
 	newest = newest_of(name, policy->digest, actor);
 	if (newest.version > 0 && strcmp(newest.type, type) != 0)

@@ -23,6 +23,7 @@
 #include "own_execution.h"
 #include "retry.h"
 #include "spi_util.h"
+#include "start_once.h"
 #include "uuid7.h"
 
 bool *
@@ -180,6 +181,7 @@ uaef_retry_execution(UaefExecution *execution, const char *from_task,
 
 	require_unsuccessful(execution);
 	require_not_undone(execution);
+	uaef_start_once_again(execution);
 	if (from_task != NULL)
 		from = uaef_tasks_from(def, uaef_require_task_no(def, from_task));
 	n = reset_tasks(execution, from, ids);

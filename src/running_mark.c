@@ -6,7 +6,8 @@
  * A task whose SQL kills its backend takes the server's shared memory with it,
  * and its own transaction; so what it was can stand in neither.  It stands in
  * a file of the data directory, one record for each executor, which survives
- * the death of processes because the kernel keeps it.  It is not synced: a power
+ * the death of processes because the kernel keeps it.  Its folder is one that
+ * backups leave out: what runs elsewhere is no task of a copy.  It is not synced: a power
  * failure is nothing that a task brings about, and so a mark costs one short
  * system call.
  *
@@ -21,12 +22,13 @@
 #include <unistd.h>
 
 #include "miscadmin.h"
+#include "pgstat.h"
 #include "storage/fd.h"
 
 #include "compat.h"
 #include "running_mark.h"
 
-#define MARK_FILE "uaef.running"
+#define MARK_FILE PG_STAT_TMP_DIR "/uaef.running"
 #define MARK_MAGIC 0x75616566
 
 typedef struct Mark

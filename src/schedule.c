@@ -193,8 +193,12 @@ load_ticks(UaefSchedule *schedule)
 	if ((cron == NULL) == (ticks->every_us == 0))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("schedule \"%s\" must have either \"cron\" or \"every\"",
-						schedule->name)));
+				 cron == NULL ?
+				 errmsg("schedule \"%s\" has neither \"cron\" nor \"every\"",
+						schedule->name) :
+				 errmsg("schedule \"%s\" has both \"cron\" and \"every\"",
+						schedule->name),
+				 errhint("Give one of them; to go over to the other, set this one to null.")));
 	ticks->cron = cron == NULL ? NULL : uaef_cron_parse(cron);
 	ticks->zone = uaef_schedule_zone(schedule->timezone);
 	ticks->starts_at = time_or(0, 9, DT_NOBEGIN);

@@ -64,13 +64,16 @@ is_limited(const UaefTaskDef *task)
 }
 
 /*
- * Where there is no worker, we let waiting tasks run.
+ * Where there is no worker, we let waiting tasks run.  Where there is one, it
+ * would be kept from granting anything to others until our transaction ends.
  */
 static void
 grant_limits(UaefExecution *execution)
 {
 	TimestampTz next;
 
+	if (uaef_worker_is_there())
+		return;
 	for (int i = 0; i < execution->def->n_tasks; i++)
 	{
 		if (!is_limited(&execution->def->tasks[i]))

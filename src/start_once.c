@@ -12,20 +12,22 @@
 #include "postgres.h"
 
 #include "catalog/pg_type_d.h"
+#include "miscadmin.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
 #include "digest.h"
+#include "errcodes.h"
 #include "failure.h"
 #include "hold.h"
 #include "own_execution.h"
 #include "spi_util.h"
 #include "start_once.h"
+#include "uuid7.h"
 
 /* Longest key. */
 #define MAX_KEY 500
-#define MAX_IDEMPOTENCY_KEY 2000	/* what an index takes, beside a name */
 
 static UaefQuery find_key = {
 	"SELECT execution_id, e.initiated_by::pg_catalog.oid,"
@@ -88,12 +90,7 @@ uaef_start_once_check(const UaefStart *start)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("a singleton or debounce key has 1 to %d bytes",
 						MAX_KEY)));
-	key = start->idempotency_key;
-	if (key != NULL && (*key == '\0' || strlen(key) > MAX_IDEMPOTENCY_KEY))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("an idempotency key has 1 to %d bytes",
-						MAX_IDEMPOTENCY_KEY)));
+	uaef_check_idempotency_key(start->idempotency_key);
 }
 
 static void
@@ -194,7 +191,47 @@ uaef_start_once_take(UaefExecution *execution, const UaefStart *start,
 	if (start->debounce_key != NULL)
 		uaef_step_timer(execution, NULL, "debounce",
 						step->now + start->debounce_us);
+	else
+		execution->singleton_key = pstrdup(start->singleton_key);
 	return true;
+}
+
+/*
+ * Who holds the key may be ending just now; it is not waited for.
+ */
+void
+uaef_start_once_again(UaefExecution *execution)
+{
+	char		nulls[6] = "    n ";
+	Datum		args[6];
+
+	if (execution->singleton_key == NULL)
+		return;
+	args[0] = CStringGetTextDatum(execution->def->name);
+	args[1] = CStringGetTextDatum("singleton");
+	args[2] = CStringGetTextDatum(execution->singleton_key);
+	args[3] = UUIDPGetDatum(&execution->id);
+	args[4] = TimestampTzGetDatum(0);
+	for (;;)
+	{
+		pg_uuid_t	holder = execution->id;
+
+		CHECK_FOR_INTERRUPTS();
+		if (uaef_spi_run(&find_key, args, NULL) > 0)
+			holder = uaef_spi_uuid(0, 1);
+		if (memcmp(&holder, &execution->id, sizeof(pg_uuid_t)) != 0 &&
+			!uaef_spi_bool(0, 3))
+			ereport(ERROR,
+					(errcode(ERRCODE_UAEF_ILLEGAL_TRANSITION),
+					 errmsg("execution %s cannot be retried while execution %s is open",
+							uaef_uuid_text(&execution->id),
+							uaef_uuid_text(&holder)),
+					 errdetail("Both have the singleton key \"%s\".",
+							   execution->singleton_key)));
+		args[5] = UUIDPGetDatum(&holder);
+		if (uaef_spi_run(&take_key, args, nulls) > 0)
+			return;
+	}
 }
 
 void

@@ -30,6 +30,12 @@ extern bool uaef_start_once_take(UaefExecution *execution,
 								 const UaefStart *start,
 								 const pg_uuid_t *before);
 
+/*
+ * Take the singleton key of an execution that is retried; raises UA305 while
+ * another one that is open has it.
+ */
+extern void uaef_start_once_again(UaefExecution *execution);
+
 /* The timer "debounce": begin, or wait for the time that it was put off to. */
 extern void uaef_start_once_fire(UaefExecution *execution);
 

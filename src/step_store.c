@@ -20,6 +20,7 @@
 #include "agent_task.h"
 #include "execution.h"
 #include "execution_row.h"
+#include "family.h"
 #include "guc.h"
 #include "limit.h"
 #include "row_write.h"
@@ -482,6 +483,10 @@ execution_row(Row *row, UaefExecution *execution)
 	set(row, EXEC_DEPTH, Int32GetDatum(execution->depth));
 	set_text(row, EXEC_ENDING, execution->is_ending ?
 			 uaef_execution_status_name(execution->ending) : NULL);
+	set_pointer(row, EXEC_ROOT_EXECUTION_ID,
+				execution->has_parent ? &execution->root_id : NULL);
+	set(row, EXEC_CHILDREN, Int32GetDatum(execution->children));
+	set_text(row, EXEC_SINGLETON_KEY, execution->singleton_key);
 }
 
 static void
@@ -544,6 +549,7 @@ uaef_step_write(UaefStep *step)
 	ListCell   *cell;
 
 	uaef_workflow_task_see_to(step);
+	uaef_family_write(step);
 	uaef_step_write_tasks(step);
 	uaef_limit_write(step);
 	write_ready(step);

@@ -18,6 +18,7 @@
 
 #include "advance.h"
 #include "definition_read.h"
+#include "delivery_queue.h"
 #include "errcodes.h"
 #include "failure.h"
 #include "limit.h"
@@ -26,6 +27,7 @@
 #include "spi_util.h"
 #include "task_kind.h"
 #include "task_override.h"
+#include "uuid7.h"
 
 static UaefQuery find_task = {
 	"SELECT execution_id, task_no, item FROM uaef.task_execution"
@@ -41,7 +43,15 @@ original(const UaefTask *task)
 {
 	const UaefTaskDef *def = &task->execution->def->tasks[task->no];
 
-	return task->item == UAEF_NO_ITEM ? def : def->config.parallel.task;
+	switch (task->item)
+	{
+		case UAEF_NO_ITEM:
+			return def;
+		case UAEF_COMPENSATION:
+			return def->compensate;
+		default:
+			return def->config.parallel.task;
+	}
 }
 
 static int64
@@ -182,7 +192,7 @@ uaef_task_alter(const pg_uuid_t *id, const char *task_id,
 	if (uaef_execution_ended(execution->status))
 		ereport(ERROR,
 				(errcode(ERRCODE_UAEF_ILLEGAL_TRANSITION),
-				 errmsg("execution is already %s",
+				 errmsg("execution %s is already %s", uaef_uuid_text(id),
 						uaef_execution_status_name(execution->status))));
 	task = uaef_execution_task(execution, no);
 	check_change(task, change);
@@ -193,7 +203,7 @@ uaef_task_alter(const pg_uuid_t *id, const char *task_id,
 	{
 		UaefTask   *item = lfirst(cell);
 
-		if (item->no == no && item->item != UAEF_NO_ITEM)
+		if (item->no == no && item->item >= 0)
 			override(item, overrides, change);
 	}
 
@@ -217,6 +227,7 @@ uaef_task_retry_now(int64 task_id)
 	pg_uuid_t	id;
 	UaefTask   *task;
 	bool		isnull;
+	bool		hastened;
 	UaefJson	json;
 	int			no;
 	int			item;
@@ -230,8 +241,12 @@ uaef_task_retry_now(int64 task_id)
 	item = uaef_spi_int32(0, 3);
 	execution = uaef_lock_own_execution(step, &id, caller);
 	task = uaef_execution_find(execution, no, item);
-	if (task == NULL || task->status != UAEF_TASK_PENDING ||
-		task->attempt == task->attempts_before)
+	hastened = task != NULL && task->status == UAEF_TASK_RUNNING &&
+		task->def->type == UAEF_TASK_HTTP &&
+		uaef_delivery_hasten(&id, task_id);
+	if (!hastened &&
+		(task == NULL || task->status != UAEF_TASK_PENDING ||
+		 task->attempt == task->attempts_before))
 		ereport(ERROR,
 				(errcode(ERRCODE_UAEF_ILLEGAL_TRANSITION),
 				 errmsg("task %lld does not wait for another attempt",
@@ -240,7 +255,8 @@ uaef_task_retry_now(int64 task_id)
 	uaef_task_event_begin(&json, task);
 	uaef_step_event(execution, task, "task_retried_now",
 					uaef_json_end(&json));
-	uaef_advance_dispatch(task);
+	if (!hastened)
+		uaef_advance_dispatch(task);
 	uaef_step_write(step);
 	uaef_spi_end(back);
 }

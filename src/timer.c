@@ -289,18 +289,24 @@ fire_deadline(UaefExecution *execution)
 	uaef_advance_fail_execution(execution, &failure);
 }
 
+/*
+ * One that was retried since may wait again.
+ */
 static void
 fire_limit_skip(UaefExecution *execution)
 {
-	if (execution->started_at == 0)
+	if (execution->started_at == 0 && !uaef_limit_is_asked(execution))
 		uaef_advance_cancel(execution, "a limit of the workflow was reached",
 							true);
 }
 
+/*
+ * One that was retried since holds a place that nobody asked it to leave.
+ */
 static void
 fire_limit_cancel(UaefExecution *execution)
 {
-	if (!execution->is_ending)
+	if (!execution->is_ending && uaef_limit_is_leaving(execution))
 		uaef_advance_cancel(execution,
 							"a limit of the workflow was reached by a later execution",
 							true);

@@ -214,6 +214,16 @@ uaef_wake_worker(Oid database, int reasons)
 		uaef_shmem_set_latch(pg_atomic_read_u32(&slot->proc));
 }
 
+bool
+uaef_worker_is_there(void)
+{
+	UaefWorkerSlot *slot;
+
+	uaef_shmem_attach();
+	slot = uaef_shmem_worker(MyDatabaseId);
+	return slot != NULL && pg_atomic_read_u32(&slot->proc) != 0;
+}
+
 /*
  * Have a database looked at by its worker, or by the launcher, which tries
  * to start one.  This is rare and takes the lock: a worker that has just found

@@ -56,6 +56,9 @@ extern void uaef_wake_restore(const void *saved);
 /* At once, wake a database's worker; the launcher, if it has none. */
 extern void uaef_wake_worker(Oid database, int reasons);
 
+/* Whether a worker runs in this database. */
+extern bool uaef_worker_is_there(void);
+
 /* At once, wake up to n more executors of a role of this database. */
 extern void uaef_wake_executors(Oid role, int n);
 

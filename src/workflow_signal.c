@@ -175,6 +175,7 @@ uaef_signal_send(const pg_uuid_t *id, const char *name, Jsonb *payload,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("name of a signal must have 1 to %d bytes",
 						UAEF_MAX_SIGNAL_NAME)));
+	uaef_check_idempotency_key(key);
 	uaef_check_payload("payload of the signal", payload);
 	signal.sent_by = GetUserId();
 	back = uaef_spi_begin();

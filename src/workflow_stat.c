@@ -124,11 +124,27 @@ bucket_of(int64 us)
 		Min(pg_leftmost_one_pos64(ms) + 1, UAEF_STAT_BUCKETS - 1);
 }
 
+/*
+ * How many times were counted.
+ */
+static uint64
+timed(const UaefStat *stat)
+{
+	uint64		total = 0;
+
+	for (int i = 0; i < UAEF_STAT_BUCKETS; i++)
+		total += stat->bucket[i];
+	return total;
+}
+
 static void
 add(UaefStat *to, const UaefStat *what)
 {
 	for (int i = 0; i < UAEF_N_STATS; i++)
 		to->count[i] += what->count[i];
+	if (timed(what) > 0)
+		to->min_us = timed(to) == 0 ? what->min_us :
+			Min(to->min_us, what->min_us);
 	for (int i = 0; i < UAEF_STAT_BUCKETS; i++)
 		to->bucket[i] += what->bucket[i];
 	to->total_us += what->total_us;
@@ -191,6 +207,8 @@ uaef_stat_count(const char *workflow, const char *task, UaefStatKind kind,
 	stat->count[kind]++;
 	if (duration_us < 0)
 		return;
+	stat->min_us = timed(stat) == 0 ? (uint64) duration_us :
+		Min(stat->min_us, (uint64) duration_us);
 	stat->bucket[bucket_of(duration_us)]++;
 	stat->total_us += duration_us;
 	stat->max_us = Max(stat->max_us, (uint64) duration_us);
@@ -365,18 +383,17 @@ uaef_stat_reset(const char *workflow)
 double
 uaef_stat_percentile(const UaefStat *stat, double share)
 {
-	uint64		total = 0;
+	uint64		total = timed(stat);
 	double		wanted;
 	double		below = 0;
 
-	for (int i = 0; i < UAEF_STAT_BUCKETS; i++)
-		total += stat->bucket[i];
 	if (total == 0)
 		return -1;
 	wanted = share * total;
 	for (int i = 0; i < UAEF_STAT_BUCKETS; i++)
 	{
-		double		low = i == 0 ? 0 : (double) (UINT64CONST(1) << (i - 1));
+		double		low = Max(i == 0 ? 0 : (double) (UINT64CONST(1) << (i - 1)),
+							  stat->min_us / 1000.0);
 		double		high = Min((double) (UINT64CONST(1) << i),
 							   stat->max_us / 1000.0);
 

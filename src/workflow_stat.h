@@ -38,6 +38,7 @@ typedef struct UaefStat
 	char		task[UAEF_STAT_NAME];	/* "": the executions as a whole */
 	uint64		count[UAEF_N_STATS];
 	uint64		total_us;		/* of those that completed or failed */
+	uint64		min_us;
 	uint64		max_us;
 	uint32		bucket[UAEF_STAT_BUCKETS];
 	TimestampTz since;

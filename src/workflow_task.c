@@ -26,11 +26,13 @@
 #include "digest.h"
 #include "errcodes.h"
 #include "failure.h"
+#include "family.h"
 #include "guc.h"
 #include "hold.h"
 #include "limit.h"
 #include "spi_util.h"
 #include "task_kind.h"
+#include "uuid7.h"
 #include "workflow_task.h"
 
 /*
@@ -77,6 +79,16 @@ static UaefQuery find_children = {
  * Beginning a child
  * ----------
  */
+
+static void
+add_unwanted(UaefStep *step, const pg_uuid_t *id, bool compensate)
+{
+	UaefUnwanted *unwanted = palloc(sizeof(UaefUnwanted));
+
+	unwanted->id = *id;
+	unwanted->compensate = compensate;
+	step->unwanted = lappend(step->unwanted, unwanted);
+}
 
 static void
 fail(UaefTask *task, int sqlstate, const char *message)
@@ -169,6 +181,29 @@ find_definition(UaefTask *task)
 }
 
 /*
+ * Whether a task may begin one more child.  An execution that nobody above
+ * waits for any more, and that the cancel from above has not reached yet, is
+ * cancelled with the step.
+ */
+static bool
+may_begin(UaefTask *task)
+{
+	UaefExecution *execution = task->execution;
+
+	if (task->item != UAEF_COMPENSATION && !uaef_family_wants(execution))
+	{
+		add_unwanted(execution->step, &execution->id, true);
+		return false;
+	}
+	if (uaef_family_admits(execution))
+		return true;
+	fail(task, ERRCODE_UAEF_TOO_MANY_DESCENDANTS,
+		 psprintf("execution %s has had as many executions below it as uaef.max_descendants allows (%d)",
+				  uaef_uuid_text(&execution->root_id), uaef_max_descendants));
+	return false;
+}
+
+/*
  * The events of a beginning: one in the stream of each of the two.
  */
 static void
@@ -197,6 +232,21 @@ record_beginning(UaefTask *task, UaefExecution *child)
 	uaef_step_event(child, NULL, "workflow_started", uaef_json_end(&json));
 }
 
+UaefExecution *
+uaef_workflow_task_make_child(UaefTask *task)
+{
+	const UaefDefinition *def = find_definition(task);
+	Jsonb	   *input = def == NULL ? NULL : fill_input(task, def);
+	UaefExecution *child;
+
+	if (input == NULL)
+		return NULL;
+	child = uaef_step_new_child(task, def);
+	child->input = input;
+	task->runs++;
+	return child;
+}
+
 /*
  * Make a child, to be begun before the step is written.
  */
@@ -216,7 +266,7 @@ hand_out_workflow(UaefTask *task)
 	}
 	def = find_definition(task);
 	input = def == NULL ? NULL : fill_input(task, def);
-	if (input == NULL)
+	if (input == NULL || !may_begin(task))
 		return;
 
 	child = uaef_step_new_child(task, def);
@@ -406,15 +456,11 @@ uaef_workflow_task_ended(UaefExecution *child)
 static void
 withdraw_workflow(UaefTask *task)
 {
-	UaefStep   *step = task->execution->step;
-	UaefUnwanted *unwanted;
+	UaefExecution *execution = task->execution;
 
-	if (!task->has_child)
-		return;
-	unwanted = palloc(sizeof(UaefUnwanted));
-	unwanted->id = task->child_id;
-	unwanted->compensate = !task->execution->no_compensation;
-	step->unwanted = lappend(step->unwanted, unwanted);
+	if (task->has_child)
+		add_unwanted(execution->step, &task->child_id,
+					 !execution->no_compensation);
 }
 
 /*

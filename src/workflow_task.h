@@ -18,6 +18,12 @@
  */
 extern void uaef_workflow_task_see_to(UaefStep *step);
 
+/*
+ * A new child of a task, with its input, that is not begun yet; NULL, and the
+ * task has failed.  For dry runs.
+ */
+extern UaefExecution *uaef_workflow_task_make_child(UaefTask *task);
+
 /* Lock the open executions below one that is to be cancelled. */
 extern void uaef_workflow_task_lock_children(UaefExecution *execution);
 

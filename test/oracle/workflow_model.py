@@ -17,7 +17,7 @@ import sys
 
 PURE = ("decision", "condition", "parallel")
 FAILS = "SELECT 1 / ($1->>'zero')::integer"
-ENDED = ("completed", "failed", "skipped", "cancelled")
+ENDED = ("completed", "failed", "skipped", "cancelled", "compensated")
 
 
 class Task:
@@ -32,6 +32,12 @@ class Task:
         self.live = 0
         self.output = None
         self.handed_out = False
+        self.undoes = False
+        self.done_at = 0
+        self.attempts_before = 0
+        self.redo = 0
+        self.filling = False
+        self.child = None
         self.total = None
         self.started = self.completed = self.failed = 0
 
@@ -55,11 +61,21 @@ class Model:
         self.items = {}
         self.ready = []
         self.status = "running"
+        self.ending = None
+        self.undo_next = False
+        self.undoing = {}
+        self.now = 0
+        self.waits = []
+        self.kept = []
+        self.begun = []
+        self.ended = []
         self.output = None
         into = {edge["to"] for edge in self.edges}
         self.incoming = {t["id"]: sum(e["to"] == t["id"] for e in self.edges) for t in self.tasks}
-        self.ready = [self.row(t["id"]) for t in self.tasks if t["id"] not in into]
+        self.roots = [t["id"] for t in self.tasks if t["id"] not in into]
+        self.ready = [self.row(name) for name in self.roots]
         self.drain()
+        self.see_to()
 
     # ---- rows ----------------------------------------------------------
 
@@ -69,7 +85,8 @@ class Model:
         return self.rows[name]
 
     def all_rows(self):
-        return list(self.rows.values()) + [i for items in self.items.values() for i in items]
+        return (list(self.rows.values()) + [i for items in self.items.values() for i in items]
+                + list(self.undoing.values()))
 
     @property
     def over(self):
@@ -84,7 +101,7 @@ class Model:
                 if self.over:
                     break
                 self.begin(task)
-        if not self.over and all(t.ended for t in self.rows.values()):
+        if not self.over and not self.ending and all(t.ended for t in self.rows.values()):
             self.output = {
                 t["id"]: self.rows[t["id"]].output
                 for t in self.tasks
@@ -92,6 +109,52 @@ class Model:
                 and t["id"] in self.rows and self.rows[t["id"]].output is not None
             }
             self.status = "completed"
+        while self.undo_next:
+            self.undo_next = False
+            task = self.next_to_undo()
+            if task is None:
+                self.end_for_good(self.ending)
+            else:
+                undo = Task(task.spec["compensate"] | {"id": task.spec["id"]})
+                undo.undoes = True
+                self.undoing[task.spec["id"]] = undo
+                self.begin_attempt(undo)
+
+    def next_to_undo(self):
+        """The task that completed last, or comes last in the graph, of those that nobody has begun to undo."""
+        done = [t for t in self.rows.values()
+                if t.status == "completed" and "compensate" in t.spec and t.spec["id"] not in self.undoing]
+        return max(done, key=lambda t: (t.done_at, self.rank(t.spec["id"])), default=None)
+
+    def rank(self, name):
+        """The place of a task where each comes after those that lead to it."""
+        missing = dict(self.incoming)
+        order = list(self.roots)
+        for done in order:
+            for edge in self.edges:
+                if edge["from"] == done:
+                    missing[edge["to"]] -= 1
+                    if missing[edge["to"]] == 0:
+                        order.append(edge["to"])
+        return order.index(name)
+
+    def see_to(self):
+        """Children begin and end after all else that an act brings about."""
+        while self.begun or self.ended:
+            if self.ended:
+                ended, self.ended = self.ended, []
+                for task, child in ended:
+                    if not self.over and task.status == "running" and task.child is child:
+                        if child == "bad":
+                            self.fail(task)
+                        else:
+                            self.finish(task, {"v": 5}, None)
+                        self.drain()
+            else:
+                begun, self.begun = self.begun, []
+                for task, child in begun:
+                    if task.status == "running" and task.child is child and child != "ask":
+                        self.ended.append((task, child))
 
     def begin(self, task):
         if task.status != "pending":
@@ -127,9 +190,33 @@ class Model:
             task.status = "waiting_input"
         elif task.type == "wait":
             task.status = "running"
+        elif task.type == "workflow":
+            task.status = "running"
+            task.child = task.spec["config"]["workflow"].removeprefix("model_")
+            task.asked = False
+            self.begun.append((task, task.child))
+        elif task.type == "signal":
+            signal = next((k for k in self.kept if self.takes(task, k)), None)
+            if signal is None:
+                task.status = "waiting_input"
+                self.waits.append(task)
+            else:
+                self.kept.remove(signal)
+                self.finish(task, signal, "received")
+
+    @staticmethod
+    def takes(task, signal):
+        config = task.spec["config"]
+        payload = signal["payload"]
+        return (config["name"] == signal["signal"]
+                and ("match" not in config or config["match"]["k"] == payload["k"])
+                and ("filter" not in config or payload["v"] >= config["filter"]["signal.v"]["$gte"]))
 
     def begin_map(self, task):
-        task.attempt = 1
+        if task.total is not None:
+            self.begin_map_again(task)
+            return
+        task.attempt += 1
         task.total = len(self.data["items"])
         inner = task.spec.get("config", {})["task"] | {"id": task.spec["id"]}
         self.items[task.spec["id"]] = [Task(inner, item) for item in range(task.total)]
@@ -139,17 +226,48 @@ class Model:
         task.status = "running"
         self.begin_items(task)
 
+    def begin_map_again(self, task):
+        """Items that completed stay; the others run again, also those that had not begun."""
+        task.attempt += 1
+        for item in self.items[task.spec["id"]]:
+            item.attempts_before = item.attempt
+            item.again = item.status in ("failed", "cancelled")
+        task.started = task.total
+        task.redo = task.total - task.completed
+        task.failed = 0
+        task.status = "running"
+        self.begin_items(task)
+
     def begin_items(self, task):
         items = self.items[task.spec["id"]]
         limit = task.spec["config"].get("concurrency", task.total)
-        while task.started < task.total and task.started - task.completed - task.failed < limit:
+        if task.filling:
+            return
+        task.filling = True
+        for item in [i for i in items if getattr(i, "again", False)]:
+            if task.status != "running" or task.started - task.redo - task.completed - task.failed >= limit:
+                break
+            task.redo -= 1
+            item.again = False
+            item.status = "pending"
+            item.attempts_before = item.attempt
+            item.output = None
+            self.begin_attempt(item)
+        while (task.status == "running" and task.started < task.total
+               and task.started - task.redo - task.completed - task.failed < limit):
             task.started += 1
             self.begin_attempt(items[task.started - 1])
+        task.filling = False
 
     def finish(self, task, output, label):
         task.output = output
+        task.label = label
         task.status = "completed"
-        if task.item is not None:
+        task.done_at = self.now
+        if task.undoes:
+            self.rows[task.spec["id"]].status = "compensated"
+            self.undo_next = True
+        elif task.item is not None:
             self.item_completed(self.rows[task.spec["id"]])
         else:
             self.resolve(task, True, label)
@@ -192,6 +310,9 @@ class Model:
 
     def fail(self, task):
         task.status = "failed"
+        if task.undoes:
+            self.undo_next = True
+            return
         if task.item is not None:
             self.item_failed(self.rows[task.spec["id"]])
             return
@@ -205,7 +326,22 @@ class Model:
             self.resolve(task, False, None)
 
     def end(self, status):
+        """What completed is undone before, if that can be."""
+        if self.next_to_undo() is None:
+            self.end_for_good(status)
+            return
+        self.ending = status
+        self.undo_next = True
+        self.cancel_open()
+        if status == "cancelled":
+            self.status = "running"
+
+    def end_for_good(self, status):
         self.status = status
+        self.ending = None
+        self.cancel_open()
+
+    def cancel_open(self):
         self.ready = []
         for task in self.all_rows():
             if not task.ended:
@@ -215,7 +351,7 @@ class Model:
         for edge in self.edges:
             if edge["from"] != task.spec["id"]:
                 continue
-            if self.over:
+            if self.over or self.ending:
                 return
             follows = live and ("on" not in edge or edge["on"] == label)
             if follows and "when" in edge:
@@ -227,7 +363,7 @@ class Model:
             self.resolve_edge(self.row(edge["to"]), follows)
 
     def resolve_edge(self, task, live):
-        if task.status != "pending" or task.attempt > 0:
+        if task.status != "pending" or task.attempt > task.attempts_before:
             return
         join = task.spec.get("join", "all")
         join = 0 if join == "all" else 1 if join == "any" else join
@@ -242,7 +378,13 @@ class Model:
 
     # ---- what clients do -------------------------------------------------
 
+    def step(self):
+        self.now += 1
+
     def claim(self):
+        for task in self.all_rows():
+            if task.type == "workflow" and task.status == "running" and task.child == "ask":
+                task.asked = True
         if self.status == "running":
             for task in self.all_rows():
                 if task.type == "external" and task.status == "queued" and task.handed_out:
@@ -252,8 +394,41 @@ class Model:
         self.finish(task, output, None)
         self.drain()
 
+    def child_failure(self, task):
+        self.fail(task)
+        self.drain()
+
+    def signal(self, name, payload):
+        signal = {"signal": name, "payload": payload}
+        task = next((t for t in self.waits if t.status == "waiting_input" and self.takes(t, signal)), None)
+        if task is None:
+            self.kept.append(signal)
+            return
+        self.waits.remove(task)
+        self.finish(task, signal, "received")
+        self.drain()
+
+    def retry(self):
+        """What did not complete runs again; the edges of what stays are resolved anew."""
+        for task in self.rows.values():
+            if task.status in ("cancelled", "skipped") or (
+                    task.status == "failed" and task.spec.get("on_failure", "fail") != "continue"):
+                task.status = "pending"
+                task.attempts_before = task.attempt
+                task.resolved = task.live = 0
+                task.output = None
+        self.waits = [t for t in self.waits if t.status == "waiting_input"]
+        self.status = "running"
+        self.ready = [self.row(name) for name in self.roots]
+        for t in self.tasks:
+            task = self.rows.get(t["id"])
+            if task is not None and task.status in ("completed", "failed"):
+                self.resolve(task, task.status == "completed" or t.get("on_failure") == "continue",
+                             task.label if task.status == "completed" else None)
+        self.drain()
+
     def failure(self, task, retryable):
-        if retryable and task.attempt < task.spec.get("retry", {}).get("max_attempts", 1):
+        if retryable and task.attempt - task.attempts_before < task.spec.get("retry", {}).get("max_attempts", 1):
             task.status = "pending"
         else:
             self.fail(task)
@@ -271,15 +446,17 @@ class Model:
     def run_sql(self):
         while self.status == "running":
             tasks = [self.rows[t["id"]] for t in self.tasks if t["id"] in self.rows]
-            items = [i for t in self.tasks for i in self.items.get(t["id"], [])]
+            items = [i for t in self.tasks for i in self.items.get(t["id"], [])] + list(self.undoing.values())
             task = next((t for t in tasks + items if t.type == "sql" and t.status == "queued"), None)
             if task is None:
                 return
+            self.step()
             if task.spec["config"]["sql"] == FAILS:
                 self.fail(task)
             else:
                 self.finish(task, {"v": 5}, None)
             self.drain()
+            self.see_to()
 
     def pause(self):
         self.status = "paused"
@@ -295,12 +472,20 @@ class Model:
                 self.hand_out(task)
         for items in self.items.values():
             for item in items:
-                if item.status == "queued":
+                if item.status == "queued" and not self.over:
                     self.hand_out(item)
+        for undo in self.undoing.values():
+            if undo.status == "queued":
+                self.hand_out(undo)
         self.drain()
 
     def cancel(self):
         self.end("cancelled")
+        self.drain()
+
+    def stop(self):
+        """A cancel that undoes nothing."""
+        self.end_for_good(self.ending or "cancelled")
 
     def state(self):
         rows = []
@@ -308,6 +493,8 @@ class Model:
             if t["id"] in self.rows:
                 rows.append(f'{t["id"]}={self.rows[t["id"]].status}')
             rows += [f'{t["id"]}[{i.item}]={i.status}' for i in self.items.get(t["id"], [])]
+            if t["id"] in self.undoing:
+                rows.append(f'{t["id"]}*={self.undoing[t["id"]].status}')
         return self.shown_status() + " " + " ".join(sorted(rows))
 
     def shown_status(self):
@@ -323,8 +510,8 @@ class Model:
 
 def random_task(rng, name):
     kind = rng.choices(
-        ["decision", "condition", "fork", "map", "human_approval", "external", "sql", "wait"],
-        [2, 2, 1, 2, 2, 5, 4, 1])[0]
+        ["decision", "condition", "fork", "map", "human_approval", "external", "sql", "wait", "signal", "workflow"],
+        [2, 2, 1, 2, 2, 5, 4, 1, 2, 2])[0]
     task = {"id": name, "type": "parallel" if kind in ("fork", "map") else kind}
     if kind == "decision":
         labels = rng.sample(["a", "b", "c"], rng.randint(1, 3))
@@ -334,10 +521,12 @@ def random_task(rng, name):
     elif kind == "condition":
         task["config"] = {"when": {"in.n": {"$gte": rng.randint(0, 9)}}}
     elif kind == "map":
-        inner = rng.choice(["external", "sql"])
+        inner = rng.choice(["external", "sql", "workflow"])
         task["config"] = {"over": "{{in.items}}", "task": {"type": inner}}
         if inner == "sql":
             task["config"]["task"]["config"] = {"sql": random_sql(rng)}
+        elif inner == "workflow":
+            task["config"]["task"]["config"] = random_child(rng)
         if rng.random() < 0.5:
             task["config"]["concurrency"] = rng.randint(1, 3)
         if rng.random() < 0.4:
@@ -348,6 +537,16 @@ def random_task(rng, name):
         task["config"] = {"sql": random_sql(rng)}
     elif kind == "wait":
         task["config"] = {"for": "30 days"}
+    elif kind == "workflow":
+        task["config"] = random_child(rng)
+    elif kind == "signal":
+        task["config"] = {"name": rng.choice(["go", "on"])}
+        if rng.random() < 0.4:
+            task["config"]["match"] = {"k": rng.randint(0, 2)}
+        if rng.random() < 0.4:
+            task["config"]["filter"] = {"signal.v": {"$gte": rng.randint(0, 9)}}
+    if rng.random() < 0.1:
+        task["compensate"] = rng.choice([{"type": "external"}, {"type": "sql", "config": {"sql": random_sql(rng), "input": {"zero": 0}}}])
     if kind == "external" and rng.random() < 0.3:
         task["retry"] = {"max_attempts": 2, "initial": "1 day", "max": "1 day"}
     if rng.random() < 0.35:
@@ -359,17 +558,21 @@ def random_sql(rng):
     return FAILS if rng.random() < 0.15 else "SELECT 5 AS v"
 
 
+def random_child(rng):
+    return {"workflow": "model_" + rng.choices(["pure", "ask", "bad"], [4, 4, 1])[0], "input": {"n": 1}}
+
+
 def random_edge(rng, source, target):
     edge = {"from": source["id"], "to": target["id"]}
     chance = rng.random()
-    labels = {"decision": None, "condition": ["true", "false"], "human_approval": ["approved", "rejected"]}
+    labels = {"decision": None, "condition": ["true", "false"], "human_approval": ["approved", "rejected"], "signal": ["received"]}
     if source["type"] == "decision":
         labels["decision"] = [c["label"] for c in source["config"]["cases"]]
         if "default" in source["config"]:
             labels["decision"].append("d")
     if source["type"] in labels and chance < 0.6:
         edge["on"] = rng.choice(labels[source["type"]])
-    elif source["type"] in ("external", "sql") and chance < 0.3:
+    elif source["type"] in ("external", "sql", "workflow") and chance < 0.3:
         edge["when"] = {f'task.{source["id"]}.v': {"$gte": rng.randint(0, 9)}}
     return edge
 
@@ -394,7 +597,7 @@ def random_case(seed):
 def choose(rng, model):
     """What a client does next: its name, the task, more arguments."""
     if rng.random() < 0.03:
-        return "cancel", None, []
+        return "stop" if model.ending or rng.random() < 0.3 else "cancel", None, []
     if model.status == "paused":
         if rng.random() < 0.4:
             return "resume", None, []
@@ -402,10 +605,17 @@ def choose(rng, model):
         return "pause", None, []
     running = [t for t in model.all_rows() if t.type == "external" and t.status == "running"]
     asked = [t for t in model.all_rows() if t.type == "human_approval" and t.status == "waiting_input"]
-    ways = ["claim", "run_sql"] + ["complete"] * 4 * bool(running) + ["failure"] * bool(running) + ["decide"] * bool(asked)
+    children = [t for t in model.all_rows() if t.type == "workflow" and t.status == "running" and t.child == "ask" and t.asked]
+    ways = ["claim", "run_sql", "signal"] + ["child"] * 3 * bool(children) + ["complete"] * 4 * bool(running) + ["failure"] * bool(running) + ["decide"] * bool(asked)
     way = rng.choice(ways)
     if way == "complete":
         return way, rng.choice(running), [{"v": rng.randint(0, 9)}]
+    if way == "child":
+        if rng.random() < 0.2:
+            return "child_failure", rng.choice(children), []
+        return "complete", rng.choice(children), [{"v": rng.randint(0, 9)}]
+    if way == "signal":
+        return way, None, [rng.choice(["go", "on"]), {"k": rng.randint(0, 2), "v": rng.randint(0, 9)}]
     if way == "failure":
         return way, rng.choice(running), [rng.random() < 0.5]
     if way == "decide":
@@ -420,14 +630,19 @@ def play(seed):
     yield "start", None, [definition, data], model
     for _ in range(rng.randint(3, 60)):
         if model.over:
-            break
-        way, task, arguments = choose(rng, model)
-        place = None if task is None else (task.spec["id"], task.item)
+            if model.status == "completed" or model.undoing or rng.random() < 0.5:
+                break
+            way, task, arguments = "retry", None, []
+        else:
+            way, task, arguments = choose(rng, model)
+        place = None if task is None else (task.spec["id"], task.item, task.undoes, task.type == "workflow")
+        model.step()
         getattr(model, way)(*([task] if task else []), *arguments)
+        model.see_to()
         yield way, place, arguments, model
     if not model.over:
-        model.cancel()
-        yield "cancel", None, [], model
+        model.stop()
+        yield "stop", None, [], model
 
 
 SETUP = r"""
@@ -439,12 +654,18 @@ SET client_min_messages = warning;
 CREATE SCHEMA model;
 CREATE FUNCTION model.execution() RETURNS uuid LANGUAGE sql AS
 	$$ SELECT current_setting('model.execution')::uuid $$;
-CREATE FUNCTION model.task(text, integer) RETURNS bigint LANGUAGE sql AS
-	$$ SELECT task_id FROM uaef.task_run WHERE execution_id = model.execution()
-	AND task = $1 AND item IS NOT DISTINCT FROM $2 $$;
+SELECT uaef.create_workflow('model_pure', '{"tasks": [{"id": "p", "type": "parallel"}], "output": {"v": 5}}') AS made \gset
+SELECT uaef.create_workflow('model_ask', '{"tasks": [{"id": "x", "type": "external"}], "output": {"v": "{{task.x.v}}"}}') AS made \gset
+SELECT uaef.create_workflow('model_bad', '{"tasks": [{"id": "d", "type": "decision",
+	"config": {"cases": [{"label": "a", "when": {"in.n": {"$gte": 100}}}]}}]}') AS made \gset
+CREATE FUNCTION model.task(text, integer, undoes boolean, child boolean) RETURNS bigint LANGUAGE sql AS
+	$$ SELECT coalesce(c.task_id, t.task_id) FROM uaef.task_run t
+	LEFT JOIN uaef.task_run c ON c.execution_id = t.child_execution_id AND child
+	WHERE t.execution_id = model.execution() AND t.task = $1 AND t.item IS NOT DISTINCT FROM $2
+	AND t.compensates = undoes $$;
 CREATE FUNCTION model.state() RETURNS text LANGUAGE sql AS $$
-	SELECT status || ' ' || (SELECT coalesce(string_agg(task || coalesce('[' || item || ']', '') || '=' || status, ' '
-		ORDER BY task || coalesce('[' || item || ']', '') || '=' || status COLLATE "C"), '')
+	SELECT status || ' ' || (SELECT coalesce(string_agg(task || coalesce('[' || item || ']', '') || CASE WHEN compensates THEN '*' ELSE '' END || '=' || status, ' '
+		ORDER BY task || coalesce('[' || item || ']', '') || CASE WHEN compensates THEN '*' ELSE '' END || '=' || status COLLATE "C"), '')
 		FROM uaef.task_run t WHERE t.execution_id = r.execution_id) || coalesce(' ' || output::text, '')
 	FROM uaef.workflow_run r WHERE execution_id = model.execution() $$;
 CREATE FUNCTION model.claimed() RETURNS text LANGUAGE sql AS $$
@@ -458,7 +679,8 @@ def quoted(value):
 
 def statement(way, place, arguments):
     """What does it in SQL."""
-    task = "" if place is None else "model.task('%s', %s)" % (place[0], "NULL" if place[1] is None else place[1])
+    task = "" if place is None else "model.task('%s', %s, %s, %s)" % (
+        place[0], "NULL" if place[1] is None else place[1], place[2], place[3])
     if way == "start":
         return ("SELECT uaef.create_workflow('model', %s) > 0 AS made \\gset\n"
                 "SELECT set_config('model.execution', uaef.start_workflow('model', %s)::text, false) AS id \\gset"
@@ -469,6 +691,12 @@ def statement(way, place, arguments):
         return "SELECT uaef.execute_next_tasks(model.execution()) AS done \\gset"
     if way == "complete":
         return "SELECT uaef.complete_task(%s, %s) AS done \\gset" % (task, quoted(arguments[0]))
+    if way == "child_failure":
+        return "SELECT uaef.fail_task(%s, 'no', false) AS done \\gset" % task
+    if way == "signal":
+        return "SELECT uaef.signal_workflow(model.execution(), '%s', %s) AS done \\gset" % (arguments[0], quoted(arguments[1]))
+    if way == "stop":
+        return "SELECT uaef.cancel_workflow(model.execution(), compensate => false) AS done \\gset"
     if way == "failure":
         return "SELECT uaef.fail_task(%s, 'no', %s) AS done \\gset" % (task, arguments[0])
     if way == "decide":
@@ -497,7 +725,7 @@ def without_details(output):
     """What of an output the model knows."""
     if isinstance(output, dict):
         return {k: without_details(v) for k, v in output.items()
-                if k not in ("error", "approval_id", "approver", "reason", "response")}
+                if k not in ("error", "approval_id", "approver", "reason", "response", "signal_id", "sent_by", "sent_at")}
     return output
 
 

@@ -55,8 +55,8 @@ SELECT co_run(:'e'), co_tasks(:'e');
 -- meanwhile nothing else begins, and a second cancel is refused
 \set VERBOSITY sqlstate
 SELECT uaef.complete_task(task_id) FROM uaef.task_run WHERE execution_id = :'e' AND task = 'pay';
-\set VERBOSITY default
 SELECT uaef.cancel_workflow(:'e');
+\set VERBOSITY default
 -- it can be paused
 SELECT uaef.pause_workflow(:'e');
 SELECT uaef.execute_next_tasks(:'e');
@@ -74,7 +74,9 @@ SELECT uaef.cancel_workflow(:'e', 'stay here');
 SELECT uaef.cancel_workflow(:'e', 'at once', compensate => false);
 SELECT co_run(:'e'), co_tasks(:'e'), co_log();
 SELECT uaef.cancel_workflow(:'e', compensate => NULL);
+\set VERBOSITY sqlstate
 SELECT uaef.cancel_workflow(:'e');
+\set VERBOSITY default
 SELECT uaef.execute_next_tasks(:'e');
 
 -- nothing completed yet: the execution ends as without compensation

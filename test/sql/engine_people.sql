@@ -44,18 +44,21 @@ SELECT count(*) FROM uaef.claim_tasks('w1', 'robots', 10);
 -- pause holds back what has not begun; resume gives it out again
 SELECT uaef.start_workflow('eng_ext', '{"part": "p"}') AS p \gset
 SELECT uaef.pause_workflow(:'p', 'lunch');
+\set VERBOSITY sqlstate
 SELECT uaef.pause_workflow(:'p');
-\echo :LAST_ERROR_SQLSTATE
+\set VERBOSITY default
 SELECT count(*) FROM uaef.claim_tasks('w1', 'robots', 10);
 SELECT uaef.resume_workflow(:'p');
+\set VERBOSITY sqlstate
 SELECT uaef.resume_workflow(:'p');
-\echo :LAST_ERROR_SQLSTATE
+\set VERBOSITY default
 SELECT task_id AS id, lease_token AS token FROM uaef.claim_tasks('w1', 'robots', 10) \gset
 SELECT uaef.pause_workflow(:'p');
 SELECT uaef.complete_task(:id, '{"part": "done while paused"}', :'token');
 SELECT status, output FROM uaef.workflow_run WHERE execution_id = :'p';
+\set VERBOSITY sqlstate
 SELECT uaef.cancel_workflow(:'p');
-\echo :LAST_ERROR_SQLSTATE
+\set VERBOSITY default
 
 -- approvals
 CREATE ROLE regress_eng_clerk;

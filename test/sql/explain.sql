@@ -97,6 +97,44 @@ SELECT task, outcome, detail FROM uaef.explain_workflow('explain_limit', '{"k": 
 SELECT task, outcome, detail FROM uaef.explain_workflow('explain_limit');
 SELECT explain_left() AS before \gset
 
+-- workflows that tasks run are followed, and agents told
+SELECT count(*) FROM uaef.register_agent('explain-bot', 'custom', capabilities => '{explain.read}');
+SELECT uaef.create_workflow('explain_low', $${"input_schema": {"required": ["n"]}, "tasks": [
+  {"id": "size", "type": "decision", "config": {"cases": [{"label": "big", "when": {"in.n": {"$gt": 5}}}], "default": "small"}},
+  {"id": "ask", "type": "human_approval", "config": {"approvers": ["explain_boss"], "four_eyes": false}},
+  {"id": "read", "type": "agent", "config": {"capability": "explain.read"}}],
+  "edges": [{"from": "size", "to": "ask", "on": "big"}, {"from": "ask", "to": "read"}], "output": {"size": "{{task.size.decision}}"}}$$);
+SELECT uaef.create_workflow('explain_high', $${"tasks": [
+  {"id": "one", "type": "workflow", "config": {"workflow": "explain_low", "version": 1, "input": {"n": "{{in.n}}"}}},
+  {"id": "each", "type": "map", "config": {"over": [1, 9], "task": {"type": "workflow",
+    "config": {"workflow": "explain_low", "input": {"n": "{{item}}"}}}}},
+  {"id": "bot", "type": "agent", "config": {"agent": "explain-bot", "prompt": "look at {{task.one.size}}"}}],
+  "edges": [{"from": "one", "to": "each"}, {"from": "each", "to": "bot", "when": {"task.one.size": "big"}}]}$$);
+SELECT explain_left() AS before \gset
+SELECT * FROM explain_shown('explain_high', '{"n": 7}');
+SELECT explain_left() = :'before' AS nothing_left;
+SELECT task, outcome, detail FROM explain_shown('explain_high', '{"n": 7}', '{"one/ask": {"label": "rejected"}}');
+SELECT task, outcome, detail FROM explain_shown('explain_high', '{"n": 2}', '{"one": {"output": {"size": "big"}}, "each/ask": {"error": "nobody is there"}}');
+SELECT task, outcome, detail FROM explain_shown('explain_high', '{"n": "x"}');
+SELECT uaef.create_workflow('explain_deep', '{"tasks": [{"id": "x", "type": "parallel"}]}');
+SELECT uaef.create_workflow('explain_deep', '{"tasks": [{"id": "w", "type": "workflow", "config": {"workflow": "explain_deep"}}]}');
+SELECT max(length(task)), count(*) FROM explain_shown('explain_deep', '{}');
+SELECT detail FROM explain_shown('explain_deep', '{}') WHERE task LIKE '(workflow)%';
+SELECT uaef.create_workflow('explain_wide', $${"tasks": [{"id": "m", "type": "map", "config": {"over": "{{in.list}}",
+  "task": {"type": "workflow", "config": {"workflow": "explain_map"}}}}]}$$);
+SELECT explain_left() AS before \gset
+SELECT count(*) < 20000 AS bounded, count(*) FILTER (WHERE detail LIKE 'not followed%') AS not_followed
+FROM uaef.explain_workflow('explain_wide', (SELECT jsonb_build_object('list', jsonb_agg(jsonb_build_object('list', l)))
+  FROM generate_series(1, 90), (SELECT jsonb_agg(i) AS l FROM generate_series(1, 90) i) x));
+SELECT explain_left() = :'before' AS nothing_left;
+\set VERBOSITY sqlstate
+SELECT * FROM uaef.explain_workflow('explain_high', '{"n": 1}', '{"one/nobody": {}}');
+SELECT * FROM uaef.explain_workflow('explain_high', '{"n": 1}', '{"bot/ask": {}}');
+SELECT * FROM uaef.explain_workflow('explain_high', '{"n": 1}', '{"one/size": {}}');
+\set VERBOSITY default
+SELECT uaef.drop_agent('explain-bot');
+SELECT explain_left() AS before \gset
+
 -- bad input
 \set VERBOSITY sqlstate
 SELECT * FROM uaef.explain_workflow('explain_none');

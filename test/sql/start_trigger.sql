@@ -87,6 +87,12 @@ SELECT uaef.detach_workflow('trg_item', 'trg_s');
 
 -- a path that is not there refuses the row
 SELECT uaef.attach_workflow('trg_item', 'trg_t', input => '{"x": "{{row.nothing}}"}');
+SELECT uaef.attach_workflow('trg_item', 'trg_t', '{{row.nothing}}');
+SELECT uaef.attach_workflow('trg_item', 'trg_t', input => '{"x": "{{old.id}}"}', event => 'INSERT OR UPDATE');
+SELECT uaef.attach_workflow('trg_item', 'trg_t', input => '{"x": "{{rows}}"}');
+SELECT uaef.attach_workflow('trg_item', 'trg_t', input => '{"x": "{{row.id}}"}', per => 'statement');
+SELECT uaef.attach_workflow('trg_item', 'trg_t', input => '{"x": "{{row.id.deep}}"}');
+SELECT uaef.attach_workflow('trg_item', 'trg_t');
 INSERT INTO trg_item VALUES (9, 'x', 1);
 \echo :LAST_ERROR_SQLSTATE
 SELECT uaef.detach_workflow('trg_item', 'trg_t');

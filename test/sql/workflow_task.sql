@@ -193,6 +193,44 @@ SELECT status FROM uaef.workflow_run WHERE execution_id = :'e';
 SELECT count(*) < 21000 AS bounded FROM uaef.task_run WHERE workflow = 'wt_bomb';
 SELECT kind, count(*) > 0 AS left FROM uaef.task_timer WHERE kind IN ('child', 'start') GROUP BY kind ORDER BY kind;
 RESET uaef.max_depth;
+SELECT uaef.cancel_workflow(:'e');
+
+-- a number of executions below one: those in its own row, and those further down
+SELECT uaef.create_workflow('wt_pair', $${"tasks": [{"id": "a", "type": "workflow", "on_failure": "continue", "config": {"workflow": "wt_leaf", "input": {"n": 1}}},
+  {"id": "b", "type": "workflow", "on_failure": "continue", "config": {"workflow": "wt_leaf", "input": {"n": 2}}}],
+  "edges": [{"from": "a", "to": "b"}]}$$);
+SELECT uaef.create_workflow('wt_pairs', $${"tasks": [{"id": "m", "type": "map", "config": {"over": "{{in.list}}", "concurrency": 1,
+  "task": {"type": "workflow", "config": {"workflow": "wt_pair", "input": {}}}}}]}$$);
+SET uaef.max_descendants = 5;
+SELECT uaef.start_workflow('wt_pairs', '{"list": [1, 2, 3]}') AS e \gset
+SELECT workflow, count(*), count(DISTINCT root_execution_id) AS roots FROM uaef.workflow_run WHERE root_execution_id = :'e' GROUP BY workflow ORDER BY workflow;
+SELECT workflow, t.error->>'code' AS code, replace(t.error->>'message', :'e', 'E') AS message, count(*) FROM uaef.task_run t JOIN uaef.workflow_run r USING (execution_id, workflow)
+  WHERE coalesce(root_execution_id, execution_id) = :'e' AND t.error IS NOT NULL GROUP BY 1, 2, 3 ORDER BY 1, 2, 3;
+SELECT e.children, f.descendants FROM uaef.workflow_execution e LEFT JOIN uaef.workflow_family f ON f.root_execution_id = e.execution_id WHERE execution_id = :'e';
+RESET uaef.max_descendants;
+-- counted over several steps
+SELECT uaef.create_workflow('wt_step', $${"tasks": [{"id": "x", "type": "external", "queue": "wt"},
+  {"id": "c", "type": "workflow", "config": {"workflow": "wt_leaf", "input": {"n": 1}}}], "edges": [{"from": "x", "to": "c"}]}$$);
+SELECT uaef.create_workflow('wt_steps', $${"tasks": [{"id": "m", "type": "map", "config": {"over": [1, 2, 3],
+  "task": {"type": "workflow", "config": {"workflow": "wt_step", "input": {}}}}}]}$$);
+SET uaef.max_descendants = 5;
+SELECT uaef.start_workflow('wt_steps') AS e \gset
+SELECT uaef.complete_task(task_id) FROM uaef.claim_tasks('w', 'wt');
+SELECT uaef.complete_task(task_id) FROM uaef.claim_tasks('w', 'wt');
+SELECT descendants FROM uaef.workflow_family WHERE root_execution_id = :'e';
+SELECT uaef.complete_task(task_id) FROM uaef.claim_tasks('w', 'wt');
+SELECT status, error->>'code' AS code, count(*) FROM uaef.workflow_run WHERE parent_execution_id = :'e' GROUP BY 1, 2 ORDER BY 1, 2;
+SELECT status FROM uaef.workflow_run WHERE execution_id = :'e';
+RESET uaef.max_descendants;
+-- who is below one that has ended begins nothing, though nobody has told it yet
+SELECT uaef.create_workflow('wt_above', $${"tasks": [{"id": "c", "type": "workflow", "config": {"workflow": "wt_step"}}]}$$);
+SELECT uaef.start_workflow('wt_above') AS e \gset
+SELECT execution_id AS below FROM uaef.workflow_run WHERE parent_execution_id = :'e' \gset
+UPDATE uaef.task_execution SET status = 'cancelled' WHERE execution_id = :'e';
+SELECT uaef.complete_task(task_id) FROM uaef.claim_tasks('w', 'wt');
+SELECT status, error->>'message' AS message FROM uaef.workflow_run WHERE execution_id = :'below';
+SELECT count(*) AS below FROM uaef.workflow_run WHERE parent_execution_id = :'below';
+UPDATE uaef.workflow_execution SET status = 'cancelled', open_tasks = 0 WHERE execution_id = :'e';
 
 -- input: an object, of a size; in a map the item
 SELECT uaef.create_workflow('wt_item', $${"tasks": [{"id": "m", "type": "map", "config": {"over": "{{in.list}}",

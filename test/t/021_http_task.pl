@@ -116,6 +116,12 @@ is(outcome(begin('{"url":"http://127.0.0.3/"}', $retry)), 'failed UA401', 'no ru
 # An answer that the engine does not take is a failure that says so.
 is(outcome(begin(qq({"url":"$url/big/131072"}))), 'failed UA001', 'an output that is too large');
 
+# The wait of a delivery for its next attempt can be ended.
+my $hurried = begin(qq({"url":"$url/fail-first/1/hurried","method":"POST","body":{}}), '{"retry":{"max_attempts":3,"initial":"1h"}}');
+wait_for($hurried, q(status = 'retry'));
+sql("SELECT uaef.retry_task_now(task_id) FROM uaef.task_run WHERE execution_id = '$hurried'");
+is(outcome($hurried), 'completed ', 'retry_task_now() ends the wait of a delivery');
+
 # A workflow that is cancelled sends nothing more.
 my $waiting = begin(qq({"url":"$url/status/503/c"}), '{"retry":{"max_attempts":9,"initial":"1h"}}');
 wait_for($waiting, q(status = 'retry'));

@@ -104,13 +104,35 @@ is(query("SELECT error->>'code' FROM uaef.workflow_run WHERE execution_id = '$sl
 is(ending(child($slow)), 'cancelled', 'with its child');
 
 # More than one step takes on, and a loop with delays.
-my $many = start('many', '{"list":[' . join(',', (0) x 15000) . ']}');
+my $many = start('many', '{"list":[' . join(',', (0) x 12000) . ']}');
 is(query("SELECT status FROM uaef.workflow_run WHERE execution_id = '$many'"), 'running', 'a step leaves children to later ones');
 is(ending($many), 'completed', 'which run them all');
-is(query("SELECT count(*) FROM uaef.workflow_run WHERE parent_execution_id = '$many' AND status = 'completed'"), 15000, 'each once');
+is(query("SELECT count(*) FROM uaef.workflow_run WHERE parent_execution_id = '$many' AND status = 'completed'"), 12000, 'each once');
 my $ticks = start('ticks');
 is(ending($ticks), 'completed', 'a loop with delays');
 is(query("SELECT output->'l'->>'n' FROM uaef.workflow_run WHERE execution_id = '$ticks'"), 5, 'ran as often as it had to');
+
+# What grows without end: a cancel stops all of it, and one that nobody cancels
+# comes to its bound, and fails.
+query(q{SELECT uaef.create_workflow('bomb', '{"tasks":[{"id":"m","type":"map","config":{"over":[1,2,3],
+	"task":{"type":"workflow","config":{"workflow":"bomb","input":{}}}}}]}')});
+my $open = "status NOT IN ('completed', 'failed', 'cancelled')";
+my $bomb = start('bomb');
+ok($node->poll_query_until('postgres', "SELECT count(*) > 8000 FROM uaef.workflow_execution WHERE root_execution_id = '$bomb'"),
+	'executions that begin three each grow');
+query("SELECT uaef.cancel_workflow('$bomb')");
+my $then = query("SELECT count(*) FROM uaef.workflow_execution WHERE root_execution_id = '$bomb'");
+ok($node->poll_query_until('postgres', "SELECT count(*) = 0 FROM uaef.workflow_execution WHERE $open"), 'a cancel catches up');
+cmp_ok(query("SELECT count(*) FROM uaef.workflow_execution WHERE root_execution_id = '$bomb'"), '<', 2 * $then + 1000,
+	'with little that began after it');
+$node->append_conf('postgresql.conf', 'uaef.max_descendants = 1000');
+$node->reload;
+$node->poll_query_until('postgres', "SELECT current_setting('uaef.max_descendants') = '1000'");
+$bomb = start('bomb');
+is(ending($bomb), 'failed', 'a bound ends the growth');
+is(query("SELECT error->>'code' FROM uaef.workflow_run WHERE execution_id = '$bomb'"), 'UA315', 'and says so');
+ok($node->poll_query_until('postgres', "SELECT count(*) = 0 FROM uaef.workflow_execution WHERE $open"), 'all of it ends');
+cmp_ok(query("SELECT count(*) FROM uaef.workflow_execution WHERE root_execution_id = '$bomb'"), '<=', 1000, 'with no more than that');
 
 # SIGKILL of worker and executors, while trees end, fail and are compensated.
 sub kill_one

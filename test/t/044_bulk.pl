@@ -154,6 +154,23 @@ is(sql("SELECT status FROM uaef.workflow_run WHERE execution_id = '$gone'"),
 is(sql("SELECT uaef.release_workflow('other')"), 'f', 'there is no hold any more');
 is(sql("SELECT count(*) FROM uaef.task_timer WHERE due_at = 'infinity'"), 0,
 	'and nothing that waits for ever');
+# So are retries and forks, which go on with what was done before.
+sql(q{SELECT uaef.create_workflow('pair', '{"tasks": [{"id": "a", "type": "external", "queue": "pair"},
+	{"id": "b", "type": "external", "queue": "pair"}], "edges": [{"from": "a", "to": "b"}]}')});
+my $pair = sql(q{SELECT uaef.start_workflow('pair')});
+sql(q{SELECT uaef.complete_task(task_id, '{"a": 1}') FROM uaef.claim_tasks('w', 'pair')});
+sql("SELECT uaef.cancel_workflow('$pair')");
+sql(q{SELECT uaef.hold_workflow('pair')});
+my $fork = sql("SELECT uaef.fork_workflow('$pair', 'b')");
+sql("SELECT uaef.retry_workflow('$pair')");
+is(sql("SELECT string_agg(status, ' ') FROM uaef.workflow_run WHERE execution_id IN ('$pair', '$fork')"),
+	'pending pending', 'a retry and a fork wait too');
+sql(q{SELECT uaef.release_workflow('pair')});
+ok($node->poll_query_until('postgres', "SELECT count(*) = 2 FROM uaef.task_run WHERE workflow = 'pair' AND task = 'b' AND status = 'queued'"),
+	'and go on where they were');
+sql(q{SELECT uaef.complete_task(task_id, '{"b": 2}') FROM uaef.claim_tasks('w', 'pair', 10)});
+is(sql("SELECT string_agg(status, ' ') FROM uaef.workflow_run WHERE execution_id IN ('$pair', '$fork')"),
+	'completed completed', 'to their end');
 for my $bad (
 	[ q{SELECT uaef.hold_workflow('nobody')}, 'UA302' ],
 	[ q{SET SESSION AUTHORIZATION clerk; SELECT uaef.hold_workflow('other')}, '42501' ],

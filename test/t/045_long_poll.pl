@@ -128,6 +128,25 @@ finish($claimer);
 is(ask(q{SELECT count(*) FROM uaef.task_run WHERE status = 'running' AND worker = 'w' AND started_at > now() - interval '30 seconds'}) > 0, 1,
 	'and that one has the task');
 
+# Who was kept from waiting on by an error that it caught is not woken instead of another.
+my $caught = '';
+my $busy = start([ 'psql', '-X', '-q', $node->connstr('app'), '-c', q{SET statement_timeout = '1s'}, '-c', q{
+	DO $$ BEGIN
+		BEGIN
+			PERFORM uaef.claim_tasks('caught', 'q', wait => '1 minute');
+		EXCEPTION WHEN query_canceled THEN
+			PERFORM pg_sleep(60);
+		END;
+	END $$} ], '>', \$caught, '2>', \$caught);
+ok($node->poll_query_until('postgres', q{SELECT count(*) = 1 FROM pg_stat_activity WHERE query ~ 'caught' AND wait_event = 'PgSleep'}),
+	'an error ends a wait, and is caught');
+my $other = waiters(1, "wait => '1 minute'");
+wait_count(1, 'another one waits');
+ask(q{SELECT uaef.start_workflow('job')});
+cmp_ok(seconds_of(sub { finish($other) }), '<', 20, 'and is the one that is woken');
+ask(q{SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE query ~ 'caught' AND wait_event = 'PgSleep'});
+finish($busy);
+
 # Two queues, one list: the task of either ends the wait.
 my $both = waiters(1, "queues => '{other,q}', wait => '2 minutes'");
 wait_count(1, 'one waits for two queues');
