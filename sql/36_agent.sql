@@ -39,6 +39,7 @@ CREATE TABLE uaef.agent_metric (
 	tokens_in		numeric NOT NULL DEFAULT 0,
 	tokens_out		numeric NOT NULL DEFAULT 0,
 	cost_minor		numeric NOT NULL DEFAULT 0,
+	unknown_calls	bigint NOT NULL DEFAULT 0,
 	latency			bigint[] NOT NULL
 		DEFAULT pg_catalog.array_fill(0::bigint, ARRAY[112]),
 	day				date NOT NULL DEFAULT '-infinity',
@@ -63,10 +64,15 @@ CREATE TABLE uaef.agent_task (
 	bucket			smallint,
 	tokens_in		bigint NOT NULL DEFAULT 0,
 	tokens_out		bigint NOT NULL DEFAULT 0,
-	cost_minor		bigint NOT NULL DEFAULT 0
+	cost_minor		numeric NOT NULL DEFAULT 0,
+	unknown			integer NOT NULL DEFAULT 0
 ) WITH (fillfactor = 50);
 COMMENT ON TABLE uaef.agent_task IS
 	'attempts that agents have, or have ended since their last claim';
+COMMENT ON COLUMN uaef.agent_task.tokens_in IS
+	'that it used; while an agent is called, what the call is estimated at';
+COMMENT ON COLUMN uaef.agent_task.unknown IS
+	'calls of which nobody knows what they used: counted as estimated';
 CREATE INDEX agent_task_agent ON uaef.agent_task (agent_id);
 CREATE INDEX agent_task_task ON uaef.agent_task (task_id);
 
@@ -274,7 +280,8 @@ SELECT a.agent_id, a.name, a.platform, a.status, a.capabilities,
 	m.tokens_out + u.tokens_out AS tokens_out,
 	m.cost_minor + u.cost_minor AS cost_minor,
 	a.currency, d.tokens_today, d.cost_today,
-	a.max_tokens_per_day, a.max_cost_per_day
+	a.max_tokens_per_day, a.max_cost_per_day,
+	m.unknown_calls + u.unknown_calls AS unknown_calls
 FROM uaef.agent a
 JOIN uaef.agent_metric m USING (agent_id)
 CROSS JOIN LATERAL (SELECT (pg_catalog.now() AT TIME ZONE 'UTC')::date AS day) n
@@ -287,6 +294,7 @@ CROSS JOIN LATERAL (
 		coalesce(sum(t.tokens_in), 0) AS tokens_in,
 		coalesce(sum(t.tokens_out), 0) AS tokens_out,
 		coalesce(sum(t.cost_minor), 0) AS cost_minor,
+		coalesce(sum(t.unknown), 0) AS unknown_calls,
 		coalesce(sum(t.tokens_in + t.tokens_out) FILTER (WHERE
 			(coalesce(t.ended_at, pg_catalog.now()) AT TIME ZONE 'UTC')::date
 			= n.day), 0) AS tokens_today,

@@ -365,6 +365,7 @@ static const AccessObject relations[] = {
 	{"account_balance", OPERATOR | AUDITOR},
 	{"agent_registry", READERS},
 	{"agent_reputation", READERS},
+	{"workflow_agent_cost", READERS},
 	{"anchor_status", OPERATOR | AUDITOR},
 	{"approval_delegation", READERS},
 	{"approval_history", READERS},

@@ -331,6 +331,45 @@ uaef_advance_release(UaefTask *task)
 }
 
 void
+uaef_advance_pass_on(UaefTask *task, const UaefFailure *failure,
+					 Jsonb *progress)
+{
+	UaefJson	json;
+
+	uaef_task_event_begin(&json, task);
+	uaef_json_text(&json, "worker", task->worker);
+	uaef_json_text(&json, "code", failure->code);
+	uaef_json_text(&json, "message", failure->message);
+	uaef_step_event(task->execution, task, "task_passed_on",
+					uaef_json_end(&json));
+	task->attempt--;
+	begin_attempt(task);
+	drain(task->execution);
+	task->progress = progress;
+	task->dirty = true;
+}
+
+/*
+ * Give a claim its lease, and set the timers that end it.
+ */
+static void
+begin_lease(UaefTask *task, TimestampTz expires_at)
+{
+	UaefExecution *execution = task->execution;
+
+	task->has_lease = true;
+	task->lease_expires_at = expires_at;
+	if (!pg_strong_random(task->lease_token.data, UUID_LEN))
+		ereport(ERROR,
+				(errcode(ERRCODE_INTERNAL_ERROR),
+				 errmsg("could not generate random values")));
+	uaef_step_timer(execution, task, "lease", expires_at);
+	if (task->def->timeout_ms > 0)
+		uaef_step_timer(execution, task, "timeout",
+						execution->step->now + task->def->timeout_ms * 1000);
+}
+
+void
 uaef_advance_claimed(UaefTask *task, const char *worker,
 					 TimestampTz lease_expires_at)
 {
@@ -340,16 +379,9 @@ uaef_advance_claimed(UaefTask *task, const char *worker,
 	uaef_task_become(task, UAEF_TASK_RUNNING);
 	task->worker = pstrdup(worker);
 	task->started_at = execution->step->now;
-	task->has_lease = true;
-	task->lease_expires_at = lease_expires_at;
-	if (!pg_strong_random(task->lease_token.data, UUID_LEN))
-		ereport(ERROR,
-				(errcode(ERRCODE_INTERNAL_ERROR),
-				 errmsg("could not generate random values")));
-	uaef_step_timer(execution, task, "lease", lease_expires_at);
-	if (task->def->timeout_ms > 0)
-		uaef_step_timer(execution, task, "timeout",
-						execution->step->now + task->def->timeout_ms * 1000);
+	task->has_lease = false;
+	if (lease_expires_at != 0)
+		begin_lease(task, lease_expires_at);
 
 	uaef_task_event_begin(&json, task);
 	uaef_json_text(&json, "worker", worker);

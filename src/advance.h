@@ -87,7 +87,14 @@ extern void uaef_advance_requeue(UaefTask *task, const char *reason);
 /* The same for a worker that gives it back: the attempt does not count. */
 extern void uaef_advance_release(UaefTask *task);
 
-/* An outside worker has taken the task. */
+/*
+ * Somebody who had taken the task could not do it, and others may: the attempt
+ * does not count, and what is known of its progress stays.
+ */
+extern void uaef_advance_pass_on(UaefTask *task, const UaefFailure *failure,
+								 Jsonb *progress);
+
+/* An outside worker has taken the task; without a lease (0) it is our own. */
 extern void uaef_advance_claimed(UaefTask *task, const char *worker,
 								 TimestampTz lease_expires_at);
 

@@ -21,6 +21,7 @@
 #include "utils/timestamp.h"
 
 #include "agent.h"
+#include "agent_call.h"
 #include "agent_key.h"
 #include "arguments.h"
 #include "clock.h"
@@ -34,12 +35,14 @@
 #include "url.h"
 #include "uuid7.h"
 #include "versioned_name.h"
+#include "wake.h"
 
 #define MAX_CONCURRENT		10000
 #define MAX_CAPABILITIES	100
 
 static UaefQuery find_agent = {
-	"SELECT agent_id, currency FROM uaef.agent WHERE name = $1 FOR UPDATE",
+	"SELECT agent_id, currency, platform, configuration FROM uaef.agent"
+	" WHERE name = $1 FOR UPDATE",
 	1, {TEXTOID}
 };
 
@@ -244,6 +247,7 @@ uaef_agent_register(const UaefAgentSpec *spec, char **key)
 
 	check_spec(spec);
 	check_currency(spec, NULL);
+	uaef_agent_check_connector(spec->platform, spec->configuration);
 	uaef_agent_key_make(&made);
 	*key = pstrdup(made.text);
 	uaef_uuid7(&id);
@@ -272,6 +276,7 @@ uaef_agent_register(const UaefAgentSpec *spec, char **key)
 	args[14] = TimestampTzGetDatum(uaef_clock_now());
 	uaef_spi_run(&insert_agent, args, nulls);
 	uaef_spi_run(&insert_metric, args, NULL);
+	uaef_wake_worker_on_commit(UAEF_WAKE_AGENTS);
 	record("agent_registered", &id, spec->name, describe(spec), role);
 	uaef_spi_end(caller);
 	return id;
@@ -290,7 +295,12 @@ uaef_agent_update(const UaefAgentSpec *spec)
 	check_spec(spec);
 	caller = uaef_spi_begin();
 	id = lock_agent(spec->name, &currency);
+	uaef_agent_check_connector(spec->platform ? spec->platform
+							   : uaef_spi_text(0, 3),
+							   spec->configuration ? spec->configuration
+							   : uaef_spi_jsonb(0, 4));
 	check_currency(spec, currency);
+	uaef_wake_worker_on_commit(UAEF_WAKE_AGENTS);
 	memset(nulls, ' ', sizeof(nulls));
 	args[0] = UUIDPGetDatum(&id);
 	args[1] = uaef_text_or_null(spec->platform, &nulls[1]);
@@ -332,6 +342,7 @@ uaef_agent_set_status(const char *name, const char *status,
 		uaef_json_begin(&json);
 		uaef_json_text(&json, "status", status);
 		uaef_json_text(&json, "reason", reason);
+		uaef_wake_worker_on_commit(UAEF_WAKE_AGENTS);
 		record("agent_status_changed", &id, name, uaef_json_end(&json), role);
 	}
 	uaef_spi_end(caller);

@@ -52,7 +52,7 @@ static UaefQuery fold = {
 	"WITH gone AS ("
 	" DELETE FROM uaef.agent_task"
 	" WHERE agent_id = $1 AND ended_at IS NOT NULL"
-	" RETURNING outcome, tokens_in, tokens_out, cost_minor, bucket,"
+	" RETURNING outcome, tokens_in, tokens_out, cost_minor, unknown, bucket,"
 	"  (ended_at AT TIME ZONE 'UTC')::date AS day),"
 	" today AS (SELECT ($2 AT TIME ZONE 'UTC')::date AS day),"
 	" s AS (SELECT"
@@ -63,6 +63,7 @@ static UaefQuery fold = {
 	"  coalesce(sum(tokens_in), 0) AS tokens_in,"
 	"  coalesce(sum(tokens_out), 0) AS tokens_out,"
 	"  coalesce(sum(cost_minor), 0) AS cost_minor,"
+	"  coalesce(sum(unknown), 0) AS unknown_calls,"
 	"  coalesce(sum(tokens_in + tokens_out)"
 	"   FILTER (WHERE day = (SELECT day FROM today)), 0) AS day_tokens,"
 	"  coalesce(sum(cost_minor)"
@@ -76,6 +77,7 @@ static UaefQuery fold = {
 	"  tokens_in = m.tokens_in + s.tokens_in,"
 	"  tokens_out = m.tokens_out + s.tokens_out,"
 	"  cost_minor = m.cost_minor + s.cost_minor,"
+	"  unknown_calls = m.unknown_calls + s.unknown_calls,"
 	"  latency = CASE WHEN s.completed = 0 THEN m.latency ELSE ARRAY("
 	"   SELECT h.n + (SELECT count(*) FROM gone g"
 	"    WHERE g.outcome = 'completed' AND g.bucket = h.i)"
@@ -184,8 +186,8 @@ authenticate(const char *api_key, UaefAgent *agent)
 /*
  * The queues of what an agent may do.
  */
-static Datum
-queues_of(const UaefAgent *agent)
+Datum
+uaef_agent_queues(const UaefAgent *agent)
 {
 	Datum	   *capabilities;
 	Datum	   *queues;
@@ -205,8 +207,8 @@ queues_of(const UaefAgent *agent)
 /*
  * Add up what the agent has ended, and see how many tasks it may take.
  */
-static int
-room_of(const UaefAgent *agent, TimestampTz now)
+int
+uaef_agent_room(const UaefAgent *agent, TimestampTz now)
 {
 	Datum		args[2];
 
@@ -258,8 +260,8 @@ take(Datum queues, int limit, int *n)
 /*
  * What the agent is told, besides what every claim has; false on failure.
  */
-static bool
-fill(UaefTask *task, UaefAgentClaim *claim, UaefEvalError *error)
+bool
+uaef_agent_fill(UaefTask *task, UaefAgentClaim *claim, UaefEvalError *error)
 {
 	const UaefAgentConfig *config = &task->def->config.agent;
 	UaefScope  *scope = uaef_task_scope(task);
@@ -280,8 +282,37 @@ fill(UaefTask *task, UaefAgentClaim *claim, UaefEvalError *error)
 		if (claim->context == NULL)
 			return false;
 	}
+	if (config->messages != NULL)
+	{
+		claim->messages = uaef_template_fill(config->messages, scope, error);
+		if (claim->messages == NULL)
+			return false;
+	}
+	if (config->tools != NULL)
+	{
+		claim->tools = uaef_template_fill(config->tools, scope, error);
+		if (claim->tools == NULL)
+			return false;
+	}
 	claim->output_schema = config->output_schema;
 	return true;
+}
+
+void
+uaef_agent_take(UaefTask *task, const UaefAgent *agent,
+				TimestampTz lease_expires_at)
+{
+	UaefExecution *execution = task->execution;
+	Datum		args[5];
+
+	uaef_advance_claimed(task, agent->id_text, lease_expires_at);
+	execution->step->events[execution->last_event].agent_id = agent->id_text;
+	args[0] = UUIDPGetDatum(&agent->id);
+	args[1] = Int64GetDatum(task->task_id);
+	args[2] = UUIDPGetDatum(&execution->id);
+	args[3] = UUIDPGetDatum(&task->lease_token);
+	args[4] = TimestampTzGetDatum(execution->step->now);
+	uaef_spi_run(&insert_task, args, NULL);
 }
 
 /*
@@ -293,10 +324,9 @@ claim_one(UaefTask *task, const UaefAgent *agent,
 {
 	UaefExecution *execution = task->execution;
 	UaefEvalError error = {0};
-	Datum		args[5];
 
 	memset(claim, 0, sizeof(UaefAgentClaim));
-	if (!fill(task, claim, &error))
+	if (!uaef_agent_fill(task, claim, &error))
 	{
 		UaefFailure failure;
 
@@ -304,8 +334,7 @@ claim_one(UaefTask *task, const UaefAgent *agent,
 		uaef_advance_fail(task, &failure);
 		return false;
 	}
-	uaef_advance_claimed(task, agent->id_text, lease_expires_at);
-	execution->step->events[execution->last_event].agent_id = agent->id_text;
+	uaef_agent_take(task, agent, lease_expires_at);
 	claim->claim.task_id = task->task_id;
 	claim->claim.execution_id = execution->id;
 	claim->claim.workflow = execution->def->name;
@@ -314,13 +343,6 @@ claim_one(UaefTask *task, const UaefAgent *agent,
 	claim->claim.attempt = task->attempt;
 	claim->claim.lease_token = task->lease_token;
 	claim->claim.lease_expires_at = lease_expires_at;
-
-	args[0] = UUIDPGetDatum(&agent->id);
-	args[1] = Int64GetDatum(task->task_id);
-	args[2] = UUIDPGetDatum(&execution->id);
-	args[3] = UUIDPGetDatum(&task->lease_token);
-	args[4] = TimestampTzGetDatum(execution->step->now);
-	uaef_spi_run(&insert_task, args, NULL);
 	return true;
 }
 
@@ -368,11 +390,11 @@ uaef_agent_claim(const char *api_key, int limit, int64 lease_us, int *n)
 	MemoryContextSwitchTo(context);
 	authenticate(api_key, &agent);
 	step = uaef_step_begin("agent", agent.id_text);
-	queues = queues_of(&agent);
+	queues = uaef_agent_queues(&agent);
 	*n = 0;
 	if (uaef_spi_run(&find_ready, &queues, NULL) > 0)
 	{
-		limit = Min(limit, room_of(&agent, step->now));
+		limit = Min(limit, uaef_agent_room(&agent, step->now));
 		if (limit > 0)
 			*n = claim_ready(step, &agent, queues, limit, lease_us, claims);
 	}

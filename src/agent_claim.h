@@ -8,7 +8,9 @@
 #ifndef UAEF_AGENT_CLAIM_H
 #define UAEF_AGENT_CLAIM_H
 
+#include "agent.h"
 #include "claim.h"
+#include "execution.h"
 
 /* A task that an agent has claimed; what it does not have is NULL. */
 typedef struct UaefAgentClaim
@@ -16,6 +18,8 @@ typedef struct UaefAgentClaim
 	UaefClaim	claim;
 	char	   *prompt;
 	Jsonb	   *context;
+	Jsonb	   *messages;
+	Jsonb	   *tools;
 	Jsonb	   *output_schema;
 } UaefAgentClaim;
 
@@ -43,5 +47,17 @@ extern void uaef_agent_report_usage(int64 task_id, Jsonb *usage,
  */
 extern void uaef_agent_complete(int64 task_id, Jsonb *output, Jsonb *usage,
 								const pg_uuid_t *token);
+
+/*
+ * The parts of a claim, for agent_call.c: the queues of what an agent may do;
+ * add up what it has ended, with its row of agent_metric locked, and tell how
+ * many tasks more it may have; what it is told; and that it has the task.
+ */
+extern Datum uaef_agent_queues(const UaefAgent *agent);
+extern int	uaef_agent_room(const UaefAgent *agent, TimestampTz now);
+extern bool uaef_agent_fill(UaefTask *task, UaefAgentClaim *claim,
+							UaefEvalError *error);
+extern void uaef_agent_take(UaefTask *task, const UaefAgent *agent,
+							TimestampTz lease_expires_at);
 
 #endif							/* UAEF_AGENT_CLAIM_H */

@@ -18,9 +18,11 @@
 #include "utils/timestamp.h"
 
 #include "agent_task.h"
+#include "delivery_queue.h"
 #include "errcodes.h"
 #include "spi_util.h"
 #include "task_kind.h"
+#include "wake.h"
 
 /* An attempt that ended in a step. */
 typedef struct UaefAgentEnd
@@ -38,13 +40,17 @@ static UaefQuery end_attempt = {
 	" bucket = least(112, 1 + floor(4 / ln(2::float8) * ln(greatest(1,"
 	"  extract(epoch FROM $2 - claimed_at)::float8 * 1000))))"
 	" WHERE task_id = $1 AND ended_at IS NULL"
-	" RETURNING agent_id::text, tokens_in, tokens_out, cost_minor",
+	" RETURNING agent_id::text, tokens_in, tokens_out, cost_minor, unknown",
 	3, {INT8OID, TIMESTAMPTZOID, TEXTOID}
 };
 
 static void hand_out_agent(UaefTask *task);
+static void withdraw_agent(UaefTask *task);
 
-const UaefTaskKind uaef_agent_task = {.hand_out = hand_out_agent};
+const UaefTaskKind uaef_agent_task = {
+	.hand_out = hand_out_agent,
+	.withdraw = withdraw_agent
+};
 
 /*
  * Agents come and take what they can do, from the ready set.
@@ -58,21 +64,34 @@ hand_out_agent(UaefTask *task)
 }
 
 /*
- * Whether the task goes back because its agent gave it back: the event says so.
+ * An agent without a lease is one that is called.
+ */
+static void
+withdraw_agent(UaefTask *task)
+{
+	if (task->has_lease)
+		return;
+	uaef_delivery_cancel(&task->execution->id, task->task_id);
+	uaef_wake_worker_on_commit(UAEF_WAKE_AGENTS);
+}
+
+/*
+ * Why the task goes back, as the event says.
  */
 static bool
-is_released(const UaefTask *task)
+was(const UaefTask *task, const char *event)
 {
 	const UaefExecution *execution = task->execution;
 
 	return execution->last_event >= 0 &&
 		strcmp(execution->step->events[execution->last_event].type,
-			   "task_released") == 0;
+			   event) == 0;
 }
 
 /*
  * Of a task that waits for its next attempt the last one has failed; of one
- * that is queued at once the agent was lost, unless it gave the task back.
+ * that is queued at once the agent was lost, unless it gave the task back or
+ * could not do it.
  */
 static const char *
 outcome(const UaefTask *task, UaefTaskStatus status)
@@ -82,7 +101,8 @@ outcome(const UaefTask *task, UaefTaskStatus status)
 		case UAEF_TASK_COMPLETED:
 			return "completed";
 		case UAEF_TASK_QUEUED:
-			return is_released(task) ? "released" : "lost";
+			return was(task, "task_released") ? "released"
+				: was(task, "task_passed_on") ? "failed" : "lost";
 		case UAEF_TASK_CANCELLED:
 			return "cancelled";
 		default:
@@ -135,6 +155,7 @@ write_end(UaefStep *step, const UaefAgentEnd *end)
 {
 	Datum		args[3];
 	UaefJson	usage;
+	bool		isnull;
 
 	args[0] = Int64GetDatum(end->task_id);
 	args[1] = TimestampTzGetDatum(step->now);
@@ -145,7 +166,10 @@ write_end(UaefStep *step, const UaefAgentEnd *end)
 	uaef_json_begin(&usage);
 	uaef_json_int(&usage, "tokens_in", uaef_spi_int64(0, 2));
 	uaef_json_int(&usage, "tokens_out", uaef_spi_int64(0, 3));
-	uaef_json_int(&usage, "cost_minor", uaef_spi_int64(0, 4));
+	uaef_json_numeric(&usage, "cost_minor",
+					  DatumGetNumeric(uaef_spi_value(0, 4, &isnull)));
+	if (uaef_spi_int32(0, 5) > 0)
+		uaef_json_int(&usage, "unknown_calls", uaef_spi_int32(0, 5));
 	complete_events(step, end, uaef_spi_text(0, 1), uaef_json_end(&usage));
 }
 

@@ -94,8 +94,8 @@ Datum
 uaef_send_payouts(PG_FUNCTION_ARGS)
 {
 	PG_RETURN_INT32(uaef_payouts_send(uaef_arg_int64(fcinfo, 0,
-																"batch_id"),
-												GetUserId()));
+													 "batch_id"),
+									  GetUserId()));
 }
 
 /*
@@ -164,7 +164,7 @@ Datum
 uaef_replay_payout(PG_FUNCTION_ARGS)
 {
 	return payout_status(uaef_payout_replay(uaef_arg_uuid(fcinfo, 0,
-																  "payout_id"),
+														  "payout_id"),
 											GetUserId()));
 }
 

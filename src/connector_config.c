@@ -71,6 +71,9 @@ static UaefQuery select_uses = {
 	" (SELECT 'delivery ' || d.delivery_id || ' waits to be sent'"
 	" FROM uaef.delivery d WHERE d.connector = $1"
 	" AND d.status IN ('pending', 'retry', 'sending') LIMIT 1)"
+	" UNION ALL"
+	" SELECT 'agent \"' || g.name || '\" is called through it'"
+	" FROM uaef.agent g WHERE g.configuration ->> 'connector' = $1"
 	" LIMIT 1",
 	1, {TEXTOID}
 };
@@ -413,7 +416,8 @@ uaef_connector_pause(const char *name, bool paused)
 	if (uaef_spi_run(&update_paused, args, NULL) == 0)
 		raise_undefined(name);
 	record(paused ? "connector_paused" : "connector_resumed", user, name);
-	uaef_wake_worker_on_commit(UAEF_WAKE_HTTP | UAEF_WAKE_RECEIVE);
+	uaef_wake_worker_on_commit(UAEF_WAKE_HTTP | UAEF_WAKE_RECEIVE |
+							   UAEF_WAKE_AGENTS);
 	uaef_spi_end(caller);
 }
 
@@ -437,7 +441,8 @@ uaef_connector_alter(const char *name, Jsonb *config)
 	if (uaef_spi_run(&update_config, args, NULL) == 0)
 		raise_undefined(name);
 	record("connector_altered", user, name);
-	uaef_wake_worker_on_commit(UAEF_WAKE_HTTP | UAEF_WAKE_RECEIVE);
+	uaef_wake_worker_on_commit(UAEF_WAKE_HTTP | UAEF_WAKE_RECEIVE |
+							   UAEF_WAKE_AGENTS);
 	uaef_spi_end(caller);
 }
 

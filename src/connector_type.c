@@ -16,7 +16,12 @@ static const UaefConnectorType *const types[] = {
 	&uaef_sqs_connector,
 	&uaef_servicebus_connector,
 	&uaef_sap_connector,
-	&uaef_oracle_connector
+	&uaef_oracle_connector,
+	&uaef_anthropic_connector,
+	&uaef_openai_connector,
+	&uaef_langserve_connector,
+	&uaef_agent_http_connector,
+	&uaef_payout_connector
 };
 
 const UaefConnectorType *

@@ -252,5 +252,10 @@ extern const UaefConnectorType uaef_sqs_connector;
 extern const UaefConnectorType uaef_servicebus_connector;
 extern const UaefConnectorType uaef_sap_connector;
 extern const UaefConnectorType uaef_oracle_connector;
+extern const UaefConnectorType uaef_anthropic_connector;
+extern const UaefConnectorType uaef_openai_connector;
+extern const UaefConnectorType uaef_langserve_connector;
+extern const UaefConnectorType uaef_agent_http_connector;
+extern const UaefConnectorType uaef_payout_connector;
 
 #endif							/* UAEF_CONNECTOR_TYPE_H */

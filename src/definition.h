@@ -231,6 +231,8 @@ typedef struct UaefAgentConfig
 	char	   *agent;			/* its name */
 	UaefTemplate *prompt;		/* a text; or NULL */
 	UaefTemplate *context;		/* or NULL */
+	UaefTemplate *messages;		/* of a chat, instead of prompt; or NULL */
+	UaefTemplate *tools;		/* that a model may ask for; or NULL */
 	UaefTemplate *input;		/* as of an external task */
 	Jsonb	   *output_schema;	/* or NULL */
 	UaefSchema *schema;			/* the same, compiled */
@@ -313,6 +315,14 @@ typedef struct UaefObjectUse
 	int32		objsubid;
 } UaefObjectUse;
 
+/* "budget": what calls of agents may use in a day (UTC); 0: any amount. */
+typedef struct UaefBudget
+{
+	int64		max_tokens;
+	int64		max_cost;		/* in minor units of the currency */
+	char	   *currency;		/* or NULL */
+} UaefBudget;
+
 typedef struct UaefDefinition
 {
 	int32		definition_id;
@@ -339,6 +349,7 @@ typedef struct UaefDefinition
 	UaefLimitDef *limits;
 	UaefOnLimit on_limit;
 	bool		runs_workflows; /* a task is of type workflow */
+	UaefBudget	budget;
 } UaefDefinition;
 
 /*

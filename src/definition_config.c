@@ -70,7 +70,8 @@ static const struct
 	[UAEF_TASK_SIGNAL] = {{"name", "timeout", "match", "filter"}, read_signal},
 	[UAEF_TASK_CHECKPOINT] = {{"checkpoint", "data"}, read_checkpoint},
 	[UAEF_TASK_AGENT] =
-	{{"capability", "agent", "prompt", "context", "input", "output_schema"},
+	{{"capability", "agent", "prompt", "context", "messages", "tools", "input",
+	"output_schema"},
 	read_agent},
 	[UAEF_TASK_WORKFLOW] =
 	{{"workflow", "version", "input", "repeat"}, uaef_read_workflow},
@@ -483,6 +484,8 @@ read_agent(const UaefObject *config, UaefTaskDef *task)
 						config->where)));
 	agent->prompt = uaef_read_text_template(config, "prompt");
 	agent->context = uaef_read_template(config, "context");
+	agent->messages = uaef_read_template(config, "messages");
+	agent->tools = uaef_read_template(config, "tools");
 	agent->input = uaef_read_template(config, "input");
 	agent->output_schema = uaef_read_document(config, "output_schema");
 	agent->schema = uaef_read_schema(config, "output_schema");

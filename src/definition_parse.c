@@ -20,6 +20,7 @@
 #include "errcodes.h"
 #include "guc.h"
 #include "json_util.h"
+#include "money.h"
 
 /* Deepest nesting of a document. */
 #define MAX_DEPTH 64
@@ -68,6 +69,35 @@ static void read_edge(UaefBuilder *builder, UaefEdge *edge, JsonbValue *value,
 					  int no);
 static int	read_end(const UaefObject *object, const char *key);
 static bool is_pure(const UaefDefinition *def);
+static void read_budget(UaefBuilder *builder, Jsonb *document);
+
+/*
+ * {"max_tokens_per_day","max_cost_per_day","currency"}, as agents have them.
+ */
+static void
+read_budget(UaefBuilder *builder, Jsonb *document)
+{
+	static const char *const keys[] = {
+		"max_tokens_per_day", "max_cost_per_day", "currency", NULL
+	};
+	UaefBudget *budget = &builder->def->budget;
+	JsonbValue	value;
+	UaefObject	object;
+
+	if (document == NULL)
+		return;
+	uaef_document_value(document, &value);
+	object = uaef_read_object(builder, &value, keys, "\"budget\"");
+	budget->max_tokens = uaef_read_int(&object, "max_tokens_per_day", 0, 1,
+									   PG_INT32_MAX);
+	budget->max_cost = uaef_read_int(&object, "max_cost_per_day", 0, 1,
+									 PG_INT32_MAX);
+	budget->currency = uaef_read_text(&object, "currency",
+									  budget->max_cost > 0);
+	if (budget->currency != NULL &&
+		uaef_currency_exponent(budget->currency) < 0)
+		uaef_read_wrong(&object, "currency", "a currency");
+}
 
 UaefDefinition *
 uaef_definition_compile(const char *name, Jsonb *document, bool plan_sql)
@@ -76,7 +106,7 @@ uaef_definition_compile(const char *name, Jsonb *document, bool plan_sql)
 	{
 		"tasks", "edges", "output", "context", "description", "timeout",
 		"limits", "on_limit", "policies", "input_schema", "output_schema",
-		NULL
+		"budget", NULL
 	};
 	static const char *const on_limit[] =
 	{"queue", "skip", "cancel_oldest", NULL};
@@ -110,6 +140,7 @@ uaef_definition_compile(const char *name, Jsonb *document, bool plan_sql)
 	def->input_schema = uaef_read_schema(&object, "input_schema");
 	def->output_schema = uaef_read_schema(&object, "output_schema");
 	def->timeout_ms = uaef_read_duration(&object, "timeout", 0);
+	read_budget(&builder, uaef_read_document(&object, "budget"));
 
 	read_tasks(&builder, tasks, n_tasks, plan_sql);
 	uaef_definition_index(def);

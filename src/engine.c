@@ -17,6 +17,7 @@
 #include "utils/timestamp.h"
 
 #include "advance.h"
+#include "agent_call.h"
 #include "digest.h"
 #include "engine.h"
 #include "errcodes.h"
@@ -240,7 +241,10 @@ uaef_engine_complete(const UaefTaskRef *ref, Jsonb *output,
 
 	if (task != NULL)
 	{
-		(void) uaef_advance_result(task, output);
+		if (task->def->type == UAEF_TASK_AGENT)
+			uaef_agent_call_answered(task, output);
+		else
+			(void) uaef_advance_result(task, output);
 		uaef_step_write(step);
 	}
 	uaef_spi_end(back);
@@ -257,7 +261,10 @@ uaef_engine_fail(const UaefTaskRef *ref, const UaefFailure *failure,
 
 	if (task != NULL)
 	{
-		uaef_advance_fail(task, failure);
+		if (task->def->type == UAEF_TASK_AGENT)
+			uaef_agent_call_failed(task, failure);
+		else
+			uaef_advance_fail(task, failure);
 		uaef_step_write(step);
 	}
 	uaef_spi_end(back);

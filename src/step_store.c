@@ -247,6 +247,8 @@ write_ready(UaefStep *step)
 			uaef_wake_executor_on_commit(task->execution->initiated_by);
 		else
 			uaef_wake_claimer_on_commit(uaef_task_queue(task));
+		if (task->def->type == UAEF_TASK_AGENT)
+			uaef_wake_worker_on_commit(UAEF_WAKE_AGENTS);
 	}
 	uaef_table_close(&table);
 	step->ready = NIL;

@@ -28,7 +28,8 @@
 #define UAEF_WAKE_BULK		0x80	/* an operation on many executions */
 #define UAEF_WAKE_LIMITS	0x100	/* who came to a limit, or left it */
 #define UAEF_WAKE_RECEIVE	0x200	/* a queue to be asked for messages */
-#define UAEF_WAKE_WORK		0x3F7	/* all but CONTROL */
+#define UAEF_WAKE_AGENTS	0x400	/* tasks that agents may be called for */
+#define UAEF_WAKE_WORK		0x7F7	/* all but CONTROL */
 
 /* From _PG_init: register the commit callback. */
 extern void uaef_wake_init(void);

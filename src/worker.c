@@ -36,6 +36,7 @@
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
+#include "agent_call.h"
 #include "bulk.h"
 #include "clock.h"
 #include "compat.h"
@@ -94,6 +95,7 @@ static TimestampTz run_checkpoint(void);
 static TimestampTz run_anchors(void);
 static TimestampTz run_bulk(void);
 static TimestampTz run_history(void);
+static TimestampTz run_agents(void);
 static long seal_delay_ms(void);
 
 /* In the order in which they run. */
@@ -110,6 +112,7 @@ static Step steps[] = {
 	{"controlling executions", UAEF_WAKE_BULK, run_bulk, NULL, 5},
 	{"deleting old executions", 0, run_history, NULL, 100},
 	{"receiving", UAEF_WAKE_RECEIVE, run_receivers, NULL, 2},
+	{"calling agents", UAEF_WAKE_AGENTS, run_agents, NULL, 2},
 };
 
 #define CONTROL_STEP	(&steps[0])
@@ -748,6 +751,17 @@ run_bulk(void)
 
 	begin();
 	next = uaef_bulk_work();
+	commit();
+	return wall_time(next);
+}
+
+static TimestampTz
+run_agents(void)
+{
+	TimestampTz next;
+
+	begin();
+	next = uaef_agent_call_work();
 	commit();
 	return wall_time(next);
 }

@@ -14,6 +14,11 @@ method, path, headers, body, status.
   /fusion/...            resources of Oracle: media types, ETags, bearer tokens
   POST /oauth/token      client credentials, in the header or the body
   /hook/...              webhooks: basic, bearer and header authentication
+  /claude/v1/messages    a model that says what the last message tells it to
+  /gpt/chat/completions  the same, as chat completions
+  /chain/invoke, batch   a chain that answers with its input
+  /pay, /pay/by/NAME     payments, once for each key; FOLDER/pay-drop: the
+                         answer to the next one is lost
 
 What is wrong is chosen by a part of the path, or of the queue's name, that
 begins with "~": see FAULTS.  "~name.N" is wrong for the first N requests.
@@ -224,6 +229,14 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return self.fusion(parts[1:])
         if parts[0] == 'hook':
             return self.hook(parts[1:])
+        if parts[0] == 'claude':
+            return self.claude(parts[1:])
+        if parts[0] == 'gpt':
+            return self.gpt(parts[1:])
+        if parts[0] == 'chain':
+            return self.chain(parts[1:])
+        if parts[0] == 'pay':
+            return self.pay(parts[1:])
         return None
 
     # Webhooks
@@ -484,6 +497,137 @@ class Handler(http.server.BaseHTTPRequestHandler):
                     message['until'] = now() + 30
                 raise Answer(200)
         raise Answer(404, '<Error><Code>404</Code></Error>', kind='application/xml')
+
+    # Models.  The text of the last message is what to do: "say X", "tool X",
+    # "json X", "fail STATUS"; anything else is said back in upper case.
+
+    def told(self, messages):
+        if not isinstance(messages, list) or not messages:
+            raise Answer(400, self.claude_error('invalid_request_error', 'messages'))
+        for number, message in enumerate(messages):
+            if message['role'] != ('user', 'assistant')[number % 2]:
+                raise Answer(400, self.claude_error('invalid_request_error', 'roles must alternate'))
+        content = messages[-1]['content']
+        if isinstance(content, list):
+            content = ''.join(part.get('text', '') for part in content)
+        verb, _, rest = content.partition(' ')
+        said = rest.partition('\n')[0] if verb in ('say', 'json') else content.upper()
+        if 'is not what was asked for' in content:
+            said = '{"summary": "repaired"}' if 'mend' in content + json.dumps(messages) else 'still no JSON'
+        return verb, rest, said
+
+    @staticmethod
+    def claude_error(kind, message, details=None):
+        error = {'type': kind, 'message': message}
+        if details:
+            error['details'] = details
+        return {'type': 'error', 'error': error, 'request_id': 'req_stub'}
+
+    def claude(self, parts):
+        head = [('request-id', 'req_stub')]
+        if self.headers.get('x-api-key') != VALUE:
+            raise Answer(401, self.claude_error('authentication_error', 'invalid x-api-key'), head)
+        if parts != ['v1', 'messages'] or self.command != 'POST':
+            raise Answer(404, self.claude_error('not_found_error', 'no such path'), head)
+        if self.headers.get('anthropic-version') != '2023-06-01' or \
+                self.headers.get('Content-Type') != 'application/json':
+            raise Answer(400, self.claude_error('invalid_request_error', 'headers'), head)
+        body = json.loads(self.body)
+        if not isinstance(body.get('max_tokens'), int) or not isinstance(body.get('model'), str) or \
+                set(body) - {'model', 'max_tokens', 'messages', 'system', 'tools', 'tool_choice',
+                             'temperature', 'stop_sequences', 'metadata'}:
+            raise Answer(400, self.claude_error('invalid_request_error', 'unknown or missing field'), head)
+        verb, rest, said = self.told(body.get('messages'))
+        errors = {
+            '429': (429, 'rate_limit_error', None, [('retry-after', '1')]),
+            'spend': (429, 'rate_limit_error', {'error_code': 'enforced_spend_limit_reached'}, []),
+            '529': (529, 'overloaded_error', None, []),
+            '500': (500, 'api_error', None, [])}
+        if verb == 'fail':
+            name, _, times = rest.partition('\n')[0].partition(' ')
+            with lock:
+                counts[rest] = counts.get(rest, 0) + 1
+                if not times or counts[rest] <= int(times):
+                    status, kind, details, more = errors[name]
+                    raise Answer(status, self.claude_error(kind, 'told to', details), head + more)
+            said = 'after all'
+        content = [{'type': 'text', 'text': said}]
+        if verb == 'tool' and body.get('tools') and 'tool_result' not in json.dumps(body['messages']):
+            content.append({'type': 'tool_use', 'id': 'toolu_1', 'name': rest, 'input': {'n': 1}})
+        raise Answer(200, {
+            'id': 'msg_1', 'type': 'message', 'role': 'assistant', 'model': body['model'],
+            'content': content, 'stop_reason': 'tool_use' if len(content) > 1 else 'end_turn',
+            'stop_sequence': None,
+            'usage': {'input_tokens': 10, 'output_tokens': 5, 'cache_read_input_tokens': 2}}, head)
+
+    def gpt(self, parts):
+        head = [('x-request-id', 'req_gpt')]
+        if self.headers.get('Authorization') != 'Bearer ' + TOKEN:
+            raise Answer(401, {'error': {'message': 'Incorrect API key', 'type': 'invalid_request_error',
+                                         'param': None, 'code': 'invalid_api_key'}}, head)
+        body = json.loads(self.body)
+        if parts != ['chat', 'completions'] or not isinstance(body.get('model'), str):
+            raise Answer(404, {'error': {'message': 'no such path or model', 'type': 'invalid_request_error',
+                                         'param': None, 'code': None}}, head)
+        verb, rest, said = self.told(body.get('messages'))
+        if rest.startswith('quota'):
+            raise Answer(429, {'error': {'message': 'You exceeded your current quota',
+                                         'type': 'insufficient_quota', 'param': None,
+                                         'code': 'insufficient_quota'}}, head)
+        message, reason = {'role': 'assistant', 'content': said}, 'stop'
+        if verb == 'tool':
+            message = {'role': 'assistant', 'content': None, 'tool_calls': [
+                {'id': 'call_1', 'type': 'function',
+                 'function': {'name': rest, 'arguments': '{"n": 1}'}},
+                {'id': 'call_2', 'type': 'function', 'function': {'name': rest, 'arguments': '{n'}}]}
+            reason = 'tool_calls'
+        raise Answer(200, {
+            'id': 'chatcmpl-1', 'object': 'chat.completion', 'model': body['model'],
+            'choices': [{'index': 0, 'message': message, 'finish_reason': reason}],
+            'usage': {'prompt_tokens': 7, 'completion_tokens': 3, 'total_tokens': 10}}, head)
+
+    def chain(self, parts):
+        body = json.loads(self.body)
+        if parts == ['ask']:
+            raise Answer(200, {'reply': {'text': body.get('question', '').upper(), 'used': [4, 2]}})
+        key = {'invoke': 'input', 'batch': 'inputs'}.get(parts[-1])
+        if set(body) != {key, 'config', 'kwargs'}:
+            raise Answer(422, {'detail': [{'loc': ['body', key], 'msg': 'field required'}]})
+        if parts == ['batch']:
+            raise Answer(200, {'output': body[key], 'metadata': {'run_ids': ['r1']}})
+        raise Answer(200, {'output': {'content': str(body[key]), 'type': 'ai', 'usage_metadata': {
+            'input_tokens': 4, 'output_tokens': 2}}, 'metadata': {'run_id': 'r1'}})
+
+    # Payments
+
+    def pay(self, parts):
+        key = self.headers.get('X-Pay-Key')
+        if parts[:1] == ['by'] and self.command == 'GET':
+            found = [p for p in entities.values() if isinstance(p, dict) and
+                     p.get('reference') == parts[1]]
+            if not found:
+                raise Answer(404, {'error': 'not found'})
+            raise Answer(200, found[0])
+        body = json.loads(self.body)
+        if key is None or key != self.headers.get('Idempotency-Key'):
+            raise Answer(400, {'error': 'no key'})
+        with lock:
+            known = entities.get(('pay', key))
+            if known and known['sent'] != body:
+                raise Answer(409, {'error': 'another body for this key'})
+            if body.get('amount') == '0':
+                raise Answer(422, {'error': 'amount'})
+            if not known:
+                known = {'id': 'pay_%d' % len(entities), 'status': 'accepted', 'sent': body,
+                         'reference': body['reference'], 'times': 0}
+                entities['pay', key] = known
+            known['times'] += 1
+            if setting('pay-drop', ''):
+                os.unlink(os.path.join(folder, 'pay-drop'))
+                self.reset()
+            if body.get('amount') == '500' and known['times'] == 1:
+                raise Answer(500, {'error': 'try again'})
+        raise Answer(200, known)
 
     # SAP
 

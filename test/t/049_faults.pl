@@ -41,7 +41,18 @@ my %types = (
 	sap => { url => sub { return "$_[0]/sap/$_[1]"; }, session => 'url',
 		payload => sub { return { entity => 'Orders', data => { ID => "f$_[0]" } }; } },
 	oracle => { url => sub { return "$_[0]/fusion/$_[1]"; }, session => 'token_url',
-		payload => sub { return { resource => 'items', data => { Id => "f$_[0]" } }; } });
+		payload => sub { return { resource => 'items', data => { Id => "f$_[0]" } }; } },
+	anthropic => { url => sub { return "$_[0]/claude/$_[1]"; }, payload => sub { return "say $_[0]"; } },
+	openai => { url => sub { return "$_[0]/gpt/$_[1]"; }, payload => sub { return "say $_[0]"; } },
+	langserve => { url => sub { return "$_[0]/chain/$_[1]"; }, payload => sub { return "f$_[0]"; } },
+	agent_http => { url => sub { return "$_[0]/chain/$_[1]/ask"; }, payload => sub { return "f$_[0]"; } },
+	payout => { url => sub { return "$_[0]/pay/$_[1]"; },
+		payload => sub { return { reference => "f$_[0]", amount => '1' }; },
+		config => { contract => { idempotency => 'none', lookup => 'by_reference', reference => 'id' } } });
+
+# What a gateway's error, or a payment that is not clearly refused, leads to.
+my @gateway = map { $_ => 'in_doubt in_doubt 1 answered' } qw(sap oracle anthropic openai langserve agent_http);
+my @payout = (payout => 'in_doubt in_doubt 1 answered');
 
 # Fault, what it leads to, and for which types to something else: status, code,
 # attempts, phase of the last one.
@@ -57,28 +68,26 @@ my @faults = (
 	[ 'drip', 'in_doubt in_doubt 1 sent' ],
 	[ 'heads', 'failed response_too_large 1 sent' ],
 	[ 'big', 'failed response_too_large 1 sent' ],
-	[ 'twice', 'failed http_500 3 answered' ],
-	[ 'redirect', 'failed http_302 1 answered' ],
+	[ 'twice', 'failed http_500 3 answered', @payout ],
+	[ 'redirect', 'failed http_302 1 answered', @payout ],
 	[ '400', 'failed http_400 1 answered' ],
 	[ '401', 'failed http_401 1 answered', oracle => 'failed http_401 2 answered',
 		servicebus => 'failed servicebus_unauthorized 1 answered' ],
 	[ '403', 'failed http_403 1 answered',
 		servicebus => 'failed servicebus_forbidden 1 answered' ],
 	[ '404', 'failed http_404 1 answered', servicebus => 'failed servicebus_gone 1 answered' ],
-	[ '409', 'failed http_409 1 answered' ],
+	[ '409', 'failed http_409 1 answered', @payout ],
 	[ '410', 'failed http_410 1 answered', servicebus => 'failed servicebus_gone 1 answered' ],
 	[ '412', 'failed http_412 1 answered', sap => 'failed etag_mismatch 1 answered',
-		oracle => 'failed etag_mismatch 1 answered' ],
-	[ '408', 'failed http_408 3 answered' ],
+		oracle => 'failed etag_mismatch 1 answered', @payout ],
+	[ '408', 'failed http_408 3 answered', @payout ],
 	[ '429', 'failed http_429 3 answered' ],
 	[ 'later', 'failed http_429 3 answered' ],
-	[ '500', 'failed http_500 3 answered' ],
-	[ '500.1', 'succeeded 2 answered' ],
-	[ '502', 'failed http_502 3 answered', sap => 'in_doubt in_doubt 1 answered',
-		oracle => 'in_doubt in_doubt 1 answered' ],
-	[ '503', 'failed http_503 3 answered' ],
-	[ '504', 'failed http_504 3 answered', sap => 'in_doubt in_doubt 1 answered',
-		oracle => 'in_doubt in_doubt 1 answered' ],
+	[ '500', 'failed http_500 3 answered', @payout ],
+	[ '500.1', 'succeeded 2 answered', @payout ],
+	[ '502', 'failed http_502 3 answered', @gateway, @payout ],
+	[ '503', 'failed http_503 3 answered', @payout ],
+	[ '504', 'failed http_504 3 answered', @gateway, @payout ],
 	(map { [ $_, 'in_doubt in_doubt 1 answered', webhook => 'succeeded 1 answered' ] }
 		  'html', 'utf8', 'nul', 'cut-json', 'empty', 'scalar', 'bomb'),
 	[ 'expired', 'failed http_401 1 answered',
@@ -113,7 +122,7 @@ sub send_all
 		foreach my $fault (@faults)
 		{
 			my ($name, $usual, %other) = @$fault;
-			my %config = (breaker => JSON::PP::false);
+			my %config = (breaker => JSON::PP::false, %{ $types{$type}{config} // {} });
 			my $place = "~$name";
 			my $server = $url;
 

@@ -64,6 +64,27 @@ my %made = (
 				type => 'oauth2', token_url => "$_[0]/oauth/token", client_id => 'uaef client',
 				scope => 'all' } },
 			{ client_secret => 'canary:client&secret' });
+	},
+	anthropic => sub {
+		return ({ url => "$_[0]/claude", model => 'large',
+				prices => { input => '3.00', output => 15, currency => 'USD' } },
+			{ api_key => 'canary-value' });
+	},
+	openai => sub {
+		return ({ url => "$_[0]/gpt", model => 'small', prices => { input => 1, output => 2 } },
+			{ api_key => 'canary-token' });
+	},
+	langserve => sub { return ({ url => "$_[0]/chain" }, {}); },
+	agent_http => sub {
+		return ({ url => "$_[0]/chain/ask", body => { question => '{{payload}}' },
+				text => 'reply.text', input_tokens => 'reply.used[0]',
+				output_tokens => 'reply.used[1]' }, {});
+	},
+	payout => sub {
+		return ({ url => "$_[0]/pay", key_header => 'X-Pay-Key', state => 'status',
+				lookup_url => "$_[0]/pay/by/{{payload.reference}}",
+				contract => { idempotency => 'native', key_ttl => '24h', lookup => 'by_reference',
+					reference => 'id', currencies => ['EUR'] } }, {});
 	});
 
 # Make a connector of a type, with changes to what is usual for it.

@@ -1,0 +1,375 @@
+/*-------------------------------------------------------------------------
+ *
+ * payout_connector.c
+ *	  Providers of payments with one request to create a payment.
+ *
+ * The config adds
+ *
+ *	contract	what the provider promises (payout channels take the same)
+ *	key_header	the header of the key, if it is not Idempotency-Key
+ *	body		template of the request over {{payload}}; else the payload
+ *	lookup_url	template of the address where a payment is looked up
+ *	state		path in an answer to what became of it
+ *
+ * A payment is created once: what its provider does not clearly refuse may have
+ * been paid, and is only sent again with the same key, while the provider is
+ * sure to know it.  A lookup is never in doubt, and finding nothing is an
+ * answer.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "utils/builtins.h"
+
+#include "connector_config.h"
+#include "connector_read.h"
+#include "connector_rest.h"
+#include "delivery_retry.h"
+#include "json_util.h"
+#include "model_answer.h"
+#include "money.h"
+#include "numeric_util.h"
+#include "url.h"
+
+#define DAY_MS			INT64CONST(86400000)
+#define DEFAULT_MARGIN	0.25
+
+typedef struct PayoutConfig
+{
+	bool		native_key;
+	bool		has_lookup;
+	bool		has_statement;
+	int64		key_ttl_ms;
+	double		key_margin;
+	char	   *key_header;		/* or NULL */
+	UaefTemplate *body;			/* or NULL */
+	UaefTemplate *lookup_url;	/* or NULL */
+	UaefPath   *reference;		/* or NULL */
+	UaefPath   *state;			/* or NULL */
+} PayoutConfig;
+
+static void parse_contract(Jsonb *contract, PayoutConfig *own);
+static void check_currencies(Jsonb *contract);
+static void check_max_amount(Jsonb *contract);
+static void check_horizon(Jsonb *config, const PayoutConfig *own);
+static void *parse(Jsonb *config);
+static bool is_lookup(const UaefCall *call);
+static Jsonb *body(const PayoutConfig *own, const UaefCall *call);
+static char *lookup_url(const PayoutConfig *own, const UaefCall *call);
+static void address(const UaefConnector *connector, UaefCall *call);
+static void build(const UaefConnector *connector, const UaefCall *call,
+				  UaefHttpDraft *draft);
+static bool is_refusal(int status);
+static bool judge(const UaefConnector *connector, const UaefCall *call,
+				  const UaefHttpResult *result, const UaefResponse *response,
+				  UaefAnswerVerdict *verdict);
+static Jsonb *output(const UaefConnector *connector, const UaefCall *call,
+					 const UaefHttpResult *result,
+					 const UaefResponse *response);
+
+static const char *const operations[] = {"create", "lookup", NULL};
+static const char *const keys[] = {
+	"contract", "key_header", "body", "lookup_url", "state", NULL
+};
+static const char *const secret_keys[] = {NULL};
+
+const UaefConnectorType uaef_payout_connector = {
+	.name = "payout",
+	.operations = operations,
+	.keys = keys,
+	.secret_keys = secret_keys,
+	.needs_url = true,
+	.parse = parse,
+	.address = address,
+	.build = build,
+	.judge = judge,
+	.output = output
+};
+
+static int64
+read_duration(Jsonb *object, const char *key, int64 fallback)
+{
+	char	   *text = uaef_config_text(object, key, false);
+	int64		ms = text == NULL ? fallback : uaef_duration_ms(text);
+
+	if (ms <= 0)
+		uaef_connector_bad_config(key, "more than zero");
+	return ms;
+}
+
+static void
+check_currencies(Jsonb *contract)
+{
+	Jsonb	   *list = uaef_answer_array(contract, "currencies");
+	JsonbValue	value;
+
+	if (list == NULL && uaef_json_get(contract, "currencies", &value))
+		uaef_connector_bad_config("currencies", "an array of currencies");
+	for (int i = 0; list != NULL && i < (int) JB_ROOT_COUNT(list); i++)
+	{
+		JsonbValue *item = getIthJsonbValueFromContainer(&list->root, i);
+
+		if (item->type != jbvString || item->val.string.len != 3 ||
+			uaef_currency_exponent(pnstrdup(item->val.string.val, 3)) < 0)
+			uaef_connector_bad_config("currencies", "an array of currencies");
+	}
+}
+
+/*
+ * {"EUR": "1000.00"}
+ */
+static void
+check_max_amount(Jsonb *contract)
+{
+	Jsonb	   *most = uaef_config_object(contract, "max_amount");
+	JsonbIterator *it;
+	JsonbIteratorToken token;
+	JsonbValue	value;
+
+	if (most == NULL)
+		return;
+	it = JsonbIteratorInit(&most->root);
+	while ((token = JsonbIteratorNext(&it, &value, true)) != WJB_DONE)
+	{
+		char	   *text;
+
+		if (token != WJB_VALUE)
+			continue;
+		text = value.type != jbvString ? ""
+			: pnstrdup(value.val.string.val, value.val.string.len);
+		if (*text < '0' || *text > '9' || strlen(text) > 40 ||
+			strspn(text, "0123456789.") != strlen(text) ||
+			strchr(text, '.') != strrchr(text, '.'))
+			uaef_connector_bad_config("max_amount",
+									  "an object of amounts in strings, by currency");
+	}
+}
+
+static void
+parse_contract(Jsonb *contract, PayoutConfig *own)
+{
+	static const char *const known[] = {
+		"idempotency", "key_ttl", "key_margin", "lookup", "webhooks",
+		"statement", "currencies", "max_amount", "settles",
+		"duplicate_window", "reference", NULL
+	};
+	static const char *const promises[] = {"none", "native", NULL};
+	static const char *const lookups[] = {
+		"none", "by_key", "by_reference", NULL
+	};
+	static const char *const statements[] = {"none", "csv", "camt053", NULL};
+	JsonbValue	value;
+
+	uaef_config_keys(contract, known, "the contract of a payout connector");
+	own->native_key = uaef_config_choice(contract, "idempotency", promises,
+										 0) == 1;
+	own->has_lookup = uaef_config_choice(contract, "lookup", lookups, 0) > 0;
+	own->has_statement = uaef_config_choice(contract, "statement", statements,
+											0) > 0;
+	own->key_ttl_ms = read_duration(contract, "key_ttl", DAY_MS);
+	own->key_margin = DEFAULT_MARGIN;
+	if (uaef_json_get(contract, "key_margin", &value))
+	{
+		if (value.type == jbvNumeric)
+			own->key_margin = DatumGetFloat8(DirectFunctionCall1(numeric_float8,
+																 NumericGetDatum(value.val.numeric)));
+		if (value.type != jbvNumeric ||
+			!(own->key_margin >= 0 && own->key_margin <= 1))
+			uaef_connector_bad_config("key_margin", "a number from 0 to 1");
+	}
+	(void) uaef_config_bool(contract, "webhooks", false);
+	(void) uaef_config_bool(contract, "settles", false);
+	(void) read_duration(contract, "duplicate_window", DAY_MS);
+	check_currencies(contract);
+	check_max_amount(contract);
+	own->reference = uaef_config_path(contract, "reference");
+}
+
+/*
+ * The last attempt must come while the provider is sure to know the key: after
+ * that, the same request is another payment.
+ */
+static void
+check_horizon(Jsonb *config, const PayoutConfig *own)
+{
+	double		horizon = 0;
+	double		delay;
+	JsonbValue	value;
+	UaefRetry	retry;
+
+	uaef_delivery_retry_parse(uaef_json_get(config, "retry", &value)
+							  ? uaef_json_from_value(&value) : NULL, &retry);
+	delay = retry.initial_ms;
+	for (int i = 1; i < retry.max_attempts; i++)
+	{
+		horizon += Min(delay, retry.max_ms) * (1 + retry.jitter);
+		if (retry.exponential)
+			delay = Min(delay * retry.factor, retry.max_ms);
+	}
+	if (own->native_key && horizon > own->key_ttl_ms * (1 - own->key_margin))
+		uaef_connector_bad_config("retry",
+								  "over before the provider may forget the key (\"key_ttl\" less \"key_margin\")");
+}
+
+static void *
+parse(Jsonb *config)
+{
+	PayoutConfig *own = palloc0(sizeof(PayoutConfig));
+	Jsonb	   *contract = uaef_config_object(config, "contract");
+
+	if (contract == NULL)
+		uaef_connector_bad_config("contract", "an object");
+	parse_contract(contract, own);
+	own->key_header = uaef_config_text(config, "key_header", false);
+	if (own->key_header != NULL)
+		uaef_config_header(own->key_header);
+	own->body = uaef_config_template(config, "body");
+	(void) uaef_config_text(config, "lookup_url", own->has_lookup);
+	own->lookup_url = uaef_config_template(config, "lookup_url");
+	own->state = uaef_config_path(config, "state");
+	if (!own->native_key && !own->has_lookup && !own->has_statement)
+		uaef_connector_bad_config("contract",
+								  "one with idempotency keys, lookup or statements: else nobody learns whether a payment was made whose answer is lost");
+	if (!own->native_key && uaef_config_bool(config, "idempotent", false))
+		uaef_connector_bad_config("idempotent",
+								  "false where the contract promises no keys");
+	check_horizon(config, own);
+	return own;
+}
+
+static bool
+is_lookup(const UaefCall *call)
+{
+	return strcmp(call->operation, "lookup") == 0;
+}
+
+static Jsonb *
+body(const PayoutConfig *own, const UaefCall *call)
+{
+	if (call->body == NULL || !JB_ROOT_IS_OBJECT(call->body))
+		uaef_payload_wrong(call->operation, "an object");
+	return own->body == NULL ? call->body
+		: uaef_payload_fill(own->body, call->body);
+}
+
+static char *
+lookup_url(const PayoutConfig *own, const UaefCall *call)
+{
+	UaefEvalError error = {0};
+	UaefScope	scope = {0};
+	UaefJson	json;
+	char	   *url;
+
+	if (own->lookup_url == NULL)
+		uaef_payload_wrong(call->operation,
+						   "left out: the connector has no \"lookup_url\"");
+	if (call->body == NULL || !JB_ROOT_IS_OBJECT(call->body))
+		uaef_payload_wrong(call->operation, "an object");
+	uaef_json_begin(&json);
+	uaef_json_jsonb(&json, "payload", call->body);
+	scope.document = uaef_json_end(&json);
+	url = uaef_template_fill_text(own->lookup_url, &scope, UAEF_ENCODE_URL,
+								  &error);
+	if (url == NULL)
+		uaef_eval_raise(&error);
+	return url;
+}
+
+static void
+address(const UaefConnector *connector, UaefCall *call)
+{
+	const PayoutConfig *own = connector->own;
+
+	if (is_lookup(call))
+	{
+		call->method = "GET";
+		call->url = lookup_url(own, call);
+		return;
+	}
+	(void) body(own, call);
+	call->method = "POST";
+	call->idempotent = own->native_key;
+}
+
+static void
+build(const UaefConnector *connector, const UaefCall *call,
+	  UaefHttpDraft *draft)
+{
+	const PayoutConfig *own = connector->own;
+
+	if (is_lookup(call))
+		return;
+	if (own->key_header != NULL)
+		uaef_draft_header(draft, own->key_header, call->idempotency_key);
+	uaef_draft_json(draft, body(own, call));
+}
+
+/*
+ * Statuses by which a provider says that there is no payment, and that the same
+ * request will never make one.
+ */
+static bool
+is_refusal(int status)
+{
+	return status == 400 || status == 401 || status == 402 || status == 403 ||
+		status == 404 || status == 405 || status == 406 || status == 410 ||
+		status == 413 || status == 415 || status == 422;
+}
+
+/*
+ * An answer that does not name the payment, where the contract says that it
+ * does, is no proof of one.
+ */
+static bool
+judge(const UaefConnector *connector, const UaefCall *call,
+	  const UaefHttpResult *result, const UaefResponse *response,
+	  UaefAnswerVerdict *verdict)
+{
+	const PayoutConfig *own = connector->own;
+	int			status = result->status;
+
+	if (is_lookup(call))
+	{
+		verdict->answer = status == 404 ? UAEF_ANSWER_SUCCESS
+			: uaef_answer_by_status(call, status);
+		return true;
+	}
+	if (status >= 200 && status <= 299)
+	{
+		if (own->reference == NULL ||
+			uaef_answer_text(own->reference, response->body) != NULL)
+			verdict->answer = UAEF_ANSWER_SUCCESS;
+		else
+		{
+			verdict->answer = UAEF_ANSWER_UNCERTAIN;
+			verdict->code = "payout_bad_answer";
+			verdict->message = "the answer does not name the payment";
+		}
+	}
+	else if (status == 429)
+		verdict->answer = UAEF_ANSWER_TRANSIENT;
+	else
+		verdict->answer = is_refusal(status) ? UAEF_ANSWER_PERMANENT
+			: UAEF_ANSWER_UNCERTAIN;
+	return true;
+}
+
+static Jsonb *
+output(const UaefConnector *connector, const UaefCall *call,
+	   const UaefHttpResult *result, const UaefResponse *response)
+{
+	const PayoutConfig *own = connector->own;
+	UaefJson	json;
+
+	uaef_json_begin(&json);
+	uaef_json_int(&json, "status", result->status);
+	if (is_lookup(call))
+		uaef_json_bool(&json, "found", result->status != 404);
+	uaef_json_text(&json, "reference",
+				   uaef_answer_text(own->reference, response->body));
+	uaef_json_text(&json, "state",
+				   uaef_answer_text(own->state, response->body));
+	uaef_json_jsonb(&json, "data", response->body);
+	return uaef_json_end(&json);
+}
