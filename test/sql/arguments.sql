@@ -15,7 +15,7 @@ SELECT uaef.drop_schedule(NULL);
 SELECT uaef.wait_for_workflow(NULL);
 SELECT * FROM uaef.claim_tasks('w', queues => '{a,NULL}');
 
--- all results at once may be none
+-- all results at once cannot be null
 SELECT count(*) FROM uaef.complete_tasks('[]');
 SELECT count(*) FROM uaef.complete_tasks(NULL::jsonb);
 

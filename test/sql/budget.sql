@@ -124,7 +124,7 @@ SELECT pg_temp.run('l', 5, extra => '{"kyc":"passed"}');
 SELECT pg_temp.run('m', 5, extra => '{"kyc":"failed"}');
 SELECT pg_temp.run('n', 5);
 SELECT blocked->0->'failures' AS failures FROM uaef.settlement WHERE signal_id = pg_temp.id('n');
-SELECT checkpoint, passed, task FROM uaef.checkpoint_run ORDER BY evaluated_at, passed DESC;
+SELECT checkpoint, passed, task FROM uaef.checkpoint_run WHERE checkpoint = 'kyc' ORDER BY evaluated_at, passed DESC;
 SELECT pg_temp.again('m');
 SELECT uaef.require_checkpoint('bud', 'kyc', 'log');
 SELECT pg_temp.again('m');
