@@ -12,10 +12,13 @@ CREATE TABLE uaef.payout_channel (
 	contract		jsonb NOT NULL,
 	created_by		regrole NOT NULL,
 	created_at		timestamptz NOT NULL,
+	role			regrole NOT NULL,
 	CHECK ((kind = 'connector') = (connector IS NOT NULL))
 );
 COMMENT ON TABLE uaef.payout_channel IS
 	'ways for money to leave: a connector, outside workers, bank files, people';
+COMMENT ON COLUMN uaef.payout_channel.role IS
+	'claims payouts of the channel, and reports on them';
 
 CREATE TABLE uaef.payee (
 	recipient		text PRIMARY KEY,
@@ -193,14 +196,15 @@ CREATE FUNCTION uaef.create_payout_channel(
 	name text,
 	kind text,
 	contract jsonb DEFAULT '{}',
-	connector text DEFAULT NULL)
+	connector text DEFAULT NULL,
+	role regrole DEFAULT NULL)
 RETURNS void
 AS 'MODULE_PATHNAME', 'uaef_create_payout_channel'
 LANGUAGE C VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp;
-COMMENT ON FUNCTION uaef.create_payout_channel(text, text, jsonb, text) IS
-	'make a way for money to leave, of kind connector, worker, file or manual, and say what it can do: {"idempotency","key_ttl","key_margin","lookup","webhooks","statement","currencies","max_amount","settles","duplicate_window","reference"}';
-REVOKE ALL ON FUNCTION uaef.create_payout_channel(text, text, jsonb, text) FROM PUBLIC;
+COMMENT ON FUNCTION uaef.create_payout_channel(text, text, jsonb, text, regrole) IS
+	'make a way for money to leave, of kind connector, worker, file or manual, and say what it can do: {"idempotency","key_ttl","key_margin","lookup","webhooks","statement","currencies","max_amount","settles","duplicate_window","reference"}; its role, which is yours by default, claims its payouts and reports on them';
+REVOKE ALL ON FUNCTION uaef.create_payout_channel(text, text, jsonb, text, regrole) FROM PUBLIC;
 
 CREATE FUNCTION uaef.set_payee(
 	recipient text,
@@ -248,7 +252,7 @@ AS 'MODULE_PATHNAME', 'uaef_claim_payouts'
 LANGUAGE C VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp;
 COMMENT ON FUNCTION uaef.claim_payouts(text, integer, interval) IS
-	'take payouts of a channel of workers to be sent, each under its idempotency key; commit before you send; then report_payout(); those that were claimed longer ago than the lease, and not reported, are unknown, and may be given out again while their keys live';
+	'take payouts of a channel of workers to be sent, as its role, each under its idempotency key; commit before you send; then report_payout(); those that were claimed longer ago than the lease, and not reported, are unknown, and may be given out again while their keys live';
 REVOKE ALL ON FUNCTION uaef.claim_payouts(text, integer, interval) FROM PUBLIC;
 
 CREATE FUNCTION uaef.report_payout(
@@ -264,7 +268,7 @@ AS 'MODULE_PATHNAME', 'uaef_report_payout'
 LANGUAGE C VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp;
 COMMENT ON FUNCTION uaef.report_payout(uuid, integer, text, text, text, text, jsonb) IS
-	'say what is known of a payout (accepted, in_transit, settled, returned, rejected, unknown, not_found, not_sent) by a worker, lookup or webhook; what has the same source_key counts once; returns its status';
+	'say what is known of a payout (accepted, in_transit, settled, returned, rejected, unknown, not_found, not_sent) by a worker with the fence that it claimed, a lookup or a webhook, as the channel''s role; what has the same source_key counts once; returns its status';
 REVOKE ALL ON FUNCTION uaef.report_payout(uuid, integer, text, text, text, text, jsonb) FROM PUBLIC;
 
 --
@@ -428,4 +432,5 @@ COMMENT ON VIEW uaef.payout_open_item IS
 REVOKE ALL ON uaef.payout_open_item FROM PUBLIC;
 
 INSERT INTO uaef.payout_channel
-	VALUES ('manual', 'manual', NULL, '{}', current_user::regrole, now());
+	VALUES ('manual', 'manual', NULL, '{}', current_user::regrole, now(),
+		current_user::regrole);

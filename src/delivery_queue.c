@@ -78,8 +78,20 @@ static UaefQuery hasten_deliveries = {
 
 static UaefQuery resend_delivery = {
 	"UPDATE uaef.delivery SET status = 'pending', next_attempt_at = $2,"
-	" finished_at = NULL, attempts_before = attempt WHERE delivery_id = $1"
+	" finished_at = NULL, attempts_before = attempt, free_attempts = 0"
+	" WHERE delivery_id = $1"
 	" AND status IN ('failed', 'in_doubt')",
+	2, {INT8OID, TIMESTAMPTZOID}
+};
+
+static UaefQuery lock_status = {
+	"SELECT status FROM uaef.delivery WHERE delivery_id = $1 FOR UPDATE",
+	1, {INT8OID}
+};
+
+static UaefQuery withdraw_delivery = {
+	"UPDATE uaef.delivery SET status = 'cancelled', finished_at = $2"
+	" WHERE delivery_id = $1 AND status IN ('pending', 'retry')",
 	2, {INT8OID, TIMESTAMPTZOID}
 };
 
@@ -404,6 +416,22 @@ uaef_delivery_resend(int64 delivery_id)
 		uaef_wake_worker_on_commit(UAEF_WAKE_HTTP);
 	uaef_spi_end(caller);
 	return found;
+}
+
+bool
+uaef_delivery_withdraw(int64 delivery_id)
+{
+	UaefCaller	caller = uaef_spi_begin();
+	Datum		args[2];
+	bool		under_way;
+
+	args[0] = Int64GetDatum(delivery_id);
+	args[1] = TimestampTzGetDatum(uaef_clock_now());
+	under_way = uaef_spi_run(&lock_status, args, NULL) > 0 &&
+		strcmp(uaef_spi_text(0, 1), "sending") == 0;
+	(void) uaef_spi_run(&withdraw_delivery, args, NULL);
+	uaef_spi_end(caller);
+	return !under_way;
 }
 
 void

@@ -82,6 +82,28 @@ ROLLBACK;
 SELECT count(*), min(fence), max(fence) FROM uaef.claim_payouts('psp');
 SELECT count(*) FROM uaef.claim_payouts('psp');
 
+-- Only the role of a channel claims and reports, and a worker by its fence.
+CREATE ROLE payout_stranger;
+SELECT uaef.grant_access('payout_stranger', 'worker');
+SET ROLE payout_stranger;
+SELECT pg_temp.try($$SELECT count(*) FROM uaef.claim_payouts('psp')$$);
+RESET ROLE;
+SELECT pg_temp.of('a') AS a \gset
+SET ROLE payout_stranger;
+SELECT pg_temp.try(format('SELECT uaef.report_payout(%L, 1, ''rejected'')', :'a'));
+SELECT pg_temp.try(format('SELECT uaef.report_payout(%L, NULL, ''settled'', kind => ''webhook'')', :'a'));
+RESET ROLE;
+SELECT pg_temp.try(format('SELECT uaef.report_payout(%L, NULL, ''rejected'')', :'a'));
+SELECT pg_temp.try(format('SELECT uaef.report_payout(%L, 0, ''rejected'')', :'a'));
+SELECT status, fence FROM uaef.payout WHERE payout_id = :'a';
+UPDATE uaef.payout_channel SET role = 'payout_stranger' WHERE name = 'psp';
+SET ROLE payout_stranger;
+SELECT count(*) FROM uaef.claim_payouts('psp');
+RESET ROLE;
+UPDATE uaef.payout_channel SET role = current_user::regrole WHERE name = 'psp';
+SELECT uaef.revoke_access('payout_stranger', 'worker');
+DROP ROLE payout_stranger;
+
 -- What providers say.  The same comes twice and counts once; out of order is
 -- not lost; what is late about an earlier sending is kept and not believed.
 SELECT pg_temp.say('a', 'accepted', 1, 'e1');
