@@ -125,7 +125,7 @@ my $slow = pay('/reset/slow', '{"idempotency":"native","key_ttl":"1s"}',
 	'{"max_attempts":3,"initial":"1s","jitter":0}');
 is_status($slow, 'unknown', 'in_payout');
 is(scalar(@{[ $server->keys_of('/reset/slow') ]}), 1, 'a key is not relied on for longer than it lives');
-is(sql("SELECT string_agg(error_code, ' ' ORDER BY attempt) FROM uaef.delivery_attempt
+is(sql("SELECT string_agg(a.error_code, ' ' ORDER BY a.attempt) FROM uaef.delivery_attempt a
 	JOIN uaef.delivery d USING (delivery_id) WHERE d.connector = '$slow'") =~ /payout_over$/ ? 1 : 0,
 	1, 'its attempt says why');
 
