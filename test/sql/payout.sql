@@ -82,6 +82,11 @@ ROLLBACK;
 SELECT count(*), min(fence), max(fence) FROM uaef.claim_payouts('psp');
 SELECT count(*) FROM uaef.claim_payouts('psp');
 
+-- What is held for a payout, and what was posted for a settlement, is theirs.
+SELECT regexp_replace(pg_temp.try(format('SELECT uaef.capture_hold(%s, ''clearing:psp:NOK'')', hold_id)), '\d+ is', 'N is') FROM uaef.payout WHERE payout_id = pg_temp.of('a');
+SELECT regexp_replace(pg_temp.try(format('SELECT uaef.release_hold(%s)', hold_id)), '\d+ is', 'N is') FROM uaef.payout WHERE payout_id = pg_temp.of('a');
+SELECT regexp_replace(pg_temp.try(format('SELECT uaef.reverse_journal(%s)', min(journal_id))), '\d+ is', 'N is') FROM uaef.journal WHERE kind LIKE 'settlement%';
+
 -- Only the role of a channel claims and reports, and a worker by its fence.
 CREATE ROLE payout_stranger;
 SELECT uaef.grant_access('payout_stranger', 'worker');
@@ -232,6 +237,7 @@ BEGIN
 	UPDATE uaef.settlement_signal SET status = CASE was WHEN 'settled' THEN 'paid' ELSE 'in_payout' END
 	WHERE signal_id IN (SELECT signal_id FROM uaef.payout_leg WHERE payout_id = p AND live);
 	IF was IN ('accepted', 'in_transit', 'settled') THEN
+		UPDATE uaef.account_hold SET idempotency_key = NULL WHERE hold_id = (SELECT hold_id FROM uaef.payout WHERE payout_id = p);
 		PERFORM uaef.capture_hold(hold_id, 'clearing:psp:NOK') FROM uaef.payout WHERE payout_id = p;
 	END IF;
 	answer := uaef.report_payout(p, NULL, says, kind => 'lookup');
