@@ -73,6 +73,7 @@ CREATE TABLE uaef.payout (
 	hold_reason		text,
 	created_at		timestamptz NOT NULL,
 	changed_at		timestamptz NOT NULL,
+	in_file			boolean NOT NULL DEFAULT false,
 	UNIQUE (channel, external_ref)
 ) WITH (fillfactor = 70);
 COMMENT ON TABLE uaef.payout IS
@@ -85,6 +86,8 @@ COMMENT ON COLUMN uaef.payout.replay_until IS
 	'while the provider is sure to know the key: until then it may be sent again';
 COMMENT ON COLUMN uaef.payout.replay_at IS
 	'a worker may take one whose outcome is not known again from then on';
+COMMENT ON COLUMN uaef.payout.in_file IS
+	'it is in the bank file of its batch';
 COMMENT ON COLUMN uaef.payout.hold_reason IS
 	'why it is not sent: release_payout() ends that';
 CREATE INDEX payout_batch_id ON uaef.payout (batch_id);

@@ -97,7 +97,7 @@ static UaefQuery lock_uses_of = {
 	"SELECT FROM uaef.budget_use u WHERE (budget_id, subject, bucket) IN ("
 	" SELECT e.budget_id, e.subject, e.bucket FROM uaef.budget_entry e"
 	" WHERE e.signal_id = ANY ($1))"
-	" ORDER BY budget_id, subject COLLATE \"C\", bucket FOR NO KEY UPDATE",
+	" ORDER BY budget_id, subject, bucket FOR NO KEY UPDATE",
 	1, {INT8ARRAYOID}
 };
 

@@ -219,6 +219,16 @@ SELECT pg_temp.try(format('SELECT uaef.export_pain001(%s, ''{"name":"House"}'')'
 SELECT pg_temp.run(1, 'j');
 SELECT uaef.build_payouts() AS batch \gset
 SELECT pg_temp.try(format('SELECT uaef.export_pain001(%s, ''{"name":"House","iban":"X"}'')', :batch));
+-- What was paid by hand, or held, when the file was made is not in it.
+SELECT uaef.set_payee('external:' || p, 'bank', jsonb_build_object('name', p, 'iban', 'DE89370400440532013000')) FROM unnest('{k,l,m}'::text[]) p;
+SELECT pg_temp.run(x, p) FROM (VALUES (2, 'k'), (3, 'l'), (4, 'm')) v (x, p);
+SELECT uaef.build_payouts() AS batch \gset
+SELECT uaef.process_settlement(signal_id, 'by hand') FROM uaef.settlement WHERE recipient = 'external:k' AND status = 'in_payout';
+UPDATE uaef.payout SET hold_reason = 'look' WHERE payout_id = pg_temp.of('l');
+SELECT array_length(regexp_split_to_array(uaef.export_pain001(:batch, '{"name":"House","iban":"X"}'), '<EndToEndId>'), 1) - 1 AS transfers;
+SELECT uaef.release_payout(pg_temp.of('l'), 'looked');
+SELECT uaef.process_settlement(signal_id, 'by hand too') FROM uaef.settlement WHERE recipient = 'external:l' AND status = 'in_payout';
+SELECT array_length(regexp_split_to_array(uaef.export_pain001(:batch, '{"name":"House","iban":"X"}'), '<EndToEndId>'), 1) - 1 AS transfers;
 SELECT * FROM pg_temp.state WHERE recipient IN ('external:i', 'external:j');
 
 --
