@@ -170,6 +170,23 @@ merge_headers(Jsonb *fixed, Jsonb *headers)
 }
 
 /*
+ * What goes through a connector that pays is money: only a payout says how much
+ * and to whom.  Asking is free.
+ */
+static void
+require_payout(const UaefDeliveryRequest *request,
+			   const UaefConnector *connector, const UaefCall *call)
+{
+	if (connector->pays && request->payout_id == NULL &&
+		(call->method == NULL || !uaef_http_method_is_safe(call->method)))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("permission denied for connector \"%s\"",
+						request->connector),
+				 errdetail("A payout channel sends by it: only payouts do.")));
+}
+
+/*
  * What the connector says of the call; returns its URL.
  */
 static const char *
@@ -187,6 +204,7 @@ ask_connector(const UaefDeliveryRequest *request, UaefConnector *connector,
 
 	uaef_connector_load(request->connector, connector);
 	uaef_call_address(connector, &call);
+	require_payout(request, connector, &call);
 	completed->operation = call.operation;
 	completed->method = call.method;
 	completed->idempotent = call.idempotent;

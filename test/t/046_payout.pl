@@ -136,6 +136,15 @@ like($err, qr/is of payout .*which decides/, 'its delivery is not replayed');
 is(sql("SELECT uaef.replay_deliveries(status => '{failed,in_doubt,cancelled}')"), 0,
 	'nor with others');
 
+# Nobody pays through a channel's connector but its payouts.
+for my $try ("send('$slow', '{\"amount\":\"1.00\"}')", "test_connector('$slow', '{}', live => true)")
+{
+	($ret, $out, $err) = $node->psql('postgres', "SELECT uaef.$try");
+	like($err, qr/permission denied for connector .*only payouts do/s, 'money is not sent by hand');
+}
+($ret, $out, $err) = $node->psql('postgres', "SELECT uaef.drop_connector('$slow')");
+like($err, qr/payout channel "$slow" sends by it/, 'and the connector stays');
+
 # Who says no withdraws what waits to be tried again.
 my $waits = pay('/status/429/w', undef, '{"max_attempts":5,"initial":"1h","max":"1h"}');
 wait_for("SELECT status = 'retry' FROM uaef.delivery WHERE connector = '$waits'", 'an attempt waits');
