@@ -180,7 +180,9 @@ COMMENT ON TABLE uaef.bank_statement_line IS
 REVOKE ALL ON uaef.payout_channel, uaef.payee, uaef.payout_batch, uaef.payout,
 	uaef.payout_leg, uaef.payout_evidence, uaef.bank_statement,
 	uaef.bank_statement_line FROM PUBLIC;
-SELECT pg_catalog.pg_extension_config_dump('uaef.payout_channel', '');
+-- The channel of people is there as soon as the extension is.
+SELECT pg_catalog.pg_extension_config_dump('uaef.payout_channel',
+	'WHERE name <> ''manual''');
 SELECT pg_catalog.pg_extension_config_dump('uaef.payee', '');
 SELECT pg_catalog.pg_extension_config_dump('uaef.payout_batch', '');
 SELECT pg_catalog.pg_extension_config_dump('uaef.payout_batch_batch_id_seq', '');

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * receive_rule.h
- *	  What becomes of the messages of a queue: a start or a signal.
+ *	  What a connector's config says of messages that it receives.
  *
  * "receive" of a connector's config:
  *
@@ -36,12 +36,5 @@ struct UaefReceiveConfig
 
 /* Read "receive" of a config; NULL: there is none. */
 extern UaefReceiveConfig *uaef_receive_parse(Jsonb *config);
-
-/*
- * Start or signal what a message asks for, as role; raises what is wrong.
- * Returns the execution's id.
- */
-extern pg_uuid_t uaef_receive_act(const UaefConnector *connector, Oid role,
-								  const UaefMessage *message);
 
 #endif							/* UAEF_RECEIVE_RULE_H */

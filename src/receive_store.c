@@ -18,6 +18,7 @@
 #include "errcodes.h"
 #include "json_util.h"
 #include "ledger.h"
+#include "receive_act.h"
 #include "receive_rule.h"
 #include "receive_store.h"
 #include "spi_util.h"
