@@ -24,8 +24,8 @@
 #include "delivery_retry.h"
 #include "delivery_session.h"
 #include "guc.h"
+#include "http_status.h"
 #include "json_util.h"
-#include "payout_state.h"
 
 /* Attempts that a crash took are not the server's fault; but not for ever. */
 #define MAX_EXTRA_ATTEMPTS 3
@@ -111,7 +111,7 @@ static bool
 may_be_paid(const UaefDelivery *delivery, int status)
 {
 	return delivery->has_payout && status != HTTP_TOO_MANY &&
-		!uaef_payout_is_refusal(status);
+		!uaef_http_status_refuses(status);
 }
 
 /*

@@ -26,11 +26,11 @@
 #include "connector_read.h"
 #include "connector_rest.h"
 #include "delivery_retry.h"
+#include "http_status.h"
 #include "json_util.h"
 #include "model_answer.h"
 #include "money.h"
 #include "numeric_util.h"
-#include "payout_state.h"
 #include "url.h"
 
 #define DAY_MS			INT64CONST(86400000)
@@ -338,7 +338,7 @@ judge(const UaefConnector *connector, const UaefCall *call,
 	else if (status == 429)
 		verdict->answer = UAEF_ANSWER_TRANSIENT;
 	else
-		verdict->answer = uaef_payout_is_refusal(status) ? UAEF_ANSWER_PERMANENT
+		verdict->answer = uaef_http_status_refuses(status) ? UAEF_ANSWER_PERMANENT
 			: UAEF_ANSWER_UNCERTAIN;
 	return true;
 }

@@ -23,6 +23,7 @@
 #include "clock.h"
 #include "delivery_queue.h"
 #include "errcodes.h"
+#include "http_status.h"
 #include "json_util.h"
 #include "payout.h"
 #include "path.h"
@@ -276,7 +277,7 @@ meaning(const UaefPayoutAnswer *answer)
 		return "unknown";
 	if (!answer->sent)
 		return "not_sent";
-	return uaef_payout_is_refusal(answer->status) ? "rejected" : "unknown";
+	return uaef_http_status_refuses(answer->status) ? "rejected" : "unknown";
 }
 
 /*

@@ -123,16 +123,3 @@ uaef_payout_next(UaefPayoutStatus from, UaefPayoutAction action,
 	}
 	return false;
 }
-
-bool
-uaef_payout_is_refusal(int http_status)
-{
-	static const int refusals[] = {
-		400, 401, 402, 403, 404, 405, 406, 410, 413, 415, 422
-	};
-
-	for (int i = 0; i < lengthof(refusals); i++)
-		if (refusals[i] == http_status)
-			return true;
-	return false;
-}

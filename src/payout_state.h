@@ -52,10 +52,4 @@ extern const char *uaef_payout_action_name(UaefPayoutAction action);
 extern bool uaef_payout_next(UaefPayoutStatus from, UaefPayoutAction action,
 							 UaefPayoutStatus *to);
 
-/*
- * Whether a provider says by a status of HTTP that there is no payment, and
- * that the same request will never make one.
- */
-extern bool uaef_payout_is_refusal(int http_status);
-
 #endif							/* UAEF_PAYOUT_STATE_H */
