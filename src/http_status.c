@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * http_status.c
- *	  Errors as HTTP has them.
+ *	  Statuses of HTTP: of errors, and what they say.
  *
  * Pure.
  *
