@@ -12,10 +12,13 @@ CREATE TABLE uaef.payout_channel (
 	contract		jsonb NOT NULL,
 	created_by		regrole NOT NULL,
 	created_at		timestamptz NOT NULL,
+	role			regrole NOT NULL,
 	CHECK ((kind = 'connector') = (connector IS NOT NULL))
 );
 COMMENT ON TABLE uaef.payout_channel IS
 	'ways for money to leave: a connector, outside workers, bank files, people';
+COMMENT ON COLUMN uaef.payout_channel.role IS
+	'claims payouts of the channel, and reports on them';
 
 CREATE TABLE uaef.payee (
 	recipient		text PRIMARY KEY,
@@ -70,6 +73,7 @@ CREATE TABLE uaef.payout (
 	hold_reason		text,
 	created_at		timestamptz NOT NULL,
 	changed_at		timestamptz NOT NULL,
+	in_file			boolean NOT NULL DEFAULT false,
 	UNIQUE (channel, external_ref)
 ) WITH (fillfactor = 70);
 COMMENT ON TABLE uaef.payout IS
@@ -82,6 +86,8 @@ COMMENT ON COLUMN uaef.payout.replay_until IS
 	'while the provider is sure to know the key: until then it may be sent again';
 COMMENT ON COLUMN uaef.payout.replay_at IS
 	'a worker may take one whose outcome is not known again from then on';
+COMMENT ON COLUMN uaef.payout.in_file IS
+	'it is in the bank file of its batch';
 COMMENT ON COLUMN uaef.payout.hold_reason IS
 	'why it is not sent: release_payout() ends that';
 CREATE INDEX payout_batch_id ON uaef.payout (batch_id);
@@ -195,14 +201,15 @@ CREATE FUNCTION uaef.create_payout_channel(
 	name text,
 	kind text,
 	contract jsonb DEFAULT '{}',
-	connector text DEFAULT NULL)
+	connector text DEFAULT NULL,
+	role regrole DEFAULT NULL)
 RETURNS void
 AS 'MODULE_PATHNAME', 'uaef_create_payout_channel'
 LANGUAGE C VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp;
-COMMENT ON FUNCTION uaef.create_payout_channel(text, text, jsonb, text) IS
-	'make a way for money to leave, of kind connector, worker, file or manual, and say what it can do: {"idempotency","key_ttl","key_margin","lookup","webhooks","statement","currencies","max_amount","settles","duplicate_window","reference"}';
-REVOKE ALL ON FUNCTION uaef.create_payout_channel(text, text, jsonb, text) FROM PUBLIC;
+COMMENT ON FUNCTION uaef.create_payout_channel(text, text, jsonb, text, regrole) IS
+	'make a way for money to leave, of kind connector, worker, file or manual, and say what it can do: {"idempotency","key_ttl","key_margin","lookup","webhooks","statement","currencies","max_amount","settles","duplicate_window","reference"}; its role, which is yours by default, claims its payouts and reports on them';
+REVOKE ALL ON FUNCTION uaef.create_payout_channel(text, text, jsonb, text, regrole) FROM PUBLIC;
 
 CREATE FUNCTION uaef.set_payee(
 	recipient text,
@@ -250,7 +257,7 @@ AS 'MODULE_PATHNAME', 'uaef_claim_payouts'
 LANGUAGE C VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp;
 COMMENT ON FUNCTION uaef.claim_payouts(text, integer, interval) IS
-	'take payouts of a channel of workers to be sent, each under its idempotency key; commit before you send; then report_payout(); those that were claimed longer ago than the lease, and not reported, are unknown, and may be given out again while their keys live';
+	'take payouts of a channel of workers to be sent, as its role, each under its idempotency key; commit before you send; then report_payout(); those that were claimed longer ago than the lease, and not reported, are unknown, and may be given out again while their keys live';
 REVOKE ALL ON FUNCTION uaef.claim_payouts(text, integer, interval) FROM PUBLIC;
 
 CREATE FUNCTION uaef.report_payout(
@@ -266,7 +273,7 @@ AS 'MODULE_PATHNAME', 'uaef_report_payout'
 LANGUAGE C VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp;
 COMMENT ON FUNCTION uaef.report_payout(uuid, integer, text, text, text, text, jsonb) IS
-	'say what is known of a payout (accepted, in_transit, settled, returned, rejected, unknown, not_found, not_sent) by a worker, lookup or webhook; what has the same source_key counts once; returns its status';
+	'say what is known of a payout (accepted, in_transit, settled, returned, rejected, unknown, not_found, not_sent) by a worker with the fence that it claimed, a lookup or a webhook, as the channel''s role; what has the same source_key counts once; returns its status';
 REVOKE ALL ON FUNCTION uaef.report_payout(uuid, integer, text, text, text, text, jsonb) FROM PUBLIC;
 
 --
@@ -430,4 +437,5 @@ COMMENT ON VIEW uaef.payout_open_item IS
 REVOKE ALL ON uaef.payout_open_item FROM PUBLIC;
 
 INSERT INTO uaef.payout_channel
-	VALUES ('manual', 'manual', NULL, '{}', current_user::regrole, now());
+	VALUES ('manual', 'manual', NULL, '{}', current_user::regrole, now(),
+		current_user::regrole);

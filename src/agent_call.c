@@ -192,9 +192,10 @@ static bool is_over(const Usage *usage, char **what);
 static bool over_agent(const Callee *callee, const Usage *usage, char **what);
 static bool over_workflow(const UaefTask *task, const Usage *usage,
 						  char **what);
+static int	agents_tried(Jsonb *progress, char ***ids);
 static Jsonb *progress_of(const UaefTask *task, const Usage *used,
 						  int repairs, const char *tried);
-static bool others_can(const UaefTask *task, const Jsonb *progress);
+static bool others_can(const UaefTask *task, Jsonb *progress);
 static void refuse(UaefTask *task, const Callee *callee,
 				   const UaefFailure *failure);
 static void send_call(UaefTask *task, const Callee *callee, Jsonb *payload);
@@ -295,19 +296,21 @@ estimate(const Callee *callee, Jsonb *payload, Usage *usage)
 }
 
 /*
- * What earlier calls for the same attempt have used comes on top.
+ * What earlier calls for the same attempt have used comes on top.  A worker that
+ * had the task before may have left any progress.
  */
 static void
 add_up(Usage *usage, Jsonb *progress)
 {
 	Jsonb	   *used = uaef_answer_object(progress, "used");
-	char	   *cost = uaef_json_get_text(used, "cost_minor");
+	JsonbValue	cost;
 
 	usage->tokens_in += Max(uaef_answer_count(used, "tokens_in"), 0);
 	usage->tokens_out += Max(uaef_answer_count(used, "tokens_out"), 0);
-	if (cost != NULL)
+	if (uaef_json_get(used, "cost_minor", &cost) &&
+		cost.type == jbvNumeric && uaef_numeric_sign(cost.val.numeric) > 0)
 		usage->cost = uaef_numeric_op(numeric_add, usage->cost,
-									  uaef_numeric_from_text(cost));
+									  cost.val.numeric);
 }
 
 /*
@@ -427,6 +430,27 @@ over_workflow(const UaefTask *task, const Usage *usage, char **what)
 		is_over(usage, what);
 }
 
+/*
+ * The agents that have had the task, with room for one more; returns how many.
+ */
+static int
+agents_tried(Jsonb *progress, char ***ids)
+{
+	Jsonb	   *list = uaef_answer_array(progress, "agents_tried");
+	int			max = list ? (int) JB_ROOT_COUNT(list) : 0;
+	int			n = 0;
+
+	*ids = palloc((max + 1) * sizeof(char *));
+	for (int i = 0; i < max; i++)
+	{
+		JsonbValue *id = getIthJsonbValueFromContainer(&list->root, i);
+
+		if (id->type == jbvString)
+			(*ids)[n++] = pnstrdup(id->val.string.val, id->val.string.len);
+	}
+	return n;
+}
+
 /*----------
  * Other agents
  * ----------
@@ -439,17 +463,10 @@ static Jsonb *
 progress_of(const UaefTask *task, const Usage *used, int repairs,
 			const char *tried)
 {
-	Jsonb	   *before = uaef_answer_array(task->progress, "agents_tried");
-	int			n = before ? (int) JB_ROOT_COUNT(before) : 0;
-	char	  **ids = palloc((n + 1) * sizeof(char *));
+	char	  **ids;
+	int			n = agents_tried(task->progress, &ids);
 	UaefJson	json;
 
-	for (int i = 0; i < n; i++)
-	{
-		JsonbValue *id = getIthJsonbValueFromContainer(&before->root, i);
-
-		ids[i] = pnstrdup(id->val.string.val, id->val.string.len);
-	}
 	if (tried != NULL)
 		ids[n++] = pstrdup(tried);
 	uaef_json_begin(&json);
@@ -464,31 +481,25 @@ progress_of(const UaefTask *task, const Usage *used, int repairs,
 		uaef_json_begin(&inner);
 		uaef_json_int(&inner, "tokens_in", used->tokens_in);
 		uaef_json_int(&inner, "tokens_out", used->tokens_out);
-		uaef_json_text(&inner, "cost_minor", uaef_numeric_text(used->cost));
+		uaef_json_numeric(&inner, "cost_minor", used->cost);
 		uaef_json_jsonb(&json, "used", uaef_json_end(&inner));
 	}
 	return uaef_json_end(&json);
 }
 
 static bool
-others_can(const UaefTask *task, const Jsonb *progress)
+others_can(const UaefTask *task, Jsonb *progress)
 {
 	const char *capability = task->def->config.agent.capability;
-	Jsonb	   *tried = uaef_answer_array(unconstify(Jsonb *, progress),
-										  "agents_tried");
-	int			n = tried ? (int) JB_ROOT_COUNT(tried) : 0;
+	char	  **tried;
+	int			n = agents_tried(progress, &tried);
 	Datum	   *ids = palloc((n + 1) * sizeof(Datum));
 	Datum		args[2];
 
 	if (capability == NULL)
 		return false;
 	for (int i = 0; i < n; i++)
-	{
-		JsonbValue *id = getIthJsonbValueFromContainer(&tried->root, i);
-
-		ids[i] = PointerGetDatum(cstring_to_text_with_len(id->val.string.val,
-														  id->val.string.len));
-	}
+		ids[i] = CStringGetTextDatum(tried[i]);
 	args[0] = CStringGetTextDatum(capability);
 	args[1] = uaef_array(ids, NULL, n, TEXTOID);
 	return uaef_spi_run(&find_other, args, NULL) > 0;

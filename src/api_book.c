@@ -230,6 +230,7 @@ uaef_capture_hold(PG_FUNCTION_ARGS)
 	bool		release_rest = uaef_arg_bool(fcinfo, 3, "release_rest");
 	char	   *key = manual_key(fcinfo, 4);
 
+	uaef_hold_require_manual(hold_id);
 	PG_RETURN_INT64(uaef_book_capture(&actor, hold_id, to_account,
 									  numeric_or_null(fcinfo, 2),
 									  release_rest, key));
@@ -242,6 +243,7 @@ uaef_release_hold(PG_FUNCTION_ARGS)
 	UaefBookActor actor = me();
 	int64		hold_id = uaef_arg_int64(fcinfo, 0, "hold_id");
 
+	uaef_hold_require_manual(hold_id);
 	uaef_book_release(&actor, hold_id, uaef_arg_text_or_null(fcinfo, 1));
 	PG_RETURN_VOID();
 }

@@ -40,7 +40,8 @@ payout_status(UaefPayoutStatus status)
 }
 
 /*
- * create_payout_channel(name text, kind text, contract jsonb, connector text)
+ * create_payout_channel(name text, kind text, contract jsonb, connector text,
+ *	role regrole)
  */
 Datum
 uaef_create_payout_channel(PG_FUNCTION_ARGS)
@@ -49,6 +50,7 @@ uaef_create_payout_channel(PG_FUNCTION_ARGS)
 	uaef_payout_channel_create(uaef_arg_text(fcinfo, 0, "name"),
 							   uaef_arg_text(fcinfo, 1, "kind"),
 							   PG_GETARG_JSONB_P(2), uaef_arg_text_or_null(fcinfo, 3),
+							   PG_ARGISNULL(4) ? GetUserId() : PG_GETARG_OID(4),
 							   GetUserId());
 	PG_RETURN_VOID();
 }

@@ -136,7 +136,7 @@ extern void uaef_book_post(const UaefBookActor *actor, UaefJournal *journals,
 /*
  * Take back an amount of a journal, or all that is left of it (NULL).  Returns
  * the number of the journal that does.  Raises UA514 when there is no such
- * journal, UA515 when less is left, 0A000 for a part of a journal of several
+ * journal, 42501 for the engine's own, UA515 when less is left, 0A000 for a part of a journal of several
  * currencies, and what posting raises.
  */
 extern int64 uaef_book_reverse(const UaefBookActor *actor, int64 journal_id,
@@ -166,6 +166,12 @@ extern int64 uaef_book_capture(const UaefBookActor *actor, int64 hold_id,
 							   bool release_rest, const char *key);
 extern void uaef_book_release(const UaefBookActor *actor, int64 hold_id,
 							  const char *reason);
+
+/*
+ * Raise 42501 for a hold of the engine's: the payout that it is for would not
+ * know that people have ended it.
+ */
+extern void uaef_hold_require_manual(int64 hold_id);
 
 /*
  * The balance of an account in minor units, on the side that adds to it, at a

@@ -52,6 +52,12 @@ static UaefQuery lock_hold = {
 	2, {INT8OID, TIMESTAMPTZOID}
 };
 
+static UaefQuery find_engine_hold = {
+	"SELECT 1 FROM uaef.account_hold WHERE hold_id = $1"
+	" AND idempotency_key LIKE '" UAEF_BOOK_ENGINE_KEY "%'",
+	1, {INT8OID}
+};
+
 static UaefQuery end_hold = {
 	"UPDATE uaef.account_hold SET captured = captured + $2, status = $3,"
 	" ended_at = CASE WHEN $3 <> 'held' THEN $4 END WHERE hold_id = $1",
@@ -259,6 +265,20 @@ uaef_hold_expire(BookBalance *balance, const UaefBookActor *actor)
  * Capturing and releasing
  * ----------
  */
+
+void
+uaef_hold_require_manual(int64 hold_id)
+{
+	UaefCaller	caller = uaef_spi_begin();
+	Datum		arg = Int64GetDatum(hold_id);
+
+	if (uaef_spi_run(&find_engine_hold, &arg, NULL) > 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("hold " INT64_FORMAT " is the engine's", hold_id),
+				 errdetail("What it is held for decides about it.")));
+	uaef_spi_end(caller);
+}
 
 static void
 read_hold(int64 hold_id, LockedHold *hold)

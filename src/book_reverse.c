@@ -24,8 +24,9 @@
 #include "spi_util.h"
 
 static UaefQuery lock_journal = {
-	"SELECT reverses IS NOT NULL FROM uaef.journal WHERE journal_id = $1"
-	" FOR NO KEY UPDATE",
+	"SELECT reverses IS NOT NULL, kind LIKE 'settlement%' OR kind LIKE 'payout%'"
+	" OR coalesce(idempotency_key LIKE '" UAEF_BOOK_ENGINE_KEY "%', false)"
+	" FROM uaef.journal WHERE journal_id = $1 FOR NO KEY UPDATE",
 	1, {INT8OID}
 };
 
@@ -230,6 +231,11 @@ uaef_book_reverse(const UaefBookActor *actor, int64 journal_id,
 				 errmsg("journal " INT64_FORMAT " is a reversal itself",
 						journal_id),
 				 errhint("Post the first journal again.")));
+	if (uaef_spi_bool(0, 2))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("journal " INT64_FORMAT " is the engine's", journal_id),
+				 errhint("Use uaef.reverse_settlement(), or post another journal.")));
 	reversal_id = reversed_before(journal_id, wanted, reason, key);
 	if (reversal_id == 0)
 	{

@@ -43,7 +43,8 @@ static UaefQuery select_connector = {
 	"SELECT connector_id, type, config,"
 	" EXISTS (SELECT FROM uaef.secret s"
 	"  WHERE s.kind = '" UAEF_CONNECTOR_SECRET "' AND s.name = $1),"
-	" created_by"
+	" created_by,"
+	" EXISTS (SELECT FROM uaef.payout_channel p WHERE p.connector = $1)"
 	" FROM uaef.connector WHERE name = $1",
 	1, {TEXTOID}
 };
@@ -74,6 +75,9 @@ static UaefQuery select_uses = {
 	" UNION ALL"
 	" SELECT 'agent \"' || g.name || '\" is called through it'"
 	" FROM uaef.agent g WHERE g.configuration ->> 'connector' = $1"
+	" UNION ALL"
+	" SELECT 'payout channel \"' || p.name || '\" sends by it'"
+	" FROM uaef.payout_channel p WHERE p.connector = $1"
 	" LIMIT 1",
 	1, {TEXTOID}
 };
@@ -356,6 +360,7 @@ uaef_connector_find(const char *name, UaefConnector *connector)
 		connector->document = uaef_spi_jsonb(0, 3);
 		connector->has_secret = uaef_spi_bool(0, 4);
 		connector->created_by = uaef_spi_oid(0, 5);
+		connector->pays = uaef_spi_bool(0, 6);
 	}
 	uaef_spi_end(caller);
 	if (!found)

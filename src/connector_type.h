@@ -74,6 +74,7 @@ typedef struct UaefConnector
 	UaefConnectorConfig config;
 	void	   *own;			/* what the type's parse made of it, or NULL */
 	bool		has_secret;
+	bool		pays;			/* a payout channel sends by it */
 	Jsonb	   *secret;			/* opened; only for build; NULL: has none */
 	const char *problem_code;	/* NULL, or it could not be read, then only */
 	const char *problem;		/* its name is set */

@@ -359,6 +359,9 @@ record_one(UaefHttpResult *result)
 		verdict.code = pstrdup(verdict.code);
 		verdict.message = error->message;
 		verdict.detail = error->detail;
+
+		/* An answer that is not kept is none. */
+		verdict.uncertain = result->phase != UAEF_HTTP_NOT_SENT;
 		error = try_record(&result, 1, &verdict);
 		if (error == NULL)
 			return true;

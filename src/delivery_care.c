@@ -5,7 +5,9 @@
  *
  * A delivery that is sent again keeps its key and its log, and has all the
  * attempts of its retry policy before it once more.  Its task, if it had one,
- * has ended and stays as it is.
+ * has ended and stays as it is.  That of a payout is its payout's alone: after
+ * the time in which its provider is sure to know the key, or when its money was
+ * given free, the same request would be another payment.
  *
  * Locking: the rows of the deliveries.
  *
@@ -25,6 +27,7 @@
 #include "json_util.h"
 #include "ledger.h"
 #include "spi_util.h"
+#include "uuid7.h"
 #include "wake.h"
 
 #define AGAIN \
@@ -33,7 +36,8 @@
 	" free_attempts = 0"
 
 static UaefQuery lock_delivery = {
-	"SELECT role, status FROM uaef.delivery WHERE delivery_id = $1 FOR UPDATE",
+	"SELECT role, status, payout_id FROM uaef.delivery"
+	" WHERE delivery_id = $1 FOR UPDATE",
 	1, {INT8OID}
 };
 
@@ -47,6 +51,7 @@ static UaefQuery replay_all = {
 	" WHERE delivery_id IN (SELECT d.delivery_id FROM uaef.delivery d"
 	"  WHERE d.status IN ('failed', 'in_doubt', 'cancelled')"
 	"  AND d.status = ANY ($2) AND d.task_id IS NULL AND d.anchor IS NULL"
+	"  AND d.payout_id IS NULL"
 	"  AND ($3 IS NULL OR d.connector = $3)"
 	"  AND d.finished_at >= $4 AND d.finished_at < $5"
 	"  AND ($6 IS NULL OR d.error ->> 'code' = $6)"
@@ -69,12 +74,13 @@ static void record(const char *type, Oid user, UaefJson *json);
 
 /*
  * Lock a delivery and return its status; raises when the user has no part in
- * it.
+ * it, or it is a payout's.
  */
 static char *
 lock(int64 delivery_id, Oid user)
 {
 	Datum		args[1];
+	bool		isnull;
 
 	args[0] = Int64GetDatum(delivery_id);
 	if (uaef_spi_run(&lock_delivery, args, NULL) == 0 ||
@@ -83,6 +89,18 @@ lock(int64 delivery_id, Oid user)
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("there is no delivery %lld of yours",
 						(long long) delivery_id)));
+	(void) uaef_spi_value(0, 3, &isnull);
+	if (!isnull)
+	{
+		pg_uuid_t	payout_id = uaef_spi_uuid(0, 3);
+
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("delivery %lld is of payout %s, which decides about it",
+						(long long) delivery_id,
+						uaef_uuid_text(&payout_id)),
+				 errhint("Use uaef.replay_payout() or uaef.resolve_payout().")));
+	}
 	return uaef_spi_text(0, 2);
 }
 

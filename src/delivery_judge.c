@@ -24,16 +24,20 @@
 #include "delivery_retry.h"
 #include "delivery_session.h"
 #include "guc.h"
+#include "http_status.h"
 #include "json_util.h"
 
 /* Attempts that a crash took are not the server's fault; but not for ever. */
 #define MAX_EXTRA_ATTEMPTS 3
+
+#define HTTP_TOO_MANY 429
 
 static bool status_expected(Jsonb *expect, int status);
 static bool status_transient(int status);
 static bool ask_type(const UaefDelivery *delivery,
 					 const UaefHttpResult *result,
 					 const UaefResponse *response, UaefAnswerVerdict *answer);
+static bool may_be_paid(const UaefDelivery *delivery, int status);
 static void judge_answer(const UaefDelivery *delivery,
 						 const UaefHttpResult *result,
 						 const UaefResponse *response,
@@ -100,6 +104,17 @@ ask_type(const UaefDelivery *delivery, const UaefHttpResult *result,
 }
 
 /*
+ * What a provider of payments neither takes nor refuses may have been paid,
+ * whatever the connector is: an error comes after the payment as well.
+ */
+static bool
+may_be_paid(const UaefDelivery *delivery, int status)
+{
+	return delivery->has_payout && status != HTTP_TOO_MANY &&
+		!uaef_http_status_refuses(status);
+}
+
+/*
  * A complete answer.
  */
 static void
@@ -113,6 +128,8 @@ judge_answer(const UaefDelivery *delivery, const UaefHttpResult *result,
 			: UAEF_ANSWER_PERMANENT;
 	if (answer->answer == UAEF_ANSWER_SUCCESS)
 		return;
+	if (may_be_paid(delivery, result->status))
+		answer->answer = UAEF_ANSWER_UNCERTAIN;
 	if (answer->code == NULL)
 		answer->code = psprintf("http_%d", result->status);
 	if (answer->message == NULL)
@@ -203,7 +220,8 @@ uaef_delivery_judge(const UaefDelivery *delivery, const UaefHttpResult *result,
 	verdict->code = result->code;
 	verdict->message = result->message;
 	if (result->phase == UAEF_HTTP_SENT)
-		verdict->uncertain = strcmp(result->code, "response_too_large") != 0;
+		verdict->uncertain = delivery->has_payout ||
+			strcmp(result->code, "response_too_large") != 0;
 	else if (result->phase == UAEF_HTTP_ANSWERED)
 	{
 		if (end_session(delivery, result, response, verdict))

@@ -78,8 +78,20 @@ static UaefQuery hasten_deliveries = {
 
 static UaefQuery resend_delivery = {
 	"UPDATE uaef.delivery SET status = 'pending', next_attempt_at = $2,"
-	" finished_at = NULL, attempts_before = attempt WHERE delivery_id = $1"
+	" finished_at = NULL, attempts_before = attempt, free_attempts = 0"
+	" WHERE delivery_id = $1"
 	" AND status IN ('failed', 'in_doubt')",
+	2, {INT8OID, TIMESTAMPTZOID}
+};
+
+static UaefQuery lock_status = {
+	"SELECT status FROM uaef.delivery WHERE delivery_id = $1 FOR UPDATE",
+	1, {INT8OID}
+};
+
+static UaefQuery withdraw_delivery = {
+	"UPDATE uaef.delivery SET status = 'cancelled', finished_at = $2"
+	" WHERE delivery_id = $1 AND status IN ('pending', 'retry')",
 	2, {INT8OID, TIMESTAMPTZOID}
 };
 
@@ -158,6 +170,23 @@ merge_headers(Jsonb *fixed, Jsonb *headers)
 }
 
 /*
+ * What goes through a connector that pays is money: only a payout says how much
+ * and to whom.  Asking is free.
+ */
+static void
+require_payout(const UaefDeliveryRequest *request,
+			   const UaefConnector *connector, const UaefCall *call)
+{
+	if (connector->pays && request->payout_id == NULL &&
+		(call->method == NULL || !uaef_http_method_is_safe(call->method)))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("permission denied for connector \"%s\"",
+						request->connector),
+				 errdetail("A payout channel sends by it: only payouts do.")));
+}
+
+/*
  * What the connector says of the call; returns its URL.
  */
 static const char *
@@ -175,6 +204,7 @@ ask_connector(const UaefDeliveryRequest *request, UaefConnector *connector,
 
 	uaef_connector_load(request->connector, connector);
 	uaef_call_address(connector, &call);
+	require_payout(request, connector, &call);
 	completed->operation = call.operation;
 	completed->method = call.method;
 	completed->idempotent = call.idempotent;
@@ -404,6 +434,22 @@ uaef_delivery_resend(int64 delivery_id)
 		uaef_wake_worker_on_commit(UAEF_WAKE_HTTP);
 	uaef_spi_end(caller);
 	return found;
+}
+
+bool
+uaef_delivery_withdraw(int64 delivery_id)
+{
+	UaefCaller	caller = uaef_spi_begin();
+	Datum		args[2];
+	bool		under_way;
+
+	args[0] = Int64GetDatum(delivery_id);
+	args[1] = TimestampTzGetDatum(uaef_clock_now());
+	under_way = uaef_spi_run(&lock_status, args, NULL) > 0 &&
+		strcmp(uaef_spi_text(0, 1), "sending") == 0;
+	(void) uaef_spi_run(&withdraw_delivery, args, NULL);
+	uaef_spi_end(caller);
+	return !under_way;
 }
 
 void

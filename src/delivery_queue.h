@@ -61,6 +61,12 @@ extern int64 uaef_delivery_enqueue(const UaefDeliveryRequest *request);
 extern bool uaef_delivery_resend(int64 delivery_id);
 
 /*
+ * Have no attempt of a delivery follow; false when one is under way, and then
+ * nothing changes.
+ */
+extern bool uaef_delivery_withdraw(int64 delivery_id);
+
+/*
  * Withdraw what has not been sent of a task that no longer waits for it; what
  * is being sent ends, but is not tried again.  The execution's row is locked.
  */

@@ -19,6 +19,7 @@
 #include "delivery_session.h"
 #include "guc.h"
 #include "ledger_anchor.h"
+#include "payout.h"
 
 /* A draft in the making. */
 typedef struct Drafting
@@ -58,7 +59,8 @@ may_ask(Oid role, const char *method, const UaefUrl *url,
 }
 
 /*
- * Whether its connector is there, and could be read.
+ * Whether its connector is there, and could be read, and its payout still wants
+ * it.
  */
 static bool
 is_ready(const UaefDelivery *delivery, UaefRefusal *refusal)
@@ -75,6 +77,13 @@ is_ready(const UaefDelivery *delivery, UaefRefusal *refusal)
 		refusal->code = delivery->via->problem_code;
 		refusal->message = delivery->via->problem;
 		refusal->passes = true;
+		return false;
+	}
+	if (delivery->has_payout &&
+		!uaef_payout_may_leave(&delivery->payout_id, delivery->uncertain))
+	{
+		refusal->code = "payout_over";
+		refusal->message = "the payout is not to be sent any more, or its key may be forgotten";
 		return false;
 	}
 	return true;

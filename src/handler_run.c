@@ -10,6 +10,7 @@
 #include "postgres.h"
 
 #include "catalog/pg_type_d.h"
+#include "mb/pg_wchar.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/timestamp.h"
@@ -216,7 +217,7 @@ scheduled_input(const UaefStart *start, const char *schedule,
 static char *
 minute_of(const char *time)
 {
-	char	   *minute = pnstrdup(time, 16);
+	char	   *minute = pnstrdup(time, pg_mbcliplen(time, strlen(time), 16));
 
 	if (strlen(minute) == 16 && minute[10] == 'T')
 		minute[10] = ' ';

@@ -65,3 +65,16 @@ uaef_http_status(int sqlstate)
 		return 400;
 	return uaef_error_is_transient(sqlstate) ? 503 : 500;
 }
+
+bool
+uaef_http_status_refuses(int status)
+{
+	static const int refusals[] = {
+		400, 401, 402, 403, 404, 405, 406, 410, 413, 415, 422
+	};
+
+	for (int i = 0; i < lengthof(refusals); i++)
+		if (refusals[i] == status)
+			return true;
+	return false;
+}

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * http_status.h
- *	  Errors as HTTP has them.
+ *	  Statuses of HTTP: of errors, and what they say.
  *
  *-------------------------------------------------------------------------
  */
@@ -14,5 +14,11 @@
  * ours to know.
  */
 extern int	uaef_http_status(int sqlstate);
+
+/*
+ * Whether it says that nothing was done, and that the same request will never do
+ * it.
+ */
+extern bool uaef_http_status_refuses(int status);
 
 #endif							/* UAEF_HTTP_STATUS_H */

@@ -16,6 +16,7 @@
 #include "utils/timestamp.h"
 
 #include "clock.h"
+#include "delivery_queue.h"
 #include "digest.h"
 #include "errcodes.h"
 #include "json_util.h"
@@ -412,6 +413,22 @@ is_applicable(const UaefPayout *payout, int word, const UaefEvidence *evidence)
 	return true;
 }
 
+/*
+ * Nobody but its delivery says no while that is, or may be, sent: the money
+ * would be free, and leave all the same.  What is known to go is not sent again.
+ */
+static bool
+stops_delivery(const UaefPayout *payout, int word, const UaefEvidence *evidence)
+{
+	bool		decides = words[word].positive ||
+		strcmp(evidence->says, "rejected") == 0;
+
+	if (!decides || payout->delivery_id == 0 ||
+		strcmp(evidence->kind, "delivery") == 0)
+		return true;
+	return uaef_delivery_withdraw(payout->delivery_id) || words[word].positive;
+}
+
 static void
 apply(UaefPayout *payout, int word, const UaefEvidence *evidence)
 {
@@ -516,7 +533,8 @@ uaef_payout_take_evidence(UaefPayout *payout, const UaefEvidence *evidence)
 
 	if (is_known(evidence))
 		return false;
-	applicable = is_applicable(payout, word, evidence);
+	applicable = is_applicable(payout, word, evidence) &&
+		stops_delivery(payout, word, evidence);
 	if (!applicable && strcmp(evidence->kind, "manual") == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_UAEF_PAYOUT_STATE),

@@ -32,6 +32,7 @@ typedef struct UaefPayoutChannel
 	char	   *name;
 	char	   *kind;			/* connector, worker, file, manual */
 	char	   *connector;		/* or NULL */
+	Oid			role;			/* that claims and reports */
 	bool		native_key;		/* the provider knows idempotency keys ... */
 	int64		key_ttl_ms;		/* ... for so long, */
 	double		key_margin;		/* of which this part is not relied on */
@@ -106,9 +107,14 @@ extern void uaef_payout_check_body(const UaefPayout *payout);
 /* payout_channel.c */
 extern void uaef_payout_channel_create(const char *name, const char *kind,
 									   Jsonb *contract, const char *connector,
-									   Oid actor);
+									   Oid role, Oid actor);
 extern void uaef_payout_channel_get(const char *name,
 									UaefPayoutChannel *channel);
+
+/* Raise unless somebody may claim payouts of a channel, and report on them. */
+extern void uaef_payout_channel_require(const UaefPayoutChannel *channel,
+										Oid actor);
+
 extern void uaef_payee_set(const char *recipient, const char *channel,
 						   Jsonb *destination, Oid owner, Oid actor);
 
@@ -131,6 +137,12 @@ extern int	uaef_payouts_send(int64 batch_id, Oid actor);
 /* For a worker: take what may be sent; returns how many. */
 extern int	uaef_payouts_claim(const char *channel, int max, int64 lease_us,
 							   Oid actor, UaefPayout **payouts);
+
+/*
+ * Whether an attempt of a payout's delivery may be made now; again: one that was
+ * made before may have been acted on.
+ */
+extern bool uaef_payout_may_leave(const pg_uuid_t *payout_id, bool again);
 extern UaefPayoutStatus uaef_payout_replay(const pg_uuid_t *payout_id,
 										   Oid actor);
 

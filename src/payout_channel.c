@@ -22,6 +22,7 @@
 #include "definition_read.h"
 #include "digest.h"
 #include "errcodes.h"
+#include "identity.h"
 #include "json_util.h"
 #include "ledger.h"
 #include "money.h"
@@ -35,13 +36,14 @@
 
 static UaefQuery insert_channel = {
 	"INSERT INTO uaef.payout_channel (name, kind, connector, contract,"
-	" created_by, created_at) VALUES ($1, $2, $3, $4, $5, $6)"
+	" created_by, created_at, role) VALUES ($1, $2, $3, $4, $5, $6, $7)"
 	" ON CONFLICT (name) DO NOTHING",
-	6, {TEXTOID, TEXTOID, TEXTOID, JSONBOID, REGROLEOID, TIMESTAMPTZOID}
+	7, {TEXTOID, TEXTOID, TEXTOID, JSONBOID, REGROLEOID, TIMESTAMPTZOID,
+	REGROLEOID}
 };
 
 static UaefQuery select_channel = {
-	"SELECT kind, connector, contract FROM uaef.payout_channel"
+	"SELECT kind, connector, contract, role FROM uaef.payout_channel"
 	" WHERE name = $1",
 	1, {TEXTOID}
 };
@@ -119,7 +121,19 @@ uaef_payout_channel_get(const char *name, UaefPayoutChannel *channel)
 	channel->name = pstrdup(name);
 	channel->kind = uaef_spi_text(0, 1);
 	channel->connector = uaef_spi_text(0, 2);
+	channel->role = uaef_spi_oid(0, 4);
 	read_contract(channel, uaef_spi_jsonb(0, 3));
+}
+
+/*
+ * What a channel's role says moves money; an access that every worker has is not
+ * enough for that.
+ */
+void
+uaef_payout_channel_require(const UaefPayoutChannel *channel, Oid actor)
+{
+	uaef_require_membership(actor, channel->role,
+							psprintf("payout channel \"%s\"", channel->name));
 }
 
 static void
@@ -152,13 +166,13 @@ check_kind(const char *kind, const char *connector)
 
 void
 uaef_payout_channel_create(const char *name, const char *kind, Jsonb *contract,
-						   const char *connector, Oid actor)
+						   const char *connector, Oid role, Oid actor)
 {
 	UaefCaller	caller;
 	UaefPayoutChannel channel = {0};
 	UaefConnector found;
 	UaefJson	json;
-	Datum		args[6];
+	Datum		args[7];
 
 	uaef_check_name("payout channel", name);
 	check_kind(kind, connector);
@@ -173,7 +187,8 @@ uaef_payout_channel_create(const char *name, const char *kind, Jsonb *contract,
 	args[3] = JsonbPGetDatum(contract);
 	args[4] = ObjectIdGetDatum(actor);
 	args[5] = TimestampTzGetDatum(uaef_clock_now());
-	if (uaef_spi_run(&insert_channel, args, connector ? NULL : "  n   ") == 0)
+	args[6] = ObjectIdGetDatum(role);
+	if (uaef_spi_run(&insert_channel, args, connector ? NULL : "  n    ") == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_DUPLICATE_OBJECT),
 				 errmsg("payout channel \"%s\" exists already", name)));
@@ -181,6 +196,7 @@ uaef_payout_channel_create(const char *name, const char *kind, Jsonb *contract,
 	uaef_json_text(&json, "channel", name);
 	uaef_json_text(&json, "kind", kind);
 	uaef_json_text(&json, "connector", connector);
+	uaef_json_text(&json, "role", uaef_role_name(role));
 	uaef_json_jsonb(&json, "contract", contract);
 	record("payout_channel_created", uaef_json_end(&json), actor);
 	uaef_spi_end(caller);

@@ -26,6 +26,7 @@
 #include "connector_read.h"
 #include "connector_rest.h"
 #include "delivery_retry.h"
+#include "http_status.h"
 #include "json_util.h"
 #include "model_answer.h"
 #include "money.h"
@@ -60,7 +61,6 @@ static char *lookup_url(const PayoutConfig *own, const UaefCall *call);
 static void address(const UaefConnector *connector, UaefCall *call);
 static void build(const UaefConnector *connector, const UaefCall *call,
 				  UaefHttpDraft *draft);
-static bool is_refusal(int status);
 static bool judge(const UaefConnector *connector, const UaefCall *call,
 				  const UaefHttpResult *result, const UaefResponse *response,
 				  UaefAnswerVerdict *verdict);
@@ -306,18 +306,6 @@ build(const UaefConnector *connector, const UaefCall *call,
 }
 
 /*
- * Statuses by which a provider says that there is no payment, and that the same
- * request will never make one.
- */
-static bool
-is_refusal(int status)
-{
-	return status == 400 || status == 401 || status == 402 || status == 403 ||
-		status == 404 || status == 405 || status == 406 || status == 410 ||
-		status == 413 || status == 415 || status == 422;
-}
-
-/*
  * An answer that does not name the payment, where the contract says that it
  * does, is no proof of one.
  */
@@ -350,7 +338,7 @@ judge(const UaefConnector *connector, const UaefCall *call,
 	else if (status == 429)
 		verdict->answer = UAEF_ANSWER_TRANSIENT;
 	else
-		verdict->answer = is_refusal(status) ? UAEF_ANSWER_PERMANENT
+		verdict->answer = uaef_http_status_refuses(status) ? UAEF_ANSWER_PERMANENT
 			: UAEF_ANSWER_UNCERTAIN;
 	return true;
 }

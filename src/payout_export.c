@@ -3,8 +3,8 @@
  * payout_export.c
  *	  Batches as files for banks: pain.001.001.09 (ISO 20022).
  *
- * A file is made once; whoever asks again gets the same.  What was held when it
- * was made is never in it.
+ * A file is made once; whoever asks again gets the same.  What was held, or paid
+ * by hand, when it was made is never in it.
  *
  * Locking: the batch's row, then its payouts'.  Memory: the current context.
  *
@@ -52,9 +52,14 @@ static UaefQuery select_payouts = {
 	" p.body #>> '{destination,name}', p.body #>> '{destination,iban}',"
 	" p.body #>> '{destination,bic}', p.recipient"
 	" FROM uaef.payout p JOIN uaef.payout_channel c ON c.name = p.channel"
-	" WHERE p.batch_id = $1 AND c.kind = 'file' AND p.fence > 0"
+	" WHERE p.batch_id = $1 AND c.kind = 'file' AND p.in_file"
 	" ORDER BY p.currency, p.payout_id",
 	1, {INT8OID}
+};
+
+static UaefQuery put_in_file = {
+	"UPDATE uaef.payout SET in_file = true WHERE payout_id = $1",
+	1, {UUIDOID}
 };
 
 /* One transfer of the document. */
@@ -131,11 +136,14 @@ send_by_file(int64 batch_id, Oid actor)
 	{
 		UaefPayoutChannel channel;
 		UaefPayout	payout;
+		Datum		arg;
 
 		uaef_payout_lock(&ids[i], &payout);
 		uaef_payout_check_body(&payout);
 		uaef_payout_channel_get(payout.channel, &channel);
 		uaef_payout_sent(&payout, &channel, actor);
+		arg = UUIDPGetDatum(&ids[i]);
+		(void) uaef_spi_run(&put_in_file, &arg, NULL);
 	}
 	(void) uaef_spi_run(&mark_batch, args, NULL);
 	return now;

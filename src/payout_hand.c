@@ -69,12 +69,31 @@ uaef_payout_resolve(const pg_uuid_t *payout_id, const char *outcome,
 	return payout.status;
 }
 
+/*
+ * A worker tells of what it claimed.  Without the fence, a late one could say no
+ * of what another is sending.
+ */
+static void
+check_worker(const UaefPayoutChannel *channel, const UaefEvidence *evidence)
+{
+	if (strcmp(channel->kind, "worker") != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_UAEF_PAYOUT_CHANNEL),
+				 errmsg("payout channel \"%s\" is not for workers",
+						channel->name)));
+	if (evidence->fence <= 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("a worker's report must have the fence that it claimed")));
+}
+
 UaefPayoutStatus
 uaef_payout_report(const pg_uuid_t *payout_id, const UaefEvidence *evidence)
 {
 	static const char *const kinds[] = {"worker", "lookup", "webhook"};
 	UaefCaller	caller = uaef_spi_begin();
 	bool		known = false;
+	UaefPayoutChannel channel;
 	UaefPayout	payout;
 
 	for (int i = 0; i < lengthof(kinds); i++)
@@ -85,6 +104,10 @@ uaef_payout_report(const pg_uuid_t *payout_id, const UaefEvidence *evidence)
 				 errmsg("\"%s\" is no kind of evidence", evidence->kind),
 				 errhint("Kinds are worker, lookup and webhook.")));
 	uaef_payout_lock(payout_id, &payout);
+	uaef_payout_channel_get(payout.channel, &channel);
+	uaef_payout_channel_require(&channel, evidence->actor);
+	if (strcmp(evidence->kind, "worker") == 0)
+		check_worker(&channel, evidence);
 	(void) uaef_payout_take_evidence(&payout, evidence);
 	uaef_spi_end(caller);
 	return payout.status;

@@ -23,6 +23,7 @@
 #include "clock.h"
 #include "delivery_queue.h"
 #include "errcodes.h"
+#include "http_status.h"
 #include "json_util.h"
 #include "payout.h"
 #include "path.h"
@@ -52,6 +53,13 @@ static UaefQuery find_lost = {
 	" AND status = 'sending' AND changed_at <= $2"
 	" ORDER BY payout_id LIMIT $3 FOR NO KEY UPDATE SKIP LOCKED",
 	3, {TEXTOID, TIMESTAMPTZOID, INT4OID}
+};
+
+static UaefQuery find_leaving = {
+	"SELECT status IN ('sending', 'unknown')"
+	" AND (NOT $2 OR coalesce(replay_until > $3, false))"
+	" FROM uaef.payout WHERE payout_id = $1",
+	3, {UUIDOID, BOOLOID, TIMESTAMPTZOID}
 };
 
 static UaefQuery replay_now = {
@@ -164,6 +172,7 @@ uaef_payouts_claim(const char *channel_name, int max, int64 lease_us,
 	int			n;
 
 	uaef_payout_channel_get(channel_name, &channel);
+	uaef_payout_channel_require(&channel, actor);
 	if (strcmp(channel.kind, "worker") != 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_UAEF_PAYOUT_CHANNEL),
@@ -235,19 +244,28 @@ uaef_payout_replay(const pg_uuid_t *payout_id, Oid actor)
 }
 
 /*----------
- * What became of a delivery
+ * Deliveries
  * ----------
  */
 
 /*
- * Refusals that no repetition and no delay changes.
+ * Attempts wait: for a connector that is paused, for a server that is down, for
+ * a worker that is.  Meanwhile the key may have been forgotten, or somebody may
+ * have said what became of the payout.
  */
-static bool
-is_refusal(int status)
+bool
+uaef_payout_may_leave(const pg_uuid_t *payout_id, bool again)
 {
-	return status == 400 || status == 401 || status == 402 ||
-		status == 403 || status == 404 || status == 405 || status == 410 ||
-		status == 413 || status == 415 || status == 422;
+	UaefCaller	caller = uaef_spi_begin();
+	Datum		args[3];
+	bool		may;
+
+	args[0] = UUIDPGetDatum(payout_id);
+	args[1] = BoolGetDatum(again);
+	args[2] = TimestampTzGetDatum(uaef_clock_now());
+	may = uaef_spi_run(&find_leaving, args, NULL) > 0 && uaef_spi_bool(0, 1);
+	uaef_spi_end(caller);
+	return may;
 }
 
 static const char *
@@ -259,7 +277,7 @@ meaning(const UaefPayoutAnswer *answer)
 		return "unknown";
 	if (!answer->sent)
 		return "not_sent";
-	return is_refusal(answer->status) ? "rejected" : "unknown";
+	return uaef_http_status_refuses(answer->status) ? "rejected" : "unknown";
 }
 
 /*

@@ -82,6 +82,33 @@ ROLLBACK;
 SELECT count(*), min(fence), max(fence) FROM uaef.claim_payouts('psp');
 SELECT count(*) FROM uaef.claim_payouts('psp');
 
+-- What is held for a payout, and what was posted for a settlement, is theirs.
+SELECT regexp_replace(pg_temp.try(format('SELECT uaef.capture_hold(%s, ''clearing:psp:NOK'')', hold_id)), '\d+ is', 'N is') FROM uaef.payout WHERE payout_id = pg_temp.of('a');
+SELECT regexp_replace(pg_temp.try(format('SELECT uaef.release_hold(%s)', hold_id)), '\d+ is', 'N is') FROM uaef.payout WHERE payout_id = pg_temp.of('a');
+SELECT regexp_replace(pg_temp.try(format('SELECT uaef.reverse_journal(%s)', min(journal_id))), '\d+ is', 'N is') FROM uaef.journal WHERE kind LIKE 'settlement%';
+
+-- Only the role of a channel claims and reports, and a worker by its fence.
+CREATE ROLE payout_stranger;
+SELECT uaef.grant_access('payout_stranger', 'worker');
+SET ROLE payout_stranger;
+SELECT pg_temp.try($$SELECT count(*) FROM uaef.claim_payouts('psp')$$);
+RESET ROLE;
+SELECT pg_temp.of('a') AS a \gset
+SET ROLE payout_stranger;
+SELECT pg_temp.try(format('SELECT uaef.report_payout(%L, 1, ''rejected'')', :'a'));
+SELECT pg_temp.try(format('SELECT uaef.report_payout(%L, NULL, ''settled'', kind => ''webhook'')', :'a'));
+RESET ROLE;
+SELECT pg_temp.try(format('SELECT uaef.report_payout(%L, NULL, ''rejected'')', :'a'));
+SELECT pg_temp.try(format('SELECT uaef.report_payout(%L, 0, ''rejected'')', :'a'));
+SELECT status, fence FROM uaef.payout WHERE payout_id = :'a';
+UPDATE uaef.payout_channel SET role = 'payout_stranger' WHERE name = 'psp';
+SET ROLE payout_stranger;
+SELECT count(*) FROM uaef.claim_payouts('psp');
+RESET ROLE;
+UPDATE uaef.payout_channel SET role = current_user::regrole WHERE name = 'psp';
+SELECT uaef.revoke_access('payout_stranger', 'worker');
+DROP ROLE payout_stranger;
+
 -- What providers say.  The same comes twice and counts once; out of order is
 -- not lost; what is late about an earlier sending is kept and not believed.
 SELECT pg_temp.say('a', 'accepted', 1, 'e1');
@@ -192,6 +219,16 @@ SELECT pg_temp.try(format('SELECT uaef.export_pain001(%s, ''{"name":"House"}'')'
 SELECT pg_temp.run(1, 'j');
 SELECT uaef.build_payouts() AS batch \gset
 SELECT pg_temp.try(format('SELECT uaef.export_pain001(%s, ''{"name":"House","iban":"X"}'')', :batch));
+-- What was paid by hand, or held, when the file was made is not in it.
+SELECT uaef.set_payee('external:' || p, 'bank', jsonb_build_object('name', p, 'iban', 'DE89370400440532013000')) FROM unnest('{k,l,m}'::text[]) p;
+SELECT pg_temp.run(x, p) FROM (VALUES (2, 'k'), (3, 'l'), (4, 'm')) v (x, p);
+SELECT uaef.build_payouts() AS batch \gset
+SELECT uaef.process_settlement(signal_id, 'by hand') FROM uaef.settlement WHERE recipient = 'external:k' AND status = 'in_payout';
+UPDATE uaef.payout SET hold_reason = 'look' WHERE payout_id = pg_temp.of('l');
+SELECT array_length(regexp_split_to_array(uaef.export_pain001(:batch, '{"name":"House","iban":"X"}'), '<EndToEndId>'), 1) - 1 AS transfers;
+SELECT uaef.release_payout(pg_temp.of('l'), 'looked');
+SELECT uaef.process_settlement(signal_id, 'by hand too') FROM uaef.settlement WHERE recipient = 'external:l' AND status = 'in_payout';
+SELECT array_length(regexp_split_to_array(uaef.export_pain001(:batch, '{"name":"House","iban":"X"}'), '<EndToEndId>'), 1) - 1 AS transfers;
 SELECT * FROM pg_temp.state WHERE recipient IN ('external:i', 'external:j');
 
 --
@@ -210,6 +247,7 @@ BEGIN
 	UPDATE uaef.settlement_signal SET status = CASE was WHEN 'settled' THEN 'paid' ELSE 'in_payout' END
 	WHERE signal_id IN (SELECT signal_id FROM uaef.payout_leg WHERE payout_id = p AND live);
 	IF was IN ('accepted', 'in_transit', 'settled') THEN
+		UPDATE uaef.account_hold SET idempotency_key = NULL WHERE hold_id = (SELECT hold_id FROM uaef.payout WHERE payout_id = p);
 		PERFORM uaef.capture_hold(hold_id, 'clearing:psp:NOK') FROM uaef.payout WHERE payout_id = p;
 	END IF;
 	answer := uaef.report_payout(p, NULL, says, kind => 'lookup');

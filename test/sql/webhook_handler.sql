@@ -119,6 +119,9 @@ SELECT pg_temp.answer(uaef.handle_schedule(e)) FROM (VALUES
 	('{"id": "t1", "detail-type": "Scheduled Event", "source": "aws.scheduler", "time": "2026-11-23T09:00:00Z", "detail": {"schedule_name": "nightly", "definition_id": "hd_loan"}}'),
 	('{"id": "t1", "detail-type": "Scheduled Event", "source": "aws.scheduler", "time": "2026-11-23T09:00:00Z", "detail": {"schedule_name": "nightly", "definition_id": "hd_loan"}}')) v (e);
 SELECT name, input FROM uaef.workflow_run WHERE workflow = 'hd_loan' AND input ? '_schedule' ORDER BY name;
+-- A time is cut between characters.
+SELECT uaef.handle_schedule('{"schedule_name": "odd", "definition_id": "hd_loan", "time": "2026-11-23T09:0\u00e4\u00e4"}')->>'statusCode' AS odd;
+SELECT name, octet_length(name) FROM uaef.workflow_run WHERE workflow = 'hd_loan' AND name LIKE 'odd%';
 
 -- Tasks: claimed, kept, completed, failed; and an execution that is run here.
 SELECT uaef.create_workflow('hd_work', '{"tasks": [{"id": "a", "type": "external", "config": {"input": {"n": "{{in.n}}"}}, "queue": "hd"}]}');

@@ -42,12 +42,14 @@ my $made = 0;
 
 sub pay
 {
-	my ($path, $contract) = @_;
+	my ($path, $contract, $retry) = @_;
 	my $name = 'c' . ++$made;
+
+	$retry //= '{"max_attempts":1}';
 
 	$contract //= '{"idempotency":"native","reference":"path"}';
 	sql(<<"END");
-SELECT uaef.create_connector('$name', 'webhook', '{"url":"$url$path","timeout":"1s","retry":{"max_attempts":1}}');
+SELECT uaef.create_connector('$name', 'webhook', '{"url":"$url$path","timeout":"1s","retry":$retry}');
 SELECT uaef.create_payout_channel('$name', 'connector', '$contract', '$name');
 SELECT uaef.set_payee('external:$name', '$name', '{"iban":"$name"}');
 SELECT uaef.start_workflow('pay', '{"x":$made.50,"to":"$name"}');
@@ -102,6 +104,54 @@ my $there = $url;
 $url = "http://127.0.0.1:$closed";
 is_status(pay('/n'), 'not_found_confirmed', 'in_payout');
 $url = $there;
+
+# What an error answers may have been paid: without keys it is not sent again,
+# whatever the connector's retries say.
+my $often = '{"max_attempts":5,"initial":"1ms","jitter":0}';
+is_status(pay('/status/500/blind', '{"statement":"csv"}', $often), 'unknown', 'in_payout');
+is(scalar(@{[ $server->keys_of('/status/500/blind') ]}), 1, 'an error is not tried again without keys');
+
+# A refusal after an error is about the request, not about the payment.
+my $later = pay('/status/500/then');
+is_status($later, 'unknown', 'in_payout');
+sql("SELECT uaef.alter_connector('$later', '{\"url\":\"$url/status/401/then\",\"retry\":{\"max_attempts\":1}}');
+SELECT uaef.replay_payout(payout_id) FROM uaef.payout WHERE channel = '$later'");
+wait_for("SELECT fence = 2 AND status <> 'sending' FROM uaef.payout WHERE channel = '$later'",
+	'it is sent again');
+is_status($later, 'unknown', 'in_payout');
+
+# An attempt that comes after the key is forgotten does not leave.
+my $slow = pay('/reset/slow', '{"idempotency":"native","key_ttl":"1s"}',
+	'{"max_attempts":3,"initial":"1s","jitter":0}');
+is_status($slow, 'unknown', 'in_payout');
+is(scalar(@{[ $server->keys_of('/reset/slow') ]}), 1, 'a key is not relied on for longer than it lives');
+is(sql("SELECT string_agg(a.error_code, ' ' ORDER BY a.attempt) FROM uaef.delivery_attempt a
+	JOIN uaef.delivery d USING (delivery_id) WHERE d.connector = '$slow'") =~ /payout_over$/ ? 1 : 0,
+	1, 'its attempt says why');
+
+# The delivery of a payout is its payout's alone.
+my ($ret, $out, $err) = $node->psql('postgres',
+	"SELECT uaef.replay_delivery(delivery_id) FROM uaef.delivery WHERE connector = '$slow'");
+like($err, qr/is of payout .*which decides/, 'its delivery is not replayed');
+is(sql("SELECT uaef.replay_deliveries(status => '{failed,in_doubt,cancelled}')"), 0,
+	'nor with others');
+
+# Nobody pays through a channel's connector but its payouts.
+for my $try ("send('$slow', '{\"amount\":\"1.00\"}')", "test_connector('$slow', '{}', live => true)")
+{
+	($ret, $out, $err) = $node->psql('postgres', "SELECT uaef.$try");
+	like($err, qr/permission denied for connector .*only payouts do/s, 'money is not sent by hand');
+}
+($ret, $out, $err) = $node->psql('postgres', "SELECT uaef.drop_connector('$slow')");
+like($err, qr/payout channel "$slow" sends by it/, 'and the connector stays');
+
+# Who says no withdraws what waits to be tried again.
+my $waits = pay('/status/429/w', undef, '{"max_attempts":5,"initial":"1h","max":"1h"}');
+wait_for("SELECT status = 'retry' FROM uaef.delivery WHERE connector = '$waits'", 'an attempt waits');
+is(sql("SELECT uaef.resolve_payout(payout_id, 'rejected', '{\"reference\":\"call 8\"}')
+	FROM uaef.payout WHERE channel = '$waits'"), 'released', 'a person says no');
+is(sql("SELECT status FROM uaef.delivery WHERE connector = '$waits'"), 'cancelled',
+	'and nothing leaves after that');
 
 # Approvals that nobody gives expire by the timer.
 for my $case ([ 'expire', 'expired' ], [ 'reject', 'rejected' ])
