@@ -389,6 +389,7 @@ const char *
 uaef_connector_operation(const UaefConnector *connector, const char *name)
 {
 	const char *const *operations = connector->type->operations;
+	StringInfoData known;
 
 	if (name == NULL)
 		return operations[0];
@@ -397,10 +398,14 @@ uaef_connector_operation(const UaefConnector *connector, const char *name)
 		if (strcmp(operations[i], name) == 0)
 			return operations[i];
 	}
+	initStringInfo(&known);
+	for (int i = 0; operations[i] != NULL; i++)
+		appendStringInfo(&known, "%s\"%s\"", i == 0 ? "" : ", ", operations[i]);
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 			 errmsg("connectors of type \"%s\" have no operation \"%s\"",
-					connector->type->name, name)));
+					connector->type->name, name),
+			 errhint("Operations are %s.", known.data)));
 }
 
 void
