@@ -182,6 +182,20 @@ is_listed(const char *const *list, const JsonbValue *key)
 	return false;
 }
 
+static char *
+list_keys(const char *const *keys, const char *separator)
+{
+	StringInfoData text;
+
+	initStringInfo(&text);
+	for (; *keys != NULL; keys++)
+	{
+		appendStringInfo(&text, "%s\"%s\"", separator, *keys);
+		separator = ", ";
+	}
+	return text.data;
+}
+
 static void
 check_keys(const UaefConnectorType *type, Jsonb *document)
 {
@@ -206,7 +220,9 @@ check_keys(const UaefConnectorType *type, Jsonb *document)
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 					 errmsg("unknown key \"%s\" in the config of a connector of type \"%s\"",
 							pnstrdup(key.val.string.val, key.val.string.len),
-							type->name)));
+							type->name),
+					 errhint("Keys are %s%s.", list_keys(common, ""),
+							 list_keys(type->keys, ", "))));
 	}
 }
 
@@ -226,9 +242,10 @@ parse(UaefConnector *connector)
 	memset(config, 0, sizeof(*config));
 
 	text = uaef_json_get_text(document, "url");
-	if (text == NULL && (connector->type->needs_url ||
-						 uaef_json_get(document, "url", &value)))
+	if (text == NULL && uaef_json_get(document, "url", &value))
 		uaef_connector_bad_config("url", "a string");
+	if (text == NULL && connector->type->needs_url)
+		uaef_connector_lacks("url");
 	if (text != NULL)
 	{
 		uaef_url_require(text, &url);
@@ -389,7 +406,6 @@ const char *
 uaef_connector_operation(const UaefConnector *connector, const char *name)
 {
 	const char *const *operations = connector->type->operations;
-	StringInfoData known;
 
 	if (name == NULL)
 		return operations[0];
@@ -398,14 +414,11 @@ uaef_connector_operation(const UaefConnector *connector, const char *name)
 		if (strcmp(operations[i], name) == 0)
 			return operations[i];
 	}
-	initStringInfo(&known);
-	for (int i = 0; operations[i] != NULL; i++)
-		appendStringInfo(&known, "%s\"%s\"", i == 0 ? "" : ", ", operations[i]);
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 			 errmsg("connectors of type \"%s\" have no operation \"%s\"",
 					connector->type->name, name),
-			 errhint("Operations are %s.", known.data)));
+			 errhint("Operations are %s.", list_keys(operations, ""))));
 }
 
 void
