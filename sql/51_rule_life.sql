@@ -100,7 +100,7 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp;
 
 COMMENT ON FUNCTION uaef.add_rule_test(text, integer, text, jsonb, jsonb, timestamptz) IS
-	'add a test to a draft: what the rule must give for data (result, amount, currency, parts, code, path), at a time or whenever it runs';
+	'add a test to a draft: what the rule must give for data (result, amount, currency, parts, code, path), at a time or whenever it runs; a test of the same name is replaced';
 
 CREATE FUNCTION uaef.run_rule_tests(rule text, version integer DEFAULT NULL)
 RETURNS TABLE (test text, passed boolean, got jsonb, expected jsonb)

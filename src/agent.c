@@ -561,7 +561,7 @@ check_configuration(Jsonb *configuration)
 						 errmsg("\"configuration\" must not have the key \"%s\"",
 								secrets[i]),
 						 errdetail("A configuration is stored as it is, and shown."),
-						 errhint("Keep secrets with the agent."),
+						 errhint("Give a secret to the agent's connector by uaef.set_connector_secret(), or keep it with the agent's process."),
 						 errhidestmt(true)));
 	}
 }

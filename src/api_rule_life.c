@@ -15,7 +15,9 @@
 
 #include "arguments.h"
 #include "errcodes.h"
+#include "eval_error.h"
 #include "formula.h"
+#include "json_walk.h"
 #include "rule_backtest.h"
 #include "rule_life.h"
 #include "set_result.h"
@@ -106,6 +108,37 @@ uaef_check_settlement_rule(PG_FUNCTION_ARGS)
 }
 
 /*
+ * A word that no result has would never be met.
+ */
+static void
+check_expected(Jsonb *expect)
+{
+	static const char *const known[] = {
+		"result", "amount", "currency", "parts", "code", "path", "detail",
+		"message", NULL
+	};
+	JsonbValue	value;
+	UaefMembers members;
+
+	uaef_document_value(expect, &value);
+	members = uaef_members(&value);
+	for (int i = 0; i < members.n; i++)
+	{
+		int			k = 0;
+
+		while (known[k] != NULL && !uaef_key_is(&members.keys[i], known[k]))
+			k++;
+		if (known[k] == NULL)
+			ereport(ERROR,
+					(errcode(ERRCODE_UAEF_BAD_EXPRESSION),
+					 errmsg("a test cannot expect \"%s\"",
+							uaef_eval_clip(members.keys[i].val.string.val,
+										   members.keys[i].val.string.len)),
+					 errhint("It can expect result, amount, currency, parts, code, path, message and detail.")));
+	}
+}
+
+/*
  * add_rule_test(rule text, version integer, test text, data jsonb,
  *	expect jsonb, at timestamptz) -> void
  */
@@ -118,6 +151,7 @@ uaef_add_rule_test(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_UAEF_BAD_EXPRESSION),
 				 errmsg("what a test expects must be an object, and not empty")));
+	check_expected(expect);
 	uaef_rule_test_add(uaef_arg_text(fcinfo, 0, "rule"),
 					   uaef_arg_int32(fcinfo, 1, "version"),
 					   uaef_arg_text(fcinfo, 2, "test"),

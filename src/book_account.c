@@ -148,10 +148,17 @@ check_spec(const UaefAccountSpec *spec)
 		ereport(ERROR,
 				(errcode(ERRCODE_UAEF_CURRENCY),
 				 errmsg("unknown currency \"%s\"",
-						spec->currency == NULL ? "" : spec->currency)));
+						spec->currency == NULL ? "" : spec->currency),
+				 errhint("Currencies are codes of ISO 4217 in capital letters, such as EUR.")));
 	if (spec->owner_type != NULL)
 		check_one_of(spec->owner_type, owners, lengthof(owners),
 					 "type of owner");
+	if ((spec->owner_type == NULL) != (spec->owner_id == NULL) &&
+		(spec->owner_type == NULL || strcmp(spec->owner_type, "platform") != 0))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("the owner of account \"%s\" is half said", spec->code),
+				 errhint("Give owner_type and owner_id; only a platform may lack the id.")));
 	if (spec->owner_id != NULL)
 		check_text(spec->owner_id, MAX_OWNER_ID, "owner of an account");
 	if (spec->name != NULL)

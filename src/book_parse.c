@@ -39,7 +39,8 @@ typedef struct Transfer
 } Transfer;
 
 pg_noreturn static void bad_value(const JsonbValue *key, const char *wanted);
-pg_noreturn static void unknown_key(const JsonbValue *key, const char *what);
+pg_noreturn static void unknown_key(const JsonbValue *key, const char *what,
+									const char *known);
 static char *read_text(const JsonbValue *key, const JsonbValue *value);
 static Numeric read_amount(const JsonbValue *key, const JsonbValue *value);
 static void read_side(UaefPosting *posting, bool credit,
@@ -66,12 +67,13 @@ bad_value(const JsonbValue *key, const char *wanted)
 }
 
 static void
-unknown_key(const JsonbValue *key, const char *what)
+unknown_key(const JsonbValue *key, const char *what, const char *known)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 			 errmsg("%s has no \"%s\"", what,
-					pnstrdup(key->val.string.val, key->val.string.len))));
+					pnstrdup(key->val.string.val, key->val.string.len)),
+			 errhint("Its keys are: %s.", known)));
 }
 
 static char *
@@ -136,7 +138,8 @@ read_line(const JsonbValue *value, int number, UaefPosting *posting)
 		else if (uaef_key_is(key, "credit"))
 			read_side(posting, true, key, &members.values[i]);
 		else
-			unknown_key(key, "a line of a journal");
+			unknown_key(key, "a line of a journal",
+						"account, debit, credit, currency");
 	}
 	if (posting->account == NULL || posting->amount == NULL)
 		ereport(ERROR,
@@ -278,7 +281,8 @@ parse(const JsonbValue *document, UaefJournal *journal)
 		if (read_head(&members.keys[i], &members.values[i], journal))
 			continue;
 		if (!read_transfer(&members.keys[i], &members.values[i], &transfer))
-			unknown_key(&members.keys[i], "a journal");
+			unknown_key(&members.keys[i], "a journal", "lines, or debit, credit and amount;"
+						" currency, kind, description, effective_at, metadata, key");
 		is_transfer = true;
 	}
 	if (is_transfer && journal->postings != NULL)

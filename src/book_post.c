@@ -235,7 +235,9 @@ check_balanced(const UaefJournal *journal, const Line *lines)
 					 errmsg("a journal does not balance"),
 					 errdetail("In %s it debits %s and credits %s minor units.",
 							   currency, uaef_minor_text(debit),
-							   uaef_minor_text(credit))));
+							   uaef_minor_text(credit)),
+					 left > 0 || from > 0 ?
+					 errhint("Each currency must balance by itself: exchange through an account of kind control in each.") : 0));
 	}
 	pfree(done);
 }

@@ -126,6 +126,10 @@ uaef_book_statement(FunctionCallInfo fcinfo, const char *account,
 	TimestampTzGetDatum(until != 0 ? until : DT_NOEND)};
 	uint64		rows;
 
+	if (since != 0 && until != 0 && since > until)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("since is after until")));
 	uaef_begin_set(fcinfo);
 	caller = uaef_spi_begin();
 	rows = uaef_spi_read(&find_postings, args);

@@ -16,6 +16,9 @@
 #include "storage/proc.h"
 #include "utils/acl.h"
 #include "utils/wait_event.h"
+#if PG_VERSION_NUM >= 160000
+#include "varatt.h"
+#endif
 
 /*
  * 18 has only this mark, which stands before the whole declaration; older

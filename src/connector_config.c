@@ -186,6 +186,20 @@ is_listed(const char *const *list, const JsonbValue *key)
 	return false;
 }
 
+static char *
+list_keys(const char *const *keys, const char *separator)
+{
+	StringInfoData text;
+
+	initStringInfo(&text);
+	for (; *keys != NULL; keys++)
+	{
+		appendStringInfo(&text, "%s\"%s\"", separator, *keys);
+		separator = ", ";
+	}
+	return text.data;
+}
+
 static void
 check_keys(const UaefConnectorType *type, Jsonb *document)
 {
@@ -210,7 +224,9 @@ check_keys(const UaefConnectorType *type, Jsonb *document)
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 					 errmsg("unknown key \"%s\" in the config of a connector of type \"%s\"",
 							pnstrdup(key.val.string.val, key.val.string.len),
-							type->name)));
+							type->name),
+					 errhint("Keys are %s%s.", list_keys(common, ""),
+							 list_keys(type->keys, ", "))));
 	}
 }
 
@@ -230,9 +246,10 @@ parse(UaefConnector *connector)
 	memset(config, 0, sizeof(*config));
 
 	text = uaef_json_get_text(document, "url");
-	if (text == NULL && (connector->type->needs_url ||
-						 uaef_json_get(document, "url", &value)))
+	if (text == NULL && uaef_json_get(document, "url", &value))
 		uaef_connector_bad_config("url", "a string");
+	if (text == NULL && connector->type->needs_url)
+		uaef_connector_lacks("url");
 	if (text != NULL)
 	{
 		uaef_url_require(text, &url);
@@ -405,7 +422,8 @@ uaef_connector_operation(const UaefConnector *connector, const char *name)
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 			 errmsg("connectors of type \"%s\" have no operation \"%s\"",
-					connector->type->name, name)));
+					connector->type->name, name),
+			 errhint("Operations are %s.", list_keys(operations, ""))));
 }
 
 void

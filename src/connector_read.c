@@ -40,8 +40,10 @@ uaef_config_text(Jsonb *config, const char *key, bool required)
 	char	   *text = uaef_json_get_text(config, key);
 	JsonbValue	value;
 
-	if (text == NULL && (required || uaef_json_get(config, key, &value)))
+	if (text == NULL && uaef_json_get(config, key, &value))
 		uaef_connector_bad_config(key, "a string");
+	if (text == NULL && required)
+		uaef_connector_lacks(key);
 	if (text != NULL && *text == '\0')
 		uaef_connector_bad_config(key, "a string that is not empty");
 	return text;

@@ -45,6 +45,14 @@ uaef_connector_type(const char *name)
 }
 
 void
+uaef_connector_lacks(const char *key)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("missing key \"%s\" in a connector's config", key)));
+}
+
+void
 uaef_connector_bad_config(const char *key, const char *wanted)
 {
 	ereport(ERROR,

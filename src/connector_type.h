@@ -241,6 +241,9 @@ struct UaefReceiverType
 						   UaefReceiveCall *call, UaefHttpDraft *draft);
 };
 
+/* Raise that a key is not in a config that needs it. */
+pg_noreturn extern void uaef_connector_lacks(const char *key);
+
 /* Raise that a key of a config is not what is wanted: "It must be WANTED." */
 pg_noreturn extern void uaef_connector_bad_config(const char *key,
 												  const char *wanted);

@@ -18,12 +18,15 @@
 #include "catalog/pg_type_d.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
 #include "clock.h"
+#include "connector_config.h"
 #include "delivery_care.h"
 #include "errcodes.h"
+#include "failure.h"
 #include "json_util.h"
 #include "ledger.h"
 #include "spi_util.h"
@@ -144,6 +147,42 @@ uaef_delivery_replay(int64 delivery_id)
 	uaef_spi_end(caller);
 }
 
+/*
+ * Names that fit nothing are mistakes, and not an empty answer.
+ */
+static void
+check_filter(const UaefReplayFilter *filter)
+{
+	static const char *const known[] = {"failed", "in_doubt", "cancelled"};
+	UaefConnector connector;
+	Datum	   *words;
+	bool	   *nulls;
+	int			n;
+
+	if (filter->max_deliveries < 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("max_deliveries must be at least 1")));
+	if (filter->connector != NULL)
+		uaef_connector_load(filter->connector, &connector);
+	deconstruct_array(filter->status, TEXTOID, -1, false, TYPALIGN_INT,
+					  &words, &nulls, &n);
+	for (int i = 0; i < n; i++)
+	{
+		char	   *word = nulls[i] ? NULL : TextDatumGetCString(words[i]);
+		int			k = 0;
+
+		while (k < lengthof(known) && (word == NULL || strcmp(word, known[k]) != 0))
+			k++;
+		if (k == lengthof(known))
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("deliveries of status \"%s\" cannot be sent again",
+							word == NULL ? "null" : uaef_clip(word)),
+					 errhint("Only what has failed, is in doubt or was cancelled can be sent again: failed, in_doubt, cancelled.")));
+	}
+}
+
 int64
 uaef_delivery_replay_all(const UaefReplayFilter *filter)
 {
@@ -153,10 +192,7 @@ uaef_delivery_replay_all(const UaefReplayFilter *filter)
 	char		nulls[9] = "        ";
 	int64		n;
 
-	if (filter->max_deliveries < 1)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("max_deliveries must be at least 1")));
+	check_filter(filter);
 	args[0] = TimestampTzGetDatum(uaef_clock_now());
 	args[1] = PointerGetDatum(filter->status);
 	args[2] = filter->connector ? CStringGetTextDatum(filter->connector)

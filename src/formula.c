@@ -32,7 +32,7 @@ typedef struct Reader
 
 pg_noreturn static void bad(Reader *reader, const char *detail);
 static void skip_blanks(Reader *reader);
-static bool accept(Reader *reader, const char *symbol);
+static bool take(Reader *reader, const char *symbol);
 static void expect(Reader *reader, const char *symbol);
 static bool is_word_char(char c);
 static bool accept_word(Reader *reader, const char *word);
@@ -73,7 +73,7 @@ skip_blanks(Reader *reader)
 
 /* Take a symbol, if it is next and not the beginning of a longer one. */
 static bool
-accept(Reader *reader, const char *symbol)
+take(Reader *reader, const char *symbol)
 {
 	int			len = strlen(symbol);
 	char		next;
@@ -93,7 +93,7 @@ accept(Reader *reader, const char *symbol)
 static void
 expect(Reader *reader, const char *symbol)
 {
-	if (!accept(reader, symbol))
+	if (!take(reader, symbol))
 		bad(reader, psprintf("\"%s\" is expected here.", symbol));
 }
 
@@ -182,7 +182,7 @@ read_data(Reader *reader)
 	appendStringInfoString(&path, "in");
 	for (;;)
 	{
-		if (accept(reader, "["))
+		if (take(reader, "["))
 		{
 			skip_blanks(reader);
 			if (*reader->at >= '0' && *reader->at <= '9')
@@ -197,13 +197,13 @@ read_data(Reader *reader)
 								 path_name(read_quoted(reader)));
 			expect(reader, "]");
 		}
-		else if (accept(reader, "."))
+		else if (take(reader, "."))
 		{
 			if (!accept_word(reader, "get"))
 				bad(reader, "Of the methods of data only get is understood.");
 			expect(reader, "(");
 			appendStringInfo(&path, ".%s", path_name(read_quoted(reader)));
-			if (accept(reader, ","))
+			if (take(reader, ","))
 			{
 				char	   *otherwise = read_choice(reader);
 
@@ -225,7 +225,7 @@ read_arguments(Reader *reader, int *n)
 {
 	char	   *text = read_choice(reader);
 
-	for (*n = 1; accept(reader, ","); (*n)++)
+	for (*n = 1; take(reader, ","); (*n)++)
 		text = psprintf("%s, %s", text, read_choice(reader));
 	expect(reader, ")");
 	return text;
@@ -300,7 +300,7 @@ read_primary(Reader *reader)
 	char	   *word;
 
 	check_stack_depth();
-	if (accept(reader, "("))
+	if (take(reader, "("))
 	{
 		text = psprintf("(%s)", read_choice(reader));
 		expect(reader, ")");
@@ -324,7 +324,7 @@ read_primary(Reader *reader)
 static char *
 read_sign(Reader *reader)
 {
-	if (accept(reader, "-"))
+	if (take(reader, "-"))
 		return psprintf("-%s", read_primary(reader));
 	return read_primary(reader);
 }
@@ -336,9 +336,9 @@ read_product(Reader *reader)
 
 	for (;;)
 	{
-		if (accept(reader, "*"))
+		if (take(reader, "*"))
 			text = psprintf("%s * %s", text, read_sign(reader));
-		else if (accept(reader, "/"))
+		else if (take(reader, "/"))
 			text = psprintf("%s / %s", text, read_sign(reader));
 		else
 			return text;
@@ -352,9 +352,9 @@ read_sum(Reader *reader)
 
 	for (;;)
 	{
-		if (accept(reader, "+"))
+		if (take(reader, "+"))
 			text = psprintf("%s + %s", text, read_product(reader));
-		else if (accept(reader, "-"))
+		else if (take(reader, "-"))
 			text = psprintf("%s - %s", text, read_product(reader));
 		else
 			return text;
@@ -373,7 +373,7 @@ read_comparison(Reader *reader)
 
 	for (int i = 0; i < lengthof(symbols); i++)
 	{
-		if (!accept(reader, symbols[i][0]))
+		if (!take(reader, symbols[i][0]))
 			continue;
 		if (compared)
 			bad(reader, "Comparisons in a row are not understood.");

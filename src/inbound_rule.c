@@ -138,6 +138,22 @@ compile_what(const UaefObject *what, JsonbValue *value)
 	return compiled;
 }
 
+static void
+check_root(const UaefPath *path, void *arg)
+{
+	static const char *const roots[] = {
+		"body", "headers", "source", "delivery_id"
+	};
+
+	for (int i = 0; i < lengthof(roots); i++)
+		if (strcmp(uaef_path_root(path), roots[i]) == 0)
+			return;
+	ereport(ERROR,
+			(errcode(ERRCODE_UAEF_BAD_TEMPLATE),
+			 errmsg("path \"%s\" leads nowhere", uaef_path_text(path)),
+			 errhint("Paths of webhooks begin with body, headers, source or delivery_id.")));
+}
+
 static UaefCondition *
 compile_when(const UaefObject *rule)
 {
@@ -151,6 +167,7 @@ compile_when(const UaefObject *rule)
 	{
 		compiled = uaef_condition_compile(uaef_json_from_value(&value), true,
 										  NULL);
+		uaef_condition_paths(compiled, check_root, NULL);
 	}
 	PG_CATCH();
 	{

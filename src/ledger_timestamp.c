@@ -21,6 +21,7 @@
 #include "utils/datetime.h"
 #include "utils/timestamp.h"
 
+#include "compat.h"
 #include "ledger_timestamp.h"
 
 /* What one call has allocated in OpenSSL. */

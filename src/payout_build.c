@@ -508,9 +508,13 @@ uaef_payouts_build(TimestampTz cutoff, bool netting, const char *channel,
 {
 	UaefCaller	caller = uaef_spi_begin();
 	Batch		batch = {.netting = netting,.actor = actor};
+	UaefPayoutChannel found;
 	UaefSignal *signals;
-	int			n = lock_payable(cutoff, channel, max_signals, &signals);
+	int			n;
 
+	if (channel != NULL)
+		uaef_payout_channel_get(channel, &found);
+	n = lock_payable(cutoff, channel, max_signals, &signals);
 	if (n > 0)
 	{
 		begin_batch(&batch, cutoff);

@@ -219,7 +219,7 @@ parse(Jsonb *config)
 	Jsonb	   *contract = uaef_config_object(config, "contract");
 
 	if (contract == NULL)
-		uaef_connector_bad_config("contract", "an object");
+		uaef_connector_lacks("contract");
 	parse_contract(contract, own);
 	own->key_header = uaef_config_text(config, "key_header", false);
 	if (own->key_header != NULL)

@@ -30,6 +30,11 @@
 #include "spi_util.h"
 #include "uuid7.h"
 
+static UaefQuery find_batch = {
+	"SELECT FROM uaef.payout_batch WHERE batch_id = $1",
+	1, {INT8OID}
+};
+
 static UaefQuery find_sendable = {
 	"SELECT p.payout_id FROM uaef.payout p"
 	" JOIN uaef.payout_channel c ON c.name = p.channel"
@@ -107,10 +112,16 @@ uaef_payouts_send(int64 batch_id, Oid actor)
 {
 	UaefCaller	caller = uaef_spi_begin();
 	Datum		arg = Int64GetDatum(batch_id);
-	int			n = (int) uaef_spi_run(&find_sendable, &arg, NULL);
-	pg_uuid_t  *ids = read_ids(n);
+	pg_uuid_t  *ids;
+	int			n;
 	int			sent = 0;
 
+	if (uaef_spi_run(&find_batch, &arg, NULL) == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_UAEF_UNDEFINED_PAYOUT),
+				 errmsg("batch %lld does not exist", (long long) batch_id)));
+	n = (int) uaef_spi_run(&find_sendable, &arg, NULL);
+	ids = read_ids(n);
 	for (int i = 0; i < n; i++)
 	{
 		UaefPayoutChannel channel;

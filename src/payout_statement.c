@@ -74,6 +74,11 @@ static UaefQuery find_statement = {
 	2, {TEXTOID, BYTEAOID}
 };
 
+static UaefQuery find_statement_id = {
+	"SELECT FROM uaef.bank_statement WHERE statement_id = $1",
+	1, {INT8OID}
+};
+
 static UaefQuery insert_lines = {
 	"INSERT INTO uaef.bank_statement_line (statement_id, line_no, booked_on,"
 	" amount_minor, currency, end_to_end_id, reference, text)"
@@ -123,6 +128,7 @@ typedef struct Line
 typedef struct Lines
 {
 	int			n;
+	int			first;			/* where the first one stands in the file */
 	int			size;
 	Line	   *lines;
 } Lines;
@@ -231,6 +237,7 @@ read_csv(const char *content, Lines *lines)
 					(errcode(ERRCODE_UAEF_BAD_STATEMENT),
 					 errmsg("the header of the statement has \"%s\" where \"%s\" is expected",
 							header.fields[i], csv_header[i])));
+	lines->first = line_no + 1;
 	while (*content != '\0')
 		content = csv_line(content, add_line(lines), ++line_no);
 }
@@ -241,6 +248,7 @@ read_xml(const char *content, Lines *lines)
 	Datum		arg = CStringGetTextDatum(content);
 	uint64		n = uaef_spi_run(&read_camt, &arg, NULL);
 
+	lines->first = 1;
 	for (uint64 row = 0; row < n; row++)
 	{
 		Line	   *line = add_line(lines);
@@ -258,6 +266,30 @@ read_xml(const char *content, Lines *lines)
  * Storing
  * ----------
  */
+
+static void
+date_context(void *arg)
+{
+	errcontext("line %d of the statement", *(int *) arg);
+}
+
+static Datum
+date_of(const Line *line, int line_no)
+{
+	ErrorContextCallback context = {
+		.previous = error_context_stack,
+		.callback = date_context,
+		.arg = &line_no
+	};
+	Datum		date;
+
+	if (*line->fields[0] == '\0')
+		refuse(line_no, "has no date");
+	error_context_stack = &context;
+	date = DirectFunctionCall1(date_in, CStringGetDatum(line->fields[0]));
+	error_context_stack = context.previous;
+	return date;
+}
 
 /*
  * The amount in minor units: a sign perhaps, digits and a point.
@@ -300,9 +332,8 @@ store_lines(int64 statement_id, const Lines *lines)
 		const Line *line = &lines->lines[i];
 
 		columns[0][i] = Int32GetDatum(i + 1);
-		columns[1][i] = DirectFunctionCall1(date_in,
-											CStringGetDatum(line->fields[0]));
-		columns[2][i] = minor_of(line, i + 1);
+		columns[1][i] = date_of(line, lines->first + i);
+		columns[2][i] = minor_of(line, lines->first + i);
 		for (int c = 2; c < N_CSV_COLUMNS; c++)
 			columns[c + 1][i] = CStringGetTextDatum(line->fields[c]);
 	}
@@ -438,16 +469,32 @@ match(const OpenLine *line, const pg_uuid_t *payout_id, Oid actor)
 	(void) uaef_spi_run(&match_line, args, NULL);
 }
 
+static void
+require_statement(int64 statement_id)
+{
+	Datum		arg = Int64GetDatum(statement_id);
+
+	if (uaef_spi_run(&find_statement_id, &arg, NULL) == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_UAEF_BAD_STATEMENT),
+				 errmsg("statement %lld does not exist",
+						(long long) statement_id),
+				 errhint("uaef.import_statement() returns the number of a statement.")));
+}
+
 void
 uaef_statement_reconcile(int64 statement_id, Oid actor, int *matched,
 						 int *open)
 {
 	UaefCaller	caller = uaef_spi_begin();
 	Datum		arg = Int64GetDatum(statement_id);
-	int			n = (int) uaef_spi_run(&find_open, &arg,
-									   statement_id == 0 ? "n" : NULL);
-	OpenLine   *lines = palloc(Max(n, 1) * sizeof(OpenLine));
+	OpenLine   *lines;
+	int			n;
 
+	if (statement_id != 0)
+		require_statement(statement_id);
+	n = (int) uaef_spi_run(&find_open, &arg, statement_id == 0 ? "n" : NULL);
+	lines = palloc(Max(n, 1) * sizeof(OpenLine));
 	for (int i = 0; i < n; i++)
 		read_open(i, &lines[i]);
 	*matched = 0;

@@ -38,6 +38,7 @@
 #include "clock.h"
 #include "definition.h"
 #include "errcodes.h"
+#include "eval_error.h"
 #include "guc.h"
 #include "json_util.h"
 #include "ledger.h"
@@ -188,7 +189,8 @@ check_name(const char *name)
 	if (len == 0 || len > MAX_NAME)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_NAME),
-				 errmsg("\"%s\" is no name for a settlement rule", name),
+				 errmsg("\"%s\" is no name for a settlement rule",
+						uaef_eval_clip(name, strlen(name))),
 				 errdetail("A name has 1 to %d bytes and no control characters.",
 						   MAX_NAME)));
 }

@@ -15,6 +15,7 @@
 #include "catalog/pg_type_d.h"
 #include "common/int.h"
 #include "utils/builtins.h"
+#include "utils/rel.h"
 #include "utils/timestamp.h"
 
 #include "agent_task.h"

@@ -18,6 +18,7 @@
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 
+#include "eval_error.h"
 #include "versioned_name.h"
 
 /* Longest name, in bytes. */
@@ -42,7 +43,8 @@ uaef_check_name(const char *kind, const char *name)
 	if (len == 0 || len > MAX_NAME || is_uuid)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_NAME),
-				 errmsg("\"%s\" is no name for %s %s", name,
+				 errmsg("\"%s\" is no name for %s %s",
+						uaef_eval_clip(name, strlen(name)),
 						strchr("aeiou", *kind) != NULL ? "an" : "a", kind),
 				 errdetail("A name has 1 to %d bytes, no control characters, and not the form of a UUID.",
 						   MAX_NAME)));

@@ -145,7 +145,7 @@ store(UaefExecution *execution, UaefTask *task, UaefSignal *signal,
  * Give a signal to a task, or keep it.
  */
 static const char *
-send(UaefExecution *execution, UaefSignal *signal, const char *key)
+deliver(UaefExecution *execution, UaefSignal *signal, const char *key)
 {
 	UaefTask   *task = uaef_signal_find_waiting(execution, signal);
 
@@ -186,7 +186,7 @@ uaef_signal_send(const pg_uuid_t *id, const char *name, Jsonb *payload,
 	if (outcome == NULL)
 	{
 		check_takes_signals(execution);
-		outcome = send(execution, &signal, key);
+		outcome = deliver(execution, &signal, key);
 	}
 	uaef_spi_end(back);
 	return outcome;

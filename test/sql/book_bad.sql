@@ -82,6 +82,11 @@ SELECT c AS call, pg_temp.bad('SELECT uaef.' || c) AS result FROM (VALUES
 	(17, 'reverse_journal(1, 0)'), (18, 'reverse_journal(1, 0.1)'), (19, 'reverse_journal(1, ''NaN'')'), (20, 'balance(''nobody'')'),
 	(21, 'balance(NULL)'), (22, 'statement(NULL)')) v (i, c) ORDER BY i;
 
+SELECT uaef.create_account('bad.half', 'asset', 'EUR', 'user');
+SELECT uaef.create_account('bad.half', 'asset', 'EUR', owner_id => 'ann');
+SELECT uaef.create_account('bad.case', 'asset', 'eur');
+SELECT uaef.statement('bad.eur', '2026-02-01', '2026-01-01');
+
 -- and nothing was done
 SELECT (SELECT count(*) FROM uaef.journal) = journals AND (SELECT count(*) FROM uaef.posting) = postings AND
 	(SELECT count(*) FROM uaef.ledger_event WHERE event_type !~ 'sealed') = events AND (SELECT count(*) FROM uaef.account) = accounts AS untouched

@@ -65,6 +65,8 @@ SELECT uaef.resolve_delivery(-1, true, 'nothing');
 SELECT uaef.replay_deliveries(status => NULL);
 SELECT uaef.replay_deliveries(max_deliveries => 0);
 SELECT uaef.replay_deliveries(status => '{succeeded,pending}');
+SELECT uaef.replay_deliveries(status => '{failed,NULL}');
+SELECT uaef.replay_deliveries('nobody');
 -- A connector that is needed stays.
 SELECT pg_temp.try($$SELECT uaef.drop_connector('a')$$);
 UPDATE uaef.delivery SET status = 'failed', finished_at = now(), error = '{"code":"http_500"}';

@@ -59,6 +59,10 @@ SELECT uaef.set_payee('external:' || p, 'psp', jsonb_build_object('iban', p)) FR
 -- Who has no payee is not paid; what is more than a channel takes is refused.
 SELECT pg_temp.run(5, 'nobody');
 SELECT uaef.build_payouts() IS NULL AS nothing;
+-- a name that is wrong is not an empty answer
+SELECT pg_temp.try('SELECT uaef.build_payouts(channel => ''nowhere'')');
+SELECT pg_temp.try('SELECT uaef.send_payouts(0)');
+SELECT pg_temp.try('SELECT uaef.reconcile(-1)');
 SELECT pg_temp.run(1000.01, 'a');
 SELECT pg_temp.try('SELECT uaef.build_payouts()');
 SELECT uaef.cancel_settlement(signal_id, 'too much') FROM uaef.settlement WHERE amount = 1000.01;

@@ -81,6 +81,7 @@ SELECT uaef.add_rule_test('fee', 1, 'ten per cent', '{"in":{"region":"US","x":50
 SELECT uaef.add_rule_test('fee', 1, 'not in Canada', '{"in":{"region":"CA","x":50}}', '{"result":"not_fired"}');
 SELECT uaef.add_rule_test('fee', 1, 'no broker', '{"in":{"region":"US","x":50}}', '{"code":"UA202"}');
 SELECT uaef.add_rule_test('fee', 1, 'nothing', '{}', '{}');
+SELECT uaef.add_rule_test('fee', 1, 'misspelt', '{}', '{"amonut": 1}');
 SELECT name, version, state, tests FROM uaef.settlement_rule_status;
 SELECT test, passed, got FROM uaef.run_rule_tests('fee');
 -- A draft pays nobody.

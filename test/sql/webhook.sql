@@ -51,6 +51,7 @@ FROM (VALUES
 	('github', '{"on": [{"start": {"workflow": "w", "inputs": {}}}]}'),
 	('github', '{"on": [{"start": {"workflow": "w", "input": "{{body."}}]}'),
 	('github', '{"on": [{"when": {"body.x": {"$near": 1}}, "start": {"workflow": "w"}}]}'),
+	('github', '{"on": [{"when": {"bdy.x": 1}, "start": {"workflow": "w"}}]}'),
 	('github', '{"on": [{"signal": {"signal": "s"}}]}'),
 	('github', '{"on": [{"complete": {"execution": "{{body.id}}"}}]}'),
 	('hmac', '{}'),

@@ -233,8 +233,9 @@ unlike(received('plain'), qr/\Q$canary\E/, 'and not to others');
 # In the text of a statement it is hidden as well as can be: a failure in the
 # function logs neither statement nor context, and the activity shows others.
 my $literal = qq('{"token":"$canary"}');
+my $unknown = qq('{"of no use":"$canary"}');
 push @failed, complaint("SELECT uaef.set_secret('agent', '', $literal)"),
-  complaint("SELECT uaef.set_connector_secret('bird', $literal)"),
+  complaint("SELECT uaef.set_connector_secret('bird', $unknown)"),
   complaint("SELECT uaef.set_connector_secret('nothing', $literal)"),
   complaint(qq(SELECT uaef.create_connector('bird', 'webhook', '{"url":"https://example.com/"}', $literal))),
   complaint("DO \$\$BEGIN PERFORM uaef.set_secret('Bad kind', 'x', $literal); END\$\$") =~ s/^CONTEXT:.*//smr,
