@@ -1,4 +1,4 @@
-# The figures of test/bench/figures, ledger, verify, engine, external and books come out, with all their parts.  Their size
+# The figures of test/bench/figures, ledger, verify, engine, external, books and connectors come out, with all their parts.  Their size
 # says nothing here: the runs are far too short, and other tests run beside.
 use strict;
 use warnings;
@@ -63,5 +63,14 @@ for my $name (qw(batch_per_s single_per_s))
 	like($figure{$name}{goal}, qr/^[<>]=? \d/, "$name has a goal");
 }
 is($figure{$_}{value}, 0, "$_: none") for qw(money_problems ledger_problems);
+$output = `'$^X' '$FindBin::Bin/../bench/connectors' --small --json`;
+is($?, 0, 'the benchmark of connectors runs');
+%figure = map { $_->{name} => $_ } @{ decode_json($output) };
+for my $name (qw(posts_per_s start_p99_ms memory_mb shutdown_s))
+{
+	like($figure{$name}{value}, qr/^-?[\d.e-]+$/, "$name is a number");
+	like($figure{$name}{goal}, qr/^[<>]=? \d/, "$name has a goal");
+}
+is($figure{$_}{value}, 0, "$_: none") for qw(snapshots problems);
 
 done_testing();
