@@ -48,18 +48,18 @@ SELECT cf_do('c', false);
 SELECT execution_id AS c, status FROM uaef.workflow_run WHERE parent_execution_id = :'e' \gset
 SELECT cf_error(format('SELECT uaef.retry_workflow(%L)', :'c'));
 SELECT cf_error(format('SELECT uaef.retry_workflow(%L)', :'e'));
-SELECT status FROM uaef.workflow_run WHERE parent_execution_id = :'e' ORDER BY execution_id;
+SELECT status FROM uaef.workflow_run WHERE parent_execution_id = :'e' ORDER BY status;
 SELECT uaef.fork_workflow(:'c', 'c') AS f \gset
 SELECT parent_execution_id IS NULL AS nobodys FROM uaef.workflow_run WHERE execution_id = :'f';
 SELECT cf_do('c'), cf_do('c');
-SELECT status, depth FROM uaef.workflow_run WHERE execution_id IN (:'e', :'f') OR parent_execution_id = :'e' ORDER BY execution_id;
+SELECT status, depth FROM uaef.workflow_run WHERE execution_id IN (:'e', :'f') OR parent_execution_id = :'e' ORDER BY depth, status;
 
 -- A workflow that is held begins no children either.
 SELECT uaef.hold_workflow('cf_child');
 SELECT uaef.start_workflow('cf_parent') AS e \gset
-SELECT status, depth FROM uaef.workflow_run WHERE execution_id = :'e' OR parent_execution_id = :'e' ORDER BY execution_id;
+SELECT status, depth FROM uaef.workflow_run WHERE execution_id = :'e' OR parent_execution_id = :'e' ORDER BY depth, status;
 SELECT uaef.cancel_workflow(:'e');
-SELECT status, depth FROM uaef.workflow_run WHERE execution_id = :'e' OR parent_execution_id = :'e' ORDER BY execution_id;
+SELECT status, depth FROM uaef.workflow_run WHERE execution_id = :'e' OR parent_execution_id = :'e' ORDER BY depth, status;
 SELECT uaef.release_workflow('cf_child');
 
 -- A parent keeps its children, and they go after it.
