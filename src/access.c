@@ -600,17 +600,11 @@ static void
 record(const char *type, Oid caller, Oid role, const char *access)
 {
 	UaefJson	json;
-	UaefEvent	event = {
-		.type = type,
-		.actor_type = "user",
-		.actor_id = GetUserNameFromId(caller, false)
-	};
 
 	uaef_json_begin(&json);
 	uaef_json_text(&json, "role", GetUserNameFromId(role, false));
 	uaef_json_text(&json, "access", access);
-	event.payload = uaef_json_end(&json);
-	(void) uaef_ledger_append(&event, 1);
+	uaef_ledger_note_user(type, caller, uaef_json_end(&json));
 }
 
 /*

@@ -38,8 +38,6 @@ PG_FUNCTION_INFO_V1(uaef_audit_money);
 PG_FUNCTION_INFO_V1(uaef_posting_balanced);
 
 static UaefBookActor me(void);
-static Numeric numeric_or_null(FunctionCallInfo fcinfo, int no);
-static TimestampTz time_or_zero(FunctionCallInfo fcinfo, int no);
 static char *manual_key(FunctionCallInfo fcinfo, int no);
 static Datum set_status(FunctionCallInfo fcinfo, const char *status);
 
@@ -52,18 +50,6 @@ me(void)
 	UaefBookActor actor = {"user", GetUserNameFromId(GetUserId(), false)};
 
 	return actor;
-}
-
-static Numeric
-numeric_or_null(FunctionCallInfo fcinfo, int no)
-{
-	return PG_ARGISNULL(no) ? NULL : PG_GETARG_NUMERIC(no);
-}
-
-static TimestampTz
-time_or_zero(FunctionCallInfo fcinfo, int no)
-{
-	return PG_ARGISNULL(no) ? 0 : PG_GETARG_TIMESTAMPTZ(no);
 }
 
 /*
@@ -93,8 +79,8 @@ uaef_create_account(PG_FUNCTION_ARGS)
 		.currency = uaef_arg_text(fcinfo, 2, "currency"),
 		.owner_type = uaef_arg_text_or_null(fcinfo, 3),
 		.owner_id = uaef_arg_text_or_null(fcinfo, 4),
-		.min_balance = numeric_or_null(fcinfo, 5),
-		.max_balance = numeric_or_null(fcinfo, 6),
+		.min_balance = uaef_arg_numeric_or_null(fcinfo, 5),
+		.max_balance = uaef_arg_numeric_or_null(fcinfo, 6),
 		.name = uaef_arg_text_or_null(fcinfo, 8)
 	};
 
@@ -146,8 +132,8 @@ uaef_set_account_limits(PG_FUNCTION_ARGS)
 	char	   *code = uaef_arg_text(fcinfo, 0, "code");
 	char	   *reason = uaef_arg_text(fcinfo, 3, "reason");
 
-	uaef_book_set_limits(&actor, code, numeric_or_null(fcinfo, 1),
-						 numeric_or_null(fcinfo, 2), reason);
+	uaef_book_set_limits(&actor, code, uaef_arg_numeric_or_null(fcinfo, 1),
+						 uaef_arg_numeric_or_null(fcinfo, 2), reason);
 	PG_RETURN_VOID();
 }
 
@@ -193,7 +179,7 @@ uaef_reverse_journal(PG_FUNCTION_ARGS)
 	char	   *key = manual_key(fcinfo, 3);
 
 	PG_RETURN_INT64(uaef_book_reverse(&actor, journal_id,
-									  numeric_or_null(fcinfo, 1),
+									  uaef_arg_numeric_or_null(fcinfo, 1),
 									  uaef_arg_text_or_null(fcinfo, 2), key));
 }
 
@@ -207,7 +193,7 @@ uaef_hold_funds(PG_FUNCTION_ARGS)
 	UaefBookActor actor = me();
 	UaefHoldSpec spec = {
 		.account = uaef_arg_text(fcinfo, 0, "account"),
-		.expires_at = time_or_zero(fcinfo, 2),
+		.expires_at = uaef_arg_time_or(fcinfo, 2, 0),
 		.reason = uaef_arg_text_or_null(fcinfo, 3),
 		.key = manual_key(fcinfo, 4)
 	};
@@ -232,7 +218,7 @@ uaef_capture_hold(PG_FUNCTION_ARGS)
 
 	uaef_hold_require_manual(hold_id);
 	PG_RETURN_INT64(uaef_book_capture(&actor, hold_id, to_account,
-									  numeric_or_null(fcinfo, 2),
+									  uaef_arg_numeric_or_null(fcinfo, 2),
 									  release_rest, key));
 }
 
@@ -256,8 +242,8 @@ uaef_balance(PG_FUNCTION_ARGS)
 {
 	char	   *account = uaef_arg_text(fcinfo, 0, "account");
 
-	PG_RETURN_NUMERIC(uaef_book_balance(account, time_or_zero(fcinfo, 1),
-										time_or_zero(fcinfo, 2)));
+	PG_RETURN_NUMERIC(uaef_book_balance(account, uaef_arg_time_or(fcinfo, 1, 0),
+										uaef_arg_time_or(fcinfo, 2, 0)));
 }
 
 /*
@@ -268,8 +254,8 @@ uaef_statement(PG_FUNCTION_ARGS)
 {
 	char	   *account = uaef_arg_text(fcinfo, 0, "account");
 
-	uaef_book_statement(fcinfo, account, time_or_zero(fcinfo, 1),
-						time_or_zero(fcinfo, 2));
+	uaef_book_statement(fcinfo, account, uaef_arg_time_or(fcinfo, 1, 0),
+						uaef_arg_time_or(fcinfo, 2, 0));
 	return (Datum) 0;
 }
 

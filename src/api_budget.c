@@ -90,8 +90,7 @@ uaef_require_human_review(PG_FUNCTION_ARGS)
 				 errmsg("argument \"execution_id\" must not be null")));
 	PG_RETURN_INT64(uaef_review_require(PG_GETARG_UUID_P(0),
 										uaef_arg_text(fcinfo, 1, "reason"),
-										PG_ARGISNULL(2) ? InvalidOid
-										: PG_GETARG_OID(2),
+										uaef_arg_oid_or_invalid(fcinfo, 2),
 										GetUserId()));
 }
 

@@ -207,7 +207,7 @@ uaef_send(PG_FUNCTION_ARGS)
 		.idempotency_key = uaef_arg_text_or_null(fcinfo, 2),
 		.operation = uaef_arg_text_or_null(fcinfo, 3),
 		.priority = uaef_arg_int32_or(fcinfo, 4, 0),
-		.send_at = PG_ARGISNULL(5) ? 0 : PG_GETARG_TIMESTAMPTZ(5)
+		.send_at = uaef_arg_time_or(fcinfo, 5, 0)
 	};
 
 	PG_RETURN_INT64(uaef_delivery_enqueue(&request));
@@ -232,8 +232,8 @@ uaef_replay_deliveries(PG_FUNCTION_ARGS)
 {
 	UaefReplayFilter filter = {
 		.connector = uaef_arg_text_or_null(fcinfo, 0),
-		.since = PG_ARGISNULL(2) ? DT_NOBEGIN : PG_GETARG_TIMESTAMPTZ(2),
-		.until = PG_ARGISNULL(3) ? DT_NOEND : PG_GETARG_TIMESTAMPTZ(3),
+		.since = uaef_arg_time_or(fcinfo, 2, DT_NOBEGIN),
+		.until = uaef_arg_time_or(fcinfo, 3, DT_NOEND),
 		.error_code = uaef_arg_text_or_null(fcinfo, 4)
 	};
 

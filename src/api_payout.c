@@ -62,7 +62,7 @@ uaef_set_payee(PG_FUNCTION_ARGS)
 	uaef_arg_require(fcinfo, 2, "destination");
 	uaef_payee_set(uaef_arg_text(fcinfo, 0, "recipient"),
 				   uaef_arg_text(fcinfo, 1, "channel"), PG_GETARG_JSONB_P(2),
-				   PG_ARGISNULL(3) ? InvalidOid : PG_GETARG_OID(3),
+				   uaef_arg_oid_or_invalid(fcinfo, 3),
 				   GetUserId());
 	PG_RETURN_VOID();
 }
@@ -140,12 +140,12 @@ uaef_report_payout(PG_FUNCTION_ARGS)
 	UaefEvidence evidence = {.actor = GetUserId()};
 
 	uaef_arg_require(fcinfo, 0, "payout_id");
-	evidence.fence = PG_ARGISNULL(1) ? 0 : PG_GETARG_INT32(1);
+	evidence.fence = uaef_arg_int32_or(fcinfo, 1, 0);
 	evidence.says = uaef_arg_text(fcinfo, 2, "outcome");
 	evidence.reference = uaef_arg_text_or_null(fcinfo, 3);
 	evidence.kind = uaef_arg_text(fcinfo, 4, "kind");
 	evidence.source_key = uaef_arg_text_or_null(fcinfo, 5);
-	evidence.detail = PG_ARGISNULL(6) ? NULL : PG_GETARG_JSONB_P(6);
+	evidence.detail = uaef_arg_jsonb_or_null(fcinfo, 6);
 	return payout_status(uaef_payout_report(PG_GETARG_UUID_P(0), &evidence));
 }
 

@@ -66,7 +66,7 @@ Datum
 uaef_reschedule_settlement(PG_FUNCTION_ARGS)
 {
 	return care(fcinfo, UAEF_ACT_SCHEDULE,
-				PG_ARGISNULL(2) ? 0 : PG_GETARG_TIMESTAMPTZ(2));
+				uaef_arg_time_or(fcinfo, 2, 0));
 }
 
 /* dispute_settlement(signal_id bigint, reason text) -> text */
@@ -114,8 +114,7 @@ uaef_reverse_settlement(PG_FUNCTION_ARGS)
 	uaef_arg_require(fcinfo, 0, "signal_id");
 	uaef_arg_require(fcinfo, 3, "idempotency_key");
 	PG_RETURN_INT64(uaef_settlement_reverse(PG_GETARG_INT64(0),
-											PG_ARGISNULL(1) ? NULL
-											: PG_GETARG_NUMERIC(1),
+											uaef_arg_numeric_or_null(fcinfo, 1),
 											uaef_arg_text_or_null(fcinfo, 2),
 											uaef_arg_text_or_null(fcinfo, 3),
 											GetUserId()));

@@ -45,7 +45,7 @@ uaef_start_workflow(PG_FUNCTION_ARGS)
 	start.idempotency_key = uaef_arg_text_or_null(fcinfo, 2);
 	start.name = uaef_arg_text_or_null(fcinfo, 3);
 	start.priority = uaef_arg_int32_or(fcinfo, 4, 0);
-	start.start_at = PG_ARGISNULL(5) ? 0 : PG_GETARG_TIMESTAMPTZ(5);
+	start.start_at = uaef_arg_time_or(fcinfo, 5, 0);
 	start.version = uaef_arg_int32_or(fcinfo, 6, 0);
 	start.timeout_us = uaef_arg_interval_us_or_zero(fcinfo, 7, "timeout");
 	start.singleton_key = uaef_arg_text_or_null(fcinfo, 8);

@@ -211,11 +211,6 @@ delegation_event(const char *type, Oid caller, int64 delegation_id,
 				 const UaefDelegation *delegation)
 {
 	UaefJson	json;
-	UaefEvent	event = {
-		.type = type,
-		.actor_type = "user",
-		.actor_id = GetUserNameFromId(caller, false)
-	};
 
 	uaef_json_begin(&json);
 	uaef_json_int(&json, "delegation_id", delegation_id);
@@ -228,8 +223,7 @@ delegation_event(const char *type, Oid caller, int64 delegation_id,
 		uaef_json_text(&json, "workflow", delegation->workflow);
 		uaef_json_text(&json, "reason", delegation->reason);
 	}
-	event.payload = uaef_json_end(&json);
-	(void) uaef_ledger_append(&event, 1);
+	uaef_ledger_note_user(type, caller, uaef_json_end(&json));
 }
 
 static void

@@ -87,15 +87,6 @@ raise_undefined(int64 approval_id)
 			 errhint("See the view uaef.pending_approval.")));
 }
 
-static TimestampTz
-time_or_zero(int column)
-{
-	bool		isnull;
-	Datum		value = uaef_spi_value(0, column, &isnull);
-
-	return isnull ? 0 : DatumGetTimestampTz(value);
-}
-
 /*
  * Take the approval out of the last result.
  */
@@ -125,8 +116,8 @@ take_approval(UaefApproval *approval)
 	approval->shown = uaef_spi_jsonb(0, 17);
 	approval->shown_digest = uaef_spi_bytea(0, 18);
 	approval->form = uaef_spi_jsonb(0, 19);
-	approval->expires_at = time_or_zero(20);
-	approval->remind_at = time_or_zero(21);
+	approval->expires_at = uaef_spi_time(0, 20);
+	approval->remind_at = uaef_spi_time(0, 21);
 	approval->escalated = uaef_spi_int32(0, 22);
 	approval->expires_again = uaef_spi_bool(0, 23);
 	approval->approved = uaef_spi_int32(0, 24);

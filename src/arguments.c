@@ -120,6 +120,18 @@ uaef_arg_oid_or_invalid(FunctionCallInfo fcinfo, int argno)
 	return PG_ARGISNULL(argno) ? InvalidOid : PG_GETARG_OID(argno);
 }
 
+Numeric
+uaef_arg_numeric_or_null(FunctionCallInfo fcinfo, int argno)
+{
+	return PG_ARGISNULL(argno) ? NULL : PG_GETARG_NUMERIC(argno);
+}
+
+TimestampTz
+uaef_arg_time_or(FunctionCallInfo fcinfo, int argno, TimestampTz otherwise)
+{
+	return PG_ARGISNULL(argno) ? otherwise : PG_GETARG_TIMESTAMPTZ(argno);
+}
+
 TimestampTz
 uaef_arg_time(FunctionCallInfo fcinfo, int argno, const char *name)
 {

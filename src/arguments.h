@@ -16,6 +16,7 @@
 #include "fmgr.h"
 #include "utils/array.h"
 #include "utils/jsonb.h"
+#include "utils/numeric.h"
 #include "utils/uuid.h"
 
 /* For arguments of other types: raise unless it is given. */
@@ -46,6 +47,9 @@ extern int64 uaef_arg_int64(FunctionCallInfo fcinfo, int argno,
 extern Oid	uaef_arg_oid(FunctionCallInfo fcinfo, int argno,
 						 const char *name);
 extern Oid	uaef_arg_oid_or_invalid(FunctionCallInfo fcinfo, int argno);
+extern Numeric uaef_arg_numeric_or_null(FunctionCallInfo fcinfo, int argno);
+extern TimestampTz uaef_arg_time_or(FunctionCallInfo fcinfo, int argno,
+									TimestampTz otherwise);
 extern TimestampTz uaef_arg_time(FunctionCallInfo fcinfo, int argno,
 								 const char *name);
 

@@ -156,15 +156,6 @@ ids_of(const UaefSignal *signals, int n)
 	return uaef_array(ids, NULL, n, INT8OID);
 }
 
-static Numeric
-numeric_or_null(uint64 row, int column)
-{
-	bool		isnull;
-	Datum		value = uaef_spi_value(row, column, &isnull);
-
-	return isnull ? NULL : DatumGetNumericCopy(value);
-}
-
 /*
  * Pairs come in the order of their uses, so the next use is new or the last.
  */
@@ -181,7 +172,7 @@ add_pair(Admission *admission, uint64 row)
 	pair->subject = uaef_spi_text(row, 3);
 	pair->name = uaef_spi_text(row, 5);
 	pair->enforcement = uaef_spi_text(row, 6);
-	pair->cap = numeric_or_null(row, 7);
+	pair->cap = uaef_spi_numeric(row, 7);
 	pair->max_count = uaef_spi_int64(row, 8);
 	pair->per = uaef_spi_text(row, 9);
 	pair->admitted = false;
@@ -247,7 +238,7 @@ lock(Admission *admission)
 		elog(ERROR, "a budget is used by more or fewer rows than were locked");
 	for (int i = 0; i < admission->n_uses; i++)
 	{
-		admission->uses[i].used = numeric_or_null(i, 1);
+		admission->uses[i].used = uaef_spi_numeric(i, 1);
 		admission->uses[i].count = uaef_spi_int64(i, 2);
 	}
 }

@@ -54,19 +54,10 @@ static const char *const scopes[] = {
 };
 static const char *const enforcements[] = {"strict", "warn", "log", NULL};
 
-static bool
-is_one_of(const char *const *words, const char *word)
-{
-	for (; *words != NULL; words++)
-		if (strcmp(*words, word) == 0)
-			return true;
-	return false;
-}
-
 static void
 require_one_of(const char *const *words, const char *word, const char *what)
 {
-	if (!is_one_of(words, word))
+	if (!uaef_is_one_of(words, word, strlen(word)))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("\"%s\" is no %s of a budget", word, what)));
@@ -80,7 +71,7 @@ span_of(const char *per, bool *isnull)
 {
 	Datum		span;
 
-	*isnull = is_one_of(periods, per);
+	*isnull = uaef_is_one_of(periods, per, strlen(per));
 	if (*isnull)
 		return (Datum) 0;
 	span = DirectFunctionCall3(interval_in, CStringGetDatum(per),

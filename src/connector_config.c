@@ -83,7 +83,6 @@ static UaefQuery select_uses = {
 };
 
 static void check_header(const char *name, const JsonbValue *value);
-static bool is_listed(const char *const *list, const JsonbValue *key);
 static void check_keys(const UaefConnectorType *type, Jsonb *document);
 static void parse(UaefConnector *connector);
 pg_noreturn static void raise_undefined(const char *name);
@@ -174,18 +173,6 @@ uaef_http_headers_check(Jsonb *headers)
 	}
 }
 
-static bool
-is_listed(const char *const *list, const JsonbValue *key)
-{
-	for (; *list != NULL; list++)
-	{
-		if (strlen(*list) == key->val.string.len &&
-			memcmp(*list, key->val.string.val, key->val.string.len) == 0)
-			return true;
-	}
-	return false;
-}
-
 static char *
 list_keys(const char *const *keys, const char *separator)
 {
@@ -218,8 +205,10 @@ check_keys(const UaefConnectorType *type, Jsonb *document)
 				 errmsg("a connector's config must be an object")));
 	while ((token = JsonbIteratorNext(&it, &key, true)) != WJB_DONE)
 	{
-		if (token == WJB_KEY && !is_listed(common, &key) &&
-			!is_listed(type->keys, &key))
+		if (token == WJB_KEY && !uaef_is_one_of(common, key.val.string.val,
+												key.val.string.len) &&
+			!uaef_is_one_of(type->keys, key.val.string.val,
+							key.val.string.len))
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 					 errmsg("unknown key \"%s\" in the config of a connector of type \"%s\"",
@@ -298,16 +287,10 @@ static void
 record(const char *type, Oid user, const char *name)
 {
 	UaefJson	json;
-	UaefEvent	event = {
-		.type = type,
-		.actor_type = "user",
-		.actor_id = GetUserNameFromId(user, false)
-	};
 
 	uaef_json_begin(&json);
 	uaef_json_text(&json, "connector", name);
-	event.payload = uaef_json_end(&json);
-	(void) uaef_ledger_append(&event, 1);
+	uaef_ledger_note_user(type, user, uaef_json_end(&json));
 }
 
 int32

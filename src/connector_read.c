@@ -13,7 +13,7 @@
 #include "utils/fmgrprotos.h"
 #include "utils/numeric.h"
 
-#include "attempt.h"
+#include "subtransaction.h"
 #include "connector_config.h"
 #include "connector_read.h"
 #include "digest.h"
@@ -124,12 +124,8 @@ uaef_config_keys(Jsonb *object, const char *const *known, const char *what)
 
 	while ((token = JsonbIteratorNext(&it, &key, true)) != WJB_DONE)
 	{
-		bool		found = token != WJB_KEY;
-
-		for (int i = 0; !found && known[i] != NULL; i++)
-			found = strlen(known[i]) == key.val.string.len &&
-				memcmp(known[i], key.val.string.val, key.val.string.len) == 0;
-		if (!found)
+		if (token == WJB_KEY && !uaef_is_one_of(known, key.val.string.val,
+												key.val.string.len))
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 					 errmsg("unknown key \"%s\" in %s",

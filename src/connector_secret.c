@@ -22,20 +22,7 @@ static const char *const common_keys[] = {
 	"headers", "tls_key", "password", "token", "value", "client_secret", NULL
 };
 
-static bool is_listed(const char *const *list, const JsonbValue *key);
 static char *list_keys(const UaefConnectorType *type);
-
-static bool
-is_listed(const char *const *list, const JsonbValue *key)
-{
-	for (; *list != NULL; list++)
-	{
-		if (strlen(*list) == key->val.string.len &&
-			memcmp(*list, key->val.string.val, key->val.string.len) == 0)
-			return true;
-	}
-	return false;
-}
 
 static char *
 list_keys(const UaefConnectorType *type)
@@ -66,8 +53,10 @@ uaef_connector_check_secret(const UaefConnectorType *type, Jsonb *secret)
 	it = JsonbIteratorInit(&secret->root);
 	while ((token = JsonbIteratorNext(&it, &key, true)) != WJB_DONE)
 	{
-		if (token == WJB_KEY && !is_listed(common_keys, &key) &&
-			!is_listed(type->secret_keys, &key))
+		if (token == WJB_KEY && !uaef_is_one_of(common_keys, key.val.string.val,
+												key.val.string.len) &&
+			!uaef_is_one_of(type->secret_keys, key.val.string.val,
+							key.val.string.len))
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 					 errmsg("unknown key in the secret of a connector of type \"%s\"",

@@ -110,14 +110,8 @@ lock(int64 delivery_id, Oid user)
 static void
 record(const char *type, Oid user, UaefJson *json)
 {
-	UaefEvent	event = {
-		.type = type,
-		.actor_type = "user",
-		.actor_id = GetUserNameFromId(user, false)
-	};
 
-	event.payload = uaef_json_end(json);
-	(void) uaef_ledger_append(&event, 1);
+	uaef_ledger_note_user(type, user, uaef_json_end(json));
 }
 
 void

@@ -7,7 +7,7 @@
  */
 #include "postgres.h"
 
-#include "attempt.h"
+#include "subtransaction.h"
 #include "connector_config.h"
 #include "connector_secret.h"
 #include "delivery_connector.h"

@@ -11,7 +11,7 @@
 
 #include "utils/builtins.h"
 
-#include "attempt.h"
+#include "subtransaction.h"
 #include "connector_call.h"
 #include "connector_transport.h"
 #include "delivery_connector.h"

@@ -14,7 +14,7 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
-#include "attempt.h"
+#include "subtransaction.h"
 #include "connector_auth.h"
 #include "connector_secret.h"
 #include "delivery_connector.h"

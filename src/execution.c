@@ -140,7 +140,6 @@ static UaefTask *new_task(UaefExecution *execution, const UaefTaskDef *def,
 						  int no, int item);
 static void add_item(UaefExecution *execution, UaefTask *task);
 static ItemPointerData row_place(uint64 row);
-static TimestampTz time_or_zero(uint64 row, int column);
 static bool written_here(uint64 row, int column);
 static int	int_or(uint64 row, int column, int otherwise);
 static int64 int64_or_zero(uint64 row, int column);
@@ -306,13 +305,13 @@ load_execution(UaefStep *step, uint64 row, int32 *definition_id)
 	execution->stored_input = uaef_spi_toasted(row, COL(EXEC_INPUT));
 	execution->output = uaef_spi_jsonb(row, COL(EXEC_OUTPUT));
 	execution->error = uaef_spi_jsonb(row, COL(EXEC_ERROR));
-	execution->created_at = time_or_zero(row, COL(EXEC_CREATED_AT));
-	execution->started_at = time_or_zero(row, COL(EXEC_STARTED_AT));
-	execution->completed_at = time_or_zero(row, COL(EXEC_COMPLETED_AT));
+	execution->created_at = uaef_spi_time(row, COL(EXEC_CREATED_AT));
+	execution->started_at = uaef_spi_time(row, COL(EXEC_STARTED_AT));
+	execution->completed_at = uaef_spi_time(row, COL(EXEC_COMPLETED_AT));
 	execution->schedule_id = int_or(row, COL(EXEC_SCHEDULE_ID), 0);
-	execution->tick_at = time_or_zero(row, COL(EXEC_TICK_AT));
+	execution->tick_at = uaef_spi_time(row, COL(EXEC_TICK_AT));
 	execution->timeout_ms = int64_or_zero(row, COL(EXEC_TIMEOUT_MS));
-	execution->deadline_at = time_or_zero(row, COL(EXEC_DEADLINE_AT));
+	execution->deadline_at = uaef_spi_time(row, COL(EXEC_DEADLINE_AT));
 	execution->is_fork = uuid_or(row, COL(EXEC_FORKED_FROM),
 								 &execution->forked_from);
 	execution->ours = written_here(row, XMIN);
@@ -470,10 +469,10 @@ load_task(UaefExecution *execution, uint64 row)
 	task->output = uaef_spi_jsonb(row, COL(TASK_OUTPUT));
 	task->error = uaef_spi_jsonb(row, COL(TASK_ERROR));
 	task->worker = uaef_spi_text(row, COL(TASK_WORKER));
-	task->lease_expires_at = time_or_zero(row, COL(TASK_LEASE_EXPIRES_AT));
-	task->queued_at = time_or_zero(row, COL(TASK_QUEUED_AT));
-	task->started_at = time_or_zero(row, COL(TASK_STARTED_AT));
-	task->completed_at = time_or_zero(row, COL(TASK_COMPLETED_AT));
+	task->lease_expires_at = uaef_spi_time(row, COL(TASK_LEASE_EXPIRES_AT));
+	task->queued_at = uaef_spi_time(row, COL(TASK_QUEUED_AT));
+	task->started_at = uaef_spi_time(row, COL(TASK_STARTED_AT));
+	task->completed_at = uaef_spi_time(row, COL(TASK_COMPLETED_AT));
 	task->label = uaef_spi_text(row, COL(TASK_LABEL));
 	task->attempts_before = uaef_spi_int32(row, COL(TASK_ATTEMPTS_BEFORE));
 	task->losses = uaef_spi_int32(row, COL(TASK_LOSSES));
@@ -745,15 +744,6 @@ row_place(uint64 row)
 	bool		isnull;
 
 	return *(ItemPointer) DatumGetPointer(uaef_spi_value(row, CTID, &isnull));
-}
-
-static TimestampTz
-time_or_zero(uint64 row, int column)
-{
-	bool		isnull;
-	Datum		value = uaef_spi_value(row, column, &isnull);
-
-	return isnull ? 0 : DatumGetTimestampTz(value);
 }
 
 static int

@@ -11,7 +11,6 @@
 
 #include "hash256.h"
 
-static int	hex_digit(char c);
 
 Datum
 uaef_hash_datum(const uint8 *hash)
@@ -34,8 +33,8 @@ uaef_hex(const void *bytes, size_t len)
 /*
  * The value of a digit, or -1.
  */
-static int
-hex_digit(char c)
+int
+uaef_hex_digit(char c)
 {
 	if (c >= '0' && c <= '9')
 		return c - '0';
@@ -53,8 +52,8 @@ uaef_unhex(const char *text, uint8 *bytes, size_t len)
 		text += 2;
 	for (size_t i = 0; i < len; i++)
 	{
-		int			high = hex_digit(text[2 * i]);
-		int			low = high < 0 ? -1 : hex_digit(text[2 * i + 1]);
+		int			high = uaef_hex_digit(text[2 * i]);
+		int			low = high < 0 ? -1 : uaef_hex_digit(text[2 * i + 1]);
 
 		if (low < 0)
 			return false;

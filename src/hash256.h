@@ -24,6 +24,9 @@ extern Datum uaef_hash_datum(const uint8 *hash);
 /* Bytes as new lower-case hexadecimal text. */
 extern char *uaef_hex(const void *bytes, size_t len);
 
+/* What a hexadecimal digit stands for; -1 when it is none. */
+extern int	uaef_hex_digit(char c);
+
 /*
  * The bytes that 2 * len hexadecimal digits stand for, maybe after "\x";
  * false when the text is not just that.

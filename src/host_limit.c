@@ -77,17 +77,11 @@ static void
 record(const char *type, Oid user, const char *host, const char *rate)
 {
 	UaefJson	json;
-	UaefEvent	event = {
-		.type = type,
-		.actor_type = "user",
-		.actor_id = GetUserNameFromId(user, false)
-	};
 
 	uaef_json_begin(&json);
 	uaef_json_text(&json, "host", host);
 	uaef_json_text(&json, "rate", rate);
-	event.payload = uaef_json_end(&json);
-	(void) uaef_ledger_append(&event, 1);
+	uaef_ledger_note_user(type, user, uaef_json_end(&json));
 }
 
 void

@@ -13,6 +13,7 @@
 
 #include "base64.h"
 #include "error_class.h"
+#include "hash256.h"
 #include "http_body.h"
 #include "json_util.h"
 #include "subtransaction.h"
@@ -112,15 +113,6 @@ uaef_http_body(const char *data, size_t len, bool declared_json)
 	return document != NULL ? document : text_value(text, len);
 }
 
-static int
-hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c = pg_ascii_tolower((unsigned char) c);
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /*
  * A name or value of a form, decoded; NULL when it is malformed or no text.
  */
@@ -137,9 +129,9 @@ decode(const char *from, const char *to)
 			text[len++] = *from == '+' ? ' ' : *from;
 			continue;
 		}
-		if (to - from < 3 || hex_digit(from[1]) < 0 || hex_digit(from[2]) < 0)
+		if (to - from < 3 || uaef_hex_digit(from[1]) < 0 || uaef_hex_digit(from[2]) < 0)
 			return NULL;
-		text[len++] = (char) (hex_digit(from[1]) << 4 | hex_digit(from[2]));
+		text[len++] = (char) (uaef_hex_digit(from[1]) << 4 | uaef_hex_digit(from[2]));
 		from += 2;
 	}
 	text[len] = '\0';

@@ -239,11 +239,6 @@ record(const char *type, const UaefInboundSource *source,
 	   const Message *message, Oid caller)
 {
 	UaefJson	json;
-	UaefEvent	event = {
-		.type = type,
-		.actor_type = "user",
-		.actor_id = GetUserNameFromId(caller, false)
-	};
 
 	uaef_json_begin(&json);
 	uaef_json_text(&json, "source", source->name);
@@ -256,8 +251,7 @@ record(const char *type, const UaefInboundSource *source,
 	if (message->error != NULL)
 		uaef_json_text(&json, "error",
 					   unpack_sql_state(message->error->sqlerrcode));
-	event.payload = uaef_json_end(&json);
-	(void) uaef_ledger_append(&event, 1);
+	uaef_ledger_note_user(type, caller, uaef_json_end(&json));
 }
 
 /*

@@ -368,18 +368,12 @@ record(const char *type, Oid caller, const UaefInboundSource *source,
 	   Jsonb *changes)
 {
 	UaefJson	json;
-	UaefEvent	event = {
-		.type = type,
-		.actor_type = "user",
-		.actor_id = GetUserNameFromId(caller, false)
-	};
 
 	uaef_json_begin(&json);
 	uaef_json_text(&json, "source", source->name);
 	uaef_json_text(&json, "type", source->kind->name);
 	uaef_json_jsonb(&json, "changes", changes);
-	event.payload = uaef_json_end(&json);
-	(void) uaef_ledger_append(&event, 1);
+	uaef_ledger_note_user(type, caller, uaef_json_end(&json));
 }
 
 /*

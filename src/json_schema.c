@@ -22,6 +22,7 @@
 #include "utils/varlena.h"
 
 #include "errcodes.h"
+#include "hash256.h"
 #include "json_schema_internal.h"
 #include "json_walk.h"
 #include "numeric_util.h"
@@ -134,7 +135,6 @@ static void check_spelling(Compiler *compiler, const UaefPlace *place,
 						   const JsonbValue *key);
 static void resolve(Compiler *compiler, const Reference *reference);
 static const char *fragment_of(Compiler *compiler, const Reference *reference);
-static int	hex_digit(char digit);
 static char *decode(Compiler *compiler, const Reference *reference,
 					const char *text);
 static bool walk(const char *pointer, JsonbValue *value);
@@ -720,15 +720,6 @@ fragment_of(Compiler *compiler, const Reference *reference)
 	return hash ? decode(compiler, reference, hash + 1) : "";
 }
 
-static int
-hex_digit(char digit)
-{
-	if (digit >= '0' && digit <= '9')
-		return digit - '0';
-	digit = pg_tolower((unsigned char) digit);
-	return digit >= 'a' && digit <= 'f' ? digit - 'a' + 10 : -1;
-}
-
 /* Take percent signs out. */
 static char *
 decode(Compiler *compiler, const Reference *reference, const char *text)
@@ -743,11 +734,11 @@ decode(Compiler *compiler, const Reference *reference, const char *text)
 			*out++ = *text;
 			continue;
 		}
-		if (hex_digit(text[1]) < 0 || hex_digit(text[2]) < 0 ||
+		if (uaef_hex_digit(text[1]) < 0 || uaef_hex_digit(text[2]) < 0 ||
 			(text[1] == '0' && text[2] == '0'))
 			bad_schema_at(compiler, reference->place,
 						  "After a percent sign there are two hexadecimal digits, not 00.");
-		*out++ = hex_digit(text[1]) * 16 + hex_digit(text[2]);
+		*out++ = uaef_hex_digit(text[1]) * 16 + uaef_hex_digit(text[2]);
 		text += 2;
 	}
 	*out = '\0';

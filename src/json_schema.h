@@ -56,9 +56,6 @@ extern bool uaef_schema_failures(const UaefSchema *schema, Jsonb *value,
 extern uint32 uaef_schema_path_types(const UaefSchema *schema,
 									 const UaefPath *path, int first_step);
 
-/* [{"path": "/lines/0", "keyword": "required", "message": "..."}, ...] */
-extern Jsonb *uaef_schema_failures_json(const List *failures);
-
 /* One failure a line, for the DETAIL of an error. */
 extern char *uaef_schema_failures_text(const List *failures);
 

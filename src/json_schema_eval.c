@@ -892,33 +892,6 @@ uaef_schema_valid(const UaefSchema *schema, Jsonb *value,
 	return uaef_schema_failures(schema, value, 1, &failures, error);
 }
 
-Jsonb *
-uaef_schema_failures_json(const List *failures)
-{
-	JsonbParseState *state = NULL;
-	const ListCell *cell;
-
-	pushJsonbValue(&state, WJB_BEGIN_ARRAY, NULL);
-	foreach(cell, failures)
-	{
-		const UaefSchemaFailure *failure = lfirst(cell);
-		const char *const pairs[] = {"path", failure->path, "keyword",
-		failure->keyword, "message", failure->message};
-
-		pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
-		for (int i = 0; i < lengthof(pairs); i++)
-		{
-			JsonbValue	text = {.type = jbvString};
-
-			text.val.string.val = (char *) pairs[i];
-			text.val.string.len = strlen(pairs[i]);
-			pushJsonbValue(&state, i % 2 ? WJB_VALUE : WJB_KEY, &text);
-		}
-		pushJsonbValue(&state, WJB_END_OBJECT, NULL);
-	}
-	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_ARRAY, NULL));
-}
-
 char *
 uaef_schema_failures_text(const List *failures)
 {

@@ -195,3 +195,14 @@ uaef_time_text(TimestampTz time)
 					tm.tm_year, tm.tm_mon, tm.tm_mday,
 					tm.tm_hour, tm.tm_min, tm.tm_sec, (int) fsec);
 }
+
+bool
+uaef_is_one_of(const char *const *list, const char *text, int len)
+{
+	for (; *list != NULL; list++)
+	{
+		if (strlen(*list) == len && memcmp(*list, text, len) == 0)
+			return true;
+	}
+	return false;
+}

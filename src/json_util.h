@@ -57,6 +57,9 @@ extern bool uaef_json_get(Jsonb *object, const char *key, JsonbValue *value);
 /* A string value's palloc'd C string, or NULL when missing or no string. */
 extern char *uaef_json_get_text(Jsonb *object, const char *key);
 
+/* Is a text of that length in a list that ends with NULL? */
+extern bool uaef_is_one_of(const char *const *list, const char *text, int len);
+
 /* ISO 8601 in UTC with microseconds: 2026-01-31T12:00:00.000000Z; palloc'd. */
 extern char *uaef_time_text(TimestampTz value);
 

@@ -844,6 +844,19 @@ uaef_ledger_append(UaefEvent *events, int n)
 	return DatumGetInt64(VALUE(UAEF_EVENT_ID));
 }
 
+void
+uaef_ledger_note_user(const char *type, Oid user, Jsonb *payload)
+{
+	UaefEvent	event = {
+		.type = type,
+		.actor_type = "user",
+		.actor_id = GetUserNameFromId(user, false),
+		.payload = payload
+	};
+
+	(void) uaef_ledger_append(&event, 1);
+}
+
 static void
 set_text(Datum *values, bool *nulls, int column, const char *text)
 {

@@ -67,6 +67,9 @@ typedef struct UaefEvent
  */
 extern int64 uaef_ledger_append(UaefEvent *events, int n);
 
+/* The same of one event outside of executions, which a user has caused. */
+extern void uaef_ledger_note_user(const char *type, Oid user, Jsonb *payload);
+
 /*
  * Say that this transaction alone can write the stream: it has just made it
  * up, and it is empty (fresh), or it holds the row lock of the stream's

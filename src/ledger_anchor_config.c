@@ -204,18 +204,12 @@ record(const char *type, Oid user, const char *name, const char *kind,
 	   const char *target)
 {
 	UaefJson	json;
-	UaefEvent	event = {
-		.type = type,
-		.actor_type = "user",
-		.actor_id = GetUserNameFromId(user, false)
-	};
 
 	uaef_json_begin(&json);
 	uaef_json_text(&json, "anchor", name);
 	uaef_json_text(&json, "kind", kind);
 	uaef_json_text(&json, "target", target);
-	event.payload = uaef_json_end(&json);
-	(void) uaef_ledger_append(&event, 1);
+	uaef_ledger_note_user(type, user, uaef_json_end(&json));
 }
 
 void

@@ -387,17 +387,6 @@ uaef_tree_leaf(int64 leaf, uint8 *hash)
 }
 
 void
-uaef_tree_inclusion(int64 leaf, int64 size, UaefProof *proof)
-{
-	UaefTree   *tree = uaef_tree_open(size);
-
-	if (leaf < 0 || leaf >= size)
-		no_such_tree(leaf + 1);
-	uaef_merkle_inclusion(uaef_tree_read, tree, leaf, size, proof);
-	uaef_tree_close(tree);
-}
-
-void
 uaef_tree_consistency(int64 old_size, int64 new_size, UaefProof *proof)
 {
 	UaefTree   *tree = uaef_tree_open(new_size);

@@ -48,7 +48,6 @@ extern void uaef_tree_leaf(int64 leaf, uint8 *hash);
 /* The hashes of n leaves from one on, 32 bytes each. */
 extern void uaef_tree_leaves(int64 first, int64 n, uint8 *hashes);
 
-extern void uaef_tree_inclusion(int64 leaf, int64 size, UaefProof *proof);
 extern void uaef_tree_consistency(int64 old_size, int64 new_size,
 								  UaefProof *proof);
 

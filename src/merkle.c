@@ -31,7 +31,6 @@ static void add_range(UaefNodeReader read, void *arg, uint64 start, uint64 n,
 static void reverse(UaefProof *proof);
 static void add_subtree(const Multiproof *to, uint64 start, uint64 n,
 						const int64 *leaves, int count);
-static bool equal(const uint8 *a, const uint8 *b);
 
 void
 uaef_merkle_combine(const uint8 *left, const uint8 *right, uint8 *node)
@@ -287,91 +286,3 @@ uaef_merkle_multiproof(UaefNodeReader read, void *arg, const int64 *leaves,
  * Verifying
  * ----------
  */
-
-static bool
-equal(const uint8 *a, const uint8 *b)
-{
-	return memcmp(a, b, UAEF_HASH_LEN) == 0;
-}
-
-bool
-uaef_merkle_verify_inclusion(const UaefProof *proof, uint64 leaf, uint64 size,
-							 const uint8 *leaf_hash, const uint8 *root)
-{
-	uint64		fn = leaf;
-	uint64		sn = size - 1;
-	uint8		r[UAEF_HASH_LEN];
-
-	if (leaf >= size)
-		return false;
-	memcpy(r, leaf_hash, UAEF_HASH_LEN);
-	for (int i = 0; i < proof->n; i++)
-	{
-		if (sn == 0)
-			return false;
-		if ((fn & 1) != 0 || fn == sn)
-		{
-			uaef_merkle_combine(proof->hash[i], r, r);
-			while ((fn & 1) == 0 && fn != 0)
-			{
-				fn >>= 1;
-				sn >>= 1;
-			}
-		}
-		else
-			uaef_merkle_combine(r, proof->hash[i], r);
-		fn >>= 1;
-		sn >>= 1;
-	}
-	return sn == 0 && equal(r, root);
-}
-
-bool
-uaef_merkle_verify_consistency(const UaefProof *proof, uint64 old_size,
-							   uint64 new_size, const uint8 *old_root,
-							   const uint8 *new_root)
-{
-	uint64		fn = old_size - 1;
-	uint64		sn = new_size - 1;
-	int			i = 0;
-	uint8		fr[UAEF_HASH_LEN];
-	uint8		sr[UAEF_HASH_LEN];
-
-	if (old_size > new_size)
-		return false;
-	if (old_size == new_size)
-		return proof->n == 0 && equal(old_root, new_root);
-	if (old_size == 0)
-		return proof->n == 0;
-	while ((fn & 1) != 0)
-	{
-		fn >>= 1;
-		sn >>= 1;
-	}
-
-	/* The old tree is perfect: its root begins the path. */
-	if (fn != 0 && proof->n == 0)
-		return false;
-	memcpy(fr, fn == 0 ? old_root : proof->hash[i++], UAEF_HASH_LEN);
-	memcpy(sr, fr, UAEF_HASH_LEN);
-	for (; i < proof->n; i++)
-	{
-		if (sn == 0)
-			return false;
-		if ((fn & 1) != 0 || fn == sn)
-		{
-			uaef_merkle_combine(proof->hash[i], fr, fr);
-			uaef_merkle_combine(proof->hash[i], sr, sr);
-			while ((fn & 1) == 0 && fn != 0)
-			{
-				fn >>= 1;
-				sn >>= 1;
-			}
-		}
-		else
-			uaef_merkle_combine(sr, proof->hash[i], sr);
-		fn >>= 1;
-		sn >>= 1;
-	}
-	return sn == 0 && equal(fr, old_root) && equal(sr, new_root);
-}

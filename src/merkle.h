@@ -87,13 +87,4 @@ extern void uaef_merkle_multiproof(UaefNodeReader read, void *arg,
 								   const int64 *leaves, int n, uint64 size,
 								   UaefHashTaker take, void *take_arg);
 
-/* Whether a proof holds, by the algorithms of RFC 9162, 2.1.3 and 2.1.4. */
-extern bool uaef_merkle_verify_inclusion(const UaefProof *proof, uint64 leaf,
-										 uint64 size, const uint8 *leaf_hash,
-										 const uint8 *root);
-extern bool uaef_merkle_verify_consistency(const UaefProof *proof,
-										   uint64 old_size, uint64 new_size,
-										   const uint8 *old_root,
-										   const uint8 *new_root);
-
 #endif							/* UAEF_MERKLE_H */

@@ -83,15 +83,6 @@ static UaefQuery find_evidence = {
  * ----------
  */
 
-static TimestampTz
-time_or_zero(uint64 row, int column)
-{
-	bool		isnull;
-	Datum		value = uaef_spi_value(row, column, &isnull);
-
-	return isnull ? 0 : DatumGetTimestampTz(value);
-}
-
 static Numeric
 read_numeric(uint64 row, int column)
 {
@@ -126,8 +117,8 @@ uaef_payout_lock(const pg_uuid_t *payout_id, UaefPayout *payout)
 	payout->fence = uaef_spi_int32(0, 13);
 	payout->delivery_id = uaef_spi_int64(0, 14);
 	payout->external_ref = uaef_spi_text(0, 15);
-	payout->first_sent_at = time_or_zero(0, 16);
-	payout->replay_until = time_or_zero(0, 17);
+	payout->first_sent_at = uaef_spi_time(0, 16);
+	payout->replay_until = uaef_spi_time(0, 17);
 	payout->hold_reason = uaef_spi_text(0, 18);
 	payout->hold_id = uaef_spi_int64(0, 19);
 	uaef_ledger_hold_stream(&payout->payout_id, false);

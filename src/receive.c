@@ -16,7 +16,7 @@
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
-#include "attempt.h"
+#include "subtransaction.h"
 #include "connector_secret.h"
 #include "delivery.h"
 #include "delivery_connector.h"

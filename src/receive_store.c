@@ -12,7 +12,7 @@
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
-#include "attempt.h"
+#include "subtransaction.h"
 #include "clock.h"
 #include "connector_config.h"
 #include "errcodes.h"

@@ -229,11 +229,6 @@ static void
 record(const char *type, Oid user, const SealedSecret *secret)
 {
 	UaefJson	json;
-	UaefEvent	event = {
-		.type = type,
-		.actor_type = "user",
-		.actor_id = GetUserNameFromId(user, false)
-	};
 
 	uaef_json_begin(&json);
 	uaef_json_text(&json, "kind", secret->kind);
@@ -243,8 +238,7 @@ record(const char *type, Oid user, const SealedSecret *secret)
 		uaef_json_int(&json, "version", secret->version);
 		uaef_json_text(&json, "key_id", secret->key_id);
 	}
-	event.payload = uaef_json_end(&json);
-	(void) uaef_ledger_append(&event, 1);
+	uaef_ledger_note_user(type, user, uaef_json_end(&json));
 }
 
 static void

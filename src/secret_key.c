@@ -25,6 +25,7 @@
 #include "compat.h"
 #include "errcodes.h"
 #include "guc.h"
+#include "hash256.h"
 #include "key_file.h"
 #include "secret_key.h"
 
@@ -54,7 +55,6 @@ pg_noreturn static void bad_keys(const char *problem, const char *hint);
 static void check_file(const char *path, int fd);
 static void read_file(const char *path, KeyText *read_to);
 static void run_command(const char *command, KeyText *read_to);
-static int	hex_digit(char c);
 static bool parse_hex(const char *text, uint8 *key);
 static void make_id(UaefSecretKey *key);
 static bool is_weak(const uint8 *key);
@@ -154,25 +154,13 @@ run_command(const char *command, KeyText *read_to)
 	}
 }
 
-static int
-hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
-
 static bool
 parse_hex(const char *text, uint8 *key)
 {
 	for (int i = 0; i < UAEF_SEAL_KEY_LEN; i++)
 	{
-		int			high = hex_digit(text[2 * i]);
-		int			low = hex_digit(text[2 * i + 1]);
+		int			high = uaef_hex_digit(text[2 * i]);
+		int			low = uaef_hex_digit(text[2 * i + 1]);
 
 		if (high < 0 || low < 0)
 			return false;
@@ -299,7 +287,7 @@ parse_raw(const KeyText *from)
 	const char *problem;
 	int			digits = 0;
 
-	while (digits < from->len && hex_digit(from->text[digits]) >= 0)
+	while (digits < from->len && uaef_hex_digit(from->text[digits]) >= 0)
 		digits++;
 	if (digits == from->len)
 		return "32 hexadecimal digits are 16 bytes, half of a key";

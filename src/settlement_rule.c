@@ -225,8 +225,8 @@ parse_form(UaefRuleParser *parser, UaefSettlementRule *rule, Jsonb *definition)
 		while ((token = JsonbIteratorNext(&it, &key, true)) != WJB_DONE)
 		{
 			if (token == WJB_KEY &&
-				!uaef_rule_is_one_of(rule_keys, key.val.string.val,
-									 key.val.string.len))
+				!uaef_is_one_of(rule_keys, key.val.string.val,
+								key.val.string.len))
 				add_defect(parser, "error",
 						   psprintf("unknown key \"%.*s\"",
 									Min(key.val.string.len, 60),
@@ -330,17 +330,6 @@ uaef_rule_at(UaefRuleParser *parser, const char *format,...)
 	va_end(args);
 }
 
-bool
-uaef_rule_is_one_of(const char *const *list, const char *text, int len)
-{
-	for (; *list != NULL; list++)
-	{
-		if (strlen(*list) == len && memcmp(*list, text, len) == 0)
-			return true;
-	}
-	return false;
-}
-
 /*
  * Raise UA221 for the first key that is not among known.
  */
@@ -354,7 +343,7 @@ uaef_rule_check_keys(Jsonb *object, const char *const *known)
 	while ((token = JsonbIteratorNext(&it, &value, true)) != WJB_DONE)
 	{
 		if (token == WJB_KEY &&
-			!uaef_rule_is_one_of(known, value.val.string.val, value.val.string.len))
+			!uaef_is_one_of(known, value.val.string.val, value.val.string.len))
 			refuse(ERRCODE_UAEF_BAD_EXPRESSION, "unknown key \"%.*s\"",
 				   Min(value.val.string.len, 60), value.val.string.val);
 	}
@@ -543,7 +532,7 @@ check_condition(UaefRuleParser *parser, Jsonb *condition)
 		JsonbValue *value = &members.values[i];
 		UaefJson	single;
 
-		if (uaef_rule_is_one_of(groups, key->val.string.val, key->val.string.len) &&
+		if (uaef_is_one_of(groups, key->val.string.val, key->val.string.len) &&
 			value->type == jbvBinary &&
 			JsonContainerIsArray(value->val.binary.data))
 		{

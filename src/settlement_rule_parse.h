@@ -28,9 +28,6 @@ typedef struct UaefRuleParser
 extern void uaef_rule_at(UaefRuleParser *parser, const char *format,...)
 			__attribute__((format(printf, 2, 3)));
 
-extern bool uaef_rule_is_one_of(const char *const *list, const char *text,
-								int len);
-
 /* Raise UA221 for the first key that is not among known. */
 extern void uaef_rule_check_keys(Jsonb *object, const char *const *known);
 

@@ -234,7 +234,7 @@ compile_recipient(const char *text)
 	const char *colon = strchr(text, ':');
 	int			len = colon ? colon - text : strlen(text);
 
-	if (!uaef_rule_is_one_of(recipient_kinds, text, len) ||
+	if (!uaef_is_one_of(recipient_kinds, text, len) ||
 		(colon == NULL && strcmp(text, "house") != 0) ||
 		(colon != NULL && uaef_blank_at_ends(colon + 1)))
 		ereport(ERROR,
@@ -338,14 +338,14 @@ parse_distinct_from(UaefApprovalBand *band, Jsonb *object)
 		const char *recipient[] = {"recipient", NULL};
 
 		if (who->type == jbvString &&
-			uaef_rule_is_one_of(initiator, who->val.string.val, who->val.string.len))
+			uaef_is_one_of(initiator, who->val.string.val, who->val.string.len))
 			band->not_initiator = true;
 		else if (who->type == jbvString &&
-				 uaef_rule_is_one_of(author, who->val.string.val, who->val.string.len))
+				 uaef_is_one_of(author, who->val.string.val, who->val.string.len))
 			band->not_author = true;
 		else if (who->type == jbvString &&
-				 uaef_rule_is_one_of(recipient, who->val.string.val,
-									 who->val.string.len))
+				 uaef_is_one_of(recipient, who->val.string.val,
+								who->val.string.len))
 			band->not_recipient = true;
 		else
 			refuse(ERRCODE_UAEF_BAD_EXPRESSION,

@@ -61,7 +61,7 @@ is_rooted(const char *name)
 	static const char *const roots[] = {"in", "task", "ctx", "sys", NULL};
 	const char *dot = strchr(name, '.');
 
-	return dot != NULL && uaef_rule_is_one_of(roots, name, dot - name);
+	return dot != NULL && uaef_is_one_of(roots, name, dot - name);
 }
 
 static char *
@@ -149,7 +149,7 @@ add_recipient(UaefJson *json, Jsonb *definition)
 	char	   *type = uaef_rule_text(definition, "recipient_type", true);
 	char	   *fixed = uaef_rule_text(definition, "fixed_recipient_id", false);
 
-	if (!uaef_rule_is_one_of(kinds, type, strlen(type)))
+	if (!uaef_is_one_of(kinds, type, strlen(type)))
 		refuse(ERRCODE_UAEF_BAD_RECIPIENT, "unknown value \"%s\" of \"%s\"",
 			   type, "recipient_type");
 	if (fixed != NULL && strstr(fixed, "{{") != NULL)
@@ -228,8 +228,8 @@ copy_others(UaefJson *json, Jsonb *definition)
 	{
 		const JsonbValue *key = &members.keys[i];
 
-		if (!uaef_rule_is_one_of(seed_keys, key->val.string.val,
-								 key->val.string.len))
+		if (!uaef_is_one_of(seed_keys, key->val.string.val,
+							key->val.string.len))
 			uaef_json_jsonb(json, pnstrdup(key->val.string.val,
 										   key->val.string.len),
 							uaef_json_from_value(&members.values[i]));

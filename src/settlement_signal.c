@@ -133,24 +133,6 @@ static UaefQuery find_owners = {
  * ----------
  */
 
-static Numeric
-numeric_or_null(uint64 row, int column)
-{
-	bool		isnull;
-	Datum		value = uaef_spi_value(row, column, &isnull);
-
-	return isnull ? NULL : DatumGetNumericCopy(value);
-}
-
-static TimestampTz
-time_or_zero(uint64 row, int column)
-{
-	bool		isnull;
-	Datum		value = uaef_spi_value(row, column, &isnull);
-
-	return isnull ? 0 : DatumGetTimestampTz(value);
-}
-
 static void
 read_row(uint64 row, UaefSignal *signal)
 {
@@ -168,16 +150,16 @@ read_row(uint64 row, UaefSignal *signal)
 	signal->run = uaef_spi_int32(row, 11);
 	signal->part_no = uaef_spi_int32(row, 12);
 	signal->recipient = uaef_spi_text(row, 13);
-	signal->minor = numeric_or_null(row, 14);
-	signal->amount = numeric_or_null(row, 15);
+	signal->minor = uaef_spi_numeric(row, 14);
+	signal->amount = uaef_spi_numeric(row, 15);
 	signal->currency = uaef_spi_text(row, 16);
 	signal->status = uaef_signal_status_by_name(uaef_spi_text(row, 17));
 	signal->approval = uaef_spi_jsonb(row, 18);
 	signal->approvals = uaef_spi_int32(row, 19);
-	signal->due_at = time_or_zero(row, 20);
-	signal->expires_at = time_or_zero(row, 21);
+	signal->due_at = uaef_spi_time(row, 20);
+	signal->expires_at = uaef_spi_time(row, 21);
 	signal->held = uaef_spi_bool(row, 22);
-	signal->reversed = numeric_or_null(row, 23);
+	signal->reversed = uaef_spi_numeric(row, 23);
 	signal->adjusted_by = uaef_spi_oid(row, 24);
 	signal->adjusted_session = uaef_spi_oid(row, 25);
 }

@@ -14,6 +14,7 @@
 
 #include "jit/jit.h"
 #include "optimizer/cost.h"
+#include "utils/timestamp.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -257,6 +258,24 @@ uaef_spi_bytea(uint64 row, int column)
 	copy = SPI_palloc(VARSIZE(detoasted));
 	memcpy(copy, detoasted, VARSIZE(detoasted));
 	return copy;
+}
+
+TimestampTz
+uaef_spi_time(uint64 row, int column)
+{
+	bool		isnull;
+	Datum		value = uaef_spi_value(row, column, &isnull);
+
+	return isnull ? 0 : DatumGetTimestampTz(value);
+}
+
+Numeric
+uaef_spi_numeric(uint64 row, int column)
+{
+	bool		isnull;
+	Datum		value = uaef_spi_value(row, column, &isnull);
+
+	return isnull ? NULL : DatumGetNumericCopy(value);
 }
 
 pg_uuid_t

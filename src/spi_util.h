@@ -27,8 +27,10 @@
 #ifndef UAEF_SPI_UTIL_H
 #define UAEF_SPI_UTIL_H
 
+#include "datatype/timestamp.h"
 #include "executor/spi.h"
 #include "utils/jsonb.h"
+#include "utils/numeric.h"
 #include "utils/uuid.h"
 
 #include "identity.h"
@@ -77,6 +79,8 @@ extern Jsonb *uaef_spi_jsonb(uint64 row, int column);	/* NULL when null */
 extern void *uaef_spi_toasted(uint64 row, int column);	/* as it is stored */
 extern bytea *uaef_spi_bytea(uint64 row, int column);	/* NULL when null */
 extern pg_uuid_t uaef_spi_uuid(uint64 row, int column);
+extern TimestampTz uaef_spi_time(uint64 row, int column);	/* 0 when null */
+extern Numeric uaef_spi_numeric(uint64 row, int column);	/* NULL when null */
 
 /* Helpers for array arguments: one-dimensional, nulls may be NULL. */
 extern Datum uaef_array(Datum *values, bool *nulls, int n, Oid type);

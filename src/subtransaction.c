@@ -13,6 +13,7 @@
 #include "utils/memutils.h"
 #include "utils/resowner.h"
 
+#include "error_class.h"
 #include "subtransaction.h"
 
 ErrorData *
@@ -39,5 +40,15 @@ uaef_try(void (*work) (void *arg), void *arg)
 	PG_END_TRY();
 	MemoryContextSwitchTo(context);
 	CurrentResourceOwner = owner;
+	return error;
+}
+
+ErrorData *
+uaef_attempt(void (*work) (void *arg), void *arg)
+{
+	ErrorData  *error = uaef_try(work, arg);
+
+	if (error != NULL && uaef_error_is_transient(error->sqlerrcode))
+		ReThrowError(error);
 	return error;
 }

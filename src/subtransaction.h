@@ -14,4 +14,9 @@
  */
 extern ErrorData *uaef_try(void (*work) (void *arg), void *arg);
 
+/*
+ * The same, but an error that is not the data's fault (error_class.h) is raised.
+ */
+extern ErrorData *uaef_attempt(void (*work) (void *arg), void *arg);
+
 #endif							/* UAEF_SUBTRANSACTION_H */

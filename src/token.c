@@ -126,11 +126,6 @@ record(const char *subject, const char *audience, const char *id,
 {
 	UaefCaller	back = uaef_spi_begin();
 	UaefJson	json;
-	UaefEvent	event = {
-		.type = "token_created",
-		.actor_type = "user",
-		.actor_id = GetUserNameFromId(caller, false)
-	};
 
 	uaef_json_begin(&json);
 	uaef_json_text(&json, "subject", subject);
@@ -138,8 +133,7 @@ record(const char *subject, const char *audience, const char *id,
 	uaef_json_text(&json, "token_id", id);
 	uaef_json_text(&json, "key_id", key->id);
 	uaef_json_time(&json, "expires_at", expires);
-	event.payload = uaef_json_end(&json);
-	(void) uaef_ledger_append(&event, 1);
+	uaef_ledger_note_user("token_created", caller, uaef_json_end(&json));
 	uaef_spi_end(back);
 }
 

@@ -64,17 +64,11 @@ static void
 record(const char *id, Oid caller, TimestampTz retires_at)
 {
 	UaefJson	json;
-	UaefEvent	event = {
-		.type = "token_key_rotated",
-		.actor_type = "user",
-		.actor_id = GetUserNameFromId(caller, false)
-	};
 
 	uaef_json_begin(&json);
 	uaef_json_text(&json, "key_id", id);
 	uaef_json_time(&json, "others_retire_at", retires_at);
-	event.payload = uaef_json_end(&json);
-	(void) uaef_ledger_append(&event, 1);
+	uaef_ledger_note_user("token_key_rotated", caller, uaef_json_end(&json));
 }
 
 /*
