@@ -43,12 +43,20 @@
 /* An executor that is busy for so long has work to share. */
 #define SHARE_AFTER_MS 20
 
+/*
+ * A server that shuts down has told the worker to end by then too.
+ */
+#define SHUTDOWN_MS 500
+
 /* What a starting executor is told. */
 typedef struct ExecutorArgs
 {
 	Oid			database;
 	Oid			role;
 } ExecutorArgs;
+
+/* Whether somebody, or the server's shutdown, ended us by a signal. */
+static volatile sig_atomic_t asked_to_die = false;
 
 static int	reserve(Oid role);
 static void release(int number);
@@ -199,6 +207,13 @@ uaef_executor_count(Oid database)
 	return count;
 }
 
+static void
+die_asked(SIGNAL_ARGS)
+{
+	asked_to_die = true;
+	die(postgres_signal_arg);
+}
+
 /*
  * An error ends the process; the worker sees the failed slot, waits a while,
  * and starts another.
@@ -209,7 +224,7 @@ uaef_executor_main(Datum arg)
 	ExecutorArgs args;
 	UaefExecutorSlot *slot;
 
-	pqsignal(SIGTERM, die);
+	pqsignal(SIGTERM, die_asked);
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
 	BackgroundWorkerUnblockSignals();
 
@@ -281,7 +296,8 @@ attach(int number, const ExecutorArgs *args)
  * Give the slot back.  What we were at or were just woken for is there again
  * for another executor of the role, or for one that the worker starts; the
  * launcher may need the background worker slot.  What task we died of, the
- * worker counts; when the server is shut down there is no worker to do so.
+ * worker counts.  A shutdown must not count: it ends the worker as well, if
+ * perhaps a moment later, so what may be one is left for a while.
  */
 static void
 detach(int code, Datum arg)
@@ -300,6 +316,10 @@ detach(int code, Datum arg)
 	{
 		slot->lost = true;
 		slot->lost_task = at;
+		slot->count_from = GetCurrentTimestamp();
+		if (asked_to_die)
+			slot->count_from = TimestampTzPlusMilliseconds(slot->count_from,
+														   SHUTDOWN_MS);
 	}
 	pg_atomic_write_u32(&slot->proc, 0);
 	pg_atomic_write_u32(&slot->state,

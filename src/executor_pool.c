@@ -75,7 +75,7 @@ static bool told_no_slot = false;
 /* Whether tasks that a crash took with it have been counted. */
 static bool crash_counted = false;
 
-static void reap(void);
+static TimestampTz reap(void);
 static void count_losses(void);
 static Oid	next_role(RoleSet *refused, bool *served);
 static bool has_died(int number);
@@ -117,11 +117,11 @@ TimestampTz
 uaef_executor_pool_tend(UaefWorkerSlot *worker)
 {
 	RoleSet		refused = {0};
+	TimestampTz reaping = reap();
 	TimestampTz next = DT_NOEND;
 	bool		started = true;
 	int			i;
 
-	reap();
 	count_losses();
 	pg_atomic_write_u32(&worker->wanting, 0);
 	for (i = 0; i <= uaef_max_executors && started; i++)
@@ -147,7 +147,7 @@ uaef_executor_pool_tend(UaefWorkerSlot *worker)
 	if (started)
 		no_slot_failures = 0;
 	report(worker, &refused);
-	return Min(next, next_retry());
+	return Min(reaping, Min(next, next_retry()));
 }
 
 /*
@@ -175,11 +175,14 @@ next_role(RoleSet *refused, bool *served)
 }
 
 /*
- * Look after what became of the executors.
+ * Look after what became of the executors.  Returns when one has to be looked
+ * after that is left for now, since it may have died of a shutdown.
  */
-static void
+static TimestampTz
 reap(void)
 {
+	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz next = DT_NOEND;
 	int			i;
 
 	for (i = 0; i < UAEF_MAX_EXECUTORS; i++)
@@ -197,6 +200,11 @@ reap(void)
 		}
 		if (state != UAEF_EXECUTOR_FAILED && !has_died(i))
 			continue;
+		if (slot->lost && now < slot->count_from)
+		{
+			next = Min(next, slot->count_from);
+			continue;
+		}
 
 		LWLockAcquire(&uaef_shared->lock, LW_EXCLUSIVE);
 		pg_atomic_write_u32(&slot->state, UAEF_EXECUTOR_FREE);
@@ -208,6 +216,7 @@ reap(void)
 		}
 		note_failure(role);
 	}
+	return next;
 }
 
 static void
@@ -233,7 +242,9 @@ count_losses(void)
 		UaefExecutorSlot *slot = &uaef_shared->executors[i];
 		UaefTaskRef ref;
 
-		if (slot->lost && pg_atomic_read_u32(&slot->database) == MyDatabaseId)
+		if (slot->lost &&
+			pg_atomic_read_u32(&slot->state) == UAEF_EXECUTOR_FREE &&
+			pg_atomic_read_u32(&slot->database) == MyDatabaseId)
 		{
 			count_loss(&slot->lost_task);
 			slot->lost = false;

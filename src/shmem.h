@@ -93,6 +93,7 @@ typedef struct UaefExecutorSlot
 	TimestampTz since;			/* of state; written by the executor alone */
 	bool		lost;			/* it died while at a task, for the worker */
 	UaefTaskRef lost_task;
+	TimestampTz count_from;		/* when the worker may count that */
 } UaefExecutorSlot;
 
 /* A session in wait_for_workflow(). */
