@@ -48,6 +48,9 @@
  */
 #define SHUTDOWN_MS 500
 
+/* A loss that no worker has counted by then is forgotten. */
+#define FORGET_LOSS_MS 10000
+
 /* What a starting executor is told. */
 typedef struct ExecutorArgs
 {
@@ -105,11 +108,23 @@ uaef_executor_start(Oid role, BackgroundWorkerHandle **handle)
 }
 
 /*
+ * Whether a worker has still to count the loss that a slot tells of; if it
+ * does not, it is gone.
+ */
+static bool
+loss_is_open(const UaefExecutorSlot *slot, TimestampTz now)
+{
+	return slot->lost &&
+		now < TimestampTzPlusMilliseconds(slot->count_from, FORGET_LOSS_MS);
+}
+
+/*
  * Take a free slot for a role; returns its number, or -1.
  */
 static int
 reserve(Oid role)
 {
+	TimestampTz now = GetCurrentTimestamp();
 	int			number = -1;
 	int			i;
 
@@ -118,10 +133,12 @@ reserve(Oid role)
 	{
 		UaefExecutorSlot *slot = &uaef_shared->executors[i];
 
-		if (pg_atomic_read_u32(&slot->state) != UAEF_EXECUTOR_FREE)
+		if (pg_atomic_read_u32(&slot->state) != UAEF_EXECUTOR_FREE ||
+			loss_is_open(slot, now))
 			continue;
+		slot->lost = false;
 		slot->pid = 0;
-		slot->started = slot->since = GetCurrentTimestamp();
+		slot->started = slot->since = now;
 		pg_atomic_write_u32(&slot->proc, 0);
 		pg_atomic_write_u32(&slot->end, 0);
 		pg_atomic_write_u32(&slot->role, role);

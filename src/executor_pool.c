@@ -75,8 +75,8 @@ static bool told_no_slot = false;
 /* Whether tasks that a crash took with it have been counted. */
 static bool crash_counted = false;
 
-static TimestampTz reap(void);
-static void count_losses(void);
+static void reap(void);
+static TimestampTz count_losses(void);
 static Oid	next_role(RoleSet *refused, bool *served);
 static bool has_died(int number);
 static TimestampTz backoff(int failures);
@@ -117,12 +117,13 @@ TimestampTz
 uaef_executor_pool_tend(UaefWorkerSlot *worker)
 {
 	RoleSet		refused = {0};
-	TimestampTz reaping = reap();
+	TimestampTz counting;
 	TimestampTz next = DT_NOEND;
 	bool		started = true;
 	int			i;
 
-	count_losses();
+	reap();
+	counting = count_losses();
 	pg_atomic_write_u32(&worker->wanting, 0);
 	for (i = 0; i <= uaef_max_executors && started; i++)
 	{
@@ -147,7 +148,7 @@ uaef_executor_pool_tend(UaefWorkerSlot *worker)
 	if (started)
 		no_slot_failures = 0;
 	report(worker, &refused);
-	return Min(reaping, Min(next, next_retry()));
+	return Min(counting, Min(next, next_retry()));
 }
 
 /*
@@ -175,14 +176,11 @@ next_role(RoleSet *refused, bool *served)
 }
 
 /*
- * Look after what became of the executors.  Returns when one has to be looked
- * after that is left for now, since it may have died of a shutdown.
+ * Look after what became of the executors.
  */
-static TimestampTz
+static void
 reap(void)
 {
-	TimestampTz now = GetCurrentTimestamp();
-	TimestampTz next = DT_NOEND;
 	int			i;
 
 	for (i = 0; i < UAEF_MAX_EXECUTORS; i++)
@@ -200,12 +198,6 @@ reap(void)
 		}
 		if (state != UAEF_EXECUTOR_FAILED && !has_died(i))
 			continue;
-		if (slot->lost && now < slot->count_from)
-		{
-			next = Min(next, slot->count_from);
-			continue;
-		}
-
 		LWLockAcquire(&uaef_shared->lock, LW_EXCLUSIVE);
 		pg_atomic_write_u32(&slot->state, UAEF_EXECUTOR_FREE);
 		LWLockRelease(&uaef_shared->lock);
@@ -216,7 +208,6 @@ reap(void)
 		}
 		note_failure(role);
 	}
-	return next;
 }
 
 static void
@@ -232,19 +223,24 @@ count_loss(const UaefTaskRef *ref)
 
 /*
  * Count the tasks that executors died of; once, those that they were at when
- * the server crashed, before any executor can write another mark.
+ * the server crashed, before any executor can write another mark.  Returns
+ * when one has to be counted that may yet turn out to be a shutdown.
  */
-static void
+static TimestampTz
 count_losses(void)
 {
+	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz next = DT_NOEND;
+
 	for (int i = 0; i < UAEF_MAX_EXECUTORS; i++)
 	{
 		UaefExecutorSlot *slot = &uaef_shared->executors[i];
+		bool		ours = pg_atomic_read_u32(&slot->database) == MyDatabaseId;
 		UaefTaskRef ref;
 
-		if (slot->lost &&
-			pg_atomic_read_u32(&slot->state) == UAEF_EXECUTOR_FREE &&
-			pg_atomic_read_u32(&slot->database) == MyDatabaseId)
+		if (slot->lost && ours && slot->count_from > now)
+			next = Min(next, slot->count_from);
+		else if (slot->lost && ours)
 		{
 			count_loss(&slot->lost_task);
 			slot->lost = false;
@@ -258,6 +254,7 @@ count_losses(void)
 		}
 	}
 	crash_counted = true;
+	return next;
 }
 
 /*
