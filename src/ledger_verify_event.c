@@ -400,6 +400,8 @@ walk_page(VerifyScan *scan)
 		if (page.row[i] <= scan->done)
 			continue;
 		scan->at = page.row[i];
+		if (i + 1 < page.n)
+			uaef_heap_prefetch(&page, page.row[i + 1]);
 		uaef_heap_row(scan->walked, &page, page.row[i], &tuple);
 		problem = uaef_heap_deform(scan->walked, &tuple, values, nulls);
 		if (problem != NULL)
