@@ -553,8 +553,13 @@ read_sessions(void)
 							&state.results);
 	end_step();
 	while (!dlist_is_empty(&state.fetched))
-		uaef_http_result_free(dlist_container(UaefHttpResult, node,
-											  dlist_pop_head_node(&state.fetched)));
+	{
+		UaefHttpResult *result = dlist_container(UaefHttpResult, node,
+												 dlist_pop_head_node(&state.fetched));
+
+		uaef_http_result_wipe(result);
+		uaef_http_result_free(result);
+	}
 	MemoryContextReset(state.work_context);
 }
 

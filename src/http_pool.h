@@ -48,6 +48,9 @@ extern UaefHttpResult *uaef_http_result_make(int64 id, int attempt,
 											 const char *message);
 extern void uaef_http_result_free(UaefHttpResult *result);
 
+/* Overwrite what was answered. */
+extern void uaef_http_result_wipe(UaefHttpResult *result);
+
 /* Set its message. */
 extern void uaef_http_result_say(UaefHttpResult *result, const char *message);
 
