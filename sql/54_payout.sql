@@ -74,6 +74,7 @@ CREATE TABLE uaef.payout (
 	created_at		timestamptz NOT NULL,
 	changed_at		timestamptz NOT NULL,
 	in_file			boolean NOT NULL DEFAULT false,
+	in_doubt		boolean NOT NULL DEFAULT false,
 	UNIQUE (channel, external_ref)
 ) WITH (fillfactor = 70);
 COMMENT ON TABLE uaef.payout IS
@@ -88,6 +89,8 @@ COMMENT ON COLUMN uaef.payout.replay_at IS
 	'a worker may take one whose outcome is not known again from then on';
 COMMENT ON COLUMN uaef.payout.in_file IS
 	'it is in the bank file of its batch';
+COMMENT ON COLUMN uaef.payout.in_doubt IS
+	'a sending has no answer, and nothing has told since what came of it';
 COMMENT ON COLUMN uaef.payout.hold_reason IS
 	'why it is not sent: release_payout() ends that';
 CREATE INDEX payout_batch_id ON uaef.payout (batch_id);

@@ -66,6 +66,8 @@ typedef struct UaefPayout
 	TimestampTz first_sent_at;	/* 0: never */
 	TimestampTz replay_until;	/* 0: never */
 	char	   *hold_reason;	/* or NULL */
+	bool		in_doubt;		/* a sending may have been acted on, and
+								 * nothing has told since */
 } UaefPayout;
 
 /* What somebody says of a payout. */
