@@ -33,8 +33,8 @@ static UaefQuery lock_payout = {
 	"SELECT payout_id, batch_id, channel, recipient, currency, amount_minor,"
 	" amount, status, idempotency_key, end_to_end_id, body, body_digest, fence,"
 	" coalesce(delivery_id, 0), external_ref, first_sent_at, replay_until,"
-	" hold_reason, hold_id, in_doubt FROM uaef.payout WHERE payout_id = $1"
-	" FOR NO KEY UPDATE",
+	" hold_reason, hold_id, in_doubt, coalesce(lookup_id, 0), lookups"
+	" FROM uaef.payout WHERE payout_id = $1 FOR NO KEY UPDATE",
 	1, {UUIDOID}
 };
 
@@ -42,9 +42,10 @@ static UaefQuery update_payout = {
 	"UPDATE uaef.payout SET status = $2, external_ref = $3, fence = $4,"
 	" first_sent_at = $5, replay_until = $6, hold_reason = $7,"
 	" delivery_id = nullif($8, 0), changed_at = $9, replay_at = $10,"
-	" hold_id = $11, in_doubt = $12 WHERE payout_id = $1",
-	12, {UUIDOID, TEXTOID, TEXTOID, INT4OID, TIMESTAMPTZOID, TIMESTAMPTZOID,
-	TEXTOID, INT8OID, TIMESTAMPTZOID, TIMESTAMPTZOID, INT8OID, BOOLOID}
+	" hold_id = $11, in_doubt = $12, lookups = $13 WHERE payout_id = $1",
+	13, {UUIDOID, TEXTOID, TEXTOID, INT4OID, TIMESTAMPTZOID, TIMESTAMPTZOID,
+		TEXTOID, INT8OID, TIMESTAMPTZOID, TIMESTAMPTZOID, INT8OID, BOOLOID,
+	INT4OID}
 };
 
 static UaefQuery find_legs = {
@@ -123,6 +124,8 @@ uaef_payout_lock(const pg_uuid_t *payout_id, UaefPayout *payout)
 	payout->hold_reason = uaef_spi_text(0, 18);
 	payout->hold_id = uaef_spi_int64(0, 19);
 	payout->in_doubt = uaef_spi_bool(0, 20);
+	payout->lookup_id = uaef_spi_int64(0, 21);
+	payout->lookups = uaef_spi_int32(0, 22);
 	uaef_ledger_hold_stream(&payout->payout_id, false);
 }
 
@@ -132,8 +135,8 @@ write_payout(const UaefPayout *payout)
 	TimestampTz now = uaef_clock_now();
 	bool		waits = payout->status == UAEF_PAYOUT_UNKNOWN ||
 		payout->status == UAEF_PAYOUT_NOT_FOUND;
-	Datum		args[12];
-	char		nulls[] = "            ";
+	Datum		args[13];
+	char		nulls[] = "             ";
 
 	args[0] = UUIDPGetDatum(&payout->payout_id);
 	args[1] = CStringGetTextDatum(uaef_payout_status_name(payout->status));
@@ -155,6 +158,7 @@ write_payout(const UaefPayout *payout)
 	nulls[9] = waits ? ' ' : 'n';
 	args[10] = Int64GetDatum(payout->hold_id);
 	args[11] = BoolGetDatum(payout->in_doubt);
+	args[12] = Int32GetDatum(payout->lookups);
 	(void) uaef_spi_run(&update_payout, args, nulls);
 }
 
@@ -305,6 +309,7 @@ uaef_payout_sent(UaefPayout *payout, const UaefPayoutChannel *channel,
 	UaefJson	json;
 
 	payout->fence++;
+	payout->lookups = 0;
 	if (payout->first_sent_at == 0)
 	{
 		payout->first_sent_at = now;
@@ -446,7 +451,8 @@ is_applicable(const UaefPayout *payout, int word, const UaefEvidence *evidence)
 
 /*
  * Nobody but its delivery says no while that is, or may be, sent: the money
- * would be free, and leave all the same.  What is known to go is not sent again.
+ * would be free, and leave all the same.  What is known to go is not sent again,
+ * nor asked about.
  */
 static bool
 stops_delivery(const UaefPayout *payout, int word, const UaefEvidence *evidence)
@@ -454,6 +460,8 @@ stops_delivery(const UaefPayout *payout, int word, const UaefEvidence *evidence)
 	bool		decides = words[word].positive ||
 		strcmp(evidence->says, "rejected") == 0;
 
+	if (decides && payout->lookup_id != 0)
+		(void) uaef_delivery_withdraw(payout->lookup_id);
 	if (!decides || payout->delivery_id == 0 ||
 		strcmp(evidence->kind, "delivery") == 0)
 		return true;

@@ -33,6 +33,9 @@
 
 #define DAY_MS			INT64CONST(86400000)
 #define DEFAULT_MARGIN	0.25
+#define DEFAULT_LOOKUP_MS INT64CONST(10000)
+#define DEFAULT_LOOKUPS	12
+#define MAX_LOOKUPS		100
 
 static UaefQuery insert_channel = {
 	"INSERT INTO uaef.payout_channel (name, kind, connector, contract,"
@@ -60,10 +63,48 @@ static UaefQuery put_payee = {
 static const char *const contract_keys[] = {
 	"idempotency", "key_ttl", "key_margin", "lookup", "webhooks", "statement",
 	"currencies", "max_amount", "settles", "duplicate_window", "reference",
-	NULL
+	"states", "lookup_after", "lookups", NULL
 };
 
 static const char *const kinds[] = {"connector", "worker", "file", "manual"};
+
+/*
+ * How the worker asks what became of a payout, and what the answer means.
+ */
+static void
+read_lookups(UaefPayoutChannel *channel, const UaefObject *object)
+{
+	static const char *const choices[] = {"none", "by_key", "by_reference", NULL};
+	static const char *const outcomes[] = {
+		"accepted", "in_transit", "settled", "returned", "rejected", "unknown",
+		NULL
+	};
+	JsonbIterator *it;
+	JsonbIteratorToken token;
+	JsonbValue	value;
+
+	channel->has_lookup = uaef_read_choice(object, "lookup", choices, 0) > 0;
+	channel->states = uaef_read_document(object, "states");
+	channel->lookup_after_ms = uaef_read_duration(object, "lookup_after",
+												  DEFAULT_LOOKUP_MS);
+	channel->lookups = uaef_read_int(object, "lookups", DEFAULT_LOOKUPS, 0,
+									 MAX_LOOKUPS);
+	if (channel->states == NULL)
+		return;
+	if (!channel->has_lookup || !JB_ROOT_IS_OBJECT(channel->states))
+		uaef_read_wrong(object, "states",
+						"an object of outcomes by the provider's words, where \"lookup\" is not none");
+	it = JsonbIteratorInit(&channel->states->root);
+	while ((token = JsonbIteratorNext(&it, &value, true)) != WJB_DONE)
+	{
+		if (token == WJB_VALUE &&
+			(value.type != jbvString ||
+			 !uaef_is_one_of(outcomes, value.val.string.val,
+							 value.val.string.len)))
+			uaef_read_wrong(object, "states",
+							"an object of accepted, in_transit, settled, returned, rejected and unknown");
+	}
+}
 
 /*
  * The contract's keys, each checked.  What nothing is ever heard of settles
@@ -73,7 +114,6 @@ static void
 read_contract(UaefPayoutChannel *channel, Jsonb *contract)
 {
 	static const char *const keys[] = {"none", "native", NULL};
-	static const char *const lookups[] = {"none", "by_key", "by_reference", NULL};
 	static const char *const statements[] = {"none", "csv", "camt053", NULL};
 	JsonbValue	value;
 	UaefObject	object;
@@ -86,7 +126,7 @@ read_contract(UaefPayoutChannel *channel, Jsonb *contract)
 	channel->key_ttl_ms = uaef_read_duration(&object, "key_ttl", DAY_MS);
 	channel->key_margin = uaef_read_double(&object, "key_margin",
 										   DEFAULT_MARGIN, 0, 1);
-	channel->has_lookup = uaef_read_choice(&object, "lookup", lookups, 0) > 0;
+	read_lookups(channel, &object);
 	statement = uaef_read_choice(&object, "statement", statements, 0) > 0;
 	webhooks = uaef_read_bool(&object, "webhooks", false);
 	channel->settles = uaef_read_bool(&object, "settles",
@@ -180,7 +220,11 @@ uaef_payout_channel_create(const char *name, const char *kind, Jsonb *contract,
 	read_contract(&channel, contract);
 	caller = uaef_spi_begin();
 	if (connector != NULL)
+	{
 		uaef_connector_load(connector, &found);
+		if (channel.states != NULL)
+			(void) uaef_connector_operation(&found, UAEF_PAYOUT_LOOKUP);
+	}
 	args[0] = CStringGetTextDatum(name);
 	args[1] = CStringGetTextDatum(kind);
 	args[2] = connector ? CStringGetTextDatum(connector) : (Datum) 0;

@@ -152,7 +152,8 @@ parse_contract(Jsonb *contract, PayoutConfig *own)
 	static const char *const known[] = {
 		"idempotency", "key_ttl", "key_margin", "lookup", "webhooks",
 		"statement", "currencies", "max_amount", "settles",
-		"duplicate_window", "reference", NULL
+		"duplicate_window", "reference", "states", "lookup_after", "lookups",
+		NULL
 	};
 	static const char *const promises[] = {"none", "native", NULL};
 	static const char *const lookups[] = {
@@ -181,6 +182,8 @@ parse_contract(Jsonb *contract, PayoutConfig *own)
 	(void) uaef_config_bool(contract, "webhooks", false);
 	(void) uaef_config_bool(contract, "settles", false);
 	(void) read_duration(contract, "duplicate_window", DAY_MS);
+	(void) read_duration(contract, "lookup_after", DAY_MS);
+	(void) uaef_config_object(contract, "states");
 	check_currencies(contract);
 	check_max_amount(contract);
 	own->reference = uaef_config_path(contract, "reference");
