@@ -624,7 +624,7 @@ all_have_come(const UaefTask *task, List *shares)
 	foreach(cell, shares)
 		if (!has_come(task->def->config.settle.wait,
 					  ((Share *) lfirst(cell))->status))
-			return false;
+		return false;
 	return true;
 }
 

@@ -57,7 +57,8 @@ typedef struct UaefSettlementRule
 	UaefEvalError broken;
 
 	char	   *workflow;
-	char	   *task;			/* that settles by it; NULL: the completion does */
+	char	   *task;			/* that settles by it; NULL: the completion
+								 * does */
 	UaefCondition *when;		/* NULL: always */
 	UaefAmount *amount;
 	Numeric		min;			/* bounds before rounding, or NULL */
