@@ -35,12 +35,15 @@
 	" AND pg_has_role($2, o.oid, 'USAGE'))"
 
 static UaefQuery find_run = {
-	"SELECT jsonb_build_object('execution_id', r.execution_id,"
-	"  'workflow', r.workflow, 'completed_at', r.completed_at,"
+	"SELECT jsonb_build_object('execution_id', e.execution_id,"
+	"  'workflow', d.name, 'completed_at', r.completed_at,"
 	"  'outcome', r.outcome), pg_has_role($2, e.initiated_by, 'USAGE')"
-	" FROM uaef.settlement_run r"
-	" JOIN uaef.workflow_execution e USING (execution_id)"
-	" WHERE r.execution_id = $1 AND (pg_has_role($2, e.initiated_by, 'USAGE')"
+	" FROM uaef.workflow_execution e"
+	" JOIN uaef.workflow_definition d USING (definition_id)"
+	" LEFT JOIN uaef.settlement_run r USING (execution_id)"
+	" WHERE e.execution_id = $1 AND (r.execution_id IS NOT NULL OR EXISTS"
+	"  (SELECT FROM uaef.rule_evaluation v WHERE v.execution_id = $1))"
+	" AND (pg_has_role($2, e.initiated_by, 'USAGE')"
 	"  OR EXISTS (SELECT FROM uaef.rule_evaluation v"
 	"   WHERE v.execution_id = $1 AND " IS_ASKED "))",
 	2, {UUIDOID, OIDOID}
