@@ -33,8 +33,8 @@ exports.open = async (context) => {
   absurd.registerTask({ name: 'timed' }, async () => { context.arrived(); });
   absurd.registerTask({ name: 'noop' }, async () => null);
 
-  const work = async () => {
-    worker = await absurd.startWorker({ concurrency: 30, batchSize: 30, claimTimeout: 300, pollInterval: 0.25 });
+  const work = async (pollInterval) => {
+    worker = await absurd.startWorker({ concurrency: 30, batchSize: 30, claimTimeout: 300, pollInterval });
   };
   const rest = async () => {
     if (worker) await worker.close();
@@ -51,13 +51,14 @@ exports.open = async (context) => {
     await finished();
   };
 
-  await work();
+  await work(0.25);
   return {
     version: context.version('absurd-sdk'),
     async prepare(workload, n) {
       await rest();
+      // It polls four times a second, unless it is told to be quick.
       if (workload === 'worker') await spawn('noop', n, {});
-      else await work();
+      else await work(workload === 'latency' ? 0.01 : 0.25);
     },
     run: {
       chain: (n) => flow('chain', n),
@@ -71,7 +72,7 @@ exports.open = async (context) => {
           left -= tasks.length;
         }
       },
-      latency: (n) => context.latencies(n, () => absurd.spawn('timed', {})),
+      latency: (n) => context.latencies(n, () => absurd.spawn('timed', {}), 10),
     },
     start: async () => `SELECT count(*) FROM absurd.spawn_task('bench', 'noop', '{}');`,
     done: async (workload) => +(await pool.query(workload === 'worker'

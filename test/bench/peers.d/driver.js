@@ -46,8 +46,9 @@ const context = {
   async until(condition, ms = 10) {
     while (!await condition()) await this.sleep(ms);
   },
-  // Start one after another on an idle system; the body calls arrived().
-  async latencies(n, start) {
+  // Start one after another on an idle system; the body calls arrived().  A system
+  // that polls is met at any moment between two polls.
+  async latencies(n, start, pollMs = 0) {
     const ms = [];
     for (let i = 0; i < n + 5; i++) {
       let arrived;
@@ -57,7 +58,7 @@ const context = {
       await start(i);
       const took = await body - began;
       if (i >= 5) ms.push(took);
-      await this.sleep(20);
+      await this.sleep(20 + Math.random() * pollMs);
     }
     this.arrived = undefined;
     return ms;

@@ -63,7 +63,7 @@ exports.open = async (context) => {
         await stage('s5', 1);
       },
       worker: (n) => stage('noop', n, undefined, 100),
-      latency: (n) => context.latencies(n, () => boss.send('timed', {})),
+      latency: (n) => context.latencies(n, () => boss.send('timed', {}), 500),
     },
     start: async () => `INSERT INTO pgboss.job (name, data) VALUES ('noop', '{}');`,
     done: async () => +(await pool.query(

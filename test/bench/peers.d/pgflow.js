@@ -94,7 +94,7 @@ exports.open = async (context) => {
       },
       async latency(n) {
         work('timed');
-        return context.latencies(n, () => start('timed', 1, {}));
+        return context.latencies(n, () => start('timed', 1, {}), 100);
       },
     },
     start: async () => `SELECT count(*) FROM pgflow.start_flow('noop', '{}');`,
