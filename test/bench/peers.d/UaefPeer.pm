@@ -43,7 +43,8 @@ sub _install
 	my @absent = grep { !-e "$modules/node_modules/" . s/(?<=.)\@[^\@]*$//r } @packages;
 
 	return if !@absent;
-	make_path($modules);
+	make_path($modules, { mode => 0700 });
+	return "$modules belongs to somebody else" if !-o $modules;
 	if (!-e "$modules/package.json")
 	{
 		open my $file, '>', "$modules/package.json" or return "could not write to $modules: $!";
