@@ -10,7 +10,8 @@
 #   make demo           a real workflow, from nothing to a verified ledger
 #   make psql           psql in a scratch cluster that is kept in ./scratch
 #   make psql-stop      end that cluster and delete it
-#   make bench          the measurements, as tables
+#   make bench          the measurements as tables, beside peers from npm
+#                       (ONLY="peers" picks some; scale, soak are never all)
 #   make lint, format   the rules of the house; apply the layout of the code
 #   make docs, dist     docs/reference.md; an archive of the committed tree
 #
@@ -81,7 +82,7 @@ psql-stop:
 
 bench:
 	@test/bootstrap
-	@test/bench/figures
+	@test/bench/all $(ONLY)
 
 lint:
 	@test/bootstrap lint
