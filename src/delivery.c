@@ -68,7 +68,8 @@ static struct
 typedef struct Flight
 {
 	UaefPassage passage;
-	bool		entered;		/* it has passed; else its claim was rolled back */
+	bool		entered;		/* it has passed; else its claim was rolled
+								 * back */
 	UaefGateNews connector_news;
 	UaefGateNews host_news;
 	int64		hold_ms;		/* the other side asks to be left alone */

@@ -190,10 +190,10 @@ sql("SELECT uaef.resume_connector('dead')");
 eventually("count(*) = 2 FROM uaef.delivery WHERE connector = 'dead' AND status = 'failed'", 'until it is resumed');
 
 # More hosts have something due than requests may be under way.
-my $port = $server->port;
-sql("SELECT uaef.allow_egress('*.localhost', $port, 'http', '127.0.0.1/32')");
+my $server_port = $server->port;
+sql("SELECT uaef.allow_egress('*.localhost', $server_port, 'http', '127.0.0.1/32')");
 sql(qq(SELECT uaef.create_workflow('hosts', '{"tasks": [{"id": "m", "type": "map", "config": {"over": "{{in.items}}",
-	"task": {"type": "http", "config": {"url": "http://h{{item}}.localhost:$port/ok"}}}}]}')));
+	"task": {"type": "http", "config": {"url": "http://h{{item}}.localhost:$server_port/status/200"}}}}]}')));
 sql("SELECT uaef.start_workflow('hosts', jsonb_build_object('items', (SELECT jsonb_agg(i) FROM generate_series(1, 300) i)))");
 eventually("count(*) = 300 FROM uaef.delivery WHERE url LIKE '%localhost%' AND status = 'succeeded'", 'all of them get their turn');
 
