@@ -137,8 +137,8 @@ connector('broken', $other, '/status/500', '{"max_concurrent":1,"breaker":{"fail
 sql("SELECT count(uaef.send('broken', '{}')) FROM generate_series(1, 5)");
 eventually("failures >= 3 FROM uaef.delivery_gate WHERE name = 'connector broken'", 'a breaker opens');
 is(sql("SELECT breaker FROM uaef.stat_connector WHERE lane LIKE 'broken@%'"), 'open', 'stat_connector says so');
-is(sql("SELECT count(*) FROM uaef.delivery WHERE connector = 'broken' AND status = 'failed'"),
-	3, 'after three failures');
+is(sql("SELECT payload->>'failures' FROM uaef.ledger_event WHERE event_type = 'breaker_opened'
+	AND payload->>'gate' = 'connector broken' ORDER BY event_id LIMIT 1"), 3, 'after three failures');
 eventually("failures >= 4 FROM uaef.delivery_gate WHERE name = 'connector broken'", 'one is let through');
 is( sql("SELECT max(gap) >= '1 s' FROM (SELECT started_at - lag(finished_at) OVER (ORDER BY started_at)
 		FROM uaef.delivery_log WHERE connector = 'broken') g(gap)"),
