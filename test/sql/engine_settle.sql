@@ -125,6 +125,18 @@ SELECT pg_temp.try(format('SELECT uaef.create_settlement_rule(''place'', %L)', '
 FROM (VALUES ('{"task": "nope"}'::jsonb), ('{"task": "a"}'), ('{"task": ""}'), ('{"task": 1}'), ('{"task": "pay", "when": {"task.b.ok": true}}'),
 	('{"task": "pay", "when": {"task.pay.settled": true}}'), ('{"task": "pay", "when": {"task.a.ok": true}}')) AS d (p);
 
+\echo # a version without the task that rules are for
+SELECT uaef.create_workflow('soft', '{"tasks": [{"id": "pay", "type": "parallel"}]}');
+\echo # a rule that is switched off breaks no definition, and no DDL tells of it
+CREATE TABLE settle_gone (x int);
+SELECT uaef.create_workflow('soft', uaef.workflow('pay', uaef.settle_task('pay', rules => '{soft}'), uaef.sql_task('s', 'SELECT x FROM settle_gone')));
+SELECT uaef.deactivate_settlement_rule('soft');
+SET uaef.ddl_check = error;
+ALTER TABLE settle_gone ADD COLUMN y int;
+RESET uaef.ddl_check;
+SELECT uaef.create_workflow('soft', '{"tasks": [{"id": "pay", "type": "parallel"}]}');
+DROP TABLE settle_gone;
+
 \echo # a dry run shows what there would be, and does nothing
 SELECT pg_temp.rule('place', 'pay', '{"fixed": "2.50", "amount": null, "recipient": "user:ann", "approval": {"bands": [{"need": 1}]}}', 'place');
 SELECT task, outcome, label, detail, output -> 'total' FROM uaef.explain_workflow('place', '{}') WHERE task = 'pay';
