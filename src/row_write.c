@@ -232,3 +232,30 @@ uaef_table_close(UaefTable *table)
 	table_close(table->rel, NoLock);
 	CommandCounterIncrement();
 }
+
+/*
+ * CatalogCloseIndexes() would give up the locks, to take them again for the
+ * next row; the table's own lasts anyway.
+ */
+void
+uaef_table_leave(UaefTable *table)
+{
+	for (int i = 0; i < table->indexes->ri_NumIndices; i++)
+		index_close(table->indexes->ri_IndexRelationDescs[i], NoLock);
+	pfree(table->indexes);
+	table_close(table->rel, NoLock);
+	CommandCounterIncrement();
+}
+
+Relation
+uaef_table_primary_key(const UaefTable *table)
+{
+	for (int i = 0; i < table->indexes->ri_NumIndices; i++)
+	{
+		Relation	index = table->indexes->ri_IndexRelationDescs[i];
+
+		if (index->rd_index->indisprimary)
+			return index;
+	}
+	return NULL;
+}
