@@ -251,7 +251,7 @@ LANGUAGE C STABLE STRICT PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp;
 
 COMMENT ON FUNCTION uaef.explain_settlement(uuid) IS
-	'why the settlement rules decided as they did about an execution';
+	'why the settlement rules decided as they did about an execution; of those that did not fire, would_fire_with is the smallest change of the data by which they would have';
 
 --
 -- approve_settlement(), reject_settlement(), cancel_settlement()

@@ -117,6 +117,7 @@
 #define ERRCODE_UAEF_OVER_REVERSED		MAKE_SQLSTATE('U', 'A', '5', '1', '5')
 #define ERRCODE_UAEF_UNDEFINED_HOLD		MAKE_SQLSTATE('U', 'A', '5', '1', '6')
 #define ERRCODE_UAEF_HOLD_STATE			MAKE_SQLSTATE('U', 'A', '5', '1', '7')
+#define ERRCODE_UAEF_SAME_ACCOUNT		MAKE_SQLSTATE('U', 'A', '5', '1', '8')
 
 /* UA53x: payouts */
 #define ERRCODE_UAEF_UNDEFINED_PAYOUT	MAKE_SQLSTATE('U', 'A', '5', '3', '0')

@@ -99,11 +99,4 @@ extern void uaef_settlement_set_timers(const pg_uuid_t *execution_id);
 extern void uaef_settlement_store(const UaefSettlementInput *input,
 								  UaefRuleOutcome *outcomes, int n, int run);
 
-/*
- * Why an execution's rules decided as they did, as far as the reader may see
- * it.
- */
-extern Jsonb *uaef_settlement_explain(const pg_uuid_t *execution_id,
-									  Oid reader);
-
 #endif							/* UAEF_SETTLEMENT_H */
