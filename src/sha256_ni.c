@@ -143,10 +143,8 @@ initial_state(void)
  * the message schedule out of the sixteen before them.  A round waits for the
  * one before it, and meanwhile the processor works at the other lane's.
  */
-TARGET static inline
-__attribute__((always_inline))
-void
-			compress(State *state, const uint8 *const *blocks, int lanes)
+TARGET static pg_attribute_always_inline void
+compress(State *state, const uint8 *const *blocks, int lanes)
 {
 	const __m128i swap = _mm_set_epi64x(0x0c0d0e0f08090a0bLL,
 										0x0405060700010203LL);
