@@ -20,6 +20,7 @@
 #include "utils/memutils.h"
 #include "utils/rel.h"
 
+#include "compat.h"
 #include "row_write.h"
 
 /* Rows that are written at a time. */
@@ -241,7 +242,13 @@ void
 uaef_table_leave(UaefTable *table)
 {
 	for (int i = 0; i < table->indexes->ri_NumIndices; i++)
-		index_close(table->indexes->ri_IndexRelationDescs[i], NoLock);
+	{
+		Relation	index = table->indexes->ri_IndexRelationDescs[i];
+
+		uaef_index_insert_cleanup(index,
+								  table->indexes->ri_IndexRelationInfo[i]);
+		index_close(index, NoLock);
+	}
 	pfree(table->indexes);
 	table_close(table->rel, NoLock);
 	CommandCounterIncrement();
