@@ -100,6 +100,13 @@ typedef struct StreamHead
 	uint8		hash[UAEF_HASH_LEN];
 } StreamHead;
 
+/* The same of a stream that is one row's, which is held without a lock. */
+typedef struct UnkeptHead
+{
+	StreamHead	head;
+	Relation	index;			/* in which its end is found; or NULL */
+} UnkeptHead;
+
 /* What is the same until the extension's objects change. */
 typedef struct LedgerInfo
 {
@@ -137,7 +144,7 @@ static StreamHead *enter_head(const pg_uuid_t *stream);
 static bool lock_stream(const pg_uuid_t *stream, bool wait);
 static bool is_own(const pg_uuid_t *stream);
 static const pg_uuid_t *choose_stream(void);
-static void read_head(Relation rel, StreamHead *head);
+static void read_head(Relation rel, Relation open_index, StreamHead *head);
 static StreamHead *hold_head(Relation rel, const pg_uuid_t *stream);
 static void check_type(const char *type, int len);
 static void fill_identity(Datum *values, bool *nulls);
@@ -148,7 +155,7 @@ static void check_name_length(int column, const char *name,
 static void fill_application(Datum *values, bool *nulls, Oid role);
 static void set_text(Datum *values, bool *nulls, int column, const char *text);
 static StreamHead *chain_event(Relation rel, Datum *values, bool *nulls,
-							   Oid application, StreamHead *unkept);
+							   Oid application, UnkeptHead *unkept);
 static bool is_of_ledger(const pg_uuid_t *ledger, const Datum *values,
 						 const bool *nulls);
 static bool identity_is_used(Relation rel);
@@ -435,11 +442,11 @@ choose_stream(void)
  * Read the last event of a held stream.
  */
 static void
-read_head(Relation rel, StreamHead *head)
+read_head(Relation rel, Relation open_index, StreamHead *head)
 {
 	UaefStreamEnd end;
 
-	uaef_ledger_read_end(rel, &head->stream, &end);
+	uaef_ledger_read_end(rel, open_index, &head->stream, &end);
 	head->seq = end.seq;
 	head->recorded_at = end.seq > 0 ? end.recorded_at : PG_INT64_MIN;
 	if (end.seq > 0)
@@ -463,7 +470,7 @@ hold_head(Relation rel, const pg_uuid_t *stream)
 		head->held = true;
 	}
 	if (!head->known)
-		read_head(rel, head);
+		read_head(rel, NULL, head);
 	return head;
 }
 
@@ -620,7 +627,7 @@ fill_application(Datum *values, bool *nulls, Oid role)
  */
 static StreamHead *
 chain_event(Relation rel, Datum *values, bool *nulls, Oid application,
-			StreamHead *unkept)
+			UnkeptHead *unkept)
 {
 	StreamHead *head;
 	TimestampTz now = GetCurrentTimestamp();
@@ -643,9 +650,9 @@ chain_event(Relation rel, Datum *values, bool *nulls, Oid application,
 
 	if (unkept != NULL)
 	{
-		head = unkept;
+		head = &unkept->head;
 		head->stream = *DatumGetUUIDP(VALUE(UAEF_EVENT_STREAM));
-		read_head(rel, head);
+		read_head(rel, unkept->index, head);
 	}
 	else
 		head = hold_head(rel, DatumGetUUIDP(VALUE(UAEF_EVENT_STREAM)));
@@ -822,7 +829,7 @@ int64
 uaef_ledger_append(UaefEvent *events, int n)
 {
 	UaefTable	table;
-	StreamHead	head = {0};
+	UnkeptHead	unkept = {0};
 	Datum		values[UAEF_EVENT_COLUMNS];
 	bool		nulls[UAEF_EVENT_COLUMNS];
 
@@ -831,14 +838,18 @@ uaef_ledger_append(UaefEvent *events, int n)
 	uaef_table_open_oid(&table, ledger_info()->event_table);
 	uaef_require_columns(RelationGetDescr(table.rel), "ledger_event",
 						 UAEF_EVENT_COLUMNS);
+	unkept.index = uaef_table_primary_key(&table);
 	for (int i = 0; i < n; i++)
 	{
 		event_row(&events[i], values, nulls);
 		(void) chain_event(table.rel, values, nulls, events[i].application,
-						   events[i].row_stream ? &head : NULL);
+						   events[i].row_stream ? &unkept : NULL);
 		uaef_table_insert(&table, values, nulls, NULL);
 	}
-	uaef_table_close(&table);
+	if (events[0].row_stream)
+		uaef_table_leave(&table);
+	else
+		uaef_table_close(&table);
 	uaef_wake_worker_on_commit(UAEF_WAKE_EVENTS);
 
 	return DatumGetInt64(VALUE(UAEF_EVENT_ID));

@@ -20,6 +20,7 @@
 #include "utils/memutils.h"
 #include "utils/rel.h"
 
+#include "compat.h"
 #include "row_write.h"
 
 /* Rows that are written at a time. */
@@ -231,4 +232,37 @@ uaef_table_close(UaefTable *table)
 	CatalogCloseIndexes(table->indexes);
 	table_close(table->rel, NoLock);
 	CommandCounterIncrement();
+}
+
+/*
+ * CatalogCloseIndexes() would give up the locks, to take them again for the
+ * next row; the table's own lasts anyway.
+ */
+void
+uaef_table_leave(UaefTable *table)
+{
+	for (int i = 0; i < table->indexes->ri_NumIndices; i++)
+	{
+		Relation	index = table->indexes->ri_IndexRelationDescs[i];
+
+		uaef_index_insert_cleanup(index,
+								  table->indexes->ri_IndexRelationInfo[i]);
+		index_close(index, NoLock);
+	}
+	pfree(table->indexes);
+	table_close(table->rel, NoLock);
+	CommandCounterIncrement();
+}
+
+Relation
+uaef_table_primary_key(const UaefTable *table)
+{
+	for (int i = 0; i < table->indexes->ri_NumIndices; i++)
+	{
+		Relation	index = table->indexes->ri_IndexRelationDescs[i];
+
+		if (index->rd_index->indisprimary)
+			return index;
+	}
+	return NULL;
 }

@@ -58,4 +58,13 @@ extern void uaef_table_delete(UaefTable *table, ItemPointer tid);
 /* Close it, and let what follows see what was written. */
 extern void uaef_table_close(UaefTable *table);
 
+/*
+ * The same, but its indexes stay locked until the transaction ends: for who
+ * comes back for each row.
+ */
+extern void uaef_table_leave(UaefTable *table);
+
+/* The index of the primary key, open as long as the table is; or NULL. */
+extern Relation uaef_table_primary_key(const UaefTable *table);
+
 #endif							/* UAEF_ROW_WRITE_H */
