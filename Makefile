@@ -10,7 +10,8 @@
 #   make demo           a real workflow, from nothing to a verified ledger
 #   make psql           psql in a scratch cluster that is kept in ./scratch
 #   make psql-stop      end that cluster and delete it
-#   make bench          the measurements, as tables
+#   make bench          the measurements as tables, beside peers from npm
+#                       (ONLY="peers" picks some; scale, soak are never all)
 #   make lint, format   the rules of the house; apply the layout of the code
 #   make docs, dist     docs/reference.md; an archive of the committed tree
 #
@@ -25,6 +26,12 @@ MODULE_big  = $(EXTENSION)
 OBJS        = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c)))
 PG_CFLAGS   = -std=gnu99 -Wall -Wextra -Wno-unused-parameter -Wno-sign-compare -Wno-missing-field-initializers
 SHLIB_LINK  = -lcurl -lcrypto
+
+# Calls from file to file go straight there, and are not looked up by name when
+# the library is loaded, which costs each session milliseconds.
+ifeq ($(shell uname -s),Linux)
+SHLIB_LINK += -Wl,-Bsymbolic-functions
+endif
 
 # Programs beside the extension, without server code: src/bin/uaef-X.c is the
 # main file, uaef-X*.c and X_*.c are its own, common_*.c belong to all.
@@ -75,7 +82,7 @@ psql-stop:
 
 bench:
 	@test/bootstrap
-	@test/bench/figures
+	@test/bench/all $(ONLY)
 
 lint:
 	@test/bootstrap lint

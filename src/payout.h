@@ -58,7 +58,14 @@ typedef struct UaefPayout
 	TimestampTz first_sent_at;	/* 0: never */
 	TimestampTz replay_until;	/* 0: never */
 	char	   *hold_reason;	/* or NULL */
+	bool		in_doubt;		/* a sending may have been acted on, and
+								 * nothing has told since */
+	int64		lookup_id;		/* delivery that asks, or asked last; 0: none */
+	int			lookups;		/* questions since it was sent last */
 } UaefPayout;
+
+/* The operation of connectors that asks what became of a payment. */
+#define UAEF_PAYOUT_LOOKUP "lookup"
 
 /* What somebody says of a payout. */
 typedef struct UaefEvidence
@@ -132,9 +139,10 @@ extern int	uaef_payouts_claim(const char *channel, int max, int64 lease_us,
 
 /*
  * Whether an attempt of a payout's delivery may be made now; again: one that was
- * made before may have been acted on.
+ * made before may have been acted on.  Or whether it may be asked about.
  */
 extern bool uaef_payout_may_leave(const pg_uuid_t *payout_id, bool again);
+extern bool uaef_payout_may_ask(const pg_uuid_t *payout_id);
 extern UaefPayoutStatus uaef_payout_replay(const pg_uuid_t *payout_id,
 										   Oid actor);
 
@@ -147,12 +155,30 @@ typedef struct UaefPayoutAnswer
 	int			status;
 	const char *code;			/* of the failure, or NULL */
 	Jsonb	   *body;			/* or NULL */
+	bool		is_lookup;
+	Jsonb	   *output;			/* of a lookup that succeeded: {"found",
+								 * "state", "reference"}; or NULL */
 	int64		delivery_id;
 	int			attempt;
 } UaefPayoutAnswer;
 
 extern void uaef_payout_answer(const pg_uuid_t *payout_id,
 							   const UaefPayoutAnswer *answer);
+
+/* payout_lookup.c */
+
+/*
+ * Have the provider be asked about a payout that is locked and whose outcome is
+ * not known, if its channel can; or hand it over to people, if it was asked
+ * often enough.
+ */
+extern void uaef_payout_look_up(UaefPayout *payout,
+								const UaefPayoutChannel *channel);
+
+/* Take the answer, and ask again if it does not tell. */
+extern void uaef_payout_lookup_answer(UaefPayout *payout,
+									  const UaefPayoutChannel *channel,
+									  const UaefPayoutAnswer *answer);
 
 /* payout_hand.c: what people do, or say, by hand. */
 extern UaefPayoutStatus uaef_payout_resolve(const pg_uuid_t *payout_id,

@@ -141,7 +141,11 @@ uaef_payout_channel_create(const char *name, const char *kind, Jsonb *contract,
 	read_contract(&channel, contract);
 	caller = uaef_spi_begin();
 	if (connector != NULL)
+	{
 		uaef_connector_load(connector, &found);
+		if (channel.contract.states != NULL)
+			(void) uaef_connector_operation(&found, UAEF_PAYOUT_LOOKUP);
+	}
 	args[0] = CStringGetTextDatum(name);
 	args[1] = CStringGetTextDatum(kind);
 	args[2] = connector ? CStringGetTextDatum(connector) : (Datum) 0;

@@ -16,10 +16,15 @@
 
 #define DAY_MS			INT64CONST(86400000)
 #define DEFAULT_MARGIN	0.25
+#define DEFAULT_LOOKUP_MS INT64CONST(10000)
+#define DEFAULT_LOOKUPS	12
+#define MAX_LOOKUPS		100
 
 /* Digits of an amount, and its point. */
 #define MAX_AMOUNT_LEN	40
 
+static void read_lookups(const UaefObject *object,
+						 UaefPayoutContract *contract);
 static void read_currencies(const UaefObject *object,
 							UaefPayoutContract *contract);
 static bool is_amount(const JsonbValue *value);
@@ -27,6 +32,46 @@ static void read_max_amount(const UaefObject *object,
 							UaefPayoutContract *contract);
 static void read_reference(const UaefObject *object,
 						   UaefPayoutContract *contract);
+
+/*
+ * How the worker asks what became of a payout, and what the answer means.
+ */
+static void
+read_lookups(const UaefObject *object, UaefPayoutContract *contract)
+{
+	static const char *const choices[] = {
+		"none", "by_key", "by_reference", NULL
+	};
+	static const char *const outcomes[] = {
+		"accepted", "in_transit", "settled", "returned", "rejected", "unknown",
+		NULL
+	};
+	JsonbIterator *it;
+	JsonbIteratorToken token;
+	JsonbValue	value;
+
+	contract->has_lookup = uaef_read_choice(object, "lookup", choices, 0) > 0;
+	contract->states = uaef_read_document(object, "states");
+	contract->lookup_after_ms = uaef_read_duration(object, "lookup_after",
+												   DEFAULT_LOOKUP_MS);
+	contract->lookups = uaef_read_int(object, "lookups", DEFAULT_LOOKUPS, 0,
+									  MAX_LOOKUPS);
+	if (contract->states == NULL)
+		return;
+	if (!contract->has_lookup || !JB_ROOT_IS_OBJECT(contract->states))
+		uaef_read_wrong(object, "states",
+						"an object of outcomes by the provider's words, where \"lookup\" is not none");
+	it = JsonbIteratorInit(&contract->states->root);
+	while ((token = JsonbIteratorNext(&it, &value, true)) != WJB_DONE)
+	{
+		if (token == WJB_VALUE &&
+			(value.type != jbvString ||
+			 !uaef_is_one_of(outcomes, value.val.string.val,
+							 value.val.string.len)))
+			uaef_read_wrong(object, "states",
+							"an object of accepted, in_transit, settled, returned, rejected and unknown");
+	}
+}
 
 static void
 read_currencies(const UaefObject *object, UaefPayoutContract *contract)
@@ -93,12 +138,10 @@ uaef_payout_contract_read(Jsonb *document, UaefPayoutContract *contract)
 	static const char *const keys[] = {
 		"idempotency", "key_ttl", "key_margin", "lookup", "webhooks",
 		"statement", "currencies", "max_amount", "settles",
-		"duplicate_window", "reference", NULL
+		"duplicate_window", "reference", "states", "lookup_after", "lookups",
+		NULL
 	};
 	static const char *const promises[] = {"none", "native", NULL};
-	static const char *const lookups[] = {
-		"none", "by_key", "by_reference", NULL
-	};
 	static const char *const statements[] = {"none", "csv", "camt053", NULL};
 	JsonbValue	value;
 	UaefObject	object;
@@ -114,7 +157,7 @@ uaef_payout_contract_read(Jsonb *document, UaefPayoutContract *contract)
 		uaef_read_wrong(&object, "key_ttl", "more than zero");
 	contract->key_margin = uaef_read_double(&object, "key_margin",
 											DEFAULT_MARGIN, 0, 1);
-	contract->has_lookup = uaef_read_choice(&object, "lookup", lookups, 0) > 0;
+	read_lookups(&object, contract);
 	contract->has_statement = uaef_read_choice(&object, "statement",
 											   statements, 0) > 0;
 	webhooks = uaef_read_bool(&object, "webhooks", false);

@@ -6,7 +6,8 @@
  * One reader for payout connectors and payout channels:
  *
  *	{"idempotency","key_ttl","key_margin","lookup","statement","webhooks",
- *	 "settles","duplicate_window","reference","currencies","max_amount"}
+ *	 "settles","duplicate_window","reference","currencies","max_amount",
+ *	 "states","lookup_after","lookups"}
  *
  * What is wrong raises UA300, or UA304 for a path.
  *
@@ -25,6 +26,10 @@ typedef struct UaefPayoutContract
 	int64		key_ttl_ms;		/* ... for so long, */
 	double		key_margin;		/* of which this part is not relied on */
 	bool		has_lookup;
+	Jsonb	   *states;			/* what a lookup's words mean; NULL: the
+								 * worker does not ask */
+	int64		lookup_after_ms;	/* until the first question */
+	int			lookups;		/* how many, before people must find out */
 	bool		has_statement;
 	bool		settles;		/* what it accepts is settled */
 	int64		duplicate_window_ms;	/* 0: nothing looks like a duplicate */

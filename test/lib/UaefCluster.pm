@@ -203,6 +203,14 @@ sub postmaster_pid
 sub dir { my ($self) = @_; return $self->{dir}; }
 sub database { my ($self) = @_; return $self->{database}; }
 
+# The same cluster, with another database as its own.
+sub with_database
+{
+	my ($self, $database) = @_;
+
+	return bless { %$self, database => $database, owner => 0, children => [] }, ref $self;
+}
+
 # Arguments that make psql or pgbench connect.
 sub connect_args
 {
@@ -313,6 +321,31 @@ sub pgbench
 	my $output = do { local $/; <$pipe> };
 	close $pipe or die "pgbench failed:\n$output\n";
 	return $output =~ /^tps = ([\d.]+)/m ? $1 : die "pgbench said:\n$output\n";
+}
+
+# Run one transaction of each script in turn, at random, for some seconds by one
+# client; returns the median latency of each in milliseconds.
+sub latencies
+{
+	my ($self, $seconds, @scripts) = @_;
+	my $dir = File::Temp->newdir(DIR => $self->{dir});
+	my @ms;
+
+	for my $i (0 .. $#scripts)
+	{
+		open my $file, '>', "$dir/$i.sql" or die $!;
+		print $file $scripts[$i];
+		close $file or die $!;
+	}
+	_run("$bindir/pgbench", $self->connect_args, '-n', '-M', 'prepared', '-c', 1, '-T', $seconds,
+		'--log', "--log-prefix=$dir/log", (map { ('-f', "$dir/$_.sql") } 0 .. $#scripts), $self->{database});
+	local @ARGV = glob "$dir/log*";
+	while (my $line = <>)
+	{
+		my ($client, $number, $took, $script) = split ' ', $line;
+		push @{ $ms[$script] }, $took / 1000;
+	}
+	return map { median(@{ $ms[$_] // die "script $_ never ran\n" }) } 0 .. $#scripts;
 }
 
 # Change one byte of the stored hash of an event, as a superuser can who switches

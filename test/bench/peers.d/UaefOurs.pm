@@ -1,0 +1,198 @@
+# This project, as test/bench/peers drives it: what UaefPeer is for the others.
+package UaefOurs;
+
+use strict;
+use warnings;
+
+use Time::HiRes qw(time);
+
+my $noop = '"type": "sql", "config": {"sql": "SELECT 1"}';
+
+sub open
+{
+	my ($class, $cluster) = @_;
+	my $self = bless { cluster => $cluster }, $class;
+
+	$cluster->query('CREATE EXTENSION uaef CASCADE');
+	$cluster->query('CREATE TABLE latency (started timestamptz, ran timestamptz)');
+	$self->_define('chain', [ map { qq({"id": "t$_", $noop}) } 1 .. 5 ], map { [ "t$_", 't' . ($_ + 1) ] } 1 .. 4);
+	$self->_define('diamond', [ map { qq({"id": "$_", $noop}) } qw(a b c d e) ],
+		(map { [ 'a', $_ ] } qw(b c d)), map { [ $_, 'e' ] } qw(b c d));
+	$self->_define('fanout', [ qq({"id": "items", "type": "map", "config": {"over": "{{in.items}}", "task": {$noop}}}),
+		qq({"id": "join", $noop}) ], [ 'items', 'join' ]);
+	$self->_define('job', ['{"id": "x", "type": "external", "queue": "bench"}']);
+	$self->_define('timed', ['{"id": "t", "type": "sql", "config": {"sql": "INSERT INTO public.latency VALUES (($1->>\'at\')::timestamptz, clock_timestamp())"}}']);
+	$self->_define_pure;
+	$cluster->poll("SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'uaef worker' AND datname = current_database() AND state = 'idle'", 1, 30)
+	  or die "there is no worker\n";
+	return $self;
+}
+
+# A workflow of tasks, and of edges from one to another, maybe with more to say.
+sub _define
+{
+	my ($self, $name, $tasks, @edges) = @_;
+	my $edges = join ', ', map { my ($from, $to, $more) = @$_; qq({"from": "$from", "to": "$to") . ($more // '') . '}' } @edges;
+
+	$self->{cluster}->query("SELECT uaef.create_workflow('$name', \$json\${\"tasks\": ["
+		  . join(', ', @$tasks) . "], \"edges\": [$edges]}\$json\$)");
+	return;
+}
+
+# A decision, two conditions, a fork and their join: five tasks that all end.
+sub _define_pure
+{
+	my ($self) = @_;
+	my $when = '{"in.key": {"$gte": 0}}';
+
+	$self->_define('pure',
+		[ qq({"id": "choose", "type": "decision", "config": {"cases": [{"label": "yes", "when": $when}], "default": "no"}}),
+			(map { qq({"id": "$_", "type": "condition", "config": {"when": $when}}) } qw(left right)),
+			'{"id": "fork", "type": "parallel"}',
+			qq({"id": "join", "type": "condition", "config": {"when": $when}}) ],
+		(map { [ 'choose', $_, ', "on": "yes"' ] } qw(left right fork)),
+		[ 'left', 'join', ', "on": "true"' ], [ 'right', 'join', ', "on": "true"' ], [ 'fork', 'join' ]);
+	return;
+}
+
+sub version
+{
+	my ($self) = @_;
+	return $self->{cluster}->query("SELECT extversion FROM pg_extension WHERE extname = 'uaef'");
+}
+
+sub can_do { return 1; }
+
+sub _done
+{
+	my ($self) = @_;
+	return $self->{cluster}->query("SELECT count(*) FROM uaef.task_execution WHERE status = 'completed'");
+}
+
+sub prepare
+{
+	my ($self, $workload, $n) = @_;
+
+	if ($workload eq 'worker')
+	{
+		$self->{cluster}->query("SELECT count(uaef.start_workflow('job')) FROM generate_series(1, $n)");
+	}
+	if ($workload eq 'http')
+	{
+		my $url = "http://127.0.0.1:$self->{port}/";
+		$self->{cluster}->query("SELECT uaef.allow_egress('127.0.0.1', $self->{port}, 'http', '127.0.0.1/32')");
+		$self->{cluster}->query(qq(SELECT uaef.create_connector('echo', 'webhook', '{"url":"$url","idempotent":true,"max_concurrent":100}')));
+	}
+	if ($workload eq 'idle')
+	{
+		$self->{cluster}->poll("SELECT count(*) FROM uaef.ledger_unsealed WHERE event_type <> 'ledger_sealed'", 0, 300)
+		  or die "the events were not sealed\n";
+	}
+	$self->{before} = $self->_done;
+	return;
+}
+
+# Where requests of the workload "http" go.
+sub set_port { my ($self, $port) = @_; $self->{port} = $port; return; }
+
+sub run
+{
+	my ($self, $workload, $n) = @_;
+	my $method = "_run_$workload";
+	my $began = time;
+	my $result = $self->$method($n);
+
+	return ref $result ? $result : { seconds => time - $began };
+}
+
+# Start and wait for the end; not by wait_for_workflow(), whose statement keeps
+# its snapshot.
+sub _flow
+{
+	my ($self, $start) = @_;
+
+	$self->{cluster}->query($start);
+	$self->{cluster}->poll("SELECT count(*) FROM uaef.workflow_execution WHERE status = 'running'", 0, 600)
+	  or die "executions did not end\n";
+	return;
+}
+
+sub _run_chain { my ($self, $n) = @_; return $self->_flow("SELECT count(uaef.start_workflow('chain')) FROM generate_series(1, $n)"); }
+
+sub _run_diamond { my ($self, $n) = @_; return $self->_flow("SELECT count(uaef.start_workflow('diamond')) FROM generate_series(1, $n)"); }
+
+sub _run_fanout
+{
+	my ($self, $n) = @_;
+	return $self->_flow("SELECT uaef.start_workflow('fanout', jsonb_build_object('items', (SELECT jsonb_agg(i) FROM generate_series(1, $n) i)))");
+}
+
+# One client, a hundred executions a commit; they are finished when it returns.
+sub _run_pure
+{
+	my ($self, $n) = @_;
+	my $rate = $self->{cluster}->pgbench(
+		"SELECT count(uaef.start_workflow('pure', jsonb_build_object('key', i))) FROM generate_series(1, 100) i;\n",
+		'-c', 1, '-t', int $n / 100);
+
+	return { seconds => $n / 100 / $rate };
+}
+
+# Claim and complete are two transactions, as they are for a worker.
+sub _run_worker
+{
+	my ($self, $n) = @_;
+	my $rate = $self->{cluster}->pgbench(<<'END', '-c', 1, '-t', $n / 100);
+SELECT array_agg(task_id) AS ids, array_agg('{"done": true}'::jsonb) AS outputs, array_agg(lease_token) AS tokens FROM uaef.claim_tasks('w', 'bench', 100) \gset
+SELECT count(*) FROM uaef.complete_tasks(:ids, :outputs, :tokens);
+END
+	return { seconds => $n / 100 / $rate };
+}
+
+# From just before a start to the task's first statement, the system being idle
+# before each.
+sub _run_latency
+{
+	my ($self, $n) = @_;
+	my $script = "SELECT uaef.start_workflow('timed', jsonb_build_object('at', clock_timestamp())) \\g /dev/null\nSELECT pg_sleep(0.02) \\g /dev/null\n";
+
+	$self->{cluster}->query($script x 5);
+	$self->{cluster}->poll('SELECT count(*) FROM latency', 5) or die "tasks did not run\n";
+	$self->{cluster}->query("TRUNCATE latency;\n" . $script x $n);
+	$self->{cluster}->poll('SELECT count(*) FROM latency', $n) or die "tasks did not run\n";
+	return { ms => [ split /\n/, $self->{cluster}->query('SELECT extract(epoch FROM ran - started) * 1000 FROM latency') ] };
+}
+
+sub _run_http
+{
+	my ($self, $n) = @_;
+
+	$self->{cluster}->query("SELECT count(uaef.send('echo', '{\"n\":1}')) FROM generate_series(1, $n)");
+	$self->{cluster}->poll("SELECT count(*) FROM uaef.delivery WHERE status <> 'succeeded'", 0, 600) or die "not all were sent\n";
+	return;
+}
+
+sub tasks
+{
+	my ($self, $workload) = @_;
+
+	return $self->{cluster}->query("SELECT count(*) FROM uaef.delivery WHERE status = 'succeeded'") if $workload eq 'http';
+	return $self->_done - $self->{before};
+}
+
+sub start_sql { return "SELECT uaef.start_workflow('chain');"; }
+
+# What is wrong with the ledger and the money.
+sub problems
+{
+	my ($self) = @_;
+
+	$self->{cluster}->poll("SELECT count(*) FROM uaef.workflow_execution WHERE status = 'running'", 0, 600)
+	  or return 'executions are stuck';
+	return split /\n/, $self->{cluster}->query(
+		"SELECT 'ledger: ' || v FROM uaef.verify_ledger() v UNION ALL SELECT 'money: ' || a FROM uaef.audit_money() a");
+}
+
+sub end { return; }
+
+1;
