@@ -215,6 +215,10 @@ read_lanes(Lane **lanes)
 	return n;
 }
 
+/*
+ * Where there is not room for one of each lane, those go that have waited for
+ * the longest time.
+ */
 static int
 compare_lanes(const void *a, const void *b)
 {
@@ -223,6 +227,8 @@ compare_lanes(const void *a, const void *b)
 
 	if (left->rank != right->rank)
 		return left->rank < right->rank ? -1 : 1;
+	if (left->first != right->first)
+		return left->first < right->first ? -1 : 1;
 	return strcmp(left->name, right->name);
 }
 
@@ -315,15 +321,19 @@ claim_rank(Lane *lanes, int n, int room, TimestampTz now,
 		open[i] = &lanes[i];
 	while (n_open > 0 && room > total)
 	{
-		int			share = Max((room - total) / n_open, 1);
+		int			left = room - total;
+		int			share = Max(left / n_open, 1);
+		int			n_looked = 0;
 		int			n_ask = 0;
+		int			n_more = 0;
 		int			got;
 
-		for (int i = 0; i < n_open; i++)
+		while (n_looked < n_open && left > 0)
 		{
-			Lane	   *lane = open[i];
+			Lane	   *lane = open[n_looked++];
 
-			lane->room = lane_room(lane, share, now, claimed);
+			lane->room = lane_room(lane, Min(share, left), now, claimed);
+			left -= lane->room;
 			if (lane->room > 0)
 			{
 				reserve(lane, lane->room);
@@ -335,16 +345,18 @@ claim_rank(Lane *lanes, int n, int room, TimestampTz now,
 		got = claim_lanes(open, n_ask, now, claimed);
 		total += got;
 
-		/* Who had as many as asked for may have more. */
-		n_open = 0;
+		/* Who had as many as asked for may have more; others have not had any. */
 		for (int i = 0; i < n_ask; i++)
 		{
 			reserve(open[i], open[i]->got - open[i]->room);
 			if (open[i]->got == open[i]->room)
-				open[n_open++] = open[i];
+				open[n_more++] = open[i];
 			else
 				open[i]->drained = true;
 		}
+		while (n_looked < n_open)
+			open[n_more++] = open[n_looked++];
+		n_open = n_more;
 	}
 	return total;
 }
