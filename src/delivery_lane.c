@@ -345,7 +345,10 @@ claim_rank(Lane *lanes, int n, int room, TimestampTz now,
 		got = claim_lanes(open, n_ask, now, claimed);
 		total += got;
 
-		/* Who had as many as asked for may have more; others have not had any. */
+		/*
+		 * Who had as many as asked for may have more; others have not had
+		 * any.
+		 */
 		for (int i = 0; i < n_ask; i++)
 		{
 			reserve(open[i], open[i]->got - open[i]->room);

@@ -314,7 +314,7 @@ uaef_http_pool_create(void)
 	dlist_init(&pool->stillborn);
 	pool->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	pool->wake_fd = pool->epoll_fd < 0 ? -1 : uaef_watch_timer(pool->epoll_fd,
-															  epoll_mark(TIMER, NO_FAMILY));
+															   epoll_mark(TIMER, NO_FAMILY));
 
 	block_signals(&saved);
 	rc = curl_global_init(CURL_GLOBAL_DEFAULT);
