@@ -681,12 +681,10 @@ transfer_free(UaefHttpPool *pool, Transfer *transfer)
 static void
 send_one(UaefHttpPool *pool, const UaefHttpRequest *request)
 {
-	Transfer   *transfer = NULL;
-	Family	   *family;
+	Family	   *family = family_find(pool, request);
+	Transfer   *transfer = family == NULL ? NULL
+		: transfer_make(pool, request);
 
-	family = family_find(pool, request);
-	if (family != NULL)
-		transfer = transfer_make(pool, request);
 	if (transfer != NULL &&
 		curl_multi_add_handle(family->multi, transfer->easy) == CURLM_OK)
 	{
