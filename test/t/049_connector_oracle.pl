@@ -61,7 +61,7 @@ sub all_end
 	my ($what) = @_;
 	my $open = 'SELECT count(*) FROM uaef.delivery WHERE finished_at IS NULL';
 
-	$cluster->poll($open, 0, 240) or diag($cluster->query('SELECT status, error FROM uaef.delivery WHERE finished_at IS NULL LIMIT 5'));
+	$cluster->poll($open, 0, 240 + $messages) or diag($cluster->query('SELECT status, error FROM uaef.delivery WHERE finished_at IS NULL LIMIT 5'));
 	is($cluster->query("SELECT count(*), min(error::text) FROM uaef.delivery WHERE status <> 'succeeded'"), '0|', $what);
 	return;
 }
