@@ -61,7 +61,7 @@ sub most_at_once
 	return sql(qq(SELECT max(n) FROM (
 		SELECT sum(step) OVER (ORDER BY at, step) AS n
 		FROM uaef.delivery_log, LATERAL (VALUES (started_at, 1), (finished_at, -1)) v(at, step)
-		WHERE connector = '$connector') s));
+		WHERE connector LIKE '$connector') s));
 }
 
 # A fast connector does not wait behind a slow one to another host, whatever
@@ -123,6 +123,13 @@ eventually("count(*) = 4 FROM uaef.delivery WHERE connector = 'ranked' AND statu
 is( sql("SELECT string_agg((-d.rank)::text, ' ' ORDER BY a.started_at)
 		FROM uaef.delivery_attempt a JOIN uaef.delivery d USING (delivery_id) WHERE connector = 'ranked'"),
 	'100 7 0 -5', 'in the order of priorities');
+
+# More lanes than places: each gets its turn, and no place is given twice.
+connector("lane$_", $_ % 2 ? $server : $other, '/status/200', '{}') for 1 .. 60;
+sql("SELECT count(uaef.send('lane' || n, '{}')) FROM generate_series(1, 60) n, generate_series(1, 3)");
+eventually("count(*) = 180 FROM uaef.delivery WHERE connector LIKE 'lane%' AND status = 'succeeded'",
+	'many connectors send all');
+cmp_ok(most_at_once('lane%'), '<=', 20, 'as many at once as there are places');
 
 # Not before its time.
 my $time = sql("SELECT clock_timestamp() + '300 ms'");
