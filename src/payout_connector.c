@@ -91,7 +91,8 @@ static int64
 read_duration(Jsonb *object, const char *key, int64 fallback)
 {
 	char	   *text = uaef_config_text(object, key, false);
-	int64		ms = text == NULL ? fallback : uaef_duration_ms(text);
+	int64		ms = text == NULL ? fallback : uaef_duration_ms(text,
+																psprintf("\"%s\" of the contract", key));
 
 	if (ms <= 0)
 		uaef_connector_bad_config(key, "more than zero");
