@@ -23,8 +23,8 @@
 #include "json_util.h"
 #include "ledger.h"
 #include "ledger_anchor.h"
+#include "payload_check.h"
 #include "payout.h"
-#include "own_execution.h"
 #include "spi_util.h"
 #include "url.h"
 

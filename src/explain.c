@@ -32,7 +32,7 @@
 #include "errcodes.h"
 #include "explain.h"
 #include "failure.h"
-#include "own_execution.h"
+#include "payload_check.h"
 #include "spi_util.h"
 #include "task_input.h"
 #include "task_kind.h"

@@ -19,7 +19,6 @@
 
 #include "clock.h"
 #include "connector_config.h"
-#include "definition_read.h"
 #include "digest.h"
 #include "errcodes.h"
 #include "identity.h"
@@ -30,12 +29,6 @@
 #include "payout.h"
 #include "spi_util.h"
 #include "versioned_name.h"
-
-#define DAY_MS			INT64CONST(86400000)
-#define DEFAULT_MARGIN	0.25
-#define DEFAULT_LOOKUP_MS INT64CONST(10000)
-#define DEFAULT_LOOKUPS	12
-#define MAX_LOOKUPS		100
 
 static UaefQuery insert_channel = {
 	"INSERT INTO uaef.payout_channel (name, kind, connector, contract,"
@@ -60,87 +53,15 @@ static UaefQuery put_payee = {
 	6, {TEXTOID, TEXTOID, JSONBOID, REGROLEOID, REGROLEOID, TIMESTAMPTZOID}
 };
 
-static const char *const contract_keys[] = {
-	"idempotency", "key_ttl", "key_margin", "lookup", "webhooks", "statement",
-	"currencies", "max_amount", "settles", "duplicate_window", "reference",
-	"states", "lookup_after", "lookups", NULL
-};
-
 static const char *const kinds[] = {"connector", "worker", "file", "manual"};
 
-/*
- * How the worker asks what became of a payout, and what the answer means.
- */
-static void
-read_lookups(UaefPayoutChannel *channel, const UaefObject *object)
-{
-	static const char *const choices[] = {"none", "by_key", "by_reference", NULL};
-	static const char *const outcomes[] = {
-		"accepted", "in_transit", "settled", "returned", "rejected", "unknown",
-		NULL
-	};
-	JsonbIterator *it;
-	JsonbIteratorToken token;
-	JsonbValue	value;
-
-	channel->has_lookup = uaef_read_choice(object, "lookup", choices, 0) > 0;
-	channel->states = uaef_read_document(object, "states");
-	channel->lookup_after_ms = uaef_read_duration(object, "lookup_after",
-												  DEFAULT_LOOKUP_MS);
-	channel->lookups = uaef_read_int(object, "lookups", DEFAULT_LOOKUPS, 0,
-									 MAX_LOOKUPS);
-	if (channel->states == NULL)
-		return;
-	if (!channel->has_lookup || !JB_ROOT_IS_OBJECT(channel->states))
-		uaef_read_wrong(object, "states",
-						"an object of outcomes by the provider's words, where \"lookup\" is not none");
-	it = JsonbIteratorInit(&channel->states->root);
-	while ((token = JsonbIteratorNext(&it, &value, true)) != WJB_DONE)
-	{
-		if (token == WJB_VALUE &&
-			(value.type != jbvString ||
-			 !uaef_is_one_of(outcomes, value.val.string.val,
-							 value.val.string.len)))
-			uaef_read_wrong(object, "states",
-							"an object of accepted, in_transit, settled, returned, rejected and unknown");
-	}
-}
-
-/*
- * The contract's keys, each checked.  What nothing is ever heard of settles
- * when it is accepted.
- */
 static void
 read_contract(UaefPayoutChannel *channel, Jsonb *contract)
 {
-	static const char *const keys[] = {"none", "native", NULL};
-	static const char *const statements[] = {"none", "csv", "camt053", NULL};
-	JsonbValue	value;
-	UaefObject	object;
-	bool		statement;
-	bool		webhooks;
-
-	uaef_document_value(contract, &value);
-	object = uaef_read_object(NULL, &value, contract_keys, "the contract");
-	channel->native_key = uaef_read_choice(&object, "idempotency", keys, 0) == 1;
-	channel->key_ttl_ms = uaef_read_duration(&object, "key_ttl", DAY_MS);
-	channel->key_margin = uaef_read_double(&object, "key_margin",
-										   DEFAULT_MARGIN, 0, 1);
-	read_lookups(channel, &object);
-	statement = uaef_read_choice(&object, "statement", statements, 0) > 0;
-	webhooks = uaef_read_bool(&object, "webhooks", false);
-	channel->settles = uaef_read_bool(&object, "settles",
-									  !statement && !webhooks);
-	channel->duplicate_window_ms = uaef_read_duration(&object,
-													  "duplicate_window",
-													  DAY_MS);
-	channel->reference = uaef_read_text(&object, "reference", false);
-	channel->n_currencies = uaef_read_texts(&object, "currencies",
-											&channel->currencies);
-	channel->max_amount = uaef_read_document(&object, "max_amount");
+	uaef_payout_contract_read(contract, &channel->contract);
 	if ((strcmp(channel->kind, "connector") == 0 ||
 		 strcmp(channel->kind, "worker") == 0) &&
-		!channel->native_key && !channel->has_lookup && !statement)
+		!uaef_payout_contract_tells(&channel->contract))
 		ereport(ERROR,
 				(errcode(ERRCODE_UAEF_PAYOUT_CHANNEL),
 				 errmsg("a channel without idempotency keys, lookup and statements cannot send by itself"),
@@ -222,7 +143,7 @@ uaef_payout_channel_create(const char *name, const char *kind, Jsonb *contract,
 	if (connector != NULL)
 	{
 		uaef_connector_load(connector, &found);
-		if (channel.states != NULL)
+		if (channel.contract.states != NULL)
 			(void) uaef_connector_operation(&found, UAEF_PAYOUT_LOOKUP);
 	}
 	args[0] = CStringGetTextDatum(name);
@@ -292,17 +213,17 @@ uaef_payee_set(const char *recipient, const char *channel, Jsonb *destination,
 static bool
 takes_currency(const UaefPayoutChannel *channel, const char *currency)
 {
-	for (int i = 0; i < channel->n_currencies; i++)
-		if (strcmp(channel->currencies[i], currency) == 0)
+	for (int i = 0; i < channel->contract.n_currencies; i++)
+		if (strcmp(channel->contract.currencies[i], currency) == 0)
 			return true;
-	return channel->n_currencies < 0;
+	return channel->contract.n_currencies < 0;
 }
 
 void
 uaef_payout_channel_check(const UaefPayoutChannel *channel, Numeric amount,
 						  const char *currency)
 {
-	char	   *most = uaef_json_get_text(channel->max_amount, currency);
+	char	   *most = uaef_json_get_text(channel->contract.max_amount, currency);
 
 	if (!takes_currency(channel, currency))
 		ereport(ERROR,

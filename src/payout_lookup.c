@@ -98,7 +98,7 @@ enqueue(void *arg)
 static TimestampTz
 next_time(const UaefPayout *payout, const UaefPayoutChannel *channel)
 {
-	int64		delay_ms = channel->lookup_after_ms;
+	int64		delay_ms = channel->contract.lookup_after_ms;
 
 	for (int i = 0; i < payout->lookups && delay_ms < MAX_DELAY_MS; i++)
 		delay_ms = Min(delay_ms * 2, MAX_DELAY_MS);
@@ -129,11 +129,11 @@ uaef_payout_look_up(UaefPayout *payout, const UaefPayoutChannel *channel)
 	Datum		arg = Int64GetDatum(payout->delivery_id);
 	ErrorData  *error;
 
-	if (!is_open(payout) || channel->states == NULL ||
-		channel->lookups == 0 ||
+	if (!is_open(payout) || channel->contract.states == NULL ||
+		channel->contract.lookups == 0 ||
 		uaef_spi_run(&sender_of, &arg, NULL) == 0)
 		return;
-	if (payout->lookups >= channel->lookups)
+	if (payout->lookups >= channel->contract.lookups)
 	{
 		uaef_payout_move(payout, UAEF_PAY_REVIEW, InvalidOid,
 						 psprintf("%d lookups did not tell", payout->lookups),
@@ -172,9 +172,9 @@ meaning(const UaefPayoutChannel *channel, const UaefPayoutAnswer *answer)
 		found.type == jbvBool && !found.val.boolean)
 		return "not_found";
 	state = uaef_json_get_text(answer->output, "state");
-	if (state == NULL || channel->states == NULL)
+	if (state == NULL || channel->contract.states == NULL)
 		return "unknown";
-	state = uaef_json_get_text(channel->states, state);
+	state = uaef_json_get_text(channel->contract.states, state);
 	return state != NULL ? state : "unknown";
 }
 
