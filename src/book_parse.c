@@ -362,5 +362,5 @@ uaef_book_require_manual_account(const char *code)
 					 errmsg("account \"%s\" is the engine's", code),
 					 errdetail("Codes that begin with \"%s\" are reserved: settlements and payouts post to these accounts.",
 							   reserved[i]),
-					 errhint("Post to accounts of your own; correct what is owed by uaef.adjust_settlement(), uaef.reverse_settlement() or uaef.write_off_settlement().")));
+					 errhint("Use accounts of your own; keep back what is owed by uaef.hold_settlement(), correct it by uaef.adjust_settlement(), uaef.reverse_settlement() or uaef.write_off_settlement().")));
 }
