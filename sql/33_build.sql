@@ -124,6 +124,26 @@ COMMENT ON FUNCTION uaef.wait_task(text, text, text) IS
 REVOKE ALL ON FUNCTION uaef.wait_task(text, text, text) FROM PUBLIC;
 
 --
+-- settle_task()
+--
+CREATE FUNCTION uaef.settle_task(
+	id text,
+	rules text[] DEFAULT NULL,
+	wait text DEFAULT NULL,
+	timeout text DEFAULT NULL,
+	input jsonb DEFAULT NULL,
+	on_failure text DEFAULT NULL,
+	reverse boolean DEFAULT NULL)
+RETURNS jsonb
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN uaef.task(id, 'settle', jsonb_build_object('rules', to_jsonb(rules), 'wait', wait, 'input', input),
+	timeout => timeout, on_failure => on_failure)
+	|| CASE WHEN reverse THEN '{"compensate": {"type": "settle", "config": {"reverse": true}}}' ELSE '{}' END::jsonb;
+COMMENT ON FUNCTION uaef.settle_task(text, text[], text, text, jsonb, text, boolean) IS
+	'a task that settles by the rules that are for it (or those named), and may wait until its signals are approved or paid; reverse: what it settled is taken back when the workflow fails or is cancelled; its edges are labelled settled, nothing, failed, refused and timeout';
+REVOKE ALL ON FUNCTION uaef.settle_task(text, text[], text, text, jsonb, text, boolean) FROM PUBLIC;
+
+--
 -- external_task()
 --
 CREATE FUNCTION uaef.external_task(

@@ -132,6 +132,7 @@ CREATE TABLE uaef.settlement_signal (
 	reversed_minor	numeric(38,0) NOT NULL DEFAULT 0,
 	adjusted_by		regrole,
 	adjusted_session regrole,
+	task_id			bigint,
 	PRIMARY KEY (execution_id, rule_id, part_no),
 	CONSTRAINT settlement_signal_is_whole
 		CHECK (CASE WHEN part_no = 0
@@ -172,6 +173,8 @@ COMMENT ON COLUMN uaef.settlement_signal.blocked IS
 	'which budgets, checkpoints and reviews refuse it, and why';
 COMMENT ON COLUMN uaef.settlement_signal.adjusted_by IS
 	'who gave it another amount than the rule did';
+COMMENT ON COLUMN uaef.settlement_signal.task_id IS
+	'settle task that it is of; null: it came of the completion';
 COMMENT ON COLUMN uaef.settlement_signal.reversed_minor IS
 	'minor units that were taken back after it was paid';
 COMMENT ON SEQUENCE uaef.settlement_signal_signal_id_seq IS
@@ -251,7 +254,7 @@ LANGUAGE C STABLE STRICT PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp;
 
 COMMENT ON FUNCTION uaef.explain_settlement(uuid) IS
-	'why the settlement rules decided as they did about an execution';
+	'why the settlement rules decided as they did about an execution; of those that did not fire, would_fire_with is the smallest change of the data by which they would have';
 
 --
 -- approve_settlement(), reject_settlement(), cancel_settlement()
@@ -446,7 +449,9 @@ SELECT
 	s.hold_reason,
 	s.held_by,
 	round(s.reversed_minor * s.amount / nullif(s.amount_minor, 0),
-		scale(s.amount)) AS reversed
+		scale(s.amount)) AS reversed,
+	(SELECT t.task FROM uaef.task_execution t
+	 WHERE t.execution_id = s.execution_id AND t.task_id = s.task_id) AS task
 FROM uaef.settlement_signal s
 JOIN uaef.settlement_rule r USING (rule_id)
 JOIN uaef.workflow_execution e USING (execution_id)

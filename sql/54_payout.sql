@@ -74,6 +74,9 @@ CREATE TABLE uaef.payout (
 	created_at		timestamptz NOT NULL,
 	changed_at		timestamptz NOT NULL,
 	in_file			boolean NOT NULL DEFAULT false,
+	in_doubt		boolean NOT NULL DEFAULT false,
+	lookup_id		bigint,
+	lookups			integer NOT NULL DEFAULT 0,
 	UNIQUE (channel, external_ref)
 ) WITH (fillfactor = 70);
 COMMENT ON TABLE uaef.payout IS
@@ -88,6 +91,12 @@ COMMENT ON COLUMN uaef.payout.replay_at IS
 	'a worker may take one whose outcome is not known again from then on';
 COMMENT ON COLUMN uaef.payout.in_file IS
 	'it is in the bank file of its batch';
+COMMENT ON COLUMN uaef.payout.in_doubt IS
+	'a sending has no answer, and nothing has told since what came of it';
+COMMENT ON COLUMN uaef.payout.lookup_id IS
+	'delivery that asks what became of it, or asked last';
+COMMENT ON COLUMN uaef.payout.lookups IS
+	'how often the worker has asked, or is about to, since it was sent last';
 COMMENT ON COLUMN uaef.payout.hold_reason IS
 	'why it is not sent: release_payout() ends that';
 CREATE INDEX payout_batch_id ON uaef.payout (batch_id);
@@ -208,7 +217,7 @@ AS 'MODULE_PATHNAME', 'uaef_create_payout_channel'
 LANGUAGE C VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp;
 COMMENT ON FUNCTION uaef.create_payout_channel(text, text, jsonb, text, regrole) IS
-	'make a way for money to leave, of kind connector, worker, file or manual, and say what it can do: {"idempotency","key_ttl","key_margin","lookup","webhooks","statement","currencies","max_amount","settles","duplicate_window","reference"}; its role, which is yours by default, claims its payouts and reports on them';
+	'make a way for money to leave, of kind connector, worker, file or manual, and say what it can do: {"idempotency","key_ttl","key_margin","lookup","webhooks","statement","currencies","max_amount","settles","duplicate_window","reference","states","lookup_after","lookups"}; its role, which is yours by default, claims its payouts and reports on them';
 REVOKE ALL ON FUNCTION uaef.create_payout_channel(text, text, jsonb, text, regrole) FROM PUBLIC;
 
 CREATE FUNCTION uaef.set_payee(

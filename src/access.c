@@ -101,6 +101,7 @@ static const AccessObject functions[] = {
 	{"external_task", READERS},
 	{"http_task", READERS},
 	{"map_task", READERS},
+	{"settle_task", READERS},
 	{"sql_task", READERS},
 	{"task", READERS},
 	{"wait_task", READERS},

@@ -30,7 +30,7 @@
 #include "failure.h"
 #include "ledger.h"
 #include "money.h"
-#include "own_execution.h"
+#include "payload_check.h"
 #include "spi_util.h"
 #include "url.h"
 #include "uuid7.h"

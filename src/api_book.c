@@ -39,6 +39,8 @@ PG_FUNCTION_INFO_V1(uaef_posting_balanced);
 
 static UaefBookActor me(void);
 static char *manual_key(FunctionCallInfo fcinfo, int no);
+static char *manual_account(FunctionCallInfo fcinfo, int no,
+							const char *name);
 static Datum set_status(FunctionCallInfo fcinfo, const char *status);
 
 /*
@@ -65,6 +67,18 @@ manual_key(FunctionCallInfo fcinfo, int no)
 }
 
 /*
+ * An account that people may make, post to and set money aside of.
+ */
+static char *
+manual_account(FunctionCallInfo fcinfo, int no, const char *name)
+{
+	char	   *code = uaef_arg_text(fcinfo, no, name);
+
+	uaef_book_require_manual_account(code);
+	return code;
+}
+
+/*
  * create_account(code text, kind text, currency text, owner_type text,
  *	 owner_id text, min_balance numeric, max_balance numeric,
  *	 stripes integer, name text) -> bigint
@@ -74,7 +88,7 @@ uaef_create_account(PG_FUNCTION_ARGS)
 {
 	UaefBookActor actor = me();
 	UaefAccountSpec spec = {
-		.code = uaef_arg_text(fcinfo, 0, "code"),
+		.code = manual_account(fcinfo, 0, "code"),
 		.kind = uaef_arg_text(fcinfo, 1, "kind"),
 		.currency = uaef_arg_text(fcinfo, 2, "currency"),
 		.owner_type = uaef_arg_text_or_null(fcinfo, 3),
@@ -192,7 +206,7 @@ uaef_hold_funds(PG_FUNCTION_ARGS)
 {
 	UaefBookActor actor = me();
 	UaefHoldSpec spec = {
-		.account = uaef_arg_text(fcinfo, 0, "account"),
+		.account = manual_account(fcinfo, 0, "account"),
 		.expires_at = uaef_arg_time_or(fcinfo, 2, 0),
 		.reason = uaef_arg_text_or_null(fcinfo, 3),
 		.key = manual_key(fcinfo, 4)
@@ -212,7 +226,7 @@ uaef_capture_hold(PG_FUNCTION_ARGS)
 {
 	UaefBookActor actor = me();
 	int64		hold_id = uaef_arg_int64(fcinfo, 0, "hold_id");
-	char	   *to_account = uaef_arg_text(fcinfo, 1, "to_account");
+	char	   *to_account = manual_account(fcinfo, 1, "to_account");
 	bool		release_rest = uaef_arg_bool(fcinfo, 3, "release_rest");
 	char	   *key = manual_key(fcinfo, 4);
 

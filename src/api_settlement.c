@@ -19,6 +19,7 @@
 #include "settlement.h"
 #include "settlement_eval.h"
 #include "settlement_rule.h"
+#include "settlement_why.h"
 
 PG_FUNCTION_INFO_V1(uaef_simulate_settlement);
 PG_FUNCTION_INFO_V1(uaef_explain_settlement);

@@ -18,7 +18,7 @@
 #include "claim.h"
 #include "failure.h"
 #include "json_util.h"
-#include "own_execution.h"
+#include "payload_check.h"
 #include "set_result.h"
 #include "task_override.h"
 

@@ -29,7 +29,7 @@
 #include "errcodes.h"
 #include "failure.h"
 #include "json_schema.h"
-#include "own_execution.h"
+#include "payload_check.h"
 #include "policy_check.h"
 #include "spi_util.h"
 

@@ -39,6 +39,13 @@
  */
 #define UAEF_BOOK_ENGINE_KEY	"uaef:"
 
+/*
+ * Codes of accounts that only the engine makes and posts to begin so; what is
+ * in them is what settlements and payouts say, which audits rely on.
+ */
+#define UAEF_BOOK_ENGINE_ACCOUNTS \
+	"payable:", "disputed:", "settlement:", "clearing:", "bank:"
+
 /* The most postings of one call. */
 #define UAEF_BOOK_MAX_LINES		100000
 
@@ -127,7 +134,8 @@ extern void uaef_book_set_limits(const UaefBookActor *actor, const char *code,
  * Post journals, all or none, one after the other.  Raises UA510 for an
  * unknown account, UA511 for one that is frozen or closed, UA512 for a journal
  * that does not balance in each currency, UA513 when a limit would be broken,
- * UA307 for a key that was used with another content, UA203..UA208 and UA223
+ * UA307 for a key that was used with another content, UA518 for a journal that
+ * names one account only, UA203..UA208 and UA223
  * for amounts; the context tells which journal, where there are several.
  */
 extern void uaef_book_post(const UaefBookActor *actor, UaefJournal *journals,

@@ -292,6 +292,8 @@ parse(const JsonbValue *document, UaefJournal *journal)
 	if (journal->postings == NULL)
 		set_transfer(&transfer, journal);
 	uaef_book_require_manual(journal->kind, journal->key);
+	for (int i = 0; i < journal->n_postings; i++)
+		uaef_book_require_manual_account(journal->postings[i].account);
 }
 
 void
@@ -346,4 +348,19 @@ uaef_book_require_manual(const char *kind, const char *key)
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("idempotency keys that begin with \"%s\" are the engine's",
 						UAEF_BOOK_ENGINE_KEY)));
+}
+
+void
+uaef_book_require_manual_account(const char *code)
+{
+	static const char *const reserved[] = {UAEF_BOOK_ENGINE_ACCOUNTS};
+
+	for (int i = 0; i < lengthof(reserved); i++)
+		if (strncmp(code, reserved[i], strlen(reserved[i])) == 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+					 errmsg("account \"%s\" is the engine's", code),
+					 errdetail("Codes that begin with \"%s\" are reserved: settlements and payouts post to these accounts.",
+							   reserved[i]),
+					 errhint("Post to accounts of your own; correct what is owed by uaef.adjust_settlement(), uaef.reverse_settlement() or uaef.write_off_settlement().")));
 }

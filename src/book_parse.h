@@ -23,4 +23,7 @@ extern UaefJournal *uaef_book_parse_list(Jsonb *documents, int *n);
 /* Raise 42501 for a kind or key that only the engine gives. */
 extern void uaef_book_require_manual(const char *kind, const char *key);
 
+/* Raise 42501 for an account that only the engine makes and posts to. */
+extern void uaef_book_require_manual_account(const char *code);
+
 #endif							/* UAEF_BOOK_PARSE_H */

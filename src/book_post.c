@@ -84,6 +84,7 @@ static void check_word(const UaefJournal *journal);
 static void check_journal(const UaefJournal *journal);
 static void resolve_journal(PostCall *call, int i);
 static void check_balanced(const UaefJournal *journal, const Line *lines);
+static void check_moves(const UaefJournal *journal, const Line *lines);
 static void resolve(PostCall *call);
 static void find_repeated(PostCall *call);
 static void reuse(UaefJournal *journal, int64 journal_id,
@@ -201,6 +202,24 @@ resolve_journal(PostCall *call, int i)
 	}
 	uaef_book_digest_end(&digest, journal->digest);
 	check_balanced(journal, lines);
+	check_moves(journal, lines);
+}
+
+/*
+ * What goes from an account to itself goes nowhere: whoever asks for it has
+ * mistaken one of two accounts.
+ */
+static void
+check_moves(const UaefJournal *journal, const Line *lines)
+{
+	for (int k = 1; k < journal->n_postings; k++)
+		if (lines[k].account != lines[0].account)
+			return;
+	ereport(ERROR,
+			(errcode(ERRCODE_UAEF_SAME_ACCOUNT),
+			 errmsg("a journal moves money from account \"%s\" to itself",
+					lines[0].account->code),
+			 errhint("Name the account that the money comes from, and another one that it goes to.")));
 }
 
 /*

@@ -25,6 +25,7 @@
 #include "errcodes.h"
 #include "failure.h"
 #include "own_execution.h"
+#include "payload_check.h"
 #include "ready_claim.h"
 #include "spi_util.h"
 #include "task_input.h"

@@ -24,7 +24,7 @@
 #include "errcodes.h"
 #include "json_util.h"
 #include "ledger.h"
-#include "own_execution.h"
+#include "payload_check.h"
 #include "spi_util.h"
 #include "versioned_name.h"
 

@@ -29,7 +29,8 @@ typedef enum UaefTaskType
 	UAEF_TASK_CHECKPOINT,
 	UAEF_TASK_AGENT,
 	UAEF_TASK_WORKFLOW,
-	UAEF_TASK_CONNECTOR
+	UAEF_TASK_CONNECTOR,
+	UAEF_TASK_SETTLE
 } UaefTaskType;
 
 /* What the queues of agents' tasks begin with; a name follows. */
@@ -219,6 +220,23 @@ typedef struct UaefCheckpointConfig
 	UaefTemplate *data;			/* NULL: all that paths can read */
 } UaefCheckpointConfig;
 
+/* What a settle task waits for, once there are signals. */
+typedef enum UaefSettleWait
+{
+	UAEF_SETTLE_NO_WAIT,
+	UAEF_SETTLE_WAIT_APPROVED,
+	UAEF_SETTLE_WAIT_PAID
+} UaefSettleWait;
+
+typedef struct UaefSettleConfig
+{
+	int			n_rules;		/* 0: all that are for the task */
+	char	  **rules;
+	UaefTemplate *input;		/* what rules read as in; NULL: the same */
+	UaefSettleWait wait;
+	bool		reverse;		/* take back what the task has settled */
+} UaefSettleConfig;
+
 typedef struct UaefExternalConfig
 {
 	UaefTemplate *input;		/* NULL: all of in; for a map's task: item */
@@ -294,6 +312,7 @@ struct UaefTaskDef
 		UaefCheckpointConfig checkpoint;
 		UaefAgentConfig agent;
 		UaefWorkflowConfig workflow;
+		UaefSettleConfig settle;
 	}			config;
 };
 

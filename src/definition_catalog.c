@@ -28,6 +28,7 @@
 #include "connector_config.h"
 #include "definition_read.h"
 #include "errcodes.h"
+#include "settlement_rule.h"
 #include "spi_util.h"
 
 static UaefQuery find_connector = {
@@ -155,6 +156,11 @@ check_task(const UaefDefinition *def, const UaefTaskDef *task,
 			break;
 		case UAEF_TASK_CHECKPOINT:
 			uaef_checkpoint_require(task->config.checkpoint.name, where);
+			break;
+		case UAEF_TASK_SETTLE:
+			for (int i = 0; i < task->config.settle.n_rules; i++)
+				uaef_settlement_rule_require(task->config.settle.rules[i],
+											 def->name, task->id, where);
 			break;
 		case UAEF_TASK_AGENT:
 			uaef_agent_require(task->config.agent.agent,

@@ -294,6 +294,13 @@ uaef_task_gives_label(const UaefTaskDef *task, const char *label)
 				(strcmp(label, "timeout") == 0 && task->timeout_ms > 0);
 		case UAEF_TASK_CHECKPOINT:
 			return strcmp(label, "passed") == 0 || strcmp(label, "failed") == 0;
+		case UAEF_TASK_SETTLE:
+			return strcmp(label, "settled") == 0 ||
+				strcmp(label, "nothing") == 0 ||
+				strcmp(label, "failed") == 0 ||
+				(task->config.settle.wait != UAEF_SETTLE_NO_WAIT &&
+				 (strcmp(label, "refused") == 0 ||
+				  (strcmp(label, "timeout") == 0 && task->timeout_ms > 0)));
 		default:
 			return false;
 	}
@@ -329,6 +336,10 @@ uaef_task_labels(const UaefTaskDef *task)
 			return "Its labels are: received, and, with a timeout, timeout.";
 		case UAEF_TASK_CHECKPOINT:
 			return "Its labels are: passed, failed.";
+		case UAEF_TASK_SETTLE:
+			return task->config.settle.wait == UAEF_SETTLE_NO_WAIT ?
+				"Its labels are: settled, nothing, failed." :
+				"Its labels are: settled, nothing, failed, refused, and, with a timeout, timeout.";
 		default:
 			return psprintf("A task of type %s gives no label.",
 							uaef_task_type_name(task->type));

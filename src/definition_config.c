@@ -38,6 +38,7 @@ static void read_external(const UaefObject *config, UaefTaskDef *task);
 static void read_signal(const UaefObject *config, UaefTaskDef *task);
 static void read_checkpoint(const UaefObject *config, UaefTaskDef *task);
 static void read_agent(const UaefObject *config, UaefTaskDef *task);
+static void read_settle(const UaefObject *config, UaefTaskDef *task);
 
 static UaefCase read_case(const UaefObject *config, JsonbValue *value, int no,
 						  const UaefDecisionConfig *decision);
@@ -76,7 +77,8 @@ static const struct
 	[UAEF_TASK_WORKFLOW] =
 	{{"workflow", "version", "input", "repeat"}, uaef_read_workflow},
 	[UAEF_TASK_CONNECTOR] =
-	{{"connector", "operation", "payload", "idempotent"}, read_call}
+	{{"connector", "operation", "payload", "idempotent"}, read_call},
+	[UAEF_TASK_SETTLE] = {{"rules", "input", "wait", "reverse"}, read_settle}
 };
 
 /*
@@ -464,6 +466,30 @@ read_checkpoint(const UaefObject *config, UaefTaskDef *task)
 	task->config.checkpoint.name = uaef_read_text(config, "checkpoint", true);
 	if (uaef_read_document(config, "data") != NULL)
 		task->config.checkpoint.data = uaef_read_template(config, "data");
+}
+
+static void
+read_settle(const UaefObject *config, UaefTaskDef *task)
+{
+	static const char *const waits[] = {
+		[UAEF_SETTLE_WAIT_APPROVED - 1] = "approved",
+		[UAEF_SETTLE_WAIT_PAID - 1] = "paid",
+		NULL
+	};
+	UaefSettleConfig *settle = &task->config.settle;
+
+	settle->n_rules = Max(uaef_read_texts(config, "rules", &settle->rules), 0);
+	if (settle->rules != NULL && settle->n_rules == 0)
+		uaef_read_wrong(config, "rules", "an array of names of rules");
+	if (uaef_read_document(config, "input") != NULL)
+		settle->input = uaef_read_template(config, "input");
+	settle->wait = (UaefSettleWait)
+		(uaef_read_choice(config, "wait", waits, -1) + 1);
+	settle->reverse = uaef_read_bool(config, "reverse", false);
+	if (settle->reverse &&
+		(settle->n_rules > 0 || settle->input != NULL ||
+		 settle->wait != UAEF_SETTLE_NO_WAIT))
+		uaef_read_wrong(config, "reverse", "alone");
 }
 
 /*

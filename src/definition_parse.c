@@ -47,7 +47,8 @@ static const struct
 	{"checkpoint", UAEF_TASK_CHECKPOINT},
 	{"agent", UAEF_TASK_AGENT},
 	{"workflow", UAEF_TASK_WORKFLOW},
-	{"connector", UAEF_TASK_CONNECTOR}
+	{"connector", UAEF_TASK_CONNECTOR},
+	{"settle", UAEF_TASK_SETTLE}
 };
 
 static void set_reader(UaefBuilder *builder, int task, bool after);
@@ -265,6 +266,11 @@ read_task(UaefBuilder *builder, UaefTaskDef *task, JsonbValue *value)
 	task->n_policies = Max(uaef_read_texts(&object, "policies",
 										   &task->policies), 0);
 	read_compensation(&object, task);
+	if (task->type == UAEF_TASK_SETTLE && task->config.settle.reverse)
+		ereport(ERROR,
+				(errcode(ERRCODE_UAEF_BAD_DEFINITION),
+				 errmsg("\"reverse\" in config of %s is for what compensates a settle task",
+						object.where)));
 }
 
 /*
@@ -460,7 +466,7 @@ read_compensation(const UaefObject *object, UaefTaskDef *task)
 	static const UaefTaskType allowed[] =
 	{
 		UAEF_TASK_SQL, UAEF_TASK_HTTP, UAEF_TASK_EXTERNAL,
-		UAEF_TASK_WORKFLOW, UAEF_TASK_CONNECTOR
+		UAEF_TASK_WORKFLOW, UAEF_TASK_CONNECTOR, UAEF_TASK_SETTLE
 	};
 	UaefBuilder *builder = object->builder;
 	JsonbValue	value;
@@ -472,7 +478,15 @@ read_compensation(const UaefObject *object, UaefTaskDef *task)
 		read_inner_task(builder, task, &value,
 						psprintf("compensate of %s", object->where), allowed,
 						lengthof(allowed),
-						"The types of what compensates are: sql, http, external, workflow, connector.");
+						"The types of what compensates are: sql, http, external, workflow, connector, settle.");
+
+	if (task->compensate->type == UAEF_TASK_SETTLE &&
+		(task->type != UAEF_TASK_SETTLE ||
+		 !task->compensate->config.settle.reverse))
+		ereport(ERROR,
+				(errcode(ERRCODE_UAEF_BAD_DEFINITION),
+				 errmsg("compensate of %s cannot settle", object->where),
+				 errhint("What compensates a settle task is {\"type\":\"settle\",\"config\":{\"reverse\":true}}.")));
 
 	/* Its limits are not those of the task, whose id it has. */
 	for (int i = 0; i < task->compensate->n_limits; i++)

@@ -80,10 +80,12 @@ is_ready(const UaefDelivery *delivery, UaefRefusal *refusal)
 		return false;
 	}
 	if (delivery->has_payout &&
-		!uaef_payout_may_leave(&delivery->payout_id, delivery->uncertain))
+		!(uaef_delivery_looks_up(delivery) ?
+		  uaef_payout_may_ask(&delivery->payout_id) :
+		  uaef_payout_may_leave(&delivery->payout_id, delivery->uncertain)))
 	{
 		refusal->code = "payout_over";
-		refusal->message = "the payout is not to be sent any more, or its key may be forgotten";
+		refusal->message = "the payout is not to be sent or asked about any more, or its key may be forgotten";
 		return false;
 	}
 	return true;
@@ -127,11 +129,16 @@ void
 uaef_delivery_wipe(UaefHttpRequest *request)
 {
 	char	   *key = unconstify(char *, request->transport.key);
+	char	   *user = unconstify(char *, request->user_password);
 
 	for (int i = 0; i < request->n_headers; i++)
 		explicit_bzero(request->headers[i], strlen(request->headers[i]));
 	if (key != NULL)
 		explicit_bzero(key, strlen(key));
+	if (user != NULL)
+		explicit_bzero(user, strlen(user));
+	if (request->body_secret)
+		explicit_bzero(unconstify(char *, request->body), request->body_len);
 }
 
 void

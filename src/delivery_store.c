@@ -23,8 +23,8 @@
 #include "json_util.h"
 #include "ledger.h"
 #include "ledger_anchor.h"
+#include "payload_check.h"
 #include "payout.h"
-#include "own_execution.h"
 #include "spi_util.h"
 #include "url.h"
 
@@ -154,6 +154,13 @@ uaef_delivery_read(uint64 row, UaefDelivery *delivery)
 	delivery->free_attempts = uaef_spi_int32(row, 26);
 }
 
+bool
+uaef_delivery_looks_up(const UaefDelivery *delivery)
+{
+	return delivery->has_payout && delivery->operation != NULL &&
+		strcmp(delivery->operation, UAEF_PAYOUT_LOOKUP) == 0;
+}
+
 /*
  * An event of a delivery; verdict is NULL when it is sent.  The query of the
  * URL stays out of the ledger: it may hold what should not be kept.
@@ -266,27 +273,28 @@ uaef_delivery_load(UaefHttpResult **results, int n, UaefJudged *judged)
 	return found;
 }
 
+static Jsonb *
+output_of(const UaefJudged *judged)
+{
+	const UaefDelivery *delivery = &judged->delivery;
+	const UaefConnector *via = delivery->via;
+	UaefCall	call;
+
+	if (via == NULL || via->problem != NULL || via->type->output == NULL)
+		return uaef_response_output(judged->result->status,
+									&judged->response);
+	uaef_delivery_call(delivery, &call);
+	return via->type->output(via, &call, judged->result, &judged->response);
+}
+
 /*
  * Raises UA001 when the answer is larger than an output may be.
  */
 static Jsonb *
 task_output(const UaefJudged *judged)
 {
-	const UaefDelivery *delivery = &judged->delivery;
-	const UaefConnector *via = delivery->via;
-	Jsonb	   *output;
+	Jsonb	   *output = output_of(judged);
 
-	if (via != NULL && via->problem == NULL && via->type->output != NULL)
-	{
-		UaefCall	call;
-
-		uaef_delivery_call(delivery, &call);
-		output = via->type->output(via, &call, judged->result,
-								   &judged->response);
-	}
-	else
-		output = uaef_response_output(judged->result->status,
-									  &judged->response);
 	uaef_check_payload("response", output);
 	return output;
 }
@@ -355,8 +363,12 @@ tell_payout(const UaefJudged *judged)
 		.attempt = delivery->attempt
 	};
 
-	if (delivery->has_payout && verdict->outcome != UAEF_DELIVERY_RETRY)
-		uaef_payout_answer(&delivery->payout_id, &answer);
+	if (!delivery->has_payout || verdict->outcome == UAEF_DELIVERY_RETRY)
+		return;
+	answer.is_lookup = uaef_delivery_looks_up(delivery);
+	if (answer.is_lookup && answer.succeeded)
+		answer.output = output_of(judged);
+	uaef_payout_answer(&delivery->payout_id, &answer);
 }
 
 static Jsonb *

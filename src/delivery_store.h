@@ -84,6 +84,9 @@ typedef struct UaefDeliveryVerdict
 /* Read one from a row of the last query, within its uaef_spi_begin(). */
 extern void uaef_delivery_read(uint64 row, UaefDelivery *delivery);
 
+/* Whether it only asks what became of a payout. */
+extern bool uaef_delivery_looks_up(const UaefDelivery *delivery);
+
 /* Say in the ledger that these are being sent. */
 extern void uaef_delivery_record_sent(const UaefDelivery *deliveries, int n);
 

@@ -24,7 +24,7 @@
 #include "failure.h"
 #include "guc.h"
 #include "hold.h"
-#include "own_execution.h"
+#include "payload_check.h"
 #include "spi_util.h"
 #include "start_once.h"
 #include "uuid7.h"

@@ -239,6 +239,12 @@ extern void uaef_step_write(UaefStep *step);
 /* Write the changed tasks of an execution now, so that SQL can read them. */
 extern void uaef_step_write_tasks(UaefStep *step);
 
+/*
+ * Write what changed so far, and the events: what is done next reads it, or
+ * tells the ledger of something that comes after.
+ */
+extern void uaef_step_write_so_far(UaefStep *step);
+
 /* A task by its number: its row, or a new one that is pending. */
 extern UaefTask *uaef_execution_task(UaefExecution *execution, int no);
 

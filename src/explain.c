@@ -32,7 +32,7 @@
 #include "errcodes.h"
 #include "explain.h"
 #include "failure.h"
-#include "own_execution.h"
+#include "payload_check.h"
 #include "spi_util.h"
 #include "task_input.h"
 #include "task_kind.h"
@@ -119,7 +119,8 @@ is_evaluated(const UaefTaskDef *def)
 	return def->type == UAEF_TASK_DECISION ||
 		def->type == UAEF_TASK_CONDITION ||
 		def->type == UAEF_TASK_PARALLEL ||
-		def->type == UAEF_TASK_CHECKPOINT;
+		def->type == UAEF_TASK_CHECKPOINT ||
+		def->type == UAEF_TASK_SETTLE;
 }
 
 static void
@@ -452,6 +453,7 @@ prepare(UaefTask *task)
 		case UAEF_TASK_CONNECTOR:
 		case UAEF_TASK_SIGNAL:
 		case UAEF_TASK_CHECKPOINT:
+		case UAEF_TASK_SETTLE:
 			ask_for_real(task);
 			break;
 		case UAEF_TASK_WAIT:

@@ -141,6 +141,7 @@ attempts_of(const UaefTask *task)
 		case UAEF_TASK_CONDITION:
 		case UAEF_TASK_PARALLEL:
 		case UAEF_TASK_CHECKPOINT:
+		case UAEF_TASK_SETTLE:
 			return 0;
 		default:
 			return task->def->retry.max_attempts;

@@ -20,6 +20,7 @@
 #include "failure.h"
 #include "fork.h"
 #include "own_execution.h"
+#include "payload_check.h"
 #include "retry.h"
 #include "spi_util.h"
 

@@ -33,7 +33,8 @@ static UaefQuery lock_payout = {
 	"SELECT payout_id, batch_id, channel, recipient, currency, amount_minor,"
 	" amount, status, idempotency_key, end_to_end_id, body, body_digest, fence,"
 	" coalesce(delivery_id, 0), external_ref, first_sent_at, replay_until,"
-	" hold_reason, hold_id FROM uaef.payout WHERE payout_id = $1 FOR NO KEY UPDATE",
+	" hold_reason, hold_id, in_doubt, coalesce(lookup_id, 0), lookups"
+	" FROM uaef.payout WHERE payout_id = $1 FOR NO KEY UPDATE",
 	1, {UUIDOID}
 };
 
@@ -41,9 +42,10 @@ static UaefQuery update_payout = {
 	"UPDATE uaef.payout SET status = $2, external_ref = $3, fence = $4,"
 	" first_sent_at = $5, replay_until = $6, hold_reason = $7,"
 	" delivery_id = nullif($8, 0), changed_at = $9, replay_at = $10,"
-	" hold_id = $11 WHERE payout_id = $1",
-	11, {UUIDOID, TEXTOID, TEXTOID, INT4OID, TIMESTAMPTZOID, TIMESTAMPTZOID,
-	TEXTOID, INT8OID, TIMESTAMPTZOID, TIMESTAMPTZOID, INT8OID}
+	" hold_id = $11, in_doubt = $12, lookups = $13 WHERE payout_id = $1",
+	13, {UUIDOID, TEXTOID, TEXTOID, INT4OID, TIMESTAMPTZOID, TIMESTAMPTZOID,
+		TEXTOID, INT8OID, TIMESTAMPTZOID, TIMESTAMPTZOID, INT8OID, BOOLOID,
+	INT4OID}
 };
 
 static UaefQuery find_legs = {
@@ -121,6 +123,9 @@ uaef_payout_lock(const pg_uuid_t *payout_id, UaefPayout *payout)
 	payout->replay_until = uaef_spi_time(0, 17);
 	payout->hold_reason = uaef_spi_text(0, 18);
 	payout->hold_id = uaef_spi_int64(0, 19);
+	payout->in_doubt = uaef_spi_bool(0, 20);
+	payout->lookup_id = uaef_spi_int64(0, 21);
+	payout->lookups = uaef_spi_int32(0, 22);
 	uaef_ledger_hold_stream(&payout->payout_id, false);
 }
 
@@ -130,8 +135,8 @@ write_payout(const UaefPayout *payout)
 	TimestampTz now = uaef_clock_now();
 	bool		waits = payout->status == UAEF_PAYOUT_UNKNOWN ||
 		payout->status == UAEF_PAYOUT_NOT_FOUND;
-	Datum		args[11];
-	char		nulls[] = "           ";
+	Datum		args[13];
+	char		nulls[] = "             ";
 
 	args[0] = UUIDPGetDatum(&payout->payout_id);
 	args[1] = CStringGetTextDatum(uaef_payout_status_name(payout->status));
@@ -152,6 +157,8 @@ write_payout(const UaefPayout *payout)
 										 Min(Max(payout->fence - 1, 0), 8)));
 	nulls[9] = waits ? ' ' : 'n';
 	args[10] = Int64GetDatum(payout->hold_id);
+	args[11] = BoolGetDatum(payout->in_doubt);
+	args[12] = Int32GetDatum(payout->lookups);
 	(void) uaef_spi_run(&update_payout, args, nulls);
 }
 
@@ -275,6 +282,8 @@ uaef_payout_move(UaefPayout *payout, UaefPayoutAction action, Oid actor,
 						uaef_payout_status_name(payout->status),
 						uaef_payout_action_name(action))));
 	payout->status = to;
+	if (action != UAEF_PAY_SEND && action != UAEF_PAY_REVIEW)
+		payout->in_doubt = action == UAEF_PAY_DOUBT;
 	move_signals(payout, action, actor, reason);
 	uaef_settlement_book_payout(payout, from, action);
 	if (to == UAEF_PAYOUT_RELEASED || to == UAEF_PAYOUT_RETURNED)
@@ -300,12 +309,13 @@ uaef_payout_sent(UaefPayout *payout, const UaefPayoutChannel *channel,
 	UaefJson	json;
 
 	payout->fence++;
+	payout->lookups = 0;
 	if (payout->first_sent_at == 0)
 	{
 		payout->first_sent_at = now;
-		if (channel->native_key)
+		if (channel->contract.native_key)
 			payout->replay_until = now + (int64)
-				(channel->key_ttl_ms * (1 - channel->key_margin)) * 1000;
+				(channel->contract.key_ttl_ms * (1 - channel->contract.key_margin)) * 1000;
 	}
 	uaef_json_begin(&json);
 	uaef_json_int(&json, "fence", payout->fence);
@@ -370,6 +380,37 @@ is_skipped(const UaefPayout *payout, UaefPayoutAction action,
 }
 
 /*
+ * Whether who sends may say no.  What was sent once and has no answer is known
+ * by a lookup, a webhook, a statement or people, and else only by the answer to
+ * the same request under the same key, while the provider is sure to know that:
+ * such an answer is that to the first one.
+ */
+static bool
+may_refuse(const UaefPayout *payout, const UaefEvidence *evidence)
+{
+	if (!payout->in_doubt || (strcmp(evidence->kind, "worker") != 0 &&
+							  strcmp(evidence->kind, "delivery") != 0))
+		return true;
+	return payout->status == UAEF_PAYOUT_SENDING &&
+		payout->replay_until > uaef_clock_now();
+}
+
+/*
+ * That nothing was sent this time, or was refused, says nothing of the times
+ * before.
+ */
+static int
+meaning(const UaefPayout *payout, const UaefEvidence *evidence)
+{
+	bool		says_nothing = strcmp(evidence->says, "not_sent") == 0 ||
+		(strcmp(evidence->says, "rejected") == 0 &&
+		 !may_refuse(payout, evidence));
+
+	return word_of(payout->in_doubt && says_nothing ? "unknown"
+				   : evidence->says);
+}
+
+/*
  * Whether all that the word stands for may happen to the payout as it is.
  */
 static bool
@@ -381,6 +422,10 @@ is_applicable(const UaefPayout *payout, int word, const UaefEvidence *evidence)
 	/* An answer to what was not sent last says nothing of what was. */
 	if (!words[word].positive && evidence->fence != 0 &&
 		evidence->fence != payout->fence)
+		return false;
+
+	if (strcmp(evidence->says, "not_found") == 0 &&
+		!may_refuse(payout, evidence))
 		return false;
 
 	/* While it is under way, only who sends it knows that it is not. */
@@ -406,7 +451,8 @@ is_applicable(const UaefPayout *payout, int word, const UaefEvidence *evidence)
 
 /*
  * Nobody but its delivery says no while that is, or may be, sent: the money
- * would be free, and leave all the same.  What is known to go is not sent again.
+ * would be free, and leave all the same.  What is known to go is not sent again,
+ * nor asked about.
  */
 static bool
 stops_delivery(const UaefPayout *payout, int word, const UaefEvidence *evidence)
@@ -414,6 +460,8 @@ stops_delivery(const UaefPayout *payout, int word, const UaefEvidence *evidence)
 	bool		decides = words[word].positive ||
 		strcmp(evidence->says, "rejected") == 0;
 
+	if (decides && payout->lookup_id != 0)
+		(void) uaef_delivery_withdraw(payout->lookup_id);
 	if (!decides || payout->delivery_id == 0 ||
 		strcmp(evidence->kind, "delivery") == 0)
 		return true;
@@ -451,7 +499,7 @@ settle_at_once(UaefPayout *payout, Oid actor)
 	UaefPayoutChannel channel;
 
 	uaef_payout_channel_get(payout->channel, &channel);
-	if (channel.settles)
+	if (channel.contract.settles)
 		uaef_payout_move(payout, UAEF_PAY_SETTLE, actor, NULL, NULL);
 }
 
@@ -517,7 +565,7 @@ is_known(const UaefEvidence *evidence)
 bool
 uaef_payout_take_evidence(UaefPayout *payout, const UaefEvidence *evidence)
 {
-	int			word = word_of(evidence->says);
+	int			word = meaning(payout, evidence);
 	UaefPayoutStatus before = payout->status;
 	bool		applicable;
 	UaefJson	json;

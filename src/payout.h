@@ -23,6 +23,7 @@
 #include "utils/numeric.h"
 #include "utils/uuid.h"
 
+#include "payout_contract.h"
 #include "payout_state.h"
 #include "settlement_signal.h"
 
@@ -33,16 +34,7 @@ typedef struct UaefPayoutChannel
 	char	   *kind;			/* connector, worker, file, manual */
 	char	   *connector;		/* or NULL */
 	Oid			role;			/* that claims and reports */
-	bool		native_key;		/* the provider knows idempotency keys ... */
-	int64		key_ttl_ms;		/* ... for so long, */
-	double		key_margin;		/* of which this part is not relied on */
-	bool		settles;		/* what it accepts is settled */
-	bool		has_lookup;
-	int64		duplicate_window_ms;	/* 0: nothing looks like a duplicate */
-	char	   *reference;		/* path in the answer's body, or NULL */
-	int			n_currencies;	/* -1: any */
-	char	  **currencies;
-	Jsonb	   *max_amount;		/* by currency, or NULL */
+	UaefPayoutContract contract;
 } UaefPayoutChannel;
 
 typedef struct UaefPayout
@@ -66,7 +58,14 @@ typedef struct UaefPayout
 	TimestampTz first_sent_at;	/* 0: never */
 	TimestampTz replay_until;	/* 0: never */
 	char	   *hold_reason;	/* or NULL */
+	bool		in_doubt;		/* a sending may have been acted on, and
+								 * nothing has told since */
+	int64		lookup_id;		/* delivery that asks, or asked last; 0: none */
+	int			lookups;		/* questions since it was sent last */
 } UaefPayout;
+
+/* The operation of connectors that asks what became of a payment. */
+#define UAEF_PAYOUT_LOOKUP "lookup"
 
 /* What somebody says of a payout. */
 typedef struct UaefEvidence
@@ -140,9 +139,10 @@ extern int	uaef_payouts_claim(const char *channel, int max, int64 lease_us,
 
 /*
  * Whether an attempt of a payout's delivery may be made now; again: one that was
- * made before may have been acted on.
+ * made before may have been acted on.  Or whether it may be asked about.
  */
 extern bool uaef_payout_may_leave(const pg_uuid_t *payout_id, bool again);
+extern bool uaef_payout_may_ask(const pg_uuid_t *payout_id);
 extern UaefPayoutStatus uaef_payout_replay(const pg_uuid_t *payout_id,
 										   Oid actor);
 
@@ -155,12 +155,30 @@ typedef struct UaefPayoutAnswer
 	int			status;
 	const char *code;			/* of the failure, or NULL */
 	Jsonb	   *body;			/* or NULL */
+	bool		is_lookup;
+	Jsonb	   *output;			/* of a lookup that succeeded: {"found",
+								 * "state", "reference"}; or NULL */
 	int64		delivery_id;
 	int			attempt;
 } UaefPayoutAnswer;
 
 extern void uaef_payout_answer(const pg_uuid_t *payout_id,
 							   const UaefPayoutAnswer *answer);
+
+/* payout_lookup.c */
+
+/*
+ * Have the provider be asked about a payout that is locked and whose outcome is
+ * not known, if its channel can; or hand it over to people, if it was asked
+ * often enough.
+ */
+extern void uaef_payout_look_up(UaefPayout *payout,
+								const UaefPayoutChannel *channel);
+
+/* Take the answer, and ask again if it does not tell. */
+extern void uaef_payout_lookup_answer(UaefPayout *payout,
+									  const UaefPayoutChannel *channel,
+									  const UaefPayoutAnswer *answer);
 
 /* payout_hand.c: what people do, or say, by hand. */
 extern UaefPayoutStatus uaef_payout_resolve(const pg_uuid_t *payout_id,

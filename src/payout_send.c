@@ -25,8 +25,8 @@
 #include "errcodes.h"
 #include "http_status.h"
 #include "json_util.h"
+#include "model_answer.h"
 #include "payout.h"
-#include "path.h"
 #include "spi_util.h"
 #include "uuid7.h"
 
@@ -67,6 +67,12 @@ static UaefQuery find_leaving = {
 	3, {UUIDOID, BOOLOID, TIMESTAMPTZOID}
 };
 
+static UaefQuery find_asked = {
+	"SELECT status IN ('unknown', 'not_found_confirmed')"
+	" FROM uaef.payout WHERE payout_id = $1",
+	1, {UUIDOID}
+};
+
 static UaefQuery replay_now = {
 	"UPDATE uaef.payout SET replay_at = $2 WHERE payout_id = $1",
 	2, {UUIDOID, TIMESTAMPTZOID}
@@ -93,7 +99,7 @@ deliver(UaefPayout *payout, const UaefPayoutChannel *channel, Oid actor)
 		.role = actor,
 		.payout_id = &payout->payout_id,
 		.body = payout->body,
-		.idempotent = channel->native_key,
+		.idempotent = channel->contract.native_key,
 		.idempotency_key = payout->idempotency_key
 	};
 
@@ -279,6 +285,18 @@ uaef_payout_may_leave(const pg_uuid_t *payout_id, bool again)
 	return may;
 }
 
+bool
+uaef_payout_may_ask(const pg_uuid_t *payout_id)
+{
+	UaefCaller	caller = uaef_spi_begin();
+	Datum		arg = UUIDPGetDatum(payout_id);
+	bool		may = uaef_spi_run(&find_asked, &arg, NULL) > 0 &&
+		uaef_spi_bool(0, 1);
+
+	uaef_spi_end(caller);
+	return may;
+}
+
 static const char *
 meaning(const UaefPayoutAnswer *answer)
 {
@@ -289,32 +307,6 @@ meaning(const UaefPayoutAnswer *answer)
 	if (!answer->sent)
 		return "not_sent";
 	return uaef_http_status_refuses(answer->status) ? "rejected" : "unknown";
-}
-
-/*
- * What the provider calls it, where the contract says to look.
- */
-static char *
-reference_of(const UaefPayoutChannel *channel, Jsonb *body)
-{
-	UaefScope	scope = {.document = body};
-	const char *problem;
-	UaefPath   *path;
-	JsonbValue	value;
-
-	if (channel->reference == NULL || body == NULL ||
-		!JB_ROOT_IS_OBJECT(body))
-		return NULL;
-	path = uaef_path_parse(channel->reference, strlen(channel->reference),
-						   true, &problem);
-	if (path == NULL || !uaef_path_get(path, &scope, &value))
-		return NULL;
-	if (value.type == jbvString)
-		return pnstrdup(value.val.string.val, value.val.string.len);
-	if (value.type == jbvNumeric)
-		return DatumGetCString(DirectFunctionCall1(numeric_out,
-												   NumericGetDatum(value.val.numeric)));
-	return NULL;
 }
 
 static Jsonb *
@@ -331,19 +323,32 @@ answer_detail(const UaefPayoutAnswer *answer)
 	return uaef_json_end(&json);
 }
 
+static void
+take_answer(UaefPayout *payout, const UaefPayoutChannel *channel,
+			const UaefPayoutAnswer *answer)
+{
+	UaefEvidence evidence = {.kind = "delivery",.says = meaning(answer)};
+
+	evidence.fence = payout->fence;
+	evidence.reference = uaef_answer_text(channel->contract.reference,
+										  answer->body);
+	evidence.detail = answer_detail(answer);
+	(void) uaef_payout_take_evidence(payout, &evidence);
+	uaef_payout_look_up(payout, channel);
+}
+
 void
 uaef_payout_answer(const pg_uuid_t *payout_id, const UaefPayoutAnswer *answer)
 {
 	UaefCaller	caller = uaef_spi_begin();
 	UaefPayoutChannel channel;
 	UaefPayout	payout;
-	UaefEvidence evidence = {.kind = "delivery",.says = meaning(answer)};
 
 	uaef_payout_lock(payout_id, &payout);
 	uaef_payout_channel_get(payout.channel, &channel);
-	evidence.fence = payout.fence;
-	evidence.reference = reference_of(&channel, answer->body);
-	evidence.detail = answer_detail(answer);
-	(void) uaef_payout_take_evidence(&payout, &evidence);
+	if (answer->is_lookup)
+		uaef_payout_lookup_answer(&payout, &channel, answer);
+	else
+		take_answer(&payout, &channel, answer);
 	uaef_spi_end(caller);
 }

@@ -91,8 +91,9 @@ uaef_settlement_evaluate(const UaefSettlementInput *input)
 	int			in_force;
 	int			n;
 
-	rules = uaef_settlement_rules_get(input->workflow, input->completed_at,
-									  input->scope, &in_force, &n);
+	rules = uaef_settlement_rules_get(input->workflow, NULL,
+									  input->completed_at, input->scope,
+									  &in_force, &n);
 	if (in_force == 0)
 		return;
 
@@ -108,6 +109,31 @@ uaef_settlement_evaluate(const UaefSettlementInput *input)
 	uaef_spi_end(caller);
 }
 
+UaefRuleOutcome *
+uaef_settlement_outcomes(const UaefSettlementInput *input,
+						 bool (*skip) (const char *rule, void *arg),
+						 void *arg, int *n)
+{
+	int			in_force;
+	int			n_rules;
+	int			n_wanted = 0;
+	const UaefSettlementRule **rules =
+		uaef_settlement_rules_get(input->workflow, input->task,
+								  input->completed_at, input->scope,
+								  &in_force, &n_rules);
+	UaefRuleOutcome *outcomes = palloc(Max(n_rules, 1) *
+									   sizeof(UaefRuleOutcome));
+
+	for (int i = 0; i < n_rules; i++)
+		if (!skip(rules[i]->name, arg))
+			rules[n_wanted++] = rules[i];
+	for (int i = 0; i < n_wanted; i++)
+		uaef_settlement_rule_settle(rules[i], input->scope,
+									input->completed_at, &outcomes[i]);
+	*n = n_wanted;
+	return outcomes;
+}
+
 void
 uaef_settlement_store(const UaefSettlementInput *input,
 					  UaefRuleOutcome *outcomes, int n, int run)
@@ -116,6 +142,12 @@ uaef_settlement_store(const UaefSettlementInput *input,
 	int			n_gated;
 
 	store_outcomes(input, outcomes, n, run);
+	for (int i = 0; i < n; i++)
+		if (input->task != NULL && outcomes[i].result == UAEF_RULE_ERROR)
+		{
+			record_events(input, outcomes, n, run);
+			return;
+		}
 	n_gated = store_signals(input, outcomes, n, run, &gated);
 	record_events(input, outcomes, n, run);
 	if (n_gated > 0)
@@ -204,8 +236,8 @@ store_signals(const UaefSettlementInput *input,
 	static UaefQuery insert_signals = {
 		"INSERT INTO uaef.settlement_signal (execution_id, rule_id, part_no,"
 		" part, recipient, amount_minor, amount, currency, status, error,"
-		" approval, due_at, expires_at, created_at, run)"
-		" SELECT $1, r.*, $14, $15"
+		" approval, due_at, expires_at, created_at, run, task_id)"
+		" SELECT $1, r.*, $14, $15, $17"
 		" FROM unnest($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) AS r"
 		" RETURNING signal_id, status IN ('approved', 'pending_approval')"
 		" AND (SELECT EXISTS (SELECT FROM uaef.budget WHERE active)"
@@ -213,16 +245,17 @@ store_signals(const UaefSettlementInput *input,
 		"   WHERE workflow = $16)"
 		"  OR EXISTS (SELECT FROM uaef.compliance_review"
 		"   WHERE execution_id = $1))",
-		16, {UUIDOID, INT4ARRAYOID, INT2ARRAYOID, TEXTARRAYOID, TEXTARRAYOID,
+		17, {UUIDOID, INT4ARRAYOID, INT2ARRAYOID, TEXTARRAYOID, TEXTARRAYOID,
 			NUMERICARRAYOID, NUMERICARRAYOID, TEXTARRAYOID, TEXTARRAYOID,
 			JSONBARRAYOID, JSONBARRAYOID, TIMESTAMPTZARRAYOID,
-		TIMESTAMPTZARRAYOID, TIMESTAMPTZOID, INT4OID, TEXTOID}
+		TIMESTAMPTZARRAYOID, TIMESTAMPTZOID, INT4OID, TEXTOID, INT8OID}
 	};
 	Signals		s;
 	int			size = 0;
 	int			rows;
 	int			n_gated = 0;
-	Datum		args[16];
+	Datum		args[17];
+	char		nulls[] = "                 ";
 
 	for (int i = 0; i < n; i++)
 		size += Max(outcomes[i].n_shares, 1);
@@ -253,7 +286,9 @@ store_signals(const UaefSettlementInput *input,
 	args[13] = TimestampTzGetDatum(uaef_clock_now());
 	args[14] = Int32GetDatum(run);
 	args[15] = CStringGetTextDatum(input->workflow);
-	rows = (int) uaef_spi_run(&insert_signals, args, NULL);
+	args[16] = Int64GetDatum(input->task_id);
+	nulls[16] = input->task == NULL ? 'n' : ' ';
+	rows = (int) uaef_spi_run(&insert_signals, args, nulls);
 	*gated = palloc(rows * sizeof(int64));
 	for (int i = 0; i < rows; i++)
 		if (uaef_spi_bool(i, 2))
@@ -380,7 +415,8 @@ add_shares(Signals *signals, const UaefRuleOutcome *outcome)
 	{
 		const UaefShare *share = &outcome->shares[part];
 		UaefSignalStatus status = uaef_share_status(outcome, part);
-		int			i = add_signal(signals, outcome, part + 1, status);
+		int			i = add_signal(signals, outcome,
+								   outcome->first_part + part + 1, status);
 
 		signals->part[i] = CStringGetTextDatum(outcome->rule->parts[part].name);
 		signals->recipient[i] = CStringGetTextDatum(share->recipient);
@@ -465,8 +501,8 @@ record_events(const UaefSettlementInput *input,
 	pg_uuid_t	stream = input->execution_id;
 	int			n_events = 1;
 
-	events[0].type = run == 1 ? "settlement_triggered"
-		: "settlement_reevaluated";
+	events[0].type = run == 1 || input->task != NULL
+		? "settlement_triggered" : "settlement_reevaluated";
 	events[0].payload = run_payload(input, outcomes, n, run);
 	for (int i = 0; i < n; i++)
 	{
@@ -518,6 +554,7 @@ run_payload(const UaefSettlementInput *input, const UaefRuleOutcome *outcomes,
 	uaef_json_begin(&payload);
 	uaef_json_text(&payload, "workflow", input->workflow);
 	uaef_json_int(&payload, "version", input->version);
+	uaef_json_text(&payload, "task", input->task);
 	if (run > 1)
 		uaef_json_int(&payload, "run", run);
 	uaef_json_jsonb(&payload, "rules", uaef_json_end(&rules));
@@ -538,46 +575,4 @@ uaef_settlement_error_payload(const UaefRuleOutcome *outcome)
 	uaef_json_int(&json, "version", outcome->rule->version);
 	uaef_settlement_error_add(&json, error);
 	return uaef_json_end(&json);
-}
-
-/*
- * Raises UA320 when there is no run, or nothing of it that the reader may see:
- * all of it for whoever may see the execution, and else what the rules said
- * whose signals ask the reader to approve.
- */
-Jsonb *
-uaef_settlement_explain(const pg_uuid_t *execution_id, Oid reader)
-{
-	static UaefQuery explain = {
-		"SELECT jsonb_build_object('execution_id', r.execution_id,"
-		"  'workflow', r.workflow, 'completed_at', r.completed_at,"
-		"  'outcome', r.outcome,"
-		"  'rules', coalesce(jsonb_agg(v.trace ORDER BY v.trace->>'rule')"
-		"  FILTER (WHERE v.rule_id IS NOT NULL), '[]'))"
-		" FROM uaef.settlement_run r"
-		" JOIN uaef.workflow_execution e USING (execution_id)"
-		" LEFT JOIN uaef.rule_evaluation v USING (execution_id)"
-		" WHERE r.execution_id = $1"
-		" AND (pg_has_role($2, e.initiated_by, 'USAGE')"
-		"  OR EXISTS (SELECT FROM uaef.settlement_signal s"
-		"   JOIN pg_roles o ON o.rolname = s.approval->>'of'"
-		"   WHERE s.execution_id = $1 AND s.rule_id = v.rule_id"
-		"   AND pg_has_role($2, o.oid, 'USAGE')))"
-		" GROUP BY r.execution_id",
-		2, {UUIDOID, OIDOID}
-	};
-	UaefCaller	caller = uaef_spi_begin();
-	Jsonb	   *result;
-	Datum		args[2];
-
-	args[0] = UUIDPGetDatum(execution_id);
-	args[1] = ObjectIdGetDatum(reader);
-	if (uaef_spi_run(&explain, args, NULL) == 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_UAEF_UNDEFINED_SETTLEMENT),
-				 errmsg("execution has no settlement"),
-				 errdetail("An execution is settled when it completes and a rule is in force for its workflow.")));
-	result = uaef_spi_jsonb(0, 1);
-	uaef_spi_end(caller);
-	return result;
 }

@@ -15,14 +15,18 @@
 #include "scope.h"
 #include "settlement_signal.h"
 
-/* The completed execution, as rules see it. */
+typedef struct UaefRuleOutcome UaefRuleOutcome;
+
+/* The completed execution, as rules see it; or one that is at a settle task. */
 typedef struct UaefSettlementInput
 {
 	pg_uuid_t	execution_id;
 	const char *workflow;
 	int32		version;
 	Oid			initiated_by;
-	TimestampTz completed_at;
+	TimestampTz completed_at;	/* the execution, or all before the task */
+	const char *task;			/* that settles; NULL: the completion does */
+	int64		task_id;
 	UaefScope  *scope;			/* in, task, ctx, sys */
 } UaefSettlementInput;
 
@@ -35,6 +39,15 @@ typedef struct UaefSettlementInput
  * locked.
  */
 extern void uaef_settlement_evaluate(const UaefSettlementInput *input);
+
+/*
+ * What the rules in force for a settle task say, but for those that skip says
+ * true of; n of them.  Stores nothing.
+ */
+extern UaefRuleOutcome *uaef_settlement_outcomes(const UaefSettlementInput *input,
+												 bool (*skip) (const char *rule,
+															   void *arg),
+												 void *arg, int *n);
 
 /*
  * Decide about a signal on behalf of actor: approve, reject or cancel it.
@@ -74,8 +87,6 @@ extern int64 uaef_settlement_reverse(int64 signal_id, Numeric amount,
 									 const char *reason, const char *key,
 									 Oid actor);
 
-typedef struct UaefRuleOutcome UaefRuleOutcome;
-
 /* {"rule", "version", "code", "message", "path", "detail"} of one that failed. */
 extern Jsonb *uaef_settlement_error_payload(const UaefRuleOutcome *outcome);
 
@@ -93,17 +104,11 @@ extern int	uaef_settlement_unblock(const pg_uuid_t *execution_id);
 extern void uaef_settlement_set_timers(const pg_uuid_t *execution_id);
 
 /*
- * Store what rules said in evaluation number run, and what comes of it.  As for
+ * Store what rules said in evaluation number run, and what comes of it; where
+ * one of a settle task's rules failed, nothing comes of any.  As for
  * uaef_settlement_evaluate().
  */
 extern void uaef_settlement_store(const UaefSettlementInput *input,
 								  UaefRuleOutcome *outcomes, int n, int run);
-
-/*
- * Why an execution's rules decided as they did, as far as the reader may see
- * it.
- */
-extern Jsonb *uaef_settlement_explain(const pg_uuid_t *execution_id,
-									  Oid reader);
 
 #endif							/* UAEF_SETTLEMENT_H */

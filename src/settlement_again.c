@@ -86,7 +86,8 @@ make_input(UaefExecution *execution, UaefSettlementInput *input)
 	input->workflow = execution->def->name;
 	input->version = execution->def->version;
 	input->initiated_by = execution->initiated_by;
-	input->completed_at = execution->completed_at;
+	input->completed_at = execution->completed_at != 0 ?
+		execution->completed_at : execution->step->now;
 	input->scope = uaef_execution_scope(execution);
 }
 
@@ -171,7 +172,7 @@ int
 uaef_settlement_unblock(const pg_uuid_t *execution_id)
 {
 	UaefStep   *step = uaef_step_begin("system", NULL);
-	UaefSettlementInput input;
+	UaefSettlementInput input = {0};
 
 	make_input(uaef_lock_execution(step, execution_id), &input);
 	return unblock(&input, InvalidOid, NULL);
@@ -188,7 +189,7 @@ rule_in_force(const UaefSettlementInput *input, const char *name)
 	int			in_force;
 	int			n;
 	const UaefSettlementRule **rules =
-		uaef_settlement_rules_get(input->workflow, input->completed_at,
+		uaef_settlement_rules_get(input->workflow, NULL, input->completed_at,
 								  input->scope, &in_force, &n);
 
 	for (int i = 0; i < n; i++)

@@ -41,6 +41,7 @@ struct UaefRuleOutcome
 	UaefShare  *shares;
 	const UaefApprovalBand *band;	/* NULL: no approval needed */
 	TimestampTz due_at;			/* to be paid then; 0 in a simulation */
+	int			first_part;		/* 0, or how many parts the rule gave before */
 	/* of all */
 	Jsonb	   *trace;			/* why: what was read and what came of it */
 };

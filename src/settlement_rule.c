@@ -34,7 +34,7 @@ typedef void (*Section) (UaefRuleParser *parser, UaefSettlementRule *rule,
 						 Jsonb *definition);
 
 static const char *const rule_keys[] = {
-	"workflow", "when", "currency", "amount", "fixed", "percentage", "tiers",
+	"workflow", "task", "when", "currency", "amount", "fixed", "percentage", "tiers",
 	"table", "min", "max", "round", "split", "recipient", "approval", "on_error",
 	"on_zero", "effective", "schedule", NULL
 };
@@ -468,6 +468,7 @@ static void
 parse_workflow(UaefRuleParser *parser, UaefSettlementRule *rule, Jsonb *definition)
 {
 	rule->workflow = uaef_rule_text(definition, "workflow", true);
+	rule->task = uaef_rule_text(definition, "task", false);
 }
 
 static void

@@ -57,6 +57,8 @@ typedef struct UaefSettlementRule
 	UaefEvalError broken;
 
 	char	   *workflow;
+	char	   *task;			/* that settles by it; NULL: the completion
+								 * does */
 	UaefCondition *when;		/* NULL: always */
 	UaefAmount *amount;
 	Numeric		min;			/* bounds before rounding, or NULL */
@@ -139,12 +141,22 @@ extern void uaef_settlement_rule_record(const char *type, const char *name,
 										Oid actor, Jsonb *more);
 
 /*
- * Of the rules in force for a workflow at a time, in_force in number, those
+ * Raise UA320 unless there is a rule of this name for a settle task of the
+ * workflow, UA322 when no version of it is active; where is put before.
+ */
+extern void uaef_settlement_rule_require(const char *name,
+										 const char *workflow,
+										 const char *task, const char *where);
+
+/*
+ * Of the rules in force for a workflow's completion, or for a settle task of
+ * it, at a time, in_force in number, those
  * that can fire or fail on the data, by name: the newest active version of
  * each whose period holds the time.  Few rules are all given.  Good until the
  * next call.
  */
 extern const UaefSettlementRule **uaef_settlement_rules_get(const char *workflow,
+															const char *task,
 															TimestampTz at,
 															UaefScope *scope,
 															int *in_force,

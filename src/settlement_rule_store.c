@@ -54,6 +54,9 @@
 /* From so many rules on, an index is worth its making. */
 #define MANY_RULES 64
 
+/* Between a workflow and a task, in a key: unit separator. */
+#define TASK_MARK '\x1f'
+
 /* The newest version of a rule; version is 0 when there is none. */
 typedef struct Newest
 {
@@ -77,10 +80,12 @@ typedef struct Period
 	int			name_no;
 } Period;
 
-/* The active versions for a workflow, by name, newest first. */
+/* Active versions for a workflow, or a task of it, by name, newest first. */
 typedef struct WorkflowRules
 {
-	const char *workflow;		/* hash key */
+	const char *key;			/* of the hash: workflow, mark, task */
+	const char *workflow;
+	const char *task;			/* NULL: for its completion */
 	int			n_rules;
 	StoredRule *rules;
 	const UaefSettlementRule **in_force;	/* room for n_rules */
@@ -99,6 +104,8 @@ static void check_size(const char *name, Jsonb *definition);
 static Newest newest_version(const UaefSettlementRule *rule,
 							 Jsonb *definition, Oid author);
 static void check_path_task(const UaefPath *path, void *arg);
+static const UaefDefinition *check_settle_task(const UaefSettlementRule *rule,
+											   const UaefDefinition *definition);
 static void check_approvers(const UaefSettlementRule *rule);
 static int	count_in_force(const WorkflowRules *entry, TimestampTz at);
 static const UaefRuleIndex *rule_index(WorkflowRules *entry);
@@ -106,7 +113,7 @@ static void cache_reset(void);
 static void cache_invalidate(Datum arg, Oid relid);
 static uint32 hash_text_key(const void *key, Size size);
 static int	match_text_key(const void *a, const void *b, Size size);
-static WorkflowRules *cache_get(const char *workflow);
+static WorkflowRules *cache_get(const char *workflow, const char *task);
 static void cache_load(WorkflowRules *entry);
 static void load_rule(StoredRule *stored, uint64 row);
 static const UaefSettlementRule *compiled_rule(StoredRule *stored);
@@ -269,8 +276,135 @@ uaef_settlement_rule_check_workflow(const UaefSettlementRule *rule,
 	definition = uaef_definition_get(definition_id);
 	uaef_settlement_rule_paths(rule, check_path_task,
 							   unconstify(UaefDefinition *, definition));
+	if (rule->task != NULL)
+		definition = check_settle_task(rule, definition);
 	typing = uaef_rule_typing(definition);
 	(void) uaef_settlement_rule_compile(rule->name, document, &typing);
+}
+
+/* Whether the path leads from a task to another one. */
+static bool
+comes_before(const UaefDefinition *definition, int task, int other, bool *seen)
+{
+	const UaefTaskDef *def = &definition->tasks[task];
+
+	check_stack_depth();
+	seen[task] = true;
+	for (int i = 0; i < def->n_in; i++)
+	{
+		int			from = definition->edges[def->in[i]].from;
+
+		if (from == other ||
+			(!seen[from] && comes_before(definition, from, other, seen)))
+			return true;
+	}
+	return false;
+}
+
+/* A rule and the settle task that it is for. */
+typedef struct SettleTask
+{
+	const UaefDefinition *definition;
+	int			no;
+} SettleTask;
+
+static void
+check_path_before(const UaefPath *path, void *arg)
+{
+	const SettleTask *settle = arg;
+	const UaefDefinition *definition = settle->definition;
+	const char *task = uaef_path_task(path);
+	bool	   *seen = palloc0(definition->n_tasks);
+
+	if (task != NULL &&
+		!comes_before(definition, settle->no,
+					  uaef_definition_task_no(definition, task, strlen(task)),
+					  seen))
+		ereport(ERROR,
+				(errcode(ERRCODE_UAEF_UNDEFINED_TASK),
+				 errmsg("task \"%s\" of workflow \"%s\" does not come before task \"%s\"",
+						task, definition->name,
+						definition->tasks[settle->no].id),
+				 errdetail("Path \"%s\" of the settlement rule reads it when task \"%s\" settles.",
+						   uaef_path_text(path),
+						   definition->tasks[settle->no].id)));
+	pfree(seen);
+}
+
+/*
+ * The task that a rule is for must settle, and the rule read what is there
+ * then.  Returns the definition; one without a schema of the input where the
+ * task gives the rule another.
+ */
+static const UaefDefinition *
+check_settle_task(const UaefSettlementRule *rule,
+				  const UaefDefinition *definition)
+{
+	SettleTask	settle = {definition};
+	UaefDefinition *own;
+
+	settle.no = uaef_definition_task_no(definition, rule->task,
+										strlen(rule->task));
+	if (settle.no < 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_UAEF_UNDEFINED_TASK),
+				 errmsg("workflow \"%s\" has no task \"%s\"",
+						definition->name, rule->task),
+				 errdetail("The settlement rule is for it.")));
+	if (definition->tasks[settle.no].type != UAEF_TASK_SETTLE)
+		ereport(ERROR,
+				(errcode(ERRCODE_UAEF_BAD_EXPRESSION),
+				 errmsg("task \"%s\" of workflow \"%s\" is of type %s, and settles nothing",
+						rule->task, definition->name,
+						uaef_task_type_name(definition->tasks[settle.no].type)),
+				 errhint("Without \"task\" a rule is for the completion of the workflow.")));
+	uaef_settlement_rule_paths(rule, check_path_before, &settle);
+	if (definition->tasks[settle.no].config.settle.input == NULL)
+		return definition;
+	own = palloc(sizeof(UaefDefinition));
+	*own = *definition;
+	own->input_schema = NULL;
+	return own;
+}
+
+void
+uaef_settlement_rule_require(const char *name, const char *workflow,
+							 const char *task, const char *where)
+{
+	static UaefQuery find_rule = {
+		"SELECT workflow = $2 AND definition->>'task' IS NOT DISTINCT FROM $3,"
+		" active"
+		" FROM uaef.settlement_rule WHERE name = $1"
+		" ORDER BY active DESC, version DESC LIMIT 1",
+		3, {TEXTOID, TEXTOID, TEXTOID}
+	};
+	UaefCaller	caller = uaef_spi_begin();
+	Datum		args[3];
+
+	args[0] = CStringGetTextDatum(name);
+	args[1] = CStringGetTextDatum(workflow);
+	args[2] = CStringGetTextDatum(task);
+	if (uaef_spi_run(&find_rule, args, NULL) == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_UAEF_UNDEFINED_SETTLEMENT),
+				 errmsg("%s: settlement rule \"%s\" does not exist", where,
+						name),
+				 errhint("Create the workflow without \"rules\", then the rule with \"task\":\"%s\": the task settles by all rules that are for it.",
+						 task)));
+	if (!uaef_spi_bool(0, 1))
+		ereport(ERROR,
+				(errcode(ERRCODE_UAEF_UNDEFINED_SETTLEMENT),
+				 errmsg("%s: settlement rule \"%s\" is not for this task",
+						where, name),
+				 errhint("A rule for it has \"workflow\":\"%s\" and \"task\":\"%s\".",
+						 workflow, task)));
+	if (!uaef_spi_bool(0, 2))
+		ereport(ERROR,
+				(errcode(ERRCODE_UAEF_RULE_NOT_IN_FORCE),
+				 errmsg("%s: settlement rule \"%s\" is not active", where,
+						name),
+				 errhint("Use uaef.activate_settlement_rule() first.")));
+	uaef_spi_end(caller);
 }
 
 /*
@@ -369,8 +503,9 @@ uaef_settlement_rule_changed(PG_FUNCTION_ARGS)
  * transaction has held its locks.
  */
 const UaefSettlementRule **
-uaef_settlement_rules_get(const char *workflow, TimestampTz at,
-						  UaefScope *scope, int *in_force, int *n)
+uaef_settlement_rules_get(const char *workflow, const char *task,
+						  TimestampTz at, UaefScope *scope, int *in_force,
+						  int *n)
 {
 	WorkflowRules *entry;
 	int		   *numbers = NULL;
@@ -380,7 +515,7 @@ uaef_settlement_rules_get(const char *workflow, TimestampTz at,
 	AcceptInvalidationMessages();
 	if (rules_stale)
 		cache_reset();
-	entry = cache_get(workflow);
+	entry = cache_get(workflow, task);
 	*in_force = count_in_force(entry, at);
 	*n = 0;
 
@@ -491,20 +626,24 @@ match_text_key(const void *a, const void *b, Size size)
 }
 
 static WorkflowRules *
-cache_get(const char *workflow)
+cache_get(const char *workflow, const char *task)
 {
-	WorkflowRules *entry = hash_search(workflow_rules, &workflow, HASH_FIND,
-									   NULL);
+	const char *key = task == NULL ? workflow :
+		psprintf("%s%c%s", workflow, TASK_MARK, task);
+	WorkflowRules *entry = hash_search(workflow_rules, &key, HASH_FIND, NULL);
 	WorkflowRules loaded = {0};
 
 	if (entry != NULL)
 		return entry;
 
+	loaded.key = MemoryContextStrdup(rules_context, key);
 	loaded.workflow = MemoryContextStrdup(rules_context, workflow);
+	loaded.task = task == NULL ? NULL :
+		MemoryContextStrdup(rules_context, task);
 	cache_load(&loaded);
 	if (IsolationUsesXactSnapshot())
 		rules_stale = true;
-	entry = hash_search(workflow_rules, &loaded.workflow, HASH_ENTER, NULL);
+	entry = hash_search(workflow_rules, &loaded.key, HASH_ENTER, NULL);
 	*entry = loaded;
 	return entry;
 }
@@ -516,15 +655,19 @@ cache_load(WorkflowRules *entry)
 		"SELECT rule_id, name, version, created_by::oid, currency,"
 		" effective_from, effective_to, definition"
 		" FROM uaef.settlement_rule WHERE workflow = $1 AND active"
+		" AND definition->>'task' IS NOT DISTINCT FROM $2"
 		" ORDER BY name, version DESC",
-		1, {TEXTOID}
+		2, {TEXTOID, TEXTOID}
 	};
 	UaefCaller	caller = uaef_spi_begin();
 	MemoryContext old;
-	Datum		args[1];
+	Datum		args[2];
 
 	args[0] = CStringGetTextDatum(entry->workflow);
-	entry->n_rules = uaef_spi_run(&select_rules, args, NULL);
+	args[1] = entry->task == NULL ? (Datum) 0 :
+		CStringGetTextDatum(entry->task);
+	entry->n_rules = uaef_spi_run(&select_rules, args,
+								  entry->task == NULL ? " n" : NULL);
 
 	old = MemoryContextSwitchTo(rules_context);
 	entry->rules = palloc0(entry->n_rules * sizeof(StoredRule));

@@ -27,6 +27,7 @@
 #include "settlement_book.h"
 #include "settlement_signal.h"
 #include "spi_util.h"
+#include "wake.h"
 
 /* What an action is called in the ledger. */
 static const char *const event_types[] = {
@@ -72,7 +73,8 @@ static UaefQuery select_signals = {
 	" r.rule_id, r.name, r.version, s.run, s.part_no::integer, s.recipient,"
 	" s.amount_minor, s.amount, s.currency, s.status, s.approval, s.approvals,"
 	" s.due_at, s.expires_at, s.held_by IS NOT NULL, s.reversed_minor,"
-	" coalesce(s.adjusted_by::oid, 0), coalesce(s.adjusted_session::oid, 0)"
+	" coalesce(s.adjusted_by::oid, 0), coalesce(s.adjusted_session::oid, 0),"
+	" coalesce(s.task_id, 0)"
 	" FROM uaef.settlement_signal s"
 	" JOIN uaef.workflow_execution e USING (execution_id)"
 	" JOIN uaef.settlement_rule r USING (rule_id)"
@@ -116,6 +118,14 @@ static UaefQuery count_approvals = {
 	"SELECT count(*) FROM uaef.settlement_approval"
 	" WHERE signal_id = $1 AND decision = 'approved' AND digest = $2",
 	2, {INT8OID, BYTEAOID}
+};
+
+static UaefQuery wake_task = {
+	"INSERT INTO uaef.task_timer (due_at, execution_id, task_no, item,"
+	" attempt, kind) SELECT $3, execution_id, task_no, item, attempt,"
+	" 'settled' FROM uaef.task_execution"
+	" WHERE execution_id = $1 AND task_id = $2 AND status = 'waiting_input'",
+	3, {UUIDOID, INT8OID, TIMESTAMPTZOID}
 };
 
 static UaefQuery find_owners = {
@@ -162,6 +172,7 @@ read_row(uint64 row, UaefSignal *signal)
 	signal->reversed = uaef_spi_numeric(row, 23);
 	signal->adjusted_by = uaef_spi_oid(row, 24);
 	signal->adjusted_session = uaef_spi_oid(row, 25);
+	signal->task_id = uaef_spi_int64(row, 26);
 }
 
 static Datum
@@ -350,6 +361,27 @@ record_moves(UaefSignal *signals, int n, const UaefSignalMove *move)
 }
 
 /*
+ * A settle task may wait for a signal to come this far; it looks in a step of
+ * its own, by the worker.
+ */
+static void
+wake_tasks(const UaefSignal *signals, int n)
+{
+	for (int i = 0; i < n; i++)
+	{
+		Datum		args[3];
+
+		if (signals[i].task_id == 0)
+			continue;
+		args[0] = UUIDPGetDatum(&signals[i].execution_id);
+		args[1] = Int64GetDatum(signals[i].task_id);
+		args[2] = TimestampTzGetDatum(uaef_clock_now());
+		if (uaef_spi_run(&wake_task, args, NULL) > 0)
+			uaef_wake_worker_on_commit(UAEF_WAKE_TIMERS);
+	}
+}
+
+/*
  * What will not be paid after all no longer counts against budgets.
  */
 static void
@@ -403,6 +435,7 @@ uaef_signals_move(UaefSignal *signals, int n, const UaefSignalMove *move)
 			uaef_settlement_book_move(&signals[i], from[i], move->action);
 	record_moves(signals, n, move);
 	free_budgets(signals, n);
+	wake_tasks(signals, n);
 }
 
 /*----------

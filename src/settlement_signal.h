@@ -52,6 +52,7 @@ typedef struct UaefSignal
 	Numeric		reversed;		/* minor units; 0 if none */
 	Oid			adjusted_by;	/* who gave it its amount; 0: the rule */
 	Oid			adjusted_session;
+	int64		task_id;		/* of the settle task that it is of; 0: none */
 } UaefSignal;
 
 /* Something that happens to signals. */

@@ -21,7 +21,7 @@
 #include "errcodes.h"
 #include "failure.h"
 #include "hold.h"
-#include "own_execution.h"
+#include "payload_check.h"
 #include "spi_util.h"
 #include "start_once.h"
 #include "uuid7.h"

@@ -530,7 +530,7 @@ write_executions(UaefStep *step)
 static void
 settle(UaefExecution *execution)
 {
-	UaefSettlementInput input;
+	UaefSettlementInput input = {0};
 
 	input.execution_id = execution->id;
 	input.workflow = execution->def->name;
@@ -542,6 +542,32 @@ settle(UaefExecution *execution)
 	input.scope->at = execution->completed_at;
 	input.scope->known_at = DT_NOEND;
 	uaef_settlement_evaluate(&input);
+}
+
+static void
+write_events(UaefStep *step)
+{
+	ListCell   *cell;
+
+	foreach(cell, step->executions)
+		write_notes(lfirst(cell));
+	if (step->agent_ends != NIL)
+		uaef_agent_write_ends(step);
+	if (step->n_events > 0)
+		uaef_ledger_append(step->events, step->n_events);
+	step->n_events = 0;
+}
+
+void
+uaef_step_write_so_far(UaefStep *step)
+{
+	ListCell   *cell;
+
+	uaef_step_write_tasks(step);
+	write_executions(step);
+	write_events(step);
+	foreach(cell, step->executions)
+		((UaefExecution *) lfirst(cell))->last_event = -1;
 }
 
 void
@@ -556,14 +582,7 @@ uaef_step_write(UaefStep *step)
 	write_ready(step);
 	write_timers(step);
 	write_executions(step);
-	foreach(cell, step->executions)
-		write_notes(lfirst(cell));
-	if (step->agent_ends != NIL)
-		uaef_agent_write_ends(step);
-
-	if (step->n_events > 0)
-		uaef_ledger_append(step->events, step->n_events);
-	step->n_events = 0;
+	write_events(step);
 
 	foreach(cell, step->executions)
 	{

@@ -27,7 +27,8 @@ static const UaefTaskKind *const kinds[] = {
 	[UAEF_TASK_CHECKPOINT] = &uaef_checkpoint_task,
 	[UAEF_TASK_AGENT] = &uaef_agent_task,
 	[UAEF_TASK_WORKFLOW] = &uaef_workflow_task,
-	[UAEF_TASK_CONNECTOR] = &uaef_connector_task
+	[UAEF_TASK_CONNECTOR] = &uaef_connector_task,
+	[UAEF_TASK_SETTLE] = &uaef_settle_task
 };
 
 const UaefTaskKind *

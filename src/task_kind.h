@@ -58,5 +58,6 @@ extern const UaefTaskKind uaef_workflow_task;
 extern const UaefTaskKind uaef_signal_task;
 extern const UaefTaskKind uaef_checkpoint_task;
 extern const UaefTaskKind uaef_agent_task;
+extern const UaefTaskKind uaef_settle_task;
 
 #endif							/* UAEF_TASK_KIND_H */

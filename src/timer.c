@@ -22,6 +22,7 @@
 #include "hold.h"
 #include "limit.h"
 #include "policy_check.h"
+#include "settle_task.h"
 #include "settlement_timer.h"
 #include "spi_util.h"
 #include "start_once.h"
@@ -99,7 +100,8 @@ static const struct
 	{"cancel", false, fire_cancel},
 	{"stop", false, fire_stop},
 	{"ended", true, uaef_workflow_task_ended},
-	{"settlement", true, uaef_settlement_fire}
+	{"settlement", true, uaef_settlement_fire},
+	{"settlement", false, uaef_settlement_fire}
 };
 
 static const struct
@@ -117,6 +119,7 @@ static const struct
 	{"escalation", uaef_approval_escalate},
 	{"policy", uaef_policy_fire},
 	{"granted", uaef_advance_granted},
+	{"settled", uaef_settle_task_look},
 	{"child", uaef_workflow_task_fire},
 	{"repeat", uaef_workflow_task_fire}
 };

@@ -395,7 +395,8 @@ draw_mermaid(Picture *picture)
 		[UAEF_TASK_CHECKPOINT] = {"{{\"", "\"}}"},
 		[UAEF_TASK_AGENT] = {"[\\\"", "\"/]"},
 		[UAEF_TASK_WORKFLOW] = {"[/\"", "\"\\]"},
-		[UAEF_TASK_CONNECTOR] = {"[/\"", "\"/]"}
+		[UAEF_TASK_CONNECTOR] = {"[/\"", "\"/]"},
+		[UAEF_TASK_SETTLE] = {"[(\"", "\")]"}
 	};
 	const UaefDefinition *def = picture->def;
 	StringInfo	out = &picture->out;

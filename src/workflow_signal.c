@@ -23,6 +23,7 @@
 #include "errcodes.h"
 #include "guc.h"
 #include "own_execution.h"
+#include "payload_check.h"
 #include "signal_task.h"
 #include "spi_util.h"
 #include "uuid7.h"

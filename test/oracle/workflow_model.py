@@ -17,6 +17,7 @@ import sys
 
 PURE = ("decision", "condition", "parallel")
 FAILS = "SELECT 1 / ($1->>'zero')::integer"
+VOTERS = ("model_a", "model_b", "model_c")
 ENDED = ("completed", "failed", "skipped", "cancelled", "compensated")
 
 
@@ -38,6 +39,10 @@ class Task:
         self.redo = 0
         self.filling = False
         self.child = None
+        self.runs = 0
+        self.votes = {}
+        self.queued_at = 0
+        self.in_line = self.holds = False
         self.total = None
         self.started = self.completed = self.failed = 0
 
@@ -148,13 +153,27 @@ class Model:
                         if child == "bad":
                             self.fail(task)
                         else:
-                            self.finish(task, {"v": 5}, None)
+                            self.run_ended(task, {"v": 5})
                         self.drain()
             else:
                 begun, self.begun = self.begun, []
                 for task, child in begun:
                     if task.status == "running" and task.child is child and child != "ask":
                         self.ended.append((task, child))
+
+    def run_ended(self, task, output):
+        """A child has completed: a loop may run it again."""
+        repeat = task.spec["config"].get("repeat")
+        if repeat is None or output["v"] >= repeat["until"]["last.v"]["$gte"]:
+            self.finish(task, output, None)
+        elif task.runs < repeat["max"]:
+            task.output = output
+            task.status = "queued"
+            task.handed_out = False
+            if self.status != "paused":
+                self.hand_out(task)
+        else:
+            self.fail(task)
 
     def begin(self, task):
         if task.status != "pending":
@@ -181,19 +200,42 @@ class Model:
         task.attempt += 1
         task.status = "queued"
         task.handed_out = False
+        task.runs = 0
+        task.queued_at = self.now
         if self.status != "paused":
             self.hand_out(task)
 
+    def grant(self):
+        """Of all that stand in line for a place, those that waited longest get it."""
+        line = [t for t in self.all_rows() if t.in_line and t.status == "queued"]
+        for task in sorted(line, key=lambda t: t.queued_at):
+            if not any(t.holds and t.status in ("queued", "running") and self.place(t) == self.place(task)
+                       for t in self.all_rows()):
+                task.in_line = False
+                task.holds = task.handed_out = True
+
+    def place(self, task):
+        key = task.spec["limits"][0].get("key")
+        return (task.spec["id"], task.undoes,
+                self.data["items"][task.item]["k"] if key == "{{item.k}}" else self.data["n"] if key else None) if (
+                    "limits" in task.spec) else None
+
     def hand_out(self, task):
+        if "limits" in task.spec:
+            task.in_line = True
+            task.holds = False
+            return
         task.handed_out = True
         if task.type == "human_approval":
             task.status = "waiting_input"
+            task.votes = {}
         elif task.type == "wait":
             task.status = "running"
         elif task.type == "workflow":
             task.status = "running"
             task.child = task.spec["config"]["workflow"].removeprefix("model_")
             task.asked = False
+            task.runs += 1
             self.begun.append((task, task.child))
         elif task.type == "signal":
             signal = next((k for k in self.kept if self.takes(task, k)), None)
@@ -391,7 +433,10 @@ class Model:
                     task.status = "running"
 
     def complete(self, task, output):
-        self.finish(task, output, None)
+        if task.type == "workflow":
+            self.run_ended(task, output)
+        else:
+            self.finish(task, output, None)
         self.drain()
 
     def child_failure(self, task):
@@ -434,7 +479,12 @@ class Model:
             self.fail(task)
         self.drain()
 
-    def decide(self, task, approved):
+    def decide(self, task, approved, voter):
+        config = task.spec["config"]
+        task.votes[voter] = approved
+        votes = list(task.votes.values())
+        if votes.count(approved) < config.get("need" if approved else "reject_need", 1):
+            return
         labelled = any("on" in e for e in self.edges if e["from"] == task.spec["id"])
         outcome = "approved" if approved else "rejected"
         if approved or labelled:
@@ -444,7 +494,10 @@ class Model:
         self.drain()
 
     def run_sql(self):
-        while self.status == "running":
+        while True:
+            self.grant()
+            if self.status != "running":
+                return
             tasks = [self.rows[t["id"]] for t in self.tasks if t["id"] in self.rows]
             items = [i for t in self.tasks for i in self.items.get(t["id"], [])] + list(self.undoing.values())
             task = next((t for t in tasks + items if t.type == "sql" and t.status == "queued"), None)
@@ -462,7 +515,7 @@ class Model:
         self.status = "paused"
         for task in self.all_rows():
             if task.status == "queued":
-                task.handed_out = False
+                task.handed_out = task.in_line = task.holds = False
 
     def resume(self):
         self.status = "running"
@@ -523,6 +576,8 @@ def random_task(rng, name):
     elif kind == "map":
         inner = rng.choice(["external", "sql", "workflow"])
         task["config"] = {"over": "{{in.items}}", "task": {"type": inner}}
+        if inner == "external" and rng.random() < 0.5:
+            task["config"]["task"]["limits"] = [random_limit(rng, "{{item.k}}")]
         if inner == "sql":
             task["config"]["task"]["config"] = {"sql": random_sql(rng)}
         elif inner == "workflow":
@@ -533,6 +588,8 @@ def random_task(rng, name):
             task["config"]["join"] = rng.choice(["any", 1, 2, 3])
     elif kind == "human_approval":
         task["config"] = {"four_eyes": False}
+        if rng.random() < 0.6:
+            task["config"] |= {"approvers": list(VOTERS), "need": rng.randint(1, 3), "reject_need": rng.randint(1, 3)}
     elif kind == "sql":
         task["config"] = {"sql": random_sql(rng)}
     elif kind == "wait":
@@ -549,6 +606,8 @@ def random_task(rng, name):
         task["compensate"] = rng.choice([{"type": "external"}, {"type": "sql", "config": {"sql": random_sql(rng), "input": {"zero": 0}}}])
     if kind == "external" and rng.random() < 0.3:
         task["retry"] = {"max_attempts": 2, "initial": "1 day", "max": "1 day"}
+    if kind == "external" and rng.random() < 0.3:
+        task["limits"] = [random_limit(rng, "{{in.n}}")]
     if rng.random() < 0.35:
         task["on_failure"] = rng.choice(["continue", "skip"])
     return task
@@ -558,8 +617,16 @@ def random_sql(rng):
     return FAILS if rng.random() < 0.15 else "SELECT 5 AS v"
 
 
+def random_limit(rng, key):
+    """One at a time: the bound is that of the place, whatever version of the workflow."""
+    return {"concurrency": 1} | ({"key": key} if rng.random() < 0.5 else {})
+
+
 def random_child(rng):
-    return {"workflow": "model_" + rng.choices(["pure", "ask", "bad"], [4, 4, 1])[0], "input": {"n": 1}}
+    child = {"workflow": "model_" + rng.choices(["pure", "ask", "bad"], [4, 4, 1])[0], "input": {"n": 1}}
+    if rng.random() < 0.4:
+        child["repeat"] = {"until": {"last.v": {"$gte": rng.randint(0, 9)}}, "max": rng.randint(1, 4)}
+    return child
 
 
 def random_edge(rng, source, target):
@@ -594,6 +661,11 @@ def random_case(seed):
     return {"tasks": tasks, "edges": edges}, data, rng
 
 
+def voters(task):
+    """Who has not decided yet."""
+    return [v for v in task.spec["config"].get("approvers", ["postgres"]) if v not in task.votes]
+
+
 def choose(rng, model):
     """What a client does next: its name, the task, more arguments."""
     if rng.random() < 0.03:
@@ -604,7 +676,7 @@ def choose(rng, model):
     elif rng.random() < 0.08:
         return "pause", None, []
     running = [t for t in model.all_rows() if t.type == "external" and t.status == "running"]
-    asked = [t for t in model.all_rows() if t.type == "human_approval" and t.status == "waiting_input"]
+    asked = [t for t in model.all_rows() if t.type == "human_approval" and t.status == "waiting_input" and voters(t)]
     children = [t for t in model.all_rows() if t.type == "workflow" and t.status == "running" and t.child == "ask" and t.asked]
     ways = ["claim", "run_sql", "signal"] + ["child"] * 3 * bool(children) + ["complete"] * 4 * bool(running) + ["failure"] * bool(running) + ["decide"] * bool(asked)
     way = rng.choice(ways)
@@ -619,7 +691,8 @@ def choose(rng, model):
     if way == "failure":
         return way, rng.choice(running), [rng.random() < 0.5]
     if way == "decide":
-        return way, rng.choice(asked), [rng.random() < 0.7]
+        task = rng.choice(asked)
+        return way, task, [rng.random() < 0.7, rng.choice(voters(task))]
     return way, None, []
 
 
@@ -652,6 +725,9 @@ SETUP = r"""
 \set ON_ERROR_STOP off
 SET client_min_messages = warning;
 CREATE SCHEMA model;
+CREATE ROLE model_a; CREATE ROLE model_b; CREATE ROLE model_c;
+GRANT USAGE ON SCHEMA model TO model_a, model_b, model_c;
+SELECT count(uaef.grant_access(r, 'approver')) AS made FROM unnest('{model_a,model_b,model_c}'::regrole[]) r \gset
 CREATE FUNCTION model.execution() RETURNS uuid LANGUAGE sql AS
 	$$ SELECT current_setting('model.execution')::uuid $$;
 SELECT uaef.create_workflow('model_pure', '{"tasks": [{"id": "p", "type": "parallel"}], "output": {"v": 5}}') AS made \gset
@@ -700,9 +776,11 @@ def statement(way, place, arguments):
     if way == "failure":
         return "SELECT uaef.fail_task(%s, 'no', %s) AS done \\gset" % (task, arguments[0])
     if way == "decide":
-        return ("SELECT uaef.%s(approval_id) AS done FROM uaef.pending_approval"
-                " WHERE execution_id = model.execution() AND task = '%s' \\gset"
-                % ("approve" if arguments[0] else "reject", place[0]))
+        return ("SET SESSION AUTHORIZATION %s;\n"
+                "SELECT uaef.%s(approval_id) AS done FROM uaef.pending_approval"
+                " WHERE execution_id = model.execution() AND task = '%s' \\gset\n"
+                "RESET SESSION AUTHORIZATION;"
+                % (arguments[1], "approve" if arguments[0] else "reject", place[0]))
     return "SELECT uaef.%s_workflow(model.execution()) AS done \\gset" % way
 
 
@@ -725,7 +803,7 @@ def without_details(output):
     """What of an output the model knows."""
     if isinstance(output, dict):
         return {k: without_details(v) for k, v in output.items()
-                if k not in ("error", "approval_id", "approver", "reason", "response", "signal_id", "sent_by", "sent_at")}
+                if k not in ("error", "approval_id", "approver", "votes", "reason", "response", "signal_id", "sent_by", "sent_at")}
     return output
 
 

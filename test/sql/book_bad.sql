@@ -57,6 +57,27 @@ SELECT pg_temp.bad(format('SELECT uaef.post_batch(%L)', jsonb_agg(jsonb_build_ob
 	jsonb_build_object('account', 'bad.eur', 'debit', i), jsonb_build_object('account', 'bad.eur', 'credit', i)))))) AS too_many
 FROM generate_series(1, 50001) i;
 
+-- no account pays itself, by any form
+SELECT j AS journal, pg_temp.bad_post(j) AS result FROM (VALUES
+	(1, '{"debit": "bad.eur", "credit": "bad.eur", "amount": 5}'),
+	(2, '{"lines": [{"account": "bad.eur", "debit": 5}, {"account": "bad.eur", "credit": 3}, {"account": "bad.eur", "credit": 2}]}'),
+	(3, '{"debit": "nobody", "credit": "nobody", "amount": 5}')) v (i, j) ORDER BY i;
+BEGIN;
+SELECT uaef.hold_funds('bad.eur2', 5) AS hold \gset
+SELECT pg_temp.bad(format('SELECT uaef.capture_hold(%s, ''bad.eur2'')', :'hold')) AS capture;
+ROLLBACK;
+
+-- what the engine posts to is the engine's
+SELECT pg_temp.bad(sql) AS result FROM (VALUES
+	(1, $$SELECT uaef.create_account('payable:external:x:EUR', 'asset', 'EUR')$$),
+	(2, $$SELECT uaef.post('{"debit": "bad.eur", "credit": "payable:external:x:EUR", "amount": 5}')$$),
+	(3, $$SELECT uaef.post('{"debit": "settlement:expense:EUR", "credit": "bad.eur", "amount": 5}')$$),
+	(4, $$SELECT uaef.post('{"lines": [{"account": "bad.eur", "debit": 5}, {"account": "clearing:psp:EUR", "credit": 5}]}')$$),
+	(5, $$SELECT uaef.post_batch('[{"debit": "bank:psp:EUR", "credit": "bad.eur", "amount": 5}]')$$),
+	(6, $$SELECT uaef.hold_funds('payable:external:x:EUR', 5)$$),
+	(7, $$SELECT uaef.capture_hold(1, 'disputed:external:x:EUR')$$)) v (i, sql) ORDER BY i;
+SELECT uaef.post('{"debit": "bad.eur", "credit": "settlement:expense:EUR", "amount": 5}');
+
 -- the context tells which journal of a batch
 SELECT uaef.post_batch('[{"debit": "bad.eur", "credit": "bad.eur2", "amount": 5}, {"debit": "bad.eur", "credit": "bad.eur2", "amount": 0.1}]');
 

@@ -152,9 +152,19 @@ SELECT uaef.create_workflow('edge_ask', $${"tasks": [
   "edges": [{"from": "two", "to": "mail"}]}$$);
 SELECT uaef.create_policy('edge people', 'approval', '{"approvers": ["Regress edge"]}', 'log', '{"named": true}');
 SELECT uaef.start_workflow('edge_ask', '{"who": "regress_edge_boss"}') AS e \gset
+CREATE ROLE regress_edge_payer;
+SET uaef.rule_activation = 'any';
+SELECT uaef.create_settlement_rule('edge rule', '{"workflow": "edge_ask", "currency": "EUR", "fixed": "1", "recipient": "house",
+  "approval": {"bands": [{"to": "5", "need": 1, "of": "Regress edge"}, {"need": 2, "of": "regress_edge_boss"}]}}'),
+  uaef.activate_settlement_rule('edge rule', 1);
+SELECT uaef.create_payout_channel('edge channel', 'worker', '{"idempotency": "native", "key_ttl": "1d"}', role => 'regress_edge_payer');
+SELECT uaef.set_payee('external:edge', 'edge channel', '{"name": "E"}', owner => 'regress_edge_payer');
 SELECT * FROM uaef.missing_role WHERE name LIKE 'edge%';
-DROP ROLE regress_edge_boss, "Regress edge";
-SELECT kind, CASE WHEN kind <> 'approval' THEN name END AS name, version, task, named_as, role FROM uaef.missing_role WHERE kind = 'approval' OR name LIKE 'edge%' ORDER BY kind, name, task, role;
+DROP ROLE regress_edge_boss, "Regress edge", regress_edge_payer;
+SELECT kind, CASE WHEN kind <> 'approval' THEN name END AS name, version, task, named_as, regexp_replace(role, '^\d+$', 'gone') AS role FROM uaef.missing_role WHERE kind = 'approval' OR name LIKE '%edge%' ORDER BY kind, name, task, role;
+DELETE FROM uaef.payee WHERE recipient = 'external:edge';
+DELETE FROM uaef.payout_channel WHERE name = 'edge channel';
+DELETE FROM uaef.settlement_rule WHERE name = 'edge rule';
 SELECT uaef.drop_policy('edge people');
 SELECT uaef.cancel_workflow(:'e');
 SELECT uaef.create_workflow('edge_ask', '{"tasks": [{"id": "x", "type": "parallel"}]}');

@@ -48,6 +48,15 @@ SELECT pg_temp.try($$SELECT uaef.create_payout_channel('blind', 'worker', '{}')$
 SELECT pg_temp.try($$SELECT uaef.create_payout_channel('blind', 'pigeon', '{}')$$);
 SELECT pg_temp.try($$SELECT uaef.create_payout_channel('blind', 'worker', '{"idempotency":"maybe"}')$$);
 SELECT pg_temp.try($$SELECT uaef.create_payout_channel('blind', 'worker', '{"retries":5}')$$);
+-- A connector's contract is read as a channel's is.
+SELECT bad, pg_temp.try(format('SELECT uaef.create_payout_channel(''blind'', ''worker'', %L)', bad)) AS channel,
+	pg_temp.try(format('SELECT uaef.create_connector(''blind'', ''payout'', %L)',
+		jsonb_build_object('url', 'https://pay.example.com', 'contract', bad))) AS connector
+FROM (VALUES (1, '7'::jsonb), (2, '{"retries":5}'), (3, '{"idempotency":"maybe"}'), (4, '{"lookup":1}'), (5, '{"statement":"mt940"}'),
+	(6, '{"webhooks":"yes"}'), (7, '{"settles":0}'), (8, '{"key_ttl":"0s"}'), (9, '{"key_ttl":"soon"}'), (10, '{"key_margin":1.5}'),
+	(11, '{"duplicate_window":3}'), (12, '{"currencies":"NOK"}'), (13, '{"currencies":["NOPE"]}'), (14, '{"max_amount":5}'),
+	(15, '{"max_amount":{"NOK":5}}'), (16, '{"max_amount":{"NOK":"1.0.0"}}'), (17, '{"reference":"a..b"}'), (18, '{"reference":""}'),
+	(19, '{}')) v (no, bad) ORDER BY no;
 SELECT pg_temp.try($$SELECT uaef.create_payout_channel('blind', 'connector', '{"idempotency":"native"}', 'nowhere')$$);
 SELECT uaef.create_payout_channel('psp', 'worker', '{"idempotency":"native","key_ttl":"24h",
 	"webhooks":true,"statement":"csv","currencies":["NOK"],"max_amount":{"NOK":"1000.00"}}');
@@ -87,7 +96,7 @@ SELECT count(*), min(fence), max(fence) FROM uaef.claim_payouts('psp');
 SELECT count(*) FROM uaef.claim_payouts('psp');
 
 -- What is held for a payout, and what was posted for a settlement, is theirs.
-SELECT regexp_replace(pg_temp.try(format('SELECT uaef.capture_hold(%s, ''clearing:psp:NOK'')', hold_id)), '\d+ is', 'N is') FROM uaef.payout WHERE payout_id = pg_temp.of('a');
+SELECT regexp_replace(pg_temp.try(format('SELECT uaef.capture_hold(%s, ''mine'')', hold_id)), '\d+ is', 'N is') FROM uaef.payout WHERE payout_id = pg_temp.of('a');
 SELECT regexp_replace(pg_temp.try(format('SELECT uaef.release_hold(%s)', hold_id)), '\d+ is', 'N is') FROM uaef.payout WHERE payout_id = pg_temp.of('a');
 SELECT regexp_replace(pg_temp.try(format('SELECT uaef.reverse_journal(%s)', min(journal_id))), '\d+ is', 'N is') FROM uaef.journal WHERE kind LIKE 'settlement%';
 
@@ -153,6 +162,43 @@ SELECT pg_temp.try(format('SELECT uaef.replay_payout(%L)', pg_temp.of('f')));
 SELECT pg_temp.try(format('SELECT uaef.resolve_payout(%L, ''accepted'', ''{}'')', pg_temp.of('f')));
 SELECT pg_temp.try(format('SELECT uaef.resolve_payout(%L, ''settled'', ''{"reference":"by phone"}'')', pg_temp.of('f')));
 SELECT pg_temp.try(format('SELECT uaef.resolve_payout(%L, ''rejected'', ''{"reference":"by phone"}'')', pg_temp.of('f')));
+ROLLBACK;
+
+-- unknown_is_left_by_evidence: who sent, and had no answer, does not end the
+-- doubt by saying no; the answer to the same request under the same key does,
+-- while the provider knows it, and so does who has looked.
+CREATE FUNCTION pg_temp.worker(payee text, outcome text, at timestamptz DEFAULT NULL) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+	answer text;
+BEGIN
+	PERFORM set_config('uaef.test_now', coalesce(at::text, ''), true);
+	SELECT pg_temp.try(format('SELECT uaef.report_payout(%L, %s, %L)', payout_id, fence, outcome)) INTO answer
+	FROM uaef.payout WHERE payout_id = pg_temp.of(payee);
+	RETURN answer || (SELECT CASE WHEN in_doubt THEN ', in doubt' ELSE '' END FROM uaef.payout WHERE payout_id = pg_temp.of(payee));
+END
+$$;
+BEGIN;
+SELECT pg_temp.run(12, 'u');
+SELECT uaef.set_payee('external:u', 'psp') IS NOT NULL AS set, uaef.build_payouts() IS NOT NULL AS built;
+SELECT count(*) FROM uaef.claim_payouts('psp') JOIN uaef.payout USING (payout_id) WHERE recipient = 'external:u';
+SAVEPOINT sent_once;
+SELECT pg_temp.worker('u', 'rejected') AS the_only_answer;
+ROLLBACK TO sent_once;
+SELECT pg_temp.worker('u', 'unknown') AS no_answer, pg_temp.worker('u', 'rejected') AS a_late_no, pg_temp.worker('u', 'not_found') AS it_has_not_looked;
+SELECT pg_temp.say('u', 'rejected') AS a_webhook_knows;
+ROLLBACK TO sent_once;
+SELECT pg_temp.worker('u', 'unknown') AS no_answer, pg_temp.say('u', 'not_found') AS nobody_knows_it;
+ROLLBACK TO sent_once;
+SELECT pg_temp.worker('u', 'unknown') AS no_answer;
+UPDATE uaef.payout SET replay_at = '2000-01-01' WHERE payout_id = pg_temp.of('u');
+SELECT fence FROM uaef.claim_payouts('psp') WHERE payout_id = pg_temp.of('u');
+SAVEPOINT sent_twice;
+SELECT pg_temp.worker('u', 'rejected') AS the_same_request_again;
+ROLLBACK TO sent_twice;
+SELECT pg_temp.worker('u', 'rejected', replay_until) AS the_key_may_be_forgotten FROM uaef.payout WHERE payout_id = pg_temp.of('u');
+SELECT pg_temp.worker('u', 'accepted') AS a_late_yes;
+ROLLBACK TO sent_twice;
+SELECT pg_temp.worker('u', 'not_sent') AS the_first_was_sent;
 ROLLBACK;
 
 -- Statements: whole or not at all, once, and no false match.
@@ -247,13 +293,13 @@ DECLARE
 	p uuid := pg_temp.of('h');
 	answer text;
 BEGIN
+	IF was IN ('accepted', 'in_transit', 'settled') THEN
+		UPDATE uaef.payout SET status = 'sending' WHERE payout_id = p;
+		PERFORM uaef.report_payout(p, NULL, 'accepted', kind => 'lookup');
+	END IF;
 	UPDATE uaef.payout SET status = was WHERE payout_id = p;
 	UPDATE uaef.settlement_signal SET status = CASE was WHEN 'settled' THEN 'paid' ELSE 'in_payout' END
 	WHERE signal_id IN (SELECT signal_id FROM uaef.payout_leg WHERE payout_id = p AND live);
-	IF was IN ('accepted', 'in_transit', 'settled') THEN
-		UPDATE uaef.account_hold SET idempotency_key = NULL WHERE hold_id = (SELECT hold_id FROM uaef.payout WHERE payout_id = p);
-		PERFORM uaef.capture_hold(hold_id, 'clearing:psp:NOK') FROM uaef.payout WHERE payout_id = p;
-	END IF;
 	answer := uaef.report_payout(p, NULL, says, kind => 'lookup');
 	RAISE EXCEPTION USING MESSAGE = answer, ERRCODE = 'XX999';
 EXCEPTION WHEN SQLSTATE 'XX999' THEN

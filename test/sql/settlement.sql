@@ -234,6 +234,17 @@ SELECT * FROM settle_result WHERE name IN ('b', 'c');
 SELECT jsonb_pretty(uaef.explain_settlement(execution_id)
 	- '{execution_id,completed_at}'::text[])
 FROM uaef.workflow_execution WHERE name IN ('b', 'c') ORDER BY name;
+-- Why not: the smallest change that would have had a rule fire, which takes
+-- the cheapest way through a choice; nothing of one that fired.
+SELECT pg_temp.make('big', '{"workflow":"settle_loan","currency":"EUR","fixed":"5.00","recipient":"house",
+	"when":{"in.amount":{"$gte":1000},"$or":[{"in.region":{"$in":["US","CA"]},"in.score":{"$gt":5}},{"in.vip":true}]}}');
+SELECT pg_temp.run('why', '{"status":"bad","amount":999.99,"broker":"b7","region":"DE","vip":false,"score":1}');
+SELECT pg_temp.run('why2', '{"status":"bad","amount":1000,"broker":"b7","region":"DE","vip":true,"score":1}');
+SELECT e.name, r->>'rule' AS rule, r->>'result' AS result, c AS would_fire_with
+FROM uaef.workflow_execution e, jsonb_array_elements(uaef.explain_settlement(execution_id)->'rules') r
+	LEFT JOIN jsonb_array_elements(r->'would_fire_with') c ON true
+WHERE e.name IN ('why', 'why2') ORDER BY 1, 2, c->>'path';
+SELECT uaef.deactivate_settlement_rule('big');
 SELECT e.name, l.event_type, l.actor_type, l.payload
 FROM uaef.ledger_event l
 JOIN uaef.workflow_execution e ON e.execution_id = l.stream

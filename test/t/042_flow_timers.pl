@@ -191,6 +191,79 @@ is(ending($id), 'completed ', 'items wait for queries');
 is($node->safe_psql('postgres', "SELECT output->'t' FROM uaef.workflow_run WHERE execution_id = '$id'"),
 	'[{"name": "m1"}, {"name": "m2"}]', 'each for its own');
 
+# A settle task that waits for its signals: two parts, which people approve.
+sub define_settle
+{
+	my ($name, $config, $more, $edges) = @_;
+	define($name, qq({"type":"settle","config":$config$more}), $edges);
+	$node->safe_psql('postgres', qq{SET uaef.rule_activation = 'any';
+		SELECT uaef.create_settlement_rule('$name', '{"workflow":"$name","task":"t","currency":"EUR","fixed":"10.00",
+			"split":{"parts":[{"to":"external:a","share":"50%"},{"to":"external:b","share":"50%"}]},
+			"approval":{"bands":[{"need":1,"distinct_from":[]}],"expires":"1 day"}}');
+		SELECT uaef.activate_settlement_rule('$name', (SELECT max(version) FROM uaef.settlement_rule_status WHERE name = '$name'))});
+	return;
+}
+
+# act(id, call) does something about each signal of an execution that waits for it
+sub act
+{
+	my ($execution, $call, $where) = @_;
+	$where //= 'true';
+	return $node->safe_psql('postgres', "SELECT $call FROM uaef.settlement WHERE execution_id = '$execution' AND status <> 'cancelled' AND $where ORDER BY signal_id")
+	  =~ s/\n/ /gr;
+}
+
+define_settle('settle', '{"wait":"approved"}', ',"timeout":"1 h"', sprintf($both, 'settled'));
+$id = start('settle');
+is(act($id, 'status'), 'pending_approval pending_approval', 'signals are there');
+is(act($id, 'uaef.approve_settlement(signal_id)', "part_no = 1"), 'approved', 'one of them is approved');
+ok($node->poll_query_until('postgres', "SELECT NOT EXISTS (SELECT FROM uaef.task_timer WHERE kind = 'settled')"), 'the task looks');
+is(tasks($id), 't waiting_input', 'and waits on');
+act($id, 'uaef.approve_settlement(signal_id)', 'part_no = 2');
+is(ending($id), 'completed ', 'until all are');
+is($node->safe_psql('postgres', "SELECT output #> '{signals,0,status}' FROM uaef.task_run WHERE execution_id = '$id' AND task = 't'"), '"approved"', 'as its output says');
+
+define_settle('refuse', '{"wait":"approved"}', '');
+$id = start('refuse');
+act($id, 'uaef.approve_settlement(signal_id)', 'part_no = 1');
+act($id, "uaef.reject_settlement(signal_id, 'no')", 'part_no = 2');
+is(ending($id), 'failed UA323', 'a rejection fails the task');
+is($node->safe_psql('postgres', "SELECT string_agg(status, ' ' ORDER BY part_no) FROM uaef.settlement WHERE execution_id = '$id'"),
+	'cancelled rejected', 'and takes the other part back');
+$node->safe_psql('postgres', "SELECT uaef.retry_workflow('$id')");
+is(act($id, 'part_no || status', "status <> 'rejected'"), '3pending_approval 4pending_approval', 'a retry asks anew');
+act($id, 'uaef.approve_settlement(signal_id)', 'part_no > 2');
+is(ending($id), 'completed ', 'and may go well');
+is($node->safe_psql('postgres', "SELECT count(*) FROM uaef.settlement WHERE execution_id = '$id' AND status = 'approved'"), '2', 'once');
+
+define_settle('expire', '{"wait":"approved"}', '', '[{"from":"t","to":"yes","on":"settled"},{"from":"t","to":"no","on":"refused"}]');
+$node->safe_psql('postgres', q{SET uaef.rule_activation = 'any';
+	SELECT uaef.create_settlement_rule('expire', jsonb_set(uaef.settlement_rule_definition('expire', 1), '{approval,expires}', '"200ms"'));
+	SELECT uaef.activate_settlement_rule('expire', 2)});
+$id = start('expire');
+is(ending($id), 'completed ', 'an approval that expires while its task waits');
+is(tasks($id), 'no completed, t completed, yes skipped', 'is a refusal, and a label');
+like(act($id, 'status'), qr/^expired/, 'of its signals');
+
+define_settle('settle late', '{"wait":"paid"}', ',"timeout":"300ms"');
+$id = start('settle late');
+act($id, 'uaef.approve_settlement(signal_id)');
+is(ending($id), 'failed UA309', 'approved is not paid');
+is(act($id, 'status'), '', 'what was not paid in time never will be');
+define_settle('settle label', '{"wait":"approved"}', ',"timeout":"300ms"', sprintf($both, 'settled'));
+$id = start('settle label');
+is(ending($id), 'completed ', 'a timeout is a label where one asks for it');
+is(act($id, 'status'), 'pending_approval pending_approval', 'and the signals stay');
+define_settle('paid', '{"wait":"paid"}', '');
+$id = start('paid');
+act($id, 'uaef.approve_settlement(signal_id)');
+act($id, "uaef.process_settlement(signal_id, 'TX' || part_no)");
+is(ending($id), 'completed ', 'a task that waits for the payment');
+is($node->safe_psql('postgres', 'SELECT count(*) FROM uaef.audit_money()'), '0', 'the books are clean');
+
+# A settle task waits on after a crash.
+my $unsettled = start('settle');
+
 # What waits outlives the server.
 my $late = start('timely');
 $id = start('row', '{"name": "after"}');
@@ -201,6 +274,8 @@ wait_for_worker($node, 'postgres', 'the worker runs again');
 $node->safe_psql('postgres', "INSERT INTO flag VALUES ('after', true)");
 is(ending($id), 'completed ', 'a query is looked at after a crash');
 is(ending($late), 'completed ', 'and a signal times out');
+act($unsettled, 'uaef.approve_settlement(signal_id)');
+is(ending($unsettled), 'completed ', 'and what was settled before is paid attention to');
 is(tasks($late), 'no completed, t completed, yes skipped', 'as it would have');
 is($node->safe_psql('postgres', "SELECT payload FROM uaef.workflow_signal_kept WHERE execution_id = '$id'"), '[1]', 'a kept signal is kept');
 

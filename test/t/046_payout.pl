@@ -153,6 +153,85 @@ is(sql("SELECT uaef.resolve_payout(payout_id, 'rejected', '{\"reference\":\"call
 is(sql("SELECT status FROM uaef.delivery WHERE connector = '$waits'"), 'cancelled',
 	'and nothing leaves after that');
 
+# A provider that can be asked is asked by itself, until it tells, or people must.
+sub doubtful
+{
+	my ($look, $more) = @_;
+	my $name = 'c' . ++$made;
+	my $contract = '{"idempotency":"native","lookup":"by_key","webhooks":true,"reference":"id",
+		"states":{"paid":"settled","refused":"rejected","waits":"unknown"},"lookup_after":"100ms"' . ($more // '') . '}';
+
+	sql(<<"END");
+SELECT uaef.create_connector('$name', 'payout', '{"url":"$url/reset/$name","lookup_url":"$url$look","state":"status",
+	"timeout":"1s","retry":{"max_attempts":1},"contract":$contract}');
+SELECT uaef.create_payout_channel('$name', 'connector', '$contract', '$name');
+SELECT uaef.set_payee('external:$name', '$name', '{}');
+SELECT uaef.start_workflow('pay', '{"x":$made.25,"to":"$name"}');
+SELECT uaef.send_payouts(uaef.build_payouts());
+END
+	return $name;
+}
+
+sub answers { return '/json/' . unpack 'H*', $_[0]; }
+
+sub asked { return scalar grep { defined } $server->keys_of($_[0]); }
+
+sub evidence
+{
+	return sql("SELECT string_agg(e.kind || ' ' || e.says || coalesce(' ' || e.reference, ''), ', ' ORDER BY evidence_id)
+		FROM uaef.payout_evidence e JOIN uaef.payout USING (payout_id) WHERE channel = '$_[0]'");
+}
+
+my $look = answers('{"status":"paid","id":"tr_9"}');
+my $found = doubtful($look);
+is_status($found, 'settled', 'paid');
+is(evidence($found), 'delivery unknown, lookup settled tr_9', 'as the provider says when it is asked');
+is(asked($look), 1, 'once');
+
+is_status(doubtful(answers('{"status":"refused","id":"tr_8"}')), 'released', 'failed');
+
+# A word that tells nothing, then one that does.
+my $waits_for = answers('{"status":"waits"}');
+my $told = doubtful($waits_for, ',"lookups":50');
+wait_for("SELECT lookups >= 3 FROM uaef.payout WHERE channel = '$told'", 'it is asked again while it does not tell');
+is(sql("SELECT status FROM uaef.payout WHERE channel = '$told'"), 'unknown', 'and is still unknown');
+sql("SELECT uaef.alter_connector('$told', config || jsonb_build_object('lookup_url', '$url$look')) FROM uaef.connector WHERE name = '$told'");
+is_status($told, 'settled', 'paid');
+my @ends = split /\|/, sql("SELECT count(*), count(*) FILTER (WHERE finished_at IS NULL) FROM uaef.delivery WHERE connector = '$told'");
+is($ends[1], 0, 'nothing more is asked');
+
+# What nobody knows comes to people, after so many questions and not one more.
+my $nobody = doubtful('/status/404/nobody', ',"lookups":2');
+is_status($nobody, 'manual_review', 'in_payout');
+is(asked('/status/404/nobody'), 2, 'after the last question');
+is(evidence($nobody), 'delivery unknown, lookup not_found, lookup not_found', 'which nobody could answer');
+is(sql("SELECT payload->>'reason' FROM uaef.ledger_event WHERE event_type = 'payout_manual_review'
+	AND payload->>'recipient' = 'external:$nobody'"), '2 lookups did not tell', 'the ledger says why');
+
+# Who knows before it is asked has it not be asked.
+my $known = doubtful($look, ',"lookup_after":"1h"');
+is_status($known, 'unknown', 'in_payout');
+is(sql("SELECT d.status || ' ' || (d.next_attempt_at > now() + interval '30 min') FROM uaef.delivery d
+	JOIN uaef.payout p ON d.delivery_id = p.lookup_id WHERE p.channel = '$known'"), 'pending true', 'a question waits for its time');
+is(sql("SELECT uaef.resolve_payout(payout_id, 'settled', '{\"reference\":\"call 9\"}')
+	FROM uaef.payout WHERE channel = '$known'"), 'settled', 'a person knows before');
+is(sql("SELECT d.status FROM uaef.delivery d JOIN uaef.payout p ON d.delivery_id = p.lookup_id
+	WHERE p.channel = '$known'"), 'cancelled', 'and it is not asked');
+
+# What cannot be asked is for people too.
+my $gone = doubtful('/json/{{payload.nothing}}');
+is_status($gone, 'manual_review', 'in_payout');
+
+($ret, $out, $err) = $node->psql('postgres',
+	"SELECT uaef.create_payout_channel('x', 'connector', '{\"idempotency\":\"native\",\"lookup\":\"by_key\",\"states\":{\"a\":\"settled\"}}', '$waits')");
+like($err, qr/have no operation "lookup"/, 'a connector that cannot ask is refused');
+for my $states ('{"a":"gone"}', '[]', '{"a":1}')
+{
+	($ret, $out, $err) = $node->psql('postgres',
+		"SELECT uaef.create_payout_channel('x', 'worker', '{\"idempotency\":\"native\",\"lookup\":\"by_key\",\"states\":$states}')");
+	like($err, qr/"states" of the contract|"states"/, "states $states are refused");
+}
+
 # Approvals that nobody gives expire by the timer.
 for my $case ([ 'expire', 'expired' ], [ 'reject', 'rejected' ])
 {
