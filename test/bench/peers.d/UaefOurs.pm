@@ -100,9 +100,13 @@ sub run
 	my ($self, $workload, $n) = @_;
 	my $method = "_run_$workload";
 	my $began = time;
+	my @used = times;
 	my $result = $self->$method($n);
+	my $took = time - $began;
+	my @now = times;
 
-	return ref $result ? $result : { seconds => time - $began };
+	# Clients are children of ours: psql, pgbench.
+	return { seconds => $took, client_us => 1e6 * ($now[2] + $now[3] - $used[2] - $used[3]), ref $result ? %$result : () };
 }
 
 # Start and wait for the end; not by wait_for_workflow(), whose statement keeps

@@ -51,7 +51,7 @@ sub _install
 		print $file "{\"private\": true}\n";
 		close $file or return "could not write to $modules: $!";
 	}
-	system('npm', 'install', '--silent', '--no-audit', '--no-fund', '--prefix', $modules, @absent) == 0
+	system('npm', 'install', '--silent', '--no-audit', '--no-fund', '--fetch-retries=1', '--prefix', $modules, @absent) == 0
 	  or return 'npm could not install ' . join(' ', @absent);
 	return;
 }

@@ -8,7 +8,8 @@
 // by PGHOST (the directory of the socket), PGPORT, PGUSER and PGDATABASE.
 //
 //   {"do":"prepare","workload":w,"n":n}  -> {}
-//   {"do":"run","workload":w,"n":n}      -> {"seconds":s, "ms":[...]}
+//   {"do":"run","workload":w,"n":n}      -> {"seconds":s, "client_us":us, "ms":[...]},
+//     client_us being the processor time of this process
 //   {"do":"check","workload":w}          -> {"tasks":tasks done since prepare}
 //   {"do":"start"}                       -> {"sql":statement that starts work}
 //   {"do":"end"}                         -> {}
@@ -75,8 +76,11 @@ async function obey(peer, command) {
       return {};
     case 'run': {
       const began = performance.now();
+      const cpu = process.cpuUsage();
       const ms = await peer.run[command.workload](command.n);
-      return { seconds: (performance.now() - began) / 1000, ms };
+      const seconds = (performance.now() - began) / 1000;
+      const used = process.cpuUsage(cpu);
+      return { seconds, ms, client_us: used.user + used.system };
     }
     case 'check':
       return { tasks: await peer.done(command.workload) - before };
