@@ -24,6 +24,7 @@
 #include "family.h"
 #include "guc.h"
 #include "limit.h"
+#include "ready_claim.h"
 #include "row_write.h"
 #include "rule_data.h"
 #include "settlement.h"
@@ -31,14 +32,6 @@
 #include "wake.h"
 #include "wake_claimers.h"
 #include "workflow_task.h"
-
-static UaefQuery delete_ready = {
-	"DELETE FROM uaef.task_ready WHERE ctid = ANY (ARRAY("
-	" SELECT ctid FROM uaef.task_ready"
-	" WHERE queue = $1 AND run_as = $2 AND rank = $3 AND task_id = $4"
-	" FOR UPDATE SKIP LOCKED))",
-	4, {TEXTOID, REGROLEOID, INT8OID, INT8OID}
-};
 
 /* The most that one of our tables has. */
 #define MAX_COLUMNS 48
@@ -258,13 +251,8 @@ write_ready(UaefStep *step)
 bool
 uaef_step_unready(UaefTask *task)
 {
-	Datum		args[4];
-
-	args[0] = CStringGetTextDatum(uaef_task_queue(task));
-	args[1] = ObjectIdGetDatum(uaef_task_run_as(task));
-	args[2] = Int64GetDatum(uaef_task_rank(task));
-	args[3] = Int64GetDatum(task->task_id);
-	return uaef_spi_run(&delete_ready, args, NULL) > 0;
+	return uaef_ready_take(uaef_task_queue(task), uaef_task_run_as(task),
+						   uaef_task_rank(task), task->task_id);
 }
 
 static void
