@@ -825,9 +825,12 @@ uaef_ledger_append(UaefEvent *events, int n)
 	StreamHead	head = {0};
 	Datum		values[UAEF_EVENT_COLUMNS];
 	bool		nulls[UAEF_EVENT_COLUMNS];
+	HeapTuple  *rows;
+	int			n_rows = 0;
 
 	if (n == 0)
 		return 0;
+	rows = palloc(sizeof(HeapTuple) * n);
 	uaef_table_open_oid(&table, ledger_info()->event_table);
 	uaef_require_columns(RelationGetDescr(table.rel), "ledger_event",
 						 UAEF_EVENT_COLUMNS);
@@ -836,8 +839,18 @@ uaef_ledger_append(UaefEvent *events, int n)
 		event_row(&events[i], values, nulls);
 		(void) chain_event(table.rel, values, nulls, events[i].application,
 						   events[i].row_stream ? &head : NULL);
-		uaef_table_insert(&table, values, nulls, NULL);
+
+		/* The next event of a row's stream finds its head in the table. */
+		if (events[i].row_stream)
+			uaef_table_insert(&table, values, nulls, NULL);
+		else
+			rows[n_rows++] = heap_form_tuple(RelationGetDescr(table.rel),
+											 values, nulls);
 	}
+	uaef_table_insert_many(&table, rows, n_rows);
+	for (int i = 0; i < n_rows; i++)
+		heap_freetuple(rows[i]);
+	pfree(rows);
 	uaef_table_close(&table);
 	uaef_wake_worker_on_commit(UAEF_WAKE_EVENTS);
 

@@ -8,7 +8,7 @@
  * walk over all of them each time, a process begins where its last claim of
  * the queue ended; finds it nothing there, a little before, for transactions
  * that queue tasks at one time end at others.  What has a still lower rank is
- * found from the front, where a process looks so often that a tenth of its time
+ * found from the front, where a process looks so often that a twentieth of its time
  * goes into it, and when it finds nothing else.  An executor, which comes by
  * whenever something is queued, does the latter only where it is short; else it is
  * told when to look again.
@@ -35,7 +35,7 @@
 #include "table_scan.h"
 
 /* Looking from the front takes at most one part in so many of the time. */
-#define FRONT_SHARE 10
+#define FRONT_SHARE 20
 
 /* From which time on that is long, in microseconds. */
 #define LONG_LOOK_US	500.0

@@ -79,9 +79,14 @@ typedef enum Standing
 
 /*
  * How many tasks the next claim takes: grown while batches stay short, shrunk
- * when they do not, 1 after a batch that failed as a whole.
+ * when they do not, 1 after a batch that failed as a whole.  For what is claimed
+ * and not run goes back to the ready set, it is grown with care for a while after
+ * that.
  */
 static int	claim_size = 1;
+static int	careful = 0;		/* for so many batches */
+
+#define CAREFUL_BATCHES 32
 
 static bool may_run(const UaefExecution *execution, const UaefTask *task);
 static void claim_batch(Batch *batch, Oid role);
@@ -398,9 +403,16 @@ adapt_claim_size(const Batch *batch, bool good)
 	if (!good || batch->n_succeeded < batch->n_run)
 		claim_size = 1;			/* so that the failed ones run alone */
 	else if (batch->n_run < batch->n_jobs)
+	{
 		claim_size = Max(1, batch->n_run);
+		careful = CAREFUL_BATCHES;
+	}
 	else if (batch->n_jobs == batch->limit)
-		claim_size = Min(claim_size * 2, uaef_executor_batch_size);
+	{
+		claim_size += careful > 0 ? claim_size / 16 + 1 : claim_size;
+		claim_size = Min(claim_size, uaef_executor_batch_size);
+		careful = Max(careful - 1, 0);
+	}
 }
 
 /*
