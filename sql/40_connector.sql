@@ -113,7 +113,7 @@ CREATE INDEX delivery_due ON uaef.delivery (lane, rank, next_attempt_at)
 CREATE INDEX delivery_sending ON uaef.delivery (delivery_id)
 	WHERE status = 'sending';
 CREATE INDEX delivery_unfinished_task ON uaef.delivery (task_id)
-	WHERE status IN ('pending', 'sending', 'retry');
+	WHERE task_id IS NOT NULL AND status IN ('pending', 'sending', 'retry');
 -- An anchor keeps its newest ones only.
 CREATE INDEX delivery_of_anchor ON uaef.delivery (anchor, delivery_id)
 	WHERE anchor IS NOT NULL;
@@ -427,7 +427,7 @@ WITH open AS (
 			pg_catalog.min(d.next_attempt_at) FILTER (WHERE d.status <> 'sending'
 				AND d.next_attempt_at <= pg_catalog.clock_timestamp()) AS oldest
 		FROM uaef.delivery d
-		WHERE d.status IN ('pending', 'retry', 'sending')
+		WHERE d.status IN ('pending', 'retry') OR d.status = 'sending'
 		GROUP BY d.lane),
 	done AS (
 		SELECT d.lane, pg_catalog.count(*) AS attempts,

@@ -4,11 +4,15 @@
  *	  One sequence of bytes for each jsonb value: RFC 8785 (JCS), in UTF-8.
  *
  * jsonb keeps an object's keys by length and then bytes, RFC 8785 wants them
- * by UTF-16 code units, so each object is sorted again.  Numbers are kept as
- * numeric, whose value is exact; trailing zeros of the fraction carry no
- * value and do not reach the text.
+ * by UTF-16 code units, so each object is put in order again, if it is not.
+ * Numbers are kept as numeric, whose value is exact; trailing zeros of the
+ * fraction carry no value and do not reach the text.
  *
- * Memory: everything is allocated in the current context and left to it.
+ * Events are hashed in this form, so that it is made more often than anything
+ * else here.  So values are read where they lie, in the form that the server's
+ * utils/jsonb.h tells, and of a number its digits, unless there are many.
+ *
+ * Memory: what is allocated is so in the current context, and left to it.
  *
  *-------------------------------------------------------------------------
  */
@@ -21,6 +25,7 @@
 #include "utils/builtins.h"
 #include "utils/numeric.h"
 
+#include "append_bytes.h"
 #include "canonical.h"
 
 /* Digits that a decimal may have and surely survive the way through a double. */
@@ -41,23 +46,43 @@ typedef struct Decimal
 	int			point;
 } Decimal;
 
+/*
+ * A numeric of one word of header, as most are: flags, sign, weight, and digits
+ * to the base of 10000.
+ */
+#define SHORT_FLAGS		0xC000
+#define SHORT_NUMERIC	0x8000
+#define SHORT_NEGATIVE	0x2000
+#define SHORT_WEIGHT_NEGATIVE 0x0040
+#define SHORT_WEIGHT	0x003F
+#define BASE_DIGITS		4		/* decimal ones of a digit */
+#define MAX_BASE_DIGITS 4		/* that are read here */
+
 /* A member of an object, its key in UTF-8. */
 typedef struct Member
 {
 	const char *key;
 	int			key_len;
-	JsonbValue	value;
+	JEntry		entry;			/* of the value */
+	uint32		from;			/* where that is */
 } Member;
 
-static bool append_container(StringInfo out, JsonbContainer *container);
-static bool append_array(StringInfo out, JsonbContainer *container);
-static bool append_object(StringInfo out, JsonbContainer *container);
-static Member *read_members(JsonbContainer *container, int n);
-static bool append_value(StringInfo out, JsonbValue *value);
+/* Members of an object for which nothing is allocated. */
+#define FEW_MEMBERS 8
+
+static bool append_container(StringInfo out, const JsonbContainer *container);
+static bool append_array(StringInfo out, const JsonbContainer *container);
+static bool append_object(StringInfo out, const JsonbContainer *container);
+static void read_members(const JsonbContainer *container, Member *members);
+static void put_in_order(Member *members, int n);
+static bool append_child(StringInfo out, const char *base, uint32 from,
+						 JEntry entry);
+static void append_text(StringInfo out, const char *bytes, int len);
 static const char *to_utf8(const char *bytes, int *len);
 static int	compare_members(const void *a, const void *b);
 static void append_string(StringInfo out, const char *utf8, int len);
 static bool append_number(StringInfo out, Numeric number);
+static bool read_short(Numeric number, char *digits, Decimal *decimal);
 static void parse_decimal(const char *plain, Decimal *decimal);
 static bool is_double(const char *plain, const Decimal *decimal);
 static bool same_digits(const char *scientific, const Decimal *decimal);
@@ -71,119 +96,143 @@ uaef_canonical_append(StringInfo out, Jsonb *value)
 }
 
 static bool
-append_container(StringInfo out, JsonbContainer *container)
+append_container(StringInfo out, const JsonbContainer *container)
 {
-	JsonbValue	scalar;
-
 	check_stack_depth();
 
-	if (JsonContainerIsScalar(container))
-	{
-		if (!JsonbExtractScalar(container, &scalar))
-			elog(ERROR, "invalid scalar in jsonb");
-		return append_value(out, &scalar);
-	}
 	if (JsonContainerIsArray(container))
 		return append_array(out, container);
 	return append_object(out, container);
 }
 
+/*
+ * A value that is neither array nor object is kept as an array of it.
+ */
 static bool
-append_array(StringInfo out, JsonbContainer *container)
+append_array(StringInfo out, const JsonbContainer *container)
 {
-	JsonbIterator *it = JsonbIteratorInit(container);
-	JsonbValue	value;
-	JsonbIteratorToken token;
+	bool		scalar = JsonContainerIsScalar(container);
+	int			n = JsonContainerSize(container);
+	const char *base = (const char *) (container->children + n);
+	uint32		from = 0;
 	bool		plain = true;
-	bool		first = true;
 
-	appendStringInfoChar(out, '[');
-	(void) JsonbIteratorNext(&it, &value, true);
-	while ((token = JsonbIteratorNext(&it, &value, true)) == WJB_ELEM)
+	if (!scalar)
+		uaef_append_char(out, '[');
+	for (int i = 0; i < n; i++)
 	{
-		if (!first)
-			appendStringInfoChar(out, ',');
-		first = false;
-		plain &= append_value(out, &value);
+		JEntry		entry = container->children[i];
+
+		if (i > 0)
+			uaef_append_char(out, ',');
+		plain &= append_child(out, base, from, entry);
+		JBE_ADVANCE_OFFSET(from, entry);
 	}
-	appendStringInfoChar(out, ']');
+	if (!scalar)
+		uaef_append_char(out, ']');
 
 	return plain;
 }
 
 static bool
-append_object(StringInfo out, JsonbContainer *container)
+append_object(StringInfo out, const JsonbContainer *container)
 {
 	int			n = JsonContainerSize(container);
-	Member	   *members = read_members(container, n);
+	const char *base = (const char *) (container->children + 2 * n);
+	Member		few[FEW_MEMBERS];
+	Member	   *members = few;
 	bool		plain = true;
 
-	if (n > 1)
-		qsort(members, n, sizeof(Member), compare_members);
+	if (n > FEW_MEMBERS)
+		members = palloc(n * sizeof(Member));
+	read_members(container, members);
+	put_in_order(members, n);
 
-	appendStringInfoChar(out, '{');
+	uaef_append_char(out, '{');
 	for (int i = 0; i < n; i++)
 	{
 		if (i > 0)
-			appendStringInfoChar(out, ',');
+			uaef_append_char(out, ',');
 		append_string(out, members[i].key, members[i].key_len);
-		appendStringInfoChar(out, ':');
-		plain &= append_value(out, &members[i].value);
+		uaef_append_char(out, ':');
+		plain &= append_child(out, base, members[i].from, members[i].entry);
 	}
-	appendStringInfoChar(out, '}');
+	uaef_append_char(out, '}');
 
 	return plain;
 }
 
-static Member *
-read_members(JsonbContainer *container, int n)
+/*
+ * An object has its keys first, then their values.
+ */
+static void
+read_members(const JsonbContainer *container, Member *members)
 {
-	Member	   *members = palloc(sizeof(Member) * Max(n, 1));
-	JsonbIterator *it = JsonbIteratorInit(container);
-	JsonbValue	value;
-	int			i = 0;
+	int			n = JsonContainerSize(container);
+	const char *base = (const char *) (container->children + 2 * n);
+	uint32		from = 0;
 
-	(void) JsonbIteratorNext(&it, &value, true);
-	while (JsonbIteratorNext(&it, &value, true) == WJB_KEY)
+	for (int i = 0; i < n; i++)
 	{
-		Assert(i < n);
-		members[i].key_len = value.val.string.len;
-		members[i].key = to_utf8(value.val.string.val, &members[i].key_len);
-		(void) JsonbIteratorNext(&it, &members[i].value, true);
-		i++;
-	}
-	Assert(i == n);
+		JEntry		entry = container->children[i];
+		uint32		to = from;
 
-	return members;
+		JBE_ADVANCE_OFFSET(to, entry);
+		members[i].key_len = to - from;
+		members[i].key = to_utf8(base + from, &members[i].key_len);
+		from = to;
+	}
+	for (int i = 0; i < n; i++)
+	{
+		members[i].entry = container->children[n + i];
+		members[i].from = from;
+		JBE_ADVANCE_OFFSET(from, members[i].entry);
+	}
 }
 
-static bool
-append_value(StringInfo out, JsonbValue *value)
+static void
+put_in_order(Member *members, int n)
 {
-	const char *utf8;
-	int			len;
+	for (int i = 1; i < n; i++)
+		if (compare_members(&members[i - 1], &members[i]) > 0)
+		{
+			qsort(members, n, sizeof(Member), compare_members);
+			return;
+		}
+}
 
-	switch (value->type)
+/*
+ * The value from an offset on, in front of which its padding may be.
+ */
+static bool
+append_child(StringInfo out, const char *base, uint32 from, JEntry entry)
+{
+	uint32		to = from;
+
+	if (JBE_ISSTRING(entry))
 	{
-		case jbvNull:
-			appendStringInfoString(out, "null");
-			return true;
-		case jbvBool:
-			appendStringInfoString(out, value->val.boolean ? "true" : "false");
-			return true;
-		case jbvString:
-			len = value->val.string.len;
-			utf8 = to_utf8(value->val.string.val, &len);
-			append_string(out, utf8, len);
-			return true;
-		case jbvNumeric:
-			return append_number(out, value->val.numeric);
-		case jbvBinary:
-			return append_container(out, value->val.binary.data);
-		default:
-			elog(ERROR, "unexpected type %d in jsonb", (int) value->type);
+		JBE_ADVANCE_OFFSET(to, entry);
+		append_text(out, base + from, to - from);
 	}
-	return true;				/* keep compiler quiet */
+	else if (JBE_ISNUMERIC(entry))
+		return append_number(out, (Numeric) (base + INTALIGN(from)));
+	else if (JBE_ISBOOL_TRUE(entry))
+		uaef_append_bytes(out, "true", 4);
+	else if (JBE_ISBOOL_FALSE(entry))
+		uaef_append_bytes(out, "false", 5);
+	else if (JBE_ISNULL(entry))
+		uaef_append_bytes(out, "null", 4);
+	else
+		return append_container(out, (const JsonbContainer *) (base + INTALIGN(from)));
+	return true;
+}
+
+static void
+append_text(StringInfo out, const char *bytes, int len)
+{
+	const char *utf8 = to_utf8(bytes, &len);
+
+	append_string(out, utf8, len);
 }
 
 /*
@@ -233,7 +282,7 @@ append_string(StringInfo out, const char *utf8, int len)
 	const char *end = utf8 + len;
 	const char *run = utf8;
 
-	appendStringInfoChar(out, '"');
+	uaef_append_char(out, '"');
 	for (const char *p = utf8; p < end; p++)
 	{
 		static const char short_form[] = "\bb\ff\nn\rr\tt\"\"\\\\";
@@ -242,19 +291,19 @@ append_string(StringInfo out, const char *utf8, int len)
 		if ((unsigned char) *p >= 0x20 && *p != '"' && *p != '\\')
 			continue;
 
-		appendBinaryStringInfo(out, run, p - run);
+		uaef_append_bytes(out, run, p - run);
 		run = p + 1;
 		for (const char *s = short_form; *s != '\0'; s += 2)
 			if (*s == *p)
 				found = s;
-		appendStringInfoChar(out, '\\');
+		uaef_append_char(out, '\\');
 		if (found != NULL)
-			appendStringInfoChar(out, found[1]);
+			uaef_append_char(out, found[1]);
 		else
 			appendStringInfo(out, "u%04x", (unsigned char) *p);
 	}
-	appendBinaryStringInfo(out, run, end - run);
-	appendStringInfoChar(out, '"');
+	uaef_append_bytes(out, run, end - run);
+	uaef_append_char(out, '"');
 }
 
 /*
@@ -263,13 +312,18 @@ append_string(StringInfo out, const char *utf8, int len)
 static bool
 append_number(StringInfo out, Numeric number)
 {
-	char	   *plain = numeric_normalize(number);
+	char		digits[MAX_BASE_DIGITS * BASE_DIGITS];
+	char	   *plain;
 	Decimal		decimal;
 
+	if (read_short(number, digits, &decimal))
+	{
+		append_double(out, &decimal);
+		return true;
+	}
+	plain = numeric_normalize(number);
 	parse_decimal(plain, &decimal);
-	if (decimal.ndigits == 0)
-		appendStringInfoChar(out, '0');
-	else if (is_double(plain, &decimal))
+	if (is_double(plain, &decimal))
 		append_double(out, &decimal);
 	else
 	{
@@ -277,6 +331,48 @@ append_number(StringInfo out, Numeric number)
 		return false;
 	}
 	return true;
+}
+
+/*
+ * Take a number apart that has few digits, so that it is a double's shortest
+ * form; false when it is another, or what is there cannot be.
+ */
+static bool
+read_short(Numeric number, char *digits, Decimal *decimal)
+{
+	const char *data = VARDATA(number);
+	int			n = (VARSIZE(number) - VARHDRSZ) / sizeof(int16) - 1;
+	uint16		header;
+	int			weight;
+	int			first = 0;
+	int			end;
+
+	memcpy(&header, data, sizeof(header));
+	if ((header & SHORT_FLAGS) != SHORT_NUMERIC || n > MAX_BASE_DIGITS)
+		return false;
+	for (int i = 0; i < n; i++)
+	{
+		uint16		digit;
+
+		memcpy(&digit, data + (i + 1) * sizeof(digit), sizeof(digit));
+		if (digit > 9999)
+			return false;
+		for (int place = BASE_DIGITS - 1; place >= 0; place--, digit /= 10)
+			digits[i * BASE_DIGITS + place] = '0' + digit % 10;
+	}
+	end = n * BASE_DIGITS;
+	while (first < end && digits[first] == '0')
+		first++;
+	while (end > first && digits[end - 1] == '0')
+		end--;
+	weight = header & SHORT_WEIGHT;
+	if ((header & SHORT_WEIGHT_NEGATIVE) != 0)
+		weight -= SHORT_WEIGHT + 1;
+	decimal->negative = (header & SHORT_NEGATIVE) != 0;
+	decimal->digits = digits + first;
+	decimal->ndigits = end - first;
+	decimal->point = (weight + 1) * BASE_DIGITS - first;
+	return decimal->ndigits <= SAFE_DIGITS;
 }
 
 /*
@@ -411,23 +507,37 @@ append_double(StringInfo out, const Decimal *decimal)
 	int			n = decimal->ndigits;
 	int			point = decimal->point;
 
+	if (n == 0)
+	{
+		uaef_append_char(out, '0');
+		return;
+	}
 	if (decimal->negative)
-		appendStringInfoChar(out, '-');
+		uaef_append_char(out, '-');
 	if (point > 21 || point <= -6)
 	{
-		appendStringInfoChar(out, decimal->digits[0]);
+		uaef_append_char(out, decimal->digits[0]);
 		if (n > 1)
-			appendStringInfo(out, ".%s", decimal->digits + 1);
+		{
+			uaef_append_char(out, '.');
+			uaef_append_bytes(out, decimal->digits + 1, n - 1);
+		}
 		appendStringInfo(out, "e%+d", point - 1);
 	}
 	else if (point <= 0)
-		appendStringInfo(out, "0.%.*s%s", -point, "000000", decimal->digits);
+	{
+		uaef_append_bytes(out, "0.000000", 2 - point);
+		uaef_append_bytes(out, decimal->digits, n);
+	}
 	else if (n > point)
-		appendStringInfo(out, "%.*s.%s", point, decimal->digits,
-						 decimal->digits + point);
+	{
+		uaef_append_bytes(out, decimal->digits, point);
+		uaef_append_char(out, '.');
+		uaef_append_bytes(out, decimal->digits + point, n - point);
+	}
 	else
 	{
-		appendBinaryStringInfo(out, decimal->digits, n);
-		appendBinaryStringInfo(out, "00000000000000000000", point - n);
+		uaef_append_bytes(out, decimal->digits, n);
+		uaef_append_bytes(out, "00000000000000000000", point - n);
 	}
 }

@@ -71,7 +71,7 @@ static UaefQuery select_uses = {
 	" UNION ALL"
 	" (SELECT 'delivery ' || d.delivery_id || ' waits to be sent'"
 	" FROM uaef.delivery d WHERE d.connector = $1"
-	" AND d.status IN ('pending', 'retry', 'sending') LIMIT 1)"
+	" AND (d.status IN ('pending', 'retry') OR d.status = 'sending') LIMIT 1)"
 	" UNION ALL"
 	" SELECT 'agent \"' || g.name || '\" is called through it'"
 	" FROM uaef.agent g WHERE g.configuration ->> 'connector' = $1"

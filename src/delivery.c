@@ -531,11 +531,9 @@ send_due(void)
 		if (claimed.deliveries[i].held)
 			uaef_session_wait(&claimed.deliveries[i], flights[i]);
 	}
+	uaef_http_pool_send(state.pool, requests, n);
 	for (int i = 0; i < n; i++)
-	{
-		uaef_http_pool_send(state.pool, &requests[i]);
 		uaef_delivery_wipe(&requests[i]);
-	}
 	MemoryContextReset(state.work_context);
 }
 
@@ -555,8 +553,13 @@ read_sessions(void)
 							&state.results);
 	end_step();
 	while (!dlist_is_empty(&state.fetched))
-		uaef_http_result_free(dlist_container(UaefHttpResult, node,
-											  dlist_pop_head_node(&state.fetched)));
+	{
+		UaefHttpResult *result = dlist_container(UaefHttpResult, node,
+												 dlist_pop_head_node(&state.fetched));
+
+		uaef_http_result_wipe(result);
+		uaef_http_result_free(result);
+	}
 	MemoryContextReset(state.work_context);
 }
 
@@ -673,9 +676,10 @@ tend_sessions(void)
 	{
 		if (requests[i].id < 0)
 			uaef_session_fetching(&requests[i]);
-		uaef_http_pool_send(state.pool, &requests[i]);
-		uaef_delivery_wipe(&requests[i]);
 	}
+	uaef_http_pool_send(state.pool, requests, n_requests);
+	for (int i = 0; i < n_requests; i++)
+		uaef_delivery_wipe(&requests[i]);
 	MemoryContextReset(state.work_context);
 }
 

@@ -56,15 +56,15 @@ static UaefQuery select_lanes = {
 };
 
 static UaefQuery claim_due = {
-	"WITH due AS (SELECT d.delivery_id AS id"
+	"WITH due AS (SELECT d.place"
 	"  FROM unnest($1, $2) AS w(lane, room) CROSS JOIN LATERAL"
-	"  (SELECT d.delivery_id FROM uaef.delivery d WHERE " WAITS
+	"  (SELECT d.ctid AS place FROM uaef.delivery d WHERE " WAITS
 	"   AND d.lane = w.lane AND d.rank = $3 AND d.next_attempt_at <= $4"
 	"   ORDER BY d.next_attempt_at LIMIT w.room"
 	"   FOR UPDATE SKIP LOCKED) d),"
 	" sending AS (UPDATE uaef.delivery d"
 	"  SET status = 'sending', attempt = d.attempt + 1"
-	"  FROM due WHERE d.delivery_id = due.id RETURNING d.*),"
+	"  FROM due WHERE d.ctid = due.place RETURNING d.*),"
 	" begun AS (INSERT INTO uaef.delivery_attempt"
 	"  (delivery_id, attempt, worker_pid, started_at)"
 	"  SELECT delivery_id, attempt, $5, $4 FROM sending)"
@@ -104,6 +104,7 @@ typedef struct Lane
 	UaefPassage passage;
 	int			room;			/* how many may be claimed now */
 	int			got;
+	bool		drained;		/* fewer came than were asked for */
 } Lane;
 
 static void refresh_connector(UaefGate *gate, const char *connector,
@@ -112,7 +113,7 @@ static void refresh_host(UaefGate *gate, const char *host,
 						 const char *version);
 static int	read_lanes(Lane **lanes);
 static int	compare_lanes(const void *a, const void *b);
-static int	lane_room(Lane *lane, int wanted, TimestampTz now,
+static int	lane_room(const Lane *lane, int wanted, TimestampTz now,
 					  UaefClaimed *claimed);
 static void reserve(Lane *lane, int n);
 static int	claim_lanes(Lane **lanes, int n, TimestampTz now,
@@ -120,7 +121,11 @@ static int	claim_lanes(Lane **lanes, int n, TimestampTz now,
 static int	claim_rank(Lane *lanes, int n, int room, TimestampTz now,
 					   UaefClaimed *claimed);
 static void unreserve(Lane *lane);
-static void look_ahead(int left, UaefClaimed *claimed, TimestampTz now);
+static bool is_drained(const Lane *lanes, int n);
+static void look_ahead(const Lane *lanes, int n, int left, TimestampTz now,
+					   UaefClaimed *claimed);
+static int	claim_due_lanes(Lane *lanes, int n, int room, TimestampTz now,
+							UaefClaimed *claimed);
 static void store_if_changed(UaefGate *gate, void *arg);
 
 UaefPassage
@@ -225,7 +230,8 @@ compare_lanes(const void *a, const void *b)
  * How many of a lane both its gates let through; notes when to ask again.
  */
 static int
-lane_room(Lane *lane, int wanted, TimestampTz now, UaefClaimed *claimed)
+lane_room(const Lane *lane, int wanted, TimestampTz now,
+		  UaefClaimed *claimed)
 {
 	UaefGate   *gates[2] = {lane->passage.connector, lane->passage.host};
 	int			room = wanted;
@@ -336,9 +342,22 @@ claim_rank(Lane *lanes, int n, int room, TimestampTz now,
 			reserve(open[i], open[i]->got - open[i]->room);
 			if (open[i]->got == open[i]->room)
 				open[n_open++] = open[i];
+			else
+				open[i]->drained = true;
 		}
 	}
 	return total;
+}
+
+static bool
+is_drained(const Lane *lanes, int n)
+{
+	for (int i = 0; i < n; i++)
+	{
+		if (lanes[i].drained)
+			return true;
+	}
+	return false;
 }
 
 /*
@@ -346,11 +365,9 @@ claim_rank(Lane *lanes, int n, int room, TimestampTz now,
  * have been claimed is locked by somebody, and due at once.
  */
 static void
-look_ahead(int left, UaefClaimed *claimed, TimestampTz now)
+look_ahead(const Lane *lanes, int n, int left, TimestampTz now,
+		   UaefClaimed *claimed)
 {
-	Lane	   *lanes;
-	int			n = read_lanes(&lanes);
-
 	for (int i = 0; i < n; i++)
 	{
 		if (lanes[i].paused)
@@ -362,6 +379,32 @@ look_ahead(int left, UaefClaimed *claimed, TimestampTz now)
 	}
 }
 
+/*
+ * Claim of lanes that are due, rank by rank; returns how many.
+ */
+static int
+claim_due_lanes(Lane *lanes, int n, int room, TimestampTz now,
+				UaefClaimed *claimed)
+{
+	int			left = room;
+
+	qsort(lanes, n, sizeof(Lane), compare_lanes);
+	for (int first = 0, last; first < n && left > 0; first = last)
+	{
+		for (last = first + 1; last < n; last++)
+		{
+			if (lanes[last].rank != lanes[first].rank)
+				break;
+		}
+		left -= claim_rank(&lanes[first], last - first, left, now, claimed);
+	}
+	return room - left;
+}
+
+/*
+ * What a lane holds next is read anew only where one gave all that it had.  Any
+ * other one has more that is due, for which there is no room.
+ */
 void
 uaef_delivery_claim(int room, UaefClaimed *claimed)
 {
@@ -369,35 +412,29 @@ uaef_delivery_claim(int room, UaefClaimed *claimed)
 	UaefCaller	caller = uaef_spi_begin();
 	TimestampTz now = uaef_clock_now();
 	Lane	   *lanes;
+	Lane	   *due;
 	int			n;
 	int			n_due = 0;
-	int			left = room;
+	int			left;
 
 	memset(claimed, 0, sizeof(*claimed));
 	claimed->next = DT_NOEND;
 	claimed->deliveries = MemoryContextAlloc(context,
 											 (room + 1) * sizeof(UaefDelivery));
 	n = read_lanes(&lanes);
+	due = palloc((n + 1) * sizeof(Lane));
 	for (int i = 0; i < n; i++)
 	{
 		if (!lanes[i].paused && lanes[i].first <= now)
-			lanes[n_due++] = lanes[i];
+			due[n_due++] = lanes[i];
 	}
-	qsort(lanes, n_due, sizeof(Lane), compare_lanes);
-	for (int first = 0, last; first < n_due && left > 0; first = last)
-	{
-		for (last = first + 1; last < n_due; last++)
-		{
-			if (lanes[last].rank != lanes[first].rank)
-				break;
-		}
-		left -= claim_rank(&lanes[first], last - first, left, now, claimed);
-	}
+	left = room - claim_due_lanes(due, n_due, room, now, claimed);
 	claimed->more |= left == 0;
-	if (n > 0)
-		look_ahead(left, claimed, now);
+	if (is_drained(due, n_due))
+		n = read_lanes(&lanes);
+	look_ahead(lanes, n, left, now, claimed);
 	for (int i = 0; i < n_due; i++)
-		unreserve(&lanes[i]);
+		unreserve(&due[i]);
 	uaef_delivery_record_sent(claimed->deliveries, claimed->n);
 	uaef_spi_end(caller);
 }

@@ -127,11 +127,16 @@ void
 uaef_delivery_wipe(UaefHttpRequest *request)
 {
 	char	   *key = unconstify(char *, request->transport.key);
+	char	   *user = unconstify(char *, request->user_password);
 
 	for (int i = 0; i < request->n_headers; i++)
 		explicit_bzero(request->headers[i], strlen(request->headers[i]));
 	if (key != NULL)
 		explicit_bzero(key, strlen(key));
+	if (user != NULL)
+		explicit_bzero(user, strlen(user));
+	if (request->body_secret)
+		explicit_bzero(unconstify(char *, request->body), request->body_len);
 }
 
 void

@@ -20,11 +20,11 @@
 #include "delivery_connector.h"
 #include "delivery_response.h"
 #include "delivery_session.h"
-#include "digest.h"
 #include "egress.h"
+#include "event_hash.h"
 #include "guc.h"
 #include "http_pool.h"
-#include "json_util.h"
+#include "secret.h"
 
 /* A session is given up before it ends: this share of its life, at most. */
 #define MARGIN_SHARE	10
@@ -92,6 +92,9 @@ static void store(Session *session, const UaefSessionPart *part);
 static void end_waiters(Session *session, const char *what,
 						const UaefHttpResult *result,
 						const UaefAnswerVerdict *verdict, dlist_head *results);
+static void wipe_answer(UaefSessionPart *part, UaefResponse *response);
+static void read_answer(Session *session, const UaefConnector *connector,
+						const UaefHttpResult *result, dlist_head *results);
 
 /*
  * What a connector's calls may need, each NULL or not.
@@ -104,20 +107,29 @@ session_types(const UaefConnector *connector, const UaefSessionType **types)
 }
 
 /*
- * A digest of all that a session depends on.
+ * A digest of all that a session depends on.  The bytes of the documents are
+ * hashed where they lie, as a copy of the secret would stay in memory; what is
+ * stored always comes back in the same bytes.
  */
 static const char *
 session_key(const UaefConnector *connector)
 {
 	UaefConnector *known = unconstify(UaefConnector *, connector);
-	UaefJson	json;
+	const Jsonb *parts[] = {known->document, known->secret};
+	uint8		hash[UAEF_HASH_LEN];
 
 	if (known->session_key == NULL)
 	{
-		uaef_json_begin(&json);
-		uaef_json_jsonb(&json, "config", known->document);
-		uaef_json_jsonb(&json, "secret", known->secret);
-		known->session_key = uaef_digest_hex(uaef_json_end(&json));
+		uaef_hash_begin();
+		for (int i = 0; i < lengthof(parts); i++)
+		{
+			size_t		len = parts[i] == NULL ? 0 : VARSIZE_ANY(parts[i]);
+
+			uaef_hash_add_uint64(len);
+			uaef_hash_add(parts[i], len);
+		}
+		uaef_hash_end(hash);
+		known->session_key = uaef_hex(hash, UAEF_HASH_LEN);
 	}
 	return known->session_key;
 }
@@ -387,6 +399,7 @@ uaef_session_fetch(const UaefDelivery *delivery, UaefHttpRequest *request,
 	request->attempt = session->fetch_no;
 	request->method = asking.type->method;
 	request->may_reuse = true;
+	request->body_secret = draft.body != NULL;
 	return true;
 }
 
@@ -459,26 +472,27 @@ end_waiters(Session *session, const char *what, const UaefHttpResult *result,
 }
 
 /*
- * A connector that has been changed meanwhile has its waiters ask anew.
+ * What an answer gave is kept in the session only.
  */
-void
-uaef_session_result(const UaefHttpResult *result, dlist_head *results)
+static void
+wipe_answer(UaefSessionPart *part, UaefResponse *response)
 {
-	Session    *session = find_by_id((int32) -result->id);
+	for (int i = 0; i < part->headers.n_headers; i++)
+		explicit_bzero(part->headers.headers[i],
+					   strlen(part->headers.headers[i]));
+	uaef_secret_wipe(response->headers);
+	uaef_secret_wipe(response->body);
+}
+
+static void
+read_answer(Session *session, const UaefConnector *connector,
+			const UaefHttpResult *result, dlist_head *results)
+{
 	const UaefSessionType *types[UAEF_SESSION_PARTS];
 	UaefAnswerVerdict verdict = {UAEF_ANSWER_PERMANENT};
 	UaefSessionPart part = {0};
 	UaefResponse response;
-	UaefConnector *connector;
 
-	if (session == NULL || session->fetch_no != result->attempt)
-		return;
-	session->fetching = false;
-	session->fetch_no++;
-	connector = uaef_delivery_connector(session->name, true);
-	if (connector == NULL || connector->problem != NULL ||
-		strcmp(session->key, session_key(connector)) != 0)
-		return;
 	session_types(connector, types);
 	uaef_response_read(result, &response);
 	if (result->phase == UAEF_HTTP_ANSWERED &&
@@ -488,6 +502,29 @@ uaef_session_result(const UaefHttpResult *result, dlist_head *results)
 	else
 		end_waiters(session, types[session->part]->name, result, &verdict,
 					results);
+	wipe_answer(&part, &response);
+}
+
+/*
+ * A connector that has been changed meanwhile has its waiters ask anew.
+ */
+void
+uaef_session_result(const UaefHttpResult *result, dlist_head *results)
+{
+	Session    *session = find_by_id((int32) -result->id);
+	UaefConnector *connector;
+
+	if (session == NULL || session->fetch_no != result->attempt)
+		return;
+	session->fetching = false;
+	session->fetch_no++;
+	connector = uaef_delivery_connector(session->name, true);
+	if (connector == NULL)
+		return;
+	if (connector->problem == NULL &&
+		strcmp(session->key, session_key(connector)) == 0)
+		read_answer(session, connector, result, results);
+	uaef_connector_close_secret(connector);
 }
 
 bool

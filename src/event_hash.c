@@ -22,6 +22,7 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
+#include "append_bytes.h"
 #include "canonical.h"
 #include "compat.h"
 #include "event_hash.h"
@@ -58,17 +59,24 @@ static EVP_MD_CTX *digest_context = NULL;
 static const EVP_MD *digest_algorithm = NULL;
 
 /* What is being hashed; its memory is kept, unless it has grown beyond this. */
-static StringInfoData preimage;
+static StringInfoData event_preimage;
+static StringInfoData payload_preimage;
 #define PREIMAGE_KEEP	(64 * 1024)
 
-static void begin_preimage(const void *domain, int len);
-static void hash_preimage(uint8 *hash);
-static inline char *extend(StringInfo out, int len);
+static void begin_preimage(StringInfo preimage, const void *domain, int len);
+static void end_preimage(StringInfo preimage);
+static void hash_preimage(StringInfo preimage, uint8 *hash);
+static void lay_out_payload(Jsonb *payload, const uint8 *salt);
+static bool lay_out_event(const pg_uuid_t *ledger, const Datum *values,
+						  const bool *nulls);
 static inline char *put_uint64(char *at, uint64 value);
 static void append_tlv(StringInfo out, uint16 tag, const void *data,
 					   uint32 len);
 static bool has_required(const bool *nulls);
-static void append_text(StringInfo out, uint16 tag, Datum value, bool isnull);
+static void append_text(StringInfo out, uint16 tag, Datum value, bool convert);
+static inline void append_column(StringInfo out, uint16 tag, int column,
+								 const Datum *values, const bool *nulls,
+								 bool convert);
 static void append_head(StringInfo out, const pg_uuid_t *ledger,
 						const Datum *values);
 static void append_fields(StringInfo out, const Datum *values,
@@ -127,6 +135,15 @@ uaef_sha256(const void *data, size_t len, uint8 *hash)
 }
 
 void
+uaef_sha256_two(const UaefHashed *first, const UaefHashed *second)
+{
+	if (uaef_sha256_ni_two(first, second))
+		return;
+	uaef_sha256(first->data, first->len, first->hash);
+	uaef_sha256(second->data, second->len, second->hash);
+}
+
+void
 uaef_hash_add_uint64(uint64 value)
 {
 	value = pg_hton64(value);
@@ -179,58 +196,54 @@ uaef_derive_uuid(const pg_uuid_t *ledger, const char *word, int64 number,
 }
 
 /*
- * Start the buffer with some bytes.
+ * Start a buffer with some bytes.
  */
 static void
-begin_preimage(const void *domain, int len)
+begin_preimage(StringInfo preimage, const void *domain, int len)
 {
-	if (preimage.data == NULL)
+	if (preimage->data == NULL)
 	{
 		MemoryContext caller = MemoryContextSwitchTo(TopMemoryContext);
 
-		initStringInfo(&preimage);
+		initStringInfo(preimage);
 		MemoryContextSwitchTo(caller);
 	}
-	resetStringInfo(&preimage);
-	appendBinaryStringInfo(&preimage, domain, len);
+	resetStringInfo(preimage);
+	uaef_append_bytes(preimage, domain, len);
 }
 
 static void
-hash_preimage(uint8 *hash)
+end_preimage(StringInfo preimage)
 {
-	uaef_sha256(preimage.data, preimage.len, hash);
-	if (preimage.maxlen > PREIMAGE_KEEP)
+	if (preimage->maxlen > PREIMAGE_KEEP)
 	{
-		pfree(preimage.data);
-		preimage.data = NULL;
+		pfree(preimage->data);
+		preimage->data = NULL;
 	}
+}
+
+static void
+hash_preimage(StringInfo preimage, uint8 *hash)
+{
+	uaef_sha256(preimage->data, preimage->len, hash);
+	end_preimage(preimage);
+}
+
+static void
+lay_out_payload(Jsonb *payload, const uint8 *salt)
+{
+	static const char domain[] = "uaef/payload/v1";
+
+	begin_preimage(&payload_preimage, domain, sizeof(domain));
+	uaef_append_bytes(&payload_preimage, salt, UAEF_SALT_LEN);
+	(void) uaef_canonical_append(&payload_preimage, payload);
 }
 
 void
 uaef_payload_hash(Jsonb *payload, const uint8 *salt, uint8 *hash)
 {
-	static const char domain[] = "uaef/payload/v1";
-
-	begin_preimage(domain, sizeof(domain));
-	appendBinaryStringInfo(&preimage, (const char *) salt, UAEF_SALT_LEN);
-	(void) uaef_canonical_append(&preimage, payload);
-	hash_preimage(hash);
-}
-
-/*
- * Room for some bytes at the end, which the caller fills in.
- */
-static inline char *
-extend(StringInfo out, int len)
-{
-	char	   *at;
-
-	if (len >= out->maxlen - out->len)
-		enlargeStringInfo(out, len);
-	at = out->data + out->len;
-	out->len += len;
-	out->data[out->len] = '\0';
-	return at;
+	lay_out_payload(payload, salt);
+	hash_preimage(&payload_preimage, hash);
 }
 
 /* The place behind what was put. */
@@ -248,7 +261,7 @@ put_uint64(char *at, uint64 value)
 static void
 append_tlv(StringInfo out, uint16 tag, const void *data, uint32 len)
 {
-	char	   *at = extend(out, sizeof(tag) + sizeof(len) + len);
+	char	   *at = uaef_append_room(out, sizeof(tag) + sizeof(len) + len);
 	uint32		size = pg_hton32(len);
 
 	tag = pg_hton16(tag);
@@ -257,23 +270,29 @@ append_tlv(StringInfo out, uint16 tag, const void *data, uint32 len)
 	memcpy(at + sizeof(tag) + sizeof(size), data, len);
 }
 
+/*
+ * convert: the database is not in UTF-8.
+ */
 static void
-append_text(StringInfo out, uint16 tag, Datum value, bool isnull)
+append_text(StringInfo out, uint16 tag, Datum value, bool convert)
 {
-	text	   *packed;
+	struct varlena *packed = (struct varlena *) DatumGetPointer(value);
 	char	   *bytes;
 	char	   *utf8;
 	int			len;
 
-	if (isnull)
-		return;
-	packed = DatumGetTextPP(value);
+	if (!VARATT_IS_SHORT(packed))
+		packed = PG_DETOAST_DATUM_PACKED(value);
 	bytes = VARDATA_ANY(packed);
 	len = VARSIZE_ANY_EXHDR(packed);
-	utf8 = pg_server_to_any(bytes, len, PG_UTF8);
-	if (utf8 != bytes)
-		len = strlen(utf8);
-	append_tlv(out, tag, utf8, len);
+	if (convert)
+	{
+		utf8 = pg_server_to_any(bytes, len, PG_UTF8);
+		if (utf8 != bytes)
+			len = strlen(utf8);
+		bytes = utf8;
+	}
+	append_tlv(out, tag, bytes, len);
 }
 
 Datum
@@ -326,8 +345,8 @@ append_head(StringInfo out, const pg_uuid_t *ledger, const Datum *values)
 	uint8		head[] = {'U', 'A', 'E', '1', VERSION,
 	(uint8) DatumGetInt16(VALUE(UAEF_EVENT_KIND)), FLAGS >> 8, FLAGS & 0xff};
 	const pg_uuid_t *stream = DatumGetUUIDP(VALUE(UAEF_EVENT_STREAM));
-	char	   *at = extend(out, sizeof(head) + 2 * UUID_LEN +
-							4 * sizeof(uint64) + UAEF_HASH_LEN);
+	char	   *at = uaef_append_room(out, sizeof(head) + 2 * UUID_LEN +
+									  4 * sizeof(uint64) + UAEF_HASH_LEN);
 
 	memcpy(at, head, sizeof(head));
 	at += sizeof(head);
@@ -342,33 +361,44 @@ append_head(StringInfo out, const pg_uuid_t *ledger, const Datum *values)
 	memcpy(at, uaef_datum_hash(VALUE(UAEF_EVENT_PREV_HASH)), UAEF_HASH_LEN);
 }
 
+/*
+ * A column of text, if it is there.
+ */
+static inline void
+append_column(StringInfo out, uint16 tag, int column, const Datum *values,
+			  const bool *nulls, bool convert)
+{
+	if (!ISNULL(column))
+		append_text(out, tag, VALUE(column), convert);
+}
+
 static void
 append_fields(StringInfo out, const Datum *values, const bool *nulls)
 {
-	append_text(out, TAG_TYPE, VALUE(UAEF_EVENT_TYPE),
-				ISNULL(UAEF_EVENT_TYPE));
-	append_text(out, TAG_ACTOR_TYPE, VALUE(UAEF_EVENT_ACTOR_TYPE),
-				ISNULL(UAEF_EVENT_ACTOR_TYPE));
-	append_text(out, TAG_ACTOR_ID, VALUE(UAEF_EVENT_ACTOR_ID),
-				ISNULL(UAEF_EVENT_ACTOR_ID));
-	append_text(out, TAG_SESSION_ROLE, VALUE(UAEF_EVENT_SESSION_ROLE),
-				ISNULL(UAEF_EVENT_SESSION_ROLE));
-	append_text(out, TAG_EFFECTIVE_ROLE, VALUE(UAEF_EVENT_EFFECTIVE_ROLE),
-				ISNULL(UAEF_EVENT_EFFECTIVE_ROLE));
+	bool		convert = GetDatabaseEncoding() != PG_UTF8;
+
+	append_column(out, TAG_TYPE, UAEF_EVENT_TYPE, values, nulls, convert);
+	append_column(out, TAG_ACTOR_TYPE, UAEF_EVENT_ACTOR_TYPE, values, nulls,
+				  convert);
+	append_column(out, TAG_ACTOR_ID, UAEF_EVENT_ACTOR_ID, values, nulls,
+				  convert);
+	append_column(out, TAG_SESSION_ROLE, UAEF_EVENT_SESSION_ROLE, values,
+				  nulls, convert);
+	append_column(out, TAG_EFFECTIVE_ROLE, UAEF_EVENT_EFFECTIVE_ROLE, values,
+				  nulls, convert);
 	if (!ISNULL(UAEF_EVENT_TASK_ID))
 	{
 		uint64		number = pg_hton64(DatumGetInt64(VALUE(UAEF_EVENT_TASK_ID)));
 
 		append_tlv(out, TAG_TASK_ID, &number, sizeof(number));
 	}
-	append_text(out, TAG_AGENT_ID, VALUE(UAEF_EVENT_AGENT_ID),
-				ISNULL(UAEF_EVENT_AGENT_ID));
+	append_column(out, TAG_AGENT_ID, UAEF_EVENT_AGENT_ID, values, nulls,
+				  convert);
 	if (!ISNULL(UAEF_EVENT_PAYLOAD_HASH))
 		append_tlv(out, TAG_PAYLOAD_HASH,
 				   uaef_datum_hash(VALUE(UAEF_EVENT_PAYLOAD_HASH)),
 				   UAEF_HASH_LEN);
-	append_text(out, TAG_SIGNER, VALUE(UAEF_EVENT_SIGNER),
-				ISNULL(UAEF_EVENT_SIGNER));
+	append_column(out, TAG_SIGNER, UAEF_EVENT_SIGNER, values, nulls, convert);
 	if (!ISNULL(UAEF_EVENT_SIGNATURE))
 	{
 		bytea	   *signature = DatumGetByteaPP(VALUE(UAEF_EVENT_SIGNATURE));
@@ -391,15 +421,46 @@ uaef_event_append(StringInfo out, const pg_uuid_t *ledger,
 	return true;
 }
 
+static bool
+lay_out_event(const pg_uuid_t *ledger, const Datum *values, const bool *nulls)
+{
+	static const uint8 prefix = LEAF_PREFIX;
+
+	begin_preimage(&event_preimage, &prefix, 1);
+	return uaef_event_append(&event_preimage, ledger, values, nulls);
+}
+
 bool
 uaef_event_hash(const pg_uuid_t *ledger, const Datum *values,
 				const bool *nulls, uint8 *hash)
 {
-	static const uint8 prefix = LEAF_PREFIX;
-
-	begin_preimage(&prefix, 1);
-	if (!uaef_event_append(&preimage, ledger, values, nulls))
+	if (!lay_out_event(ledger, values, nulls))
 		return false;
-	hash_preimage(hash);
+	hash_preimage(&event_preimage, hash);
 	return true;
+}
+
+bool
+uaef_event_hash_both(const pg_uuid_t *ledger, const Datum *values,
+					 const bool *nulls, Jsonb *payload, uint8 *payload_hash,
+					 uint8 *hash)
+{
+	bool		whole;
+
+	lay_out_payload(payload, uaef_datum_hash(VALUE(UAEF_EVENT_SALT)));
+	whole = lay_out_event(ledger, values, nulls);
+	if (whole)
+	{
+		UaefHashed	both[2] = {
+			{payload_preimage.data, payload_preimage.len, payload_hash},
+			{event_preimage.data, event_preimage.len, hash}
+		};
+
+		uaef_sha256_two(&both[0], &both[1]);
+		end_preimage(&payload_preimage);
+		end_preimage(&event_preimage);
+	}
+	else
+		hash_preimage(&payload_preimage, payload_hash);
+	return whole;
 }

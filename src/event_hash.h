@@ -16,6 +16,7 @@
 #include "utils/uuid.h"
 
 #include "hash256.h"
+#include "sha256_ni.h"
 
 #define UAEF_SALT_LEN	32
 
@@ -62,6 +63,9 @@ extern void uaef_hash_end(uint8 *hash);
 /* SHA-256 of bytes that lie together: the cheapest way. */
 extern void uaef_sha256(const void *data, size_t len, uint8 *hash);
 
+/* The same of two, for little more than one costs. */
+extern void uaef_sha256_two(const UaefHashed *first, const UaefHashed *second);
+
 /* Microseconds since 1970-01-01 UTC. */
 extern int64 uaef_unix_us(TimestampTz time);
 
@@ -91,6 +95,15 @@ extern bool uaef_event_append(StringInfo out, const pg_uuid_t *ledger,
 /* The hash of an event: SHA-256 of a zero byte and those; or false. */
 extern bool uaef_event_hash(const pg_uuid_t *ledger, const Datum *values,
 							const bool *nulls, uint8 *hash);
+
+/*
+ * Both hashes of an event that has a payload and its salt, as it is stored: the
+ * second one stands for the payload_hash of the row, not for the first.
+ * Returns false when there is no second.
+ */
+extern bool uaef_event_hash_both(const pg_uuid_t *ledger, const Datum *values,
+								 const bool *nulls, Jsonb *payload,
+								 uint8 *payload_hash, uint8 *hash);
 
 /* Bytes as a new bytea. */
 extern Datum uaef_bytea(const void *bytes, size_t len);

@@ -22,11 +22,15 @@
 
 #include "heap_read.h"
 
+/* Bytes of a row that are fetched before it is looked at: most have no more. */
+#define PREFETCHED 512
+
 static uint8 alignment(char code);
 static const char *check_page(Page page);
 static const char *check_pointer(Page page, ItemId id);
 static uint32 varlena_size(const char *data, uint32 *offset, uint32 len,
 						   uint8 align);
+static bool is_short(const char *data, uint32 offset, uint32 len);
 
 static uint8
 alignment(char code)
@@ -115,6 +119,18 @@ uaef_heap_row(const UaefHeap *heap, const UaefPage *page, OffsetNumber row,
 	tuple->t_len = ItemIdGetLength(id);
 	tuple->t_tableOid = RelationGetRelid(heap->rel);
 	ItemPointerSet(&tuple->t_self, page->block, row);
+}
+
+void
+uaef_heap_prefetch(const UaefPage *page, OffsetNumber row)
+{
+	Page		content = BufferGetPage(page->buffer);
+	ItemId		id = PageGetItemId(content, row);
+	const char *data = (const char *) PageGetItem(content, id);
+
+	for (uint32 at = 0; at < Min(ItemIdGetLength(id), PREFETCHED);
+		 at += PG_CACHE_LINE_SIZE / 2)
+		__builtin_prefetch(data + at);
 }
 
 /*
@@ -236,6 +252,17 @@ varlena_size(const char *data, uint32 *offset, uint32 len, uint8 align)
 	return size <= left ? size : 0;
 }
 
+/*
+ * Most varlenas have one byte of header, and no padding before it.
+ */
+static inline bool
+is_short(const char *data, uint32 offset, uint32 len)
+{
+	return offset < len && VARATT_IS_SHORT(data + offset) &&
+		!VARATT_IS_EXTERNAL(data + offset) &&
+		VARSIZE_SHORT(data + offset) <= len - offset;
+}
+
 const char *
 uaef_heap_deform(const UaefHeap *heap, HeapTuple tuple, Datum *values,
 				 bool *nulls)
@@ -246,6 +273,8 @@ uaef_heap_deform(const UaefHeap *heap, HeapTuple tuple, Datum *values,
 	uint32		offset = 0;
 	uint32		len;
 	const char *data;
+	const UaefColumn *columns = heap->columns;
+	uint32		present = 0;	/* bits of the columns from this one on */
 
 	if (n < 1 || n > heap->ncolumns)
 		return "the row's number of columns is wrong";
@@ -255,31 +284,52 @@ uaef_heap_deform(const UaefHeap *heap, HeapTuple tuple, Datum *values,
 		return "the row's header is malformed";
 	data = (const char *) header + header->t_hoff;
 	len = tuple->t_len - header->t_hoff;
-	for (int i = 0; i < heap->ncolumns; i++)
+	for (int i = 0; i < n; i++)
 	{
-		const UaefColumn *column = &heap->columns[i];
+		const UaefColumn column = columns[i];
 		uint32		size;
 
-		nulls[i] = i >= n || (has_nulls && att_isnull(i, header->t_bits));
+		if (i % BITS_PER_BYTE == 0)
+			present = has_nulls ? header->t_bits[i / BITS_PER_BYTE] : 0xff;
+		nulls[i] = (present & 1) == 0;
 		values[i] = (Datum) 0;
+		present >>= 1;
 		if (nulls[i])
 			continue;
-		if (column->len > 0)
+		if (column.len > 0)
 		{
-			offset = TYPEALIGN(column->align, offset);
-			size = column->len;
+			offset = TYPEALIGN(column.align, offset);
+			size = column.len;
 			if (offset + size > len)
 				return "the row ends before its columns do";
-			values[i] = fetch_att(data + offset, column->by_value, column->len);
+			if (!column.by_value)
+				values[i] = PointerGetDatum(data + offset);
+			else if (size == sizeof(Datum))
+				values[i] = *(const Datum *) (data + offset);
+			else
+				values[i] = fetch_att(data + offset, true, size);
+		}
+		else if (is_short(data, offset, len))
+		{
+			size = VARSIZE_SHORT(data + offset);
+			values[i] = PointerGetDatum(data + offset);
 		}
 		else
 		{
-			size = varlena_size(data, &offset, len, column->align);
+			uint32		padded = offset;
+
+			size = varlena_size(data, &padded, len, column.align);
 			if (size == 0)
 				return "the length of a value in the row is wrong";
+			offset = padded;
 			values[i] = PointerGetDatum(data + offset);
 		}
 		offset += size;
+	}
+	for (int i = n; i < heap->ncolumns; i++)
+	{
+		nulls[i] = true;
+		values[i] = (Datum) 0;
 	}
 	return offset == len ? NULL : "the row does not end with its columns";
 }

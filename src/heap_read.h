@@ -72,6 +72,9 @@ extern void uaef_heap_release(UaefPage *page);
 extern void uaef_heap_row(const UaefHeap *heap, const UaefPage *page,
 						  OffsetNumber row, HeapTuple tuple);
 
+/* Have the processor fetch a row that is looked at next. */
+extern void uaef_heap_prefetch(const UaefPage *page, OffsetNumber row);
+
 /*
  * A copy of the row at a place that uaef_heap_page() found; NULL when it is
  * damaged by now.

@@ -48,6 +48,7 @@ typedef struct UaefHttpRequest
 	char	  **headers;		/* "name: value" */
 	const char *body;			/* or NULL */
 	size_t		body_len;
+	bool		body_secret;	/* the body is wiped once it is sent */
 	bool		may_reuse;		/* may go over a connection that stands open */
 	int			connect_timeout_ms;
 	int			timeout_ms;

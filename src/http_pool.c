@@ -25,12 +25,12 @@
 #include <signal.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <sys/timerfd.h>
 #include <unistd.h>
 
 #include "http_buffer.h"
 #include "http_pool.h"
 #include "http_sharing.h"
+#include "http_watch.h"
 
 #if LIBCURL_VERSION_NUM < 0x075000
 #error "libcurl 7.80 or newer is needed"
@@ -38,8 +38,9 @@
 
 #define MAX_HEAD_BYTES		65536
 #define MAX_HEAD_LINES		200
-#define MAX_IDLE_CONNECTIONS 64 /* of a family */
+#define MAX_IDLE_CONNECTIONS 256	/* of a family */
 #define MAX_IDLE_FAMILIES	8
+#define MAX_IDLE_HANDLES	64
 #define MAX_IDLE_S			4	/* less than servers usually keep them */
 #define EVENTS_PER_ROUND	64
 #define MAX_ROUNDS			16
@@ -55,6 +56,7 @@ typedef struct Family
 	int			number;			/* its place in the pool */
 	CURLM	   *multi;
 	int			timer_fd;
+	bool		timer_due;		/* it was set to expire at once, and not read */
 	int			in_flight;
 	uint64		used;			/* the pool's count when it was used last */
 } Family;
@@ -69,10 +71,13 @@ struct UaefHttpPool
 	uint64		used;
 	dlist_head	transfers;		/* of Transfer, in flight */
 	dlist_head	stillborn;		/* results of requests that could not begin */
+	int			n_idle;
+	CURL	   *idle[MAX_IDLE_HANDLES]; /* handles to be used again */
 };
 
-/* What epoll keeps for us: a descriptor and the family's number. */
+/* What epoll keeps for us: a descriptor, or a timer, and the family's number. */
 #define NO_FAMILY			PG_UINT32_MAX
+#define TIMER				(-1)
 #define epoll_mark(fd, number)	((uint64) (number) << 32 | (uint32) (fd))
 #define mark_fd(mark)		((int) ((mark) & 0xffffffff))
 #define mark_number(mark)	((uint32) ((mark) >> 32))
@@ -113,8 +118,6 @@ static size_t on_body(char *data, size_t size, size_t n, void *arg);
 static int	watch_socket(CURL *easy, curl_socket_t fd, int what, void *arg,
 						 void *socket_arg);
 static int	set_timer(CURLM *multi, long timeout_ms, void *arg);
-static int	set_timer_fd(int timer_fd, long timeout_ms);
-static int	make_timer(UaefHttpPool *pool, uint32 number);
 static int	family_place(UaefHttpPool *pool);
 static Family *family_make(UaefHttpPool *pool, const uint8 *id);
 static void family_free(Family *family);
@@ -126,8 +129,12 @@ static void set_blob(CURL *easy, CURLoption option, const char *text,
 					 unsigned int flags);
 static bool set_transport(Transfer *transfer, const UaefTransport *transport);
 static void set_request(Transfer *transfer, const UaefHttpRequest *request);
-static Transfer *transfer_make(const UaefHttpRequest *request);
-static void transfer_free(Transfer *transfer);
+static CURL *take_handle(UaefHttpPool *pool);
+static void give_handle(UaefHttpPool *pool, CURL *easy);
+static Transfer *transfer_make(UaefHttpPool *pool,
+							   const UaefHttpRequest *request);
+static void transfer_free(UaefHttpPool *pool, Transfer *transfer);
+static void send_one(UaefHttpPool *pool, const UaefHttpRequest *request);
 static void classify(const Transfer *transfer, CURLcode rc,
 					 UaefHttpResult *result);
 static const char *code_not_sent(const Transfer *transfer, CURLcode rc,
@@ -252,7 +259,8 @@ on_body(char *data, size_t size, size_t n, void *arg)
 }
 
 /*
- * libcurl says what it waits for on a socket.
+ * libcurl says what it waits for on a socket.  What is assigned to a socket says
+ * that epoll has it already.
  */
 static int
 watch_socket(CURL *easy, curl_socket_t fd, int what, void *arg,
@@ -260,21 +268,22 @@ watch_socket(CURL *easy, curl_socket_t fd, int what, void *arg,
 {
 	Family	   *family = arg;
 	UaefHttpPool *pool = family->pool;
-	struct epoll_event event = {0};
+	uint32		events = 0;
 
-	event.data.u64 = epoll_mark(fd, family->number);
 	if (what == CURL_POLL_REMOVE)
 	{
-		(void) epoll_ctl(pool->epoll_fd, EPOLL_CTL_DEL, fd, &event);
+		(void) epoll_ctl(pool->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
 		return 0;
 	}
 	if (what & CURL_POLL_IN)
-		event.events |= EPOLLIN;
+		events |= EPOLLIN;
 	if (what & CURL_POLL_OUT)
-		event.events |= EPOLLOUT;
-	if (epoll_ctl(pool->epoll_fd, EPOLL_CTL_MOD, fd, &event) == 0)
-		return 0;
-	return epoll_ctl(pool->epoll_fd, EPOLL_CTL_ADD, fd, &event) == 0 ? 0 : -1;
+		events |= EPOLLOUT;
+	if (socket_arg == NULL)
+		(void) curl_multi_assign(family->multi, fd, family);
+	return uaef_watch_socket(pool->epoll_fd, fd,
+							 epoll_mark(fd, family->number), events,
+							 socket_arg != NULL);
 }
 
 /*
@@ -283,40 +292,12 @@ watch_socket(CURL *easy, curl_socket_t fd, int what, void *arg,
 static int
 set_timer(CURLM *multi, long timeout_ms, void *arg)
 {
-	return set_timer_fd(((Family *) arg)->timer_fd, timeout_ms);
-}
+	Family	   *family = arg;
 
-static int
-set_timer_fd(int timer_fd, long timeout_ms)
-{
-	struct itimerspec when = {{0}};
-
-	if (timeout_ms == 0)
-		when.it_value.tv_nsec = 1;
-	else if (timeout_ms > 0)
-	{
-		when.it_value.tv_sec = timeout_ms / 1000;
-		when.it_value.tv_nsec = (timeout_ms % 1000) * 1000000L;
-	}
-	return timerfd_settime(timer_fd, 0, &when, NULL) == 0 ? 0 : -1;
-}
-
-/*
- * A timer that the pool's epoll watches; -1 when there is none.
- */
-static int
-make_timer(UaefHttpPool *pool, uint32 number)
-{
-	struct epoll_event event = {.events = EPOLLIN};
-	int			fd = timerfd_create(CLOCK_MONOTONIC,
-									TFD_CLOEXEC | TFD_NONBLOCK);
-
-	event.data.u64 = epoll_mark(fd, number);
-	if (fd >= 0 && epoll_ctl(pool->epoll_fd, EPOLL_CTL_ADD, fd, &event) == 0)
-		return fd;
-	if (fd >= 0)
-		close(fd);
-	return -1;
+	if (timeout_ms == 0 && family->timer_due)
+		return 0;
+	family->timer_due = timeout_ms == 0;
+	return uaef_watch_arm(family->timer_fd, timeout_ms);
 }
 
 UaefHttpPool *
@@ -332,7 +313,8 @@ uaef_http_pool_create(void)
 	dlist_init(&pool->transfers);
 	dlist_init(&pool->stillborn);
 	pool->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-	pool->wake_fd = pool->epoll_fd < 0 ? -1 : make_timer(pool, NO_FAMILY);
+	pool->wake_fd = pool->epoll_fd < 0 ? -1 : uaef_watch_timer(pool->epoll_fd,
+															  epoll_mark(TIMER, NO_FAMILY));
 
 	block_signals(&saved);
 	rc = curl_global_init(CURL_GLOBAL_DEFAULT);
@@ -401,7 +383,8 @@ family_make(UaefHttpPool *pool, const uint8 *id)
 	family->pool = pool;
 	family->number = number;
 	family->multi = curl_multi_init();
-	family->timer_fd = make_timer(pool, number);
+	family->timer_fd = uaef_watch_timer(pool->epoll_fd,
+										epoll_mark(TIMER, number));
 	pool->families[number] = family;
 	if (family->multi == NULL || family->timer_fd < 0)
 	{
@@ -617,10 +600,35 @@ set_request(Transfer *transfer, const UaefHttpRequest *request)
 }
 
 /*
+ * A handle without options: one that was used, or a new one.  NULL: no memory.
+ */
+static CURL *
+take_handle(UaefHttpPool *pool)
+{
+	return pool->n_idle > 0 ? pool->idle[--pool->n_idle] : curl_easy_init();
+}
+
+/*
+ * Keep a handle, which is in no multi, for another request.  Connections and TLS
+ * sessions are the multi's; what the handle itself would remember is reset.
+ */
+static void
+give_handle(UaefHttpPool *pool, CURL *easy)
+{
+	if (pool->n_idle == MAX_IDLE_HANDLES)
+	{
+		curl_easy_cleanup(easy);
+		return;
+	}
+	curl_easy_reset(easy);
+	pool->idle[pool->n_idle++] = easy;
+}
+
+/*
  * NULL when memory ran out.
  */
 static Transfer *
-transfer_make(const UaefHttpRequest *request)
+transfer_make(UaefHttpPool *pool, const UaefHttpRequest *request)
 {
 	Transfer   *transfer = calloc(1, sizeof(Transfer));
 	size_t		networks_size = request->n_networks * sizeof(UaefNetwork);
@@ -633,12 +641,12 @@ transfer_make(const UaefHttpRequest *request)
 	transfer->head.limit = MAX_HEAD_BYTES;
 	transfer->body.limit = request->max_response;
 	transfer->networks = malloc(Max(networks_size, 1));
-	transfer->easy = curl_easy_init();
+	transfer->easy = take_handle(pool);
 	if (transfer->networks == NULL || transfer->easy == NULL ||
 		!transfer_headers(transfer, request) ||
 		!set_transport(transfer, &request->transport))
 	{
-		transfer_free(transfer);
+		transfer_free(pool, transfer);
 		return NULL;
 	}
 	if (networks_size > 0)
@@ -653,10 +661,10 @@ transfer_make(const UaefHttpRequest *request)
  * The handle must not be in the multi any more.
  */
 static void
-transfer_free(Transfer *transfer)
+transfer_free(UaefHttpPool *pool, Transfer *transfer)
 {
 	if (transfer->easy != NULL)
-		curl_easy_cleanup(transfer->easy);
+		give_handle(pool, transfer->easy);
 	if (transfer->key != NULL)
 		explicit_bzero(transfer->key, strlen(transfer->key));
 	free(transfer->key);
@@ -670,17 +678,15 @@ transfer_free(Transfer *transfer)
 	free(transfer);
 }
 
-void
-uaef_http_pool_send(UaefHttpPool *pool, const UaefHttpRequest *request)
+static void
+send_one(UaefHttpPool *pool, const UaefHttpRequest *request)
 {
 	Transfer   *transfer = NULL;
 	Family	   *family;
-	sigset_t	saved;
 
-	block_signals(&saved);
 	family = family_find(pool, request);
 	if (family != NULL)
-		transfer = transfer_make(request);
+		transfer = transfer_make(pool, request);
 	if (transfer != NULL &&
 		curl_multi_add_handle(family->multi, transfer->easy) == CURLM_OK)
 	{
@@ -694,7 +700,7 @@ uaef_http_pool_send(UaefHttpPool *pool, const UaefHttpRequest *request)
 		UaefHttpResult *result;
 
 		if (transfer != NULL)
-			transfer_free(transfer);
+			transfer_free(pool, transfer);
 		result = uaef_http_result_make(request->id, request->attempt,
 									   UAEF_HTTP_NOT_SENT, "http_connect",
 									   "out of memory");
@@ -703,9 +709,19 @@ uaef_http_pool_send(UaefHttpPool *pool, const UaefHttpRequest *request)
 			result->tag = request->tag;
 			result->transient = true;
 			dlist_push_tail(&pool->stillborn, &result->node);
-			(void) set_timer_fd(pool->wake_fd, 0);
+			(void) uaef_watch_arm(pool->wake_fd, 0);
 		}
 	}
+}
+
+void
+uaef_http_pool_send(UaefHttpPool *pool, const UaefHttpRequest *requests, int n)
+{
+	sigset_t	saved;
+
+	block_signals(&saved);
+	for (int i = 0; i < n; i++)
+		send_one(pool, &requests[i]);
 	restore_signals(&saved);
 }
 
@@ -855,7 +871,7 @@ finish(UaefHttpPool *pool, Transfer *transfer, CURLcode rc)
 	curl_multi_remove_handle(transfer->family->multi, transfer->easy);
 	dlist_delete(&transfer->node);
 	transfer->family->in_flight--;
-	transfer_free(transfer);
+	transfer_free(pool, transfer);
 	pool->in_flight--;
 	return result;
 }
@@ -869,14 +885,17 @@ run_event(UaefHttpPool *pool, const struct epoll_event *event)
 	int			fd = mark_fd(event->data.u64);
 	uint32		number = mark_number(event->data.u64);
 	Family	   *family = number == NO_FAMILY ? NULL : pool->families[number];
-	uint64		expirations;
 	int			running;
 
 	if (family == NULL)
-		(void) !read(fd, &expirations, sizeof(expirations));
-	else if (fd == family->timer_fd)
 	{
-		(void) !read(fd, &expirations, sizeof(expirations));
+		if (number == NO_FAMILY)
+			uaef_watch_read(pool->wake_fd);
+	}
+	else if (fd == TIMER)
+	{
+		uaef_watch_read(family->timer_fd);
+		family->timer_due = false;
 		curl_multi_socket_action(family->multi, CURL_SOCKET_TIMEOUT, 0,
 								 &running);
 	}
@@ -960,7 +979,7 @@ uaef_http_pool_destroy(UaefHttpPool *pool)
 
 		curl_multi_remove_handle(transfer->family->multi, transfer->easy);
 		dlist_delete(&transfer->node);
-		transfer_free(transfer);
+		transfer_free(pool, transfer);
 	}
 	while (!dlist_is_empty(&pool->stillborn))
 		uaef_http_result_free(dlist_container(UaefHttpResult, node,
@@ -970,6 +989,8 @@ uaef_http_pool_destroy(UaefHttpPool *pool)
 		if (pool->families[i] != NULL)
 			family_free(pool->families[i]);
 	}
+	while (pool->n_idle > 0)
+		curl_easy_cleanup(pool->idle[--pool->n_idle]);
 	free(pool->families);
 	if (pool->epoll_fd >= 0)
 		close(pool->epoll_fd);

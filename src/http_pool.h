@@ -28,9 +28,9 @@ extern UaefHttpPool *uaef_http_pool_create(void);
 /* The descriptor that is readable when uaef_http_pool_run() has work. */
 extern int	uaef_http_pool_fd(const UaefHttpPool *pool);
 
-/* Begin a request.  Its result comes from uaef_http_pool_run() in any case. */
+/* Begin requests.  Their results come from uaef_http_pool_run() in any case. */
 extern void uaef_http_pool_send(UaefHttpPool *pool,
-								const UaefHttpRequest *request);
+								const UaefHttpRequest *requests, int n);
 
 /* How many requests have no result yet. */
 extern int	uaef_http_pool_in_flight(const UaefHttpPool *pool);
@@ -47,6 +47,9 @@ extern UaefHttpResult *uaef_http_result_make(int64 id, int attempt,
 											 const char *code,
 											 const char *message);
 extern void uaef_http_result_free(UaefHttpResult *result);
+
+/* Overwrite what was answered. */
+extern void uaef_http_result_wipe(UaefHttpResult *result);
 
 /* Set its message. */
 extern void uaef_http_result_say(UaefHttpResult *result, const char *message);

@@ -48,3 +48,12 @@ uaef_http_result_free(UaefHttpResult *result)
 	free(result->body);
 	free(result);
 }
+
+void
+uaef_http_result_wipe(UaefHttpResult *result)
+{
+	if (result->head != NULL)
+		explicit_bzero(result->head, result->head_len);
+	if (result->body != NULL)
+		explicit_bzero(result->body, result->body_len);
+}

@@ -43,10 +43,10 @@
 #include "spi_util.h"
 
 /* Pages of events that a process takes at least. */
-#define MIN_PAGES_PER_CHUNK 64
+#define MIN_PAGES_PER_CHUNK 32
 
-/* How many chunks of pages each process shall find. */
-#define CHUNKS_PER_JOB 32
+/* How many chunks of pages each process shall find: all wait for the last. */
+#define CHUNKS_PER_JOB 128
 
 static int64 read_next_event_id(void);
 static VerifyPlan *make_plan(VerifyScan *scan, const BlockList *list,

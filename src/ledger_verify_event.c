@@ -23,8 +23,20 @@
 #include "ledger_signature.h"
 #include "ledger_verify_internal.h"
 
-static bool check_payload(const UaefReport *report, const UaefPlace *place,
-						  const Datum *values, const bool *nulls);
+/* Room for a payload whose header is a short one, where it is aligned. */
+typedef union ShortPayload
+{
+	Jsonb		payload;
+	char		bytes[VARATT_SHORT_MAX - VARHDRSZ_SHORT + VARHDRSZ];
+} ShortPayload;
+
+static bool is_hashed(const bool *nulls);
+static bool check_unhashed(const UaefReport *report, const UaefPlace *place,
+						   const Datum *values, const bool *nulls);
+static Jsonb *read_payload(Datum value, ShortPayload *room);
+static void report_hash(const UaefReport *report, const char *code,
+						const UaefPlace *place, const uint8 *stored,
+						const uint8 *computed, const char *problem);
 static bool is_complete(const bool *nulls);
 static bool has_type(const Datum *values, const char *type);
 static void check_listed(VerifyScan *scan, const UaefPlace *place, uint64 tx);
@@ -64,17 +76,22 @@ uaef_verify_place(const Datum *values, const bool *nulls, ItemPointer tid)
 }
 
 /*
- * False when the payload cannot be read.
+ * Whether there is a payload, and what commits to it.
  */
 static bool
-check_payload(const UaefReport *report, const UaefPlace *place,
-			  const Datum *values, const bool *nulls)
+is_hashed(const bool *nulls)
 {
-	UaefPlace	where = *place;
-	uint8		hash[UAEF_HASH_LEN];
-	const uint8 *stored;
-	Jsonb	   *payload;
+	return !ISNULL(UAEF_EVENT_PAYLOAD) && !ISNULL(UAEF_EVENT_SALT) &&
+		!ISNULL(UAEF_EVENT_PAYLOAD_HASH);
+}
 
+/*
+ * An event that lacks some of that.  False when the payload cannot be read.
+ */
+static bool
+check_unhashed(const UaefReport *report, const UaefPlace *place,
+			   const Datum *values, const bool *nulls)
+{
 	if (ISNULL(UAEF_EVENT_PAYLOAD) && ISNULL(UAEF_EVENT_SALT) &&
 		ISNULL(UAEF_EVENT_PAYLOAD_HASH))
 		return true;
@@ -86,31 +103,43 @@ check_payload(const UaefReport *report, const UaefPlace *place,
 							"the payload was erased, as an event tells");
 		return true;
 	}
-	if (ISNULL(UAEF_EVENT_PAYLOAD) || ISNULL(UAEF_EVENT_SALT) ||
-		ISNULL(UAEF_EVENT_PAYLOAD_HASH))
-	{
-		uaef_report_problem(report, "PAYLOAD_MISMATCH", place,
-							"payload, salt or payload_hash is missing");
-		return ISNULL(UAEF_EVENT_PAYLOAD) ||
-			uaef_jsonb_sound(DatumGetJsonbP(VALUE(UAEF_EVENT_PAYLOAD)));
-	}
+	uaef_report_problem(report, "PAYLOAD_MISMATCH", place,
+						"payload, salt or payload_hash is missing");
+	return ISNULL(UAEF_EVENT_PAYLOAD) ||
+		uaef_jsonb_sound(DatumGetJsonbP(VALUE(UAEF_EVENT_PAYLOAD)));
+}
 
-	payload = DatumGetJsonbP(VALUE(UAEF_EVENT_PAYLOAD));
-	if (!uaef_jsonb_sound(payload))
+/*
+ * The payload where it can be read; NULL when it is no jsonb value.
+ */
+static Jsonb *
+read_payload(Datum value, ShortPayload *room)
+{
+	const struct varlena *stored = (struct varlena *) DatumGetPointer(value);
+	Jsonb	   *payload = &room->payload;
+
+	if (VARATT_IS_SHORT(stored))
 	{
-		uaef_report_problem(report, "PAYLOAD_MISMATCH", place,
-							"the payload is no jsonb value");
-		return false;
+		uint32		len = VARSIZE_SHORT(stored) - VARHDRSZ_SHORT;
+
+		SET_VARSIZE(payload, VARHDRSZ + len);
+		memcpy(VARDATA(payload), VARDATA_SHORT(stored), len);
 	}
-	stored = uaef_datum_hash(VALUE(UAEF_EVENT_PAYLOAD_HASH));
-	uaef_payload_hash(payload, uaef_datum_hash(VALUE(UAEF_EVENT_SALT)), hash);
-	if (memcmp(stored, hash, UAEF_HASH_LEN) == 0)
-		return true;
+	else
+		payload = DatumGetJsonbP(value);
+	return uaef_jsonb_sound(payload) ? payload : NULL;
+}
+
+static void
+report_hash(const UaefReport *report, const char *code,
+			const UaefPlace *place, const uint8 *stored,
+			const uint8 *computed, const char *problem)
+{
+	UaefPlace	where = *place;
+
 	where.expected = uaef_hex(stored, UAEF_HASH_LEN);
-	where.actual = uaef_hex(hash, UAEF_HASH_LEN);
-	uaef_report_problem(report, "PAYLOAD_MISMATCH", &where,
-						"the payload is not what payload_hash commits to");
-	return true;
+	where.actual = uaef_hex(computed, UAEF_HASH_LEN);
+	uaef_report_problem(report, code, &where, problem);
 }
 
 bool
@@ -118,8 +147,12 @@ uaef_verify_event_alone(const UaefReport *report, const pg_uuid_t *ledger_id,
 						const UaefPlace *place, const Datum *values,
 						const bool *nulls, uint8 *computed)
 {
+	ShortPayload room;
+	Jsonb	   *payload = NULL;
+	bool		readable;
+	bool		same;
+	uint8		payload_hash[UAEF_HASH_LEN];
 	const uint8 *stored;
-	UaefPlace	where = *place;
 
 	memset(computed, 0, UAEF_HASH_LEN);
 	if (!is_complete(nulls))
@@ -128,18 +161,33 @@ uaef_verify_event_alone(const UaefReport *report, const pg_uuid_t *ledger_id,
 							"the event lacks what every event has");
 		return false;
 	}
-	stored = uaef_datum_hash(VALUE(UAEF_EVENT_HASH));
-	if (check_payload(report, place, values, nulls) &&
-		!ISNULL(UAEF_EVENT_SIGNER) && !uaef_signature_check(values, nulls))
+	if (is_hashed(nulls))
+	{
+		payload = read_payload(VALUE(UAEF_EVENT_PAYLOAD), &room);
+		readable = payload != NULL;
+		if (!readable)
+			uaef_report_problem(report, "PAYLOAD_MISMATCH", place,
+								"the payload is no jsonb value");
+	}
+	else
+		readable = check_unhashed(report, place, values, nulls);
+	same = payload != NULL ?
+		uaef_event_hash_both(ledger_id, values, nulls, payload, payload_hash,
+							 computed) :
+		uaef_event_hash(ledger_id, values, nulls, computed);
+
+	stored = uaef_datum_hash(VALUE(UAEF_EVENT_PAYLOAD_HASH));
+	if (payload != NULL && memcmp(stored, payload_hash, UAEF_HASH_LEN) != 0)
+		report_hash(report, "PAYLOAD_MISMATCH", place, stored, payload_hash,
+					"the payload is not what payload_hash commits to");
+	if (readable && !ISNULL(UAEF_EVENT_SIGNER) &&
+		!uaef_signature_check(values, nulls))
 		uaef_report_problem(report, "SIG_BAD", place,
 							"the signature is not that of its signer");
-	if (uaef_event_hash(ledger_id, values, nulls, computed) &&
-		memcmp(stored, computed, UAEF_HASH_LEN) == 0)
-		return true;
-	where.expected = uaef_hex(stored, UAEF_HASH_LEN);
-	where.actual = uaef_hex(computed, UAEF_HASH_LEN);
-	uaef_report_problem(report, "EVENT_HASH_MISMATCH", &where,
-						"the event is not what event_hash says");
+	stored = uaef_datum_hash(VALUE(UAEF_EVENT_HASH));
+	if (!same || memcmp(stored, computed, UAEF_HASH_LEN) != 0)
+		report_hash(report, "EVENT_HASH_MISMATCH", place, stored, computed,
+					"the event is not what event_hash says");
 	return true;
 }
 
@@ -352,6 +400,8 @@ walk_page(VerifyScan *scan)
 		if (page.row[i] <= scan->done)
 			continue;
 		scan->at = page.row[i];
+		if (i + 1 < page.n)
+			uaef_heap_prefetch(&page, page.row[i + 1]);
 		uaef_heap_row(scan->walked, &page, page.row[i], &tuple);
 		problem = uaef_heap_deform(scan->walked, &tuple, values, nulls);
 		if (problem != NULL)

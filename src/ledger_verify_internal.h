@@ -131,10 +131,13 @@ typedef struct VerifyPlan
 				nxip;
 	int64		tail_lowest;	/* lowest event_id of the tail */
 
+	/* What is above is read for each event, what is below written all along. */
+	char		apart[PG_CACHE_LINE_SIZE];
 	pg_atomic_uint64 next_chunk;
 	pg_atomic_uint64 events;	/* that were looked at */
 	pg_atomic_uint64 damaged;	/* rows that cannot be taken apart */
 	pg_atomic_uint64 pages_done;
+	char		apart_too[PG_CACHE_LINE_SIZE];
 } VerifyPlan;
 
 #define PLAN_IDS(plan)		((IdPage *) ((char *) (plan) + (plan)->ids_at))

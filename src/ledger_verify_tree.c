@@ -302,12 +302,10 @@ static void
 compute_nodes(const uint8 *hashes, uint8 (*nodes)[UAEF_HASH_LEN])
 {
 	int			from = 0;
-	int			to = UAEF_TILE_WIDTH;
 
 	memcpy(nodes, hashes, TILE_BYTES);
-	for (int n = UAEF_TILE_WIDTH; n > 1; n /= 2)
-		for (int end = from + n; from < end; from += 2)
-			uaef_merkle_combine(nodes[from], nodes[from + 1], nodes[to++]);
+	for (int n = UAEF_TILE_WIDTH; n > 1; from += n, n /= 2)
+		uaef_merkle_level(nodes[from], n, nodes[from + n]);
 }
 
 static int

@@ -44,14 +44,42 @@ uaef_merkle_combine(const uint8 *left, const uint8 *right, uint8 *node)
 }
 
 void
+uaef_merkle_level(const uint8 *below, int n, uint8 *nodes)
+{
+	uint8		both[2][1 + 2 * UAEF_HASH_LEN];
+
+	both[0][0] = both[1][0] = NODE_PREFIX;
+	for (; n >= 4; n -= 4)
+	{
+		UaefHashed	hashed[2] = {
+			{both[0], sizeof(both[0]), nodes},
+			{both[1], sizeof(both[1]), nodes + UAEF_HASH_LEN}
+		};
+
+		memcpy(both[0] + 1, below, 2 * UAEF_HASH_LEN);
+		memcpy(both[1] + 1, below + 2 * UAEF_HASH_LEN, 2 * UAEF_HASH_LEN);
+		uaef_sha256_two(&hashed[0], &hashed[1]);
+		below += 4 * UAEF_HASH_LEN;
+		nodes += 2 * UAEF_HASH_LEN;
+	}
+	if (n > 0)
+		uaef_merkle_combine(below, below + UAEF_HASH_LEN, nodes);
+}
+
+void
 uaef_merkle_perfect(const uint8 *nodes, int n, uint8 *root)
 {
-	UaefFrontier frontier;
+	uint8		level[UAEF_PERFECT_MAX / 2 * UAEF_HASH_LEN];
 
-	uaef_frontier_init(&frontier);
-	for (int i = 0; i < n; i++)
-		uaef_frontier_append(&frontier, nodes + i * UAEF_HASH_LEN);
-	uaef_frontier_root(&frontier, root);
+	Assert(n >= 1 && n <= UAEF_PERFECT_MAX);
+	if (n > 1)
+	{
+		uaef_merkle_level(nodes, n, level);
+		for (n /= 2; n > 1; n /= 2)
+			uaef_merkle_level(level, n, level);
+		nodes = level;
+	}
+	memcpy(root, nodes, UAEF_HASH_LEN);
 }
 
 /* ----------

@@ -46,7 +46,14 @@ typedef void (*UaefNodeReader) (void *arg, int level, uint64 index,
 extern void uaef_merkle_combine(const uint8 *left, const uint8 *right,
 								uint8 *node);
 
-/* The root over n nodes of one level, n being a power of two. */
+/*
+ * The nodes over n nodes of one level, n being even.  They may go where those
+ * are, or behind them.
+ */
+extern void uaef_merkle_level(const uint8 *below, int n, uint8 *nodes);
+
+/* The root over n nodes of one level, n being a power of two up to this. */
+#define UAEF_PERFECT_MAX 256
 extern void uaef_merkle_perfect(const uint8 *nodes, int n, uint8 *root);
 
 extern void uaef_frontier_init(UaefFrontier *frontier);

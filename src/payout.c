@@ -303,9 +303,9 @@ uaef_payout_sent(UaefPayout *payout, const UaefPayoutChannel *channel,
 	if (payout->first_sent_at == 0)
 	{
 		payout->first_sent_at = now;
-		if (channel->native_key)
+		if (channel->contract.native_key)
 			payout->replay_until = now + (int64)
-				(channel->key_ttl_ms * (1 - channel->key_margin)) * 1000;
+				(channel->contract.key_ttl_ms * (1 - channel->contract.key_margin)) * 1000;
 	}
 	uaef_json_begin(&json);
 	uaef_json_int(&json, "fence", payout->fence);
@@ -451,7 +451,7 @@ settle_at_once(UaefPayout *payout, Oid actor)
 	UaefPayoutChannel channel;
 
 	uaef_payout_channel_get(payout->channel, &channel);
-	if (channel.settles)
+	if (channel.contract.settles)
 		uaef_payout_move(payout, UAEF_PAY_SETTLE, actor, NULL, NULL);
 }
 

@@ -23,6 +23,7 @@
 #include "utils/numeric.h"
 #include "utils/uuid.h"
 
+#include "payout_contract.h"
 #include "payout_state.h"
 #include "settlement_signal.h"
 
@@ -33,16 +34,7 @@ typedef struct UaefPayoutChannel
 	char	   *kind;			/* connector, worker, file, manual */
 	char	   *connector;		/* or NULL */
 	Oid			role;			/* that claims and reports */
-	bool		native_key;		/* the provider knows idempotency keys ... */
-	int64		key_ttl_ms;		/* ... for so long, */
-	double		key_margin;		/* of which this part is not relied on */
-	bool		settles;		/* what it accepts is settled */
-	bool		has_lookup;
-	int64		duplicate_window_ms;	/* 0: nothing looks like a duplicate */
-	char	   *reference;		/* path in the answer's body, or NULL */
-	int			n_currencies;	/* -1: any */
-	char	  **currencies;
-	Jsonb	   *max_amount;		/* by currency, or NULL */
+	UaefPayoutContract contract;
 } UaefPayoutChannel;
 
 typedef struct UaefPayout

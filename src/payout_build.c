@@ -175,13 +175,13 @@ duplicate_of(const Batch *batch, const UaefPayout *payout)
 	Datum		args[5];
 	pg_uuid_t	other;
 
-	if (batch->channel.duplicate_window_ms == 0)
+	if (batch->channel.contract.duplicate_window_ms == 0)
 		return NULL;
 	args[0] = CStringGetTextDatum(payout->recipient);
 	args[1] = CStringGetTextDatum(payout->currency);
 	args[2] = NumericGetDatum(payout->minor);
 	args[3] = TimestampTzGetDatum(uaef_clock_now() -
-								  batch->channel.duplicate_window_ms * 1000);
+								  batch->channel.contract.duplicate_window_ms * 1000);
 	args[4] = Int64GetDatum(payout->batch_id);
 	if (uaef_spi_run(&find_same, args, NULL) == 0)
 		return NULL;
@@ -549,7 +549,7 @@ uaef_payout_by_hand(UaefSignal *signal, Oid actor, UaefPayout *payout)
 				(errcode(ERRCODE_UAEF_PAYOUT_CHANNEL),
 				 errmsg("recipient \"%s\" is paid through channel \"%s\", and not by hand",
 						signal->recipient, channel)));
-	batch.channel.duplicate_window_ms = 0;
+	batch.channel.contract.duplicate_window_ms = 0;
 	begin_batch(&batch, uaef_clock_now());
 	make_payout(&batch, &group, channel, destination, payout);
 	end_batch(&batch);

@@ -19,7 +19,6 @@
 
 #include "clock.h"
 #include "connector_config.h"
-#include "definition_read.h"
 #include "digest.h"
 #include "errcodes.h"
 #include "identity.h"
@@ -30,9 +29,6 @@
 #include "payout.h"
 #include "spi_util.h"
 #include "versioned_name.h"
-
-#define DAY_MS			INT64CONST(86400000)
-#define DEFAULT_MARGIN	0.25
 
 static UaefQuery insert_channel = {
 	"INSERT INTO uaef.payout_channel (name, kind, connector, contract,"
@@ -57,50 +53,15 @@ static UaefQuery put_payee = {
 	6, {TEXTOID, TEXTOID, JSONBOID, REGROLEOID, REGROLEOID, TIMESTAMPTZOID}
 };
 
-static const char *const contract_keys[] = {
-	"idempotency", "key_ttl", "key_margin", "lookup", "webhooks", "statement",
-	"currencies", "max_amount", "settles", "duplicate_window", "reference",
-	NULL
-};
-
 static const char *const kinds[] = {"connector", "worker", "file", "manual"};
 
-/*
- * The contract's keys, each checked.  What nothing is ever heard of settles
- * when it is accepted.
- */
 static void
 read_contract(UaefPayoutChannel *channel, Jsonb *contract)
 {
-	static const char *const keys[] = {"none", "native", NULL};
-	static const char *const lookups[] = {"none", "by_key", "by_reference", NULL};
-	static const char *const statements[] = {"none", "csv", "camt053", NULL};
-	JsonbValue	value;
-	UaefObject	object;
-	bool		statement;
-	bool		webhooks;
-
-	uaef_document_value(contract, &value);
-	object = uaef_read_object(NULL, &value, contract_keys, "the contract");
-	channel->native_key = uaef_read_choice(&object, "idempotency", keys, 0) == 1;
-	channel->key_ttl_ms = uaef_read_duration(&object, "key_ttl", DAY_MS);
-	channel->key_margin = uaef_read_double(&object, "key_margin",
-										   DEFAULT_MARGIN, 0, 1);
-	channel->has_lookup = uaef_read_choice(&object, "lookup", lookups, 0) > 0;
-	statement = uaef_read_choice(&object, "statement", statements, 0) > 0;
-	webhooks = uaef_read_bool(&object, "webhooks", false);
-	channel->settles = uaef_read_bool(&object, "settles",
-									  !statement && !webhooks);
-	channel->duplicate_window_ms = uaef_read_duration(&object,
-													  "duplicate_window",
-													  DAY_MS);
-	channel->reference = uaef_read_text(&object, "reference", false);
-	channel->n_currencies = uaef_read_texts(&object, "currencies",
-											&channel->currencies);
-	channel->max_amount = uaef_read_document(&object, "max_amount");
+	uaef_payout_contract_read(contract, &channel->contract);
 	if ((strcmp(channel->kind, "connector") == 0 ||
 		 strcmp(channel->kind, "worker") == 0) &&
-		!channel->native_key && !channel->has_lookup && !statement)
+		!uaef_payout_contract_tells(&channel->contract))
 		ereport(ERROR,
 				(errcode(ERRCODE_UAEF_PAYOUT_CHANNEL),
 				 errmsg("a channel without idempotency keys, lookup and statements cannot send by itself"),
@@ -246,17 +207,17 @@ uaef_payee_set(const char *recipient, const char *channel, Jsonb *destination,
 static bool
 takes_currency(const UaefPayoutChannel *channel, const char *currency)
 {
-	for (int i = 0; i < channel->n_currencies; i++)
-		if (strcmp(channel->currencies[i], currency) == 0)
+	for (int i = 0; i < channel->contract.n_currencies; i++)
+		if (strcmp(channel->contract.currencies[i], currency) == 0)
 			return true;
-	return channel->n_currencies < 0;
+	return channel->contract.n_currencies < 0;
 }
 
 void
 uaef_payout_channel_check(const UaefPayoutChannel *channel, Numeric amount,
 						  const char *currency)
 {
-	char	   *most = uaef_json_get_text(channel->max_amount, currency);
+	char	   *most = uaef_json_get_text(channel->contract.max_amount, currency);
 
 	if (!takes_currency(channel, currency))
 		ereport(ERROR,

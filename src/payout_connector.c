@@ -29,30 +29,18 @@
 #include "http_status.h"
 #include "json_util.h"
 #include "model_answer.h"
-#include "money.h"
-#include "numeric_util.h"
+#include "payout_contract.h"
 #include "url.h"
-
-#define DAY_MS			INT64CONST(86400000)
-#define DEFAULT_MARGIN	0.25
 
 typedef struct PayoutConfig
 {
-	bool		native_key;
-	bool		has_lookup;
-	bool		has_statement;
-	int64		key_ttl_ms;
-	double		key_margin;
+	UaefPayoutContract contract;
 	char	   *key_header;		/* or NULL */
 	UaefTemplate *body;			/* or NULL */
 	UaefTemplate *lookup_url;	/* or NULL */
-	UaefPath   *reference;		/* or NULL */
 	UaefPath   *state;			/* or NULL */
 } PayoutConfig;
 
-static void parse_contract(Jsonb *contract, PayoutConfig *own);
-static void check_currencies(Jsonb *contract);
-static void check_max_amount(Jsonb *contract);
 static void check_horizon(Jsonb *config, const PayoutConfig *own);
 static void *parse(Jsonb *config);
 static bool is_lookup(const UaefCall *call);
@@ -87,105 +75,6 @@ const UaefConnectorType uaef_payout_connector = {
 	.output = output
 };
 
-static int64
-read_duration(Jsonb *object, const char *key, int64 fallback)
-{
-	char	   *text = uaef_config_text(object, key, false);
-	int64		ms = text == NULL ? fallback : uaef_duration_ms(text);
-
-	if (ms <= 0)
-		uaef_connector_bad_config(key, "more than zero");
-	return ms;
-}
-
-static void
-check_currencies(Jsonb *contract)
-{
-	Jsonb	   *list = uaef_answer_array(contract, "currencies");
-	JsonbValue	value;
-
-	if (list == NULL && uaef_json_get(contract, "currencies", &value))
-		uaef_connector_bad_config("currencies", "an array of currencies");
-	for (int i = 0; list != NULL && i < (int) JB_ROOT_COUNT(list); i++)
-	{
-		JsonbValue *item = getIthJsonbValueFromContainer(&list->root, i);
-
-		if (item->type != jbvString || item->val.string.len != 3 ||
-			uaef_currency_exponent(pnstrdup(item->val.string.val, 3)) < 0)
-			uaef_connector_bad_config("currencies", "an array of currencies");
-	}
-}
-
-/*
- * {"EUR": "1000.00"}
- */
-static void
-check_max_amount(Jsonb *contract)
-{
-	Jsonb	   *most = uaef_config_object(contract, "max_amount");
-	JsonbIterator *it;
-	JsonbIteratorToken token;
-	JsonbValue	value;
-
-	if (most == NULL)
-		return;
-	it = JsonbIteratorInit(&most->root);
-	while ((token = JsonbIteratorNext(&it, &value, true)) != WJB_DONE)
-	{
-		char	   *text;
-
-		if (token != WJB_VALUE)
-			continue;
-		text = value.type != jbvString ? ""
-			: pnstrdup(value.val.string.val, value.val.string.len);
-		if (*text < '0' || *text > '9' || strlen(text) > 40 ||
-			strspn(text, "0123456789.") != strlen(text) ||
-			strchr(text, '.') != strrchr(text, '.'))
-			uaef_connector_bad_config("max_amount",
-									  "an object of amounts in strings, by currency");
-	}
-}
-
-static void
-parse_contract(Jsonb *contract, PayoutConfig *own)
-{
-	static const char *const known[] = {
-		"idempotency", "key_ttl", "key_margin", "lookup", "webhooks",
-		"statement", "currencies", "max_amount", "settles",
-		"duplicate_window", "reference", NULL
-	};
-	static const char *const promises[] = {"none", "native", NULL};
-	static const char *const lookups[] = {
-		"none", "by_key", "by_reference", NULL
-	};
-	static const char *const statements[] = {"none", "csv", "camt053", NULL};
-	JsonbValue	value;
-
-	uaef_config_keys(contract, known, "the contract of a payout connector");
-	own->native_key = uaef_config_choice(contract, "idempotency", promises,
-										 0) == 1;
-	own->has_lookup = uaef_config_choice(contract, "lookup", lookups, 0) > 0;
-	own->has_statement = uaef_config_choice(contract, "statement", statements,
-											0) > 0;
-	own->key_ttl_ms = read_duration(contract, "key_ttl", DAY_MS);
-	own->key_margin = DEFAULT_MARGIN;
-	if (uaef_json_get(contract, "key_margin", &value))
-	{
-		if (value.type == jbvNumeric)
-			own->key_margin = DatumGetFloat8(DirectFunctionCall1(numeric_float8,
-																 NumericGetDatum(value.val.numeric)));
-		if (value.type != jbvNumeric ||
-			!(own->key_margin >= 0 && own->key_margin <= 1))
-			uaef_connector_bad_config("key_margin", "a number from 0 to 1");
-	}
-	(void) uaef_config_bool(contract, "webhooks", false);
-	(void) uaef_config_bool(contract, "settles", false);
-	(void) read_duration(contract, "duplicate_window", DAY_MS);
-	check_currencies(contract);
-	check_max_amount(contract);
-	own->reference = uaef_config_path(contract, "reference");
-}
-
 /*
  * The last attempt must come while the provider is sure to know the key: after
  * that, the same request is another payment.
@@ -207,7 +96,7 @@ check_horizon(Jsonb *config, const PayoutConfig *own)
 		if (retry.exponential)
 			delay = Min(delay * retry.factor, retry.max_ms);
 	}
-	if (own->native_key && horizon > own->key_ttl_ms * (1 - own->key_margin))
+	if (own->contract.native_key && horizon > own->contract.key_ttl_ms * (1 - own->contract.key_margin))
 		uaef_connector_bad_config("retry",
 								  "over before the provider may forget the key (\"key_ttl\" less \"key_margin\")");
 }
@@ -220,18 +109,18 @@ parse(Jsonb *config)
 
 	if (contract == NULL)
 		uaef_connector_lacks("contract");
-	parse_contract(contract, own);
+	uaef_payout_contract_read(contract, &own->contract);
 	own->key_header = uaef_config_text(config, "key_header", false);
 	if (own->key_header != NULL)
 		uaef_config_header(own->key_header);
 	own->body = uaef_config_template(config, "body");
-	(void) uaef_config_text(config, "lookup_url", own->has_lookup);
+	(void) uaef_config_text(config, "lookup_url", own->contract.has_lookup);
 	own->lookup_url = uaef_config_template(config, "lookup_url");
 	own->state = uaef_config_path(config, "state");
-	if (!own->native_key && !own->has_lookup && !own->has_statement)
+	if (!uaef_payout_contract_tells(&own->contract))
 		uaef_connector_bad_config("contract",
 								  "one with idempotency keys, lookup or statements: else nobody learns whether a payment was made whose answer is lost");
-	if (!own->native_key && uaef_config_bool(config, "idempotent", false))
+	if (!own->contract.native_key && uaef_config_bool(config, "idempotent", false))
 		uaef_connector_bad_config("idempotent",
 								  "false where the contract promises no keys");
 	check_horizon(config, own);
@@ -289,7 +178,7 @@ address(const UaefConnector *connector, UaefCall *call)
 	}
 	(void) body(own, call);
 	call->method = "POST";
-	call->idempotent = own->native_key;
+	call->idempotent = own->contract.native_key;
 }
 
 static void
@@ -325,8 +214,8 @@ judge(const UaefConnector *connector, const UaefCall *call,
 	}
 	if (status >= 200 && status <= 299)
 	{
-		if (own->reference == NULL ||
-			uaef_answer_text(own->reference, response->body) != NULL)
+		if (own->contract.reference == NULL ||
+			uaef_answer_text(own->contract.reference, response->body) != NULL)
 			verdict->answer = UAEF_ANSWER_SUCCESS;
 		else
 		{
@@ -355,7 +244,7 @@ output(const UaefConnector *connector, const UaefCall *call,
 	if (is_lookup(call))
 		uaef_json_bool(&json, "found", result->status != 404);
 	uaef_json_text(&json, "reference",
-				   uaef_answer_text(own->reference, response->body));
+				   uaef_answer_text(own->contract.reference, response->body));
 	uaef_json_text(&json, "state",
 				   uaef_answer_text(own->state, response->body));
 	uaef_json_jsonb(&json, "data", response->body);

@@ -25,8 +25,8 @@
 #include "errcodes.h"
 #include "http_status.h"
 #include "json_util.h"
+#include "model_answer.h"
 #include "payout.h"
-#include "path.h"
 #include "spi_util.h"
 #include "uuid7.h"
 
@@ -93,7 +93,7 @@ deliver(UaefPayout *payout, const UaefPayoutChannel *channel, Oid actor)
 		.role = actor,
 		.payout_id = &payout->payout_id,
 		.body = payout->body,
-		.idempotent = channel->native_key,
+		.idempotent = channel->contract.native_key,
 		.idempotency_key = payout->idempotency_key
 	};
 
@@ -291,32 +291,6 @@ meaning(const UaefPayoutAnswer *answer)
 	return uaef_http_status_refuses(answer->status) ? "rejected" : "unknown";
 }
 
-/*
- * What the provider calls it, where the contract says to look.
- */
-static char *
-reference_of(const UaefPayoutChannel *channel, Jsonb *body)
-{
-	UaefScope	scope = {.document = body};
-	const char *problem;
-	UaefPath   *path;
-	JsonbValue	value;
-
-	if (channel->reference == NULL || body == NULL ||
-		!JB_ROOT_IS_OBJECT(body))
-		return NULL;
-	path = uaef_path_parse(channel->reference, strlen(channel->reference),
-						   true, &problem);
-	if (path == NULL || !uaef_path_get(path, &scope, &value))
-		return NULL;
-	if (value.type == jbvString)
-		return pnstrdup(value.val.string.val, value.val.string.len);
-	if (value.type == jbvNumeric)
-		return DatumGetCString(DirectFunctionCall1(numeric_out,
-												   NumericGetDatum(value.val.numeric)));
-	return NULL;
-}
-
 static Jsonb *
 answer_detail(const UaefPayoutAnswer *answer)
 {
@@ -342,7 +316,8 @@ uaef_payout_answer(const pg_uuid_t *payout_id, const UaefPayoutAnswer *answer)
 	uaef_payout_lock(payout_id, &payout);
 	uaef_payout_channel_get(payout.channel, &channel);
 	evidence.fence = payout.fence;
-	evidence.reference = reference_of(&channel, answer->body);
+	evidence.reference = uaef_answer_text(channel.contract.reference,
+										  answer->body);
 	evidence.detail = answer_detail(answer);
 	(void) uaef_payout_take_evidence(&payout, &evidence);
 	uaef_spi_end(caller);

@@ -292,7 +292,7 @@ poll(Receiver *receiver)
 	asking.request.max_response = MAX_ANSWER;
 	receiver->polling = true;
 	state.in_flight++;
-	uaef_http_pool_send(uaef_delivery_pool(), &asking.request);
+	uaef_http_pool_send(uaef_delivery_pool(), &asking.request, 1);
 	uaef_delivery_wipe(&asking.request);
 }
 
@@ -360,7 +360,7 @@ take_all(Receiver *receiver, const UaefHttpResult *result)
 		return;
 	asking.request.id = make_id(SETTLE, receiver->connector_id);
 	state.in_flight++;
-	uaef_http_pool_send(uaef_delivery_pool(), &asking.request);
+	uaef_http_pool_send(uaef_delivery_pool(), &asking.request, 1);
 	uaef_delivery_wipe(&asking.request);
 }
 

@@ -5,7 +5,9 @@
  *
  * libcrypto uses the same instructions, but what it does around them, per
  * call, costs as much as hashing the few blocks that an event or a node of the
- * tree is.  Where they are missing, the caller uses libcrypto.
+ * tree is.  Each instruction waits for the one before it, so that two hashes
+ * side by side take little longer than one.  Where the instructions are
+ * missing, the caller uses libcrypto.
  *
  * uaef-verify has its own SHA-256: it must not err where this errs.
  *
@@ -29,11 +31,6 @@
 #define LEAF1_ECX_SSE41		(1 << 19)
 #define LEAF7_EBX_SHA		(1 << 29)
 
-static const uint32 initial[8] = {
-	0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a,
-	0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19
-};
-
 static const uint32 constants[64]
 __attribute__((aligned(16))) =
 {
@@ -55,8 +52,33 @@ __attribute__((aligned(16))) =
 		0x90befffa, 0xa4506ceb, 0xbef9a3f7, 0xc67178f2
 };
 
+/* The state as the instructions want it. */
+typedef struct State
+{
+	__m128i		abef;
+	__m128i		cdgh;
+} State;
+
+/* What is hashed, in blocks. */
+typedef struct Message
+{
+	const uint8 *data;
+	size_t		whole;			/* blocks of data */
+	size_t		blocks;			/* with those of the end */
+	uint8		end[2 * BLOCK]; /* the rest of data, and its length */
+} Message;
+
+#define TARGET __attribute__((target("sha,sse4.1,ssse3")))
+
 static bool detect(void);
-static void compress(uint32 *state, const uint8 *data, size_t blocks);
+static bool is_present(void);
+static void begin(Message *message, const void *data, size_t len);
+static const uint8 *block_at(const Message *message, size_t i);
+static State initial_state(void);
+static void compress(State *state, const uint8 *const *blocks, int lanes);
+static void finish(const State *state, uint8 *hash);
+static void hash_one(const Message *message, uint8 *hash);
+static void hash_two(const Message *messages, uint8 *first, uint8 *second);
 
 static bool
 detect(void)
@@ -72,39 +94,80 @@ detect(void)
 		(ebx & LEAF7_EBX_SHA) != 0;
 }
 
-/*
- * Four rounds at a time.  The instructions want the state as ABEF and CDGH,
- * and make four words of the message schedule out of the sixteen before them.
- */
-__attribute__((target("sha,sse4.1,ssse3")))
+static bool
+is_present(void)
+{
+	static int	present = -1;	/* not known yet */
+
+	if (present < 0)
+		present = detect();
+	return present;
+}
+
 static void
-compress(uint32 *state, const uint8 *data, size_t blocks)
+begin(Message *message, const void *data, size_t len)
+{
+	size_t		used = len % BLOCK;
+	size_t		ends = used < BLOCK - sizeof(uint64) ? 1 : 2;
+	uint64		bits = pg_hton64((uint64) len * 8);
+
+	message->data = data;
+	message->whole = len / BLOCK;
+	message->blocks = message->whole + ends;
+	memset(message->end, 0, sizeof(message->end));
+	if (used > 0)
+		memcpy(message->end, message->data + len - used, used);
+	message->end[used] = 0x80;
+	memcpy(message->end + ends * BLOCK - sizeof(bits), &bits, sizeof(bits));
+}
+
+static inline const uint8 *
+block_at(const Message *message, size_t i)
+{
+	return i < message->whole ? message->data + i * BLOCK :
+		message->end + (i - message->whole) * BLOCK;
+}
+
+TARGET static inline State
+initial_state(void)
+{
+	State		state;
+
+	state.abef = _mm_set_epi32(0x6a09e667, 0xbb67ae85, 0x510e527f, 0x9b05688c);
+	state.cdgh = _mm_set_epi32(0x3c6ef372, 0xa54ff53a, 0x1f83d9ab, 0x5be0cd19);
+	return state;
+}
+
+/*
+ * A block of each lane; four rounds at a time, of which each make four words of
+ * the message schedule out of the sixteen before them.  A round waits for the
+ * one before it, and meanwhile the processor works at the other lane's.
+ */
+TARGET static inline __attribute__((always_inline)) void
+compress(State *state, const uint8 *const *blocks, int lanes)
 {
 	const __m128i swap = _mm_set_epi64x(0x0c0d0e0f08090a0bLL,
 										0x0405060700010203LL);
-	__m128i		low = _mm_loadu_si128((const __m128i *) state);
-	__m128i		high = _mm_loadu_si128((const __m128i *) (state + 4));
-	__m128i		abef;
-	__m128i		cdgh;
+	State		before[2];
+	__m128i		words[2][4];
 
-	low = _mm_shuffle_epi32(low, 0xb1);
-	high = _mm_shuffle_epi32(high, 0x1b);
-	abef = _mm_alignr_epi8(low, high, 8);
-	cdgh = _mm_blend_epi16(high, low, 0xf0);
-
-	for (; blocks > 0; blocks--, data += BLOCK)
-	{
-		__m128i		abef_before = abef;
-		__m128i		cdgh_before = cdgh;
-		__m128i		w[4];
-
+	for (int lane = 0; lane < lanes; lane++)
+		before[lane] = state[lane];
 #pragma GCC unroll 16
-		for (int i = 0; i < 16; i++)
+	for (int i = 0; i < 16; i++)
+	{
+		const __m128i constant =
+			_mm_load_si128((const __m128i *) constants + i);
+
+#pragma GCC unroll 2
+		for (int lane = 0; lane < lanes; lane++)
 		{
+			State	   *at = &state[lane];
+			__m128i    *w = words[lane];
 			__m128i		sum;
 
 			if (i < 4)
-				w[i] = _mm_shuffle_epi8(_mm_loadu_si128((const __m128i *) data + i),
+				w[i] = _mm_shuffle_epi8(_mm_loadu_si128((const __m128i *) blocks[lane] + i),
 										swap);
 			else
 				w[i & 3] = _mm_sha256msg2_epu32(
@@ -113,47 +176,100 @@ compress(uint32 *state, const uint8 *data, size_t blocks)
 															  _mm_alignr_epi8(w[(i + 3) & 3],
 																			  w[(i + 2) & 3], 4)),
 												w[(i + 3) & 3]);
-			sum = _mm_add_epi32(w[i & 3],
-								_mm_load_si128((const __m128i *) constants + i));
-			cdgh = _mm_sha256rnds2_epu32(cdgh, abef, sum);
+			sum = _mm_add_epi32(w[i & 3], constant);
+			at->cdgh = _mm_sha256rnds2_epu32(at->cdgh, at->abef, sum);
 			sum = _mm_shuffle_epi32(sum, 0x0e);
-			abef = _mm_sha256rnds2_epu32(abef, cdgh, sum);
+			at->abef = _mm_sha256rnds2_epu32(at->abef, at->cdgh, sum);
 		}
-		abef = _mm_add_epi32(abef, abef_before);
-		cdgh = _mm_add_epi32(cdgh, cdgh_before);
 	}
+	for (int lane = 0; lane < lanes; lane++)
+	{
+		state[lane].abef = _mm_add_epi32(state[lane].abef, before[lane].abef);
+		state[lane].cdgh = _mm_add_epi32(state[lane].cdgh, before[lane].cdgh);
+	}
+}
 
-	low = _mm_shuffle_epi32(abef, 0x1b);
-	high = _mm_shuffle_epi32(cdgh, 0xb1);
-	_mm_storeu_si128((__m128i *) state, _mm_blend_epi16(low, high, 0xf0));
-	_mm_storeu_si128((__m128i *) (state + 4), _mm_alignr_epi8(high, low, 8));
+/*
+ * The state as the bytes of the hash.
+ */
+TARGET static inline void
+finish(const State *state, uint8 *hash)
+{
+	const __m128i swap = _mm_set_epi64x(0x0c0d0e0f08090a0bLL,
+										0x0405060700010203LL);
+	__m128i		low = _mm_shuffle_epi32(state->abef, 0x1b);
+	__m128i		high = _mm_shuffle_epi32(state->cdgh, 0xb1);
+
+	_mm_storeu_si128((__m128i *) hash,
+					 _mm_shuffle_epi8(_mm_blend_epi16(low, high, 0xf0), swap));
+	_mm_storeu_si128((__m128i *) hash + 1,
+					 _mm_shuffle_epi8(_mm_alignr_epi8(high, low, 8), swap));
+}
+
+TARGET static void
+hash_one(const Message *message, uint8 *hash)
+{
+	State		state = initial_state();
+
+	for (size_t i = 0; i < message->blocks; i++)
+	{
+		const uint8 *block = block_at(message, i);
+
+		compress(&state, &block, 1);
+	}
+	finish(&state, hash);
+}
+
+/*
+ * Two messages, side by side as far as both go.
+ */
+TARGET static void
+hash_two(const Message *messages, uint8 *first, uint8 *second)
+{
+	State		state[2] = {initial_state(), initial_state()};
+	size_t		both = Min(messages[0].blocks, messages[1].blocks);
+
+	for (size_t i = 0; i < both; i++)
+	{
+		const uint8 *blocks[2] = {
+			block_at(&messages[0], i), block_at(&messages[1], i)
+		};
+
+		compress(state, blocks, 2);
+	}
+	for (int lane = 0; lane < 2; lane++)
+		for (size_t i = both; i < messages[lane].blocks; i++)
+		{
+			const uint8 *block = block_at(&messages[lane], i);
+
+			compress(&state[lane], &block, 1);
+		}
+	finish(&state[0], first);
+	finish(&state[1], second);
 }
 
 bool
 uaef_sha256_ni(const void *data, size_t len, uint8 *hash)
 {
-	static int	present = -1;	/* not known yet */
-	uint32		state[8];
-	uint8		last[2 * BLOCK] = {0};
-	size_t		used = len % BLOCK;
-	size_t		blocks = used < BLOCK - sizeof(uint64) ? 1 : 2;
-	uint64		bits = pg_hton64((uint64) len * 8);
+	Message		message;
 
-	if (present < 0)
-		present = detect();
-	if (!present)
+	if (!is_present())
 		return false;
+	begin(&message, data, len);
+	hash_one(&message, hash);
+	return true;
+}
 
-	memcpy(state, initial, sizeof(state));
-	compress(state, data, len / BLOCK);
-	if (used > 0)
-		memcpy(last, (const uint8 *) data + len - used, used);
-	last[used] = 0x80;
-	memcpy(last + blocks * BLOCK - sizeof(bits), &bits, sizeof(bits));
-	compress(state, last, blocks);
-	for (int i = 0; i < lengthof(state); i++)
-		state[i] = pg_hton32(state[i]);
-	memcpy(hash, state, sizeof(state));
+bool
+uaef_sha256_ni_two(const UaefHashed *first, const UaefHashed *second)
+{
+	Message		messages[2];
+
+	if (!is_present())
+		return false;
+	begin(&messages[0], first->data, first->len);
+	begin(&messages[1], second->data, second->len);
+	hash_two(messages, first->hash, second->hash);
 	return true;
 }
 
@@ -161,6 +277,12 @@ uaef_sha256_ni(const void *data, size_t len, uint8 *hash)
 
 bool
 uaef_sha256_ni(const void *data, size_t len, uint8 *hash)
+{
+	return false;
+}
+
+bool
+uaef_sha256_ni_two(const UaefHashed *first, const UaefHashed *second)
 {
 	return false;
 }

@@ -333,18 +333,26 @@ END
 	return;
 }
 
-# Start a loopback HTTP server; returns its port.
-sub start_echo_server
+# Start a server of test/servers, which prints its port; returns that.
+sub start_server
 {
-	my ($self, @args) = @_;
-	my $pid = open my $pipe, '-|', $^X, "$top/test/servers/echo_server", @args
-	  or die "could not start the HTTP server\n";
+	my ($self, $name, @args) = @_;
+	my $pid = open my $pipe, '-|', $^X, "$top/test/servers/$name", @args
+	  or die "could not start $name\n";
 	my $port = <$pipe>;
 
-	die "the HTTP server did not start\n" if !defined $port;
+	die "$name did not start\n" if !defined $port;
 	chomp $port;
 	push @{ $self->{children} }, [ $pid, $pipe ];
 	return $port;
+}
+
+# One that answers every request.
+sub start_echo_server
+{
+	my ($self, @args) = @_;
+
+	return $self->start_server('echo_server', @args);
 }
 
 sub DESTROY

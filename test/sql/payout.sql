@@ -48,6 +48,15 @@ SELECT pg_temp.try($$SELECT uaef.create_payout_channel('blind', 'worker', '{}')$
 SELECT pg_temp.try($$SELECT uaef.create_payout_channel('blind', 'pigeon', '{}')$$);
 SELECT pg_temp.try($$SELECT uaef.create_payout_channel('blind', 'worker', '{"idempotency":"maybe"}')$$);
 SELECT pg_temp.try($$SELECT uaef.create_payout_channel('blind', 'worker', '{"retries":5}')$$);
+-- A connector's contract is read as a channel's is.
+SELECT bad, pg_temp.try(format('SELECT uaef.create_payout_channel(''blind'', ''worker'', %L)', bad)) AS channel,
+	pg_temp.try(format('SELECT uaef.create_connector(''blind'', ''payout'', %L)',
+		jsonb_build_object('url', 'https://pay.example.com', 'contract', bad))) AS connector
+FROM (VALUES (1, '7'::jsonb), (2, '{"retries":5}'), (3, '{"idempotency":"maybe"}'), (4, '{"lookup":1}'), (5, '{"statement":"mt940"}'),
+	(6, '{"webhooks":"yes"}'), (7, '{"settles":0}'), (8, '{"key_ttl":"0s"}'), (9, '{"key_ttl":"soon"}'), (10, '{"key_margin":1.5}'),
+	(11, '{"duplicate_window":3}'), (12, '{"currencies":"NOK"}'), (13, '{"currencies":["NOPE"]}'), (14, '{"max_amount":5}'),
+	(15, '{"max_amount":{"NOK":5}}'), (16, '{"max_amount":{"NOK":"1.0.0"}}'), (17, '{"reference":"a..b"}'), (18, '{"reference":""}'),
+	(19, '{}')) v (no, bad) ORDER BY no;
 SELECT pg_temp.try($$SELECT uaef.create_payout_channel('blind', 'connector', '{"idempotency":"native"}', 'nowhere')$$);
 SELECT uaef.create_payout_channel('psp', 'worker', '{"idempotency":"native","key_ttl":"24h",
 	"webhooks":true,"statement":"csv","currencies":["NOK"],"max_amount":{"NOK":"1000.00"}}');

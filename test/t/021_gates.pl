@@ -125,10 +125,10 @@ is( sql("SELECT string_agg((-d.rank)::text, ' ' ORDER BY a.started_at)
 	'100 7 0 -5', 'in the order of priorities');
 
 # Not before its time.
-my $later = sql("SELECT uaef.send('fast', '{}', send_at => clock_timestamp() + '300 ms')");
+my $time = sql("SELECT clock_timestamp() + '300 ms'");
+my $later = sql("SELECT uaef.send('fast', '{}', send_at => '$time')");
 eventually("status = 'succeeded' FROM uaef.delivery WHERE delivery_id = $later", 'what is sent later is sent');
-is( sql("SELECT started_at - created_at >= '290 ms' FROM uaef.delivery_attempt JOIN uaef.delivery USING (delivery_id)
-		WHERE delivery_id = $later"),
+is(sql("SELECT started_at >= '$time' FROM uaef.delivery_attempt WHERE delivery_id = $later"),
 	't', 'at its time');
 
 # A breaker opens after failures in a row, lets one through after a time, and

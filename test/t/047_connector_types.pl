@@ -227,6 +227,36 @@ $peer->node->poll_query_until('postgres',
 like($peer->sql("SELECT output ->> 'id' FROM uaef.workflow_execution WHERE execution_id = '$execution'"),
 	qr/^[0-9a-f-]{36}$/, 'the output of a task');
 
+# What a secret held is not left in the worker's memory, once all is sent: of
+# parts that nothing is made of, not even by libcurl.
+sub memory_holds
+{
+	my ($pid, $text) = @_;
+	my $held = 0;
+
+	open my $maps, '<', "/proc/$pid/maps" or return;
+	open my $memory, '<:raw', "/proc/$pid/mem" or return;
+	while (<$maps>)
+	{
+		my ($from, $to) = /^([0-9a-f]+)-([0-9a-f]+) rw.. \S+ 00:00/ or next;
+		sysseek $memory, hex $from, 0;
+		sysread($memory, my $bytes, hex($to) - hex $from) // next;
+		$held++ while $bytes =~ /\Q$text\E/g;
+	}
+	return $held;
+}
+my $kept = $peer->connector('webhook', { url => "$url/hook/oauth", auth => {
+		type => 'oauth2', token_url => "$url/oauth/token", client_id => 'uaef client', client => 'post' } },
+	{ client_secret => 'canary:client&secret', password => 'never sent, never kept' });
+is(outcome($kept, { n => $_ }), 'succeeded 1', "a secret of two parts, $_") for 1 .. 3;
+my $worker = $peer->sql("SELECT pid FROM pg_stat_activity WHERE backend_type = 'uaef worker' AND datname = 'postgres'");
+SKIP:
+{
+	skip 'the memory of processes cannot be read here', 2 if !defined memory_holds($worker, $kept);
+	cmp_ok(memory_holds($worker, $kept), '>', 0, 'the memory of the worker holds the name of a connector');
+	is(memory_holds($worker, 'never sent, never kept'), 0, 'and no copy of its secret');
+}
+
 # No secret is in a table or in the log.
 my $dump = $peer->sql(q(SELECT string_agg(t, chr(10)) FROM (
 	SELECT d::text FROM uaef.delivery d UNION ALL SELECT a::text FROM uaef.delivery_attempt a
