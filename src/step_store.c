@@ -305,28 +305,36 @@ uaef_step_unready(UaefTask *task)
 						   uaef_task_rank(task), task->task_id);
 }
 
+static HeapTuple
+timer_row(const UaefTable *table, const UaefTimerRow *timer)
+{
+	Row			row;
+
+	set(&row, 0, TimestampTzGetDatum(timer->due_at));
+	set(&row, 1, UUIDPGetDatum(&timer->execution_id));
+	set(&row, 2, Int16GetDatum(timer->task_no));
+	set(&row, 3, Int32GetDatum(timer->item));
+	set(&row, 4, Int32GetDatum(timer->attempt));
+	set_text(&row, 5, timer->kind);
+	return heap_form_tuple(RelationGetDescr(table->rel), row.values,
+						   row.nulls);
+}
+
 static void
 write_timers(UaefStep *step)
 {
 	UaefTable	table;
+	HeapTuple  *rows;
 	ListCell   *cell;
+	int			n = 0;
 
 	if (step->timers == NIL)
 		return;
 	uaef_table_open(&table, "task_timer");
+	rows = palloc(sizeof(HeapTuple) * list_length(step->timers));
 	foreach(cell, step->timers)
-	{
-		UaefTimerRow *timer = lfirst(cell);
-		Row			row;
-
-		set(&row, 0, TimestampTzGetDatum(timer->due_at));
-		set(&row, 1, UUIDPGetDatum(&timer->execution_id));
-		set(&row, 2, Int16GetDatum(timer->task_no));
-		set(&row, 3, Int32GetDatum(timer->item));
-		set(&row, 4, Int32GetDatum(timer->attempt));
-		set_text(&row, 5, timer->kind);
-		uaef_table_insert(&table, row.values, row.nulls, NULL);
-	}
+		rows[n++] = timer_row(&table, lfirst(cell));
+	uaef_table_insert_many(&table, rows, n);
 	uaef_table_close(&table);
 	uaef_wake_worker_on_commit(UAEF_WAKE_TIMERS);
 	step->timers = NIL;
