@@ -221,7 +221,7 @@ uaef_execution_task(UaefExecution *execution, int no)
 	if (task == NULL)
 	{
 		task = uaef_execution_make_task(execution, &execution->def->tasks[no], no,
-						UAEF_NO_ITEM);
+										UAEF_NO_ITEM);
 		task->task_id = nextval_internal(execution->step->task_sequence, false);
 		execution->tasks[no] = task;
 		execution->open_tasks++;
@@ -267,7 +267,7 @@ uaef_execution_new_item(UaefExecution *execution, UaefTask *map, int item,
 						Jsonb *value)
 {
 	UaefTask   *task = uaef_execution_make_task(execution, map->def->config.parallel.task,
-								map->no, item);
+												map->no, item);
 
 	task->task_id = nextval_internal(execution->step->task_sequence, false);
 	task->overrides = map->overrides;
@@ -282,8 +282,8 @@ UaefTask *
 uaef_execution_new_compensation(UaefExecution *execution, int no)
 {
 	UaefTask   *task = uaef_execution_make_task(execution,
-								execution->def->tasks[no].compensate, no,
-								UAEF_COMPENSATION);
+												execution->def->tasks[no].compensate, no,
+												UAEF_COMPENSATION);
 
 	task->task_id = nextval_internal(execution->step->task_sequence, false);
 	uaef_execution_add_item(execution, task);

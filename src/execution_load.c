@@ -41,7 +41,7 @@
 typedef enum Reading
 {
 	LOCKED,
-	LOCKED_IF_FREE,					/* leave out what somebody else holds */
+	LOCKED_IF_FREE,				/* leave out what somebody else holds */
 	PEEKED						/* without a lock */
 } Reading;
 
@@ -485,7 +485,7 @@ uaef_execution_may_have_row(const UaefExecution *execution, int no)
 UaefTask *
 uaef_execution_find(UaefExecution *execution, int no, int item)
 {
-	TaskRange	range = {.n_keys = 3, .no = no, .item = item};
+	TaskRange	range = {.n_keys = 3,.no = no,.item = item};
 	UaefTask   *task = item == UAEF_NO_ITEM ? execution->tasks[no]
 		: uaef_execution_known_item(execution, no, item);
 
@@ -518,7 +518,7 @@ uaef_step_fetch(UaefStep *step, const UaefTaskRef *refs, int n)
 		UaefExecution *execution =
 			uaef_step_execution(step, &refs[i].execution_id);
 		TaskRange	range = {
-			.n_keys = 3, .no = refs[i].task_no, .item = refs[i].item
+			.n_keys = 3,.no = refs[i].task_no,.item = refs[i].item
 		};
 
 		if (execution == NULL || !execution->stored ||
@@ -538,7 +538,7 @@ uaef_step_fetch(UaefStep *step, const UaefTaskRef *refs, int n)
 void
 uaef_execution_fetch_items(UaefExecution *execution, int no, int first, int n)
 {
-	TaskRange	range = {.n_keys = 4, .no = no, .item = first, .end = first + n};
+	TaskRange	range = {.n_keys = 4,.no = no,.item = first,.end = first + n};
 
 	list_free(read_tasks(execution, &range));
 }
@@ -582,7 +582,7 @@ is_to_redo(TupleTableSlot *row)
 void
 uaef_execution_load_open_tasks(UaefExecution *execution)
 {
-	TaskRange	range = {.n_keys = 1, .wanted = is_open};
+	TaskRange	range = {.n_keys = 1,.wanted = is_open};
 
 	list_free(read_tasks(execution, &range));
 }
@@ -590,7 +590,7 @@ uaef_execution_load_open_tasks(UaefExecution *execution)
 void
 uaef_execution_load_tasks(UaefExecution *execution)
 {
-	TaskRange	range = {.n_keys = 1, .wanted = is_task};
+	TaskRange	range = {.n_keys = 1,.wanted = is_task};
 
 	list_free(read_tasks(execution, &range));
 }
@@ -602,8 +602,8 @@ List *
 uaef_execution_items_to_redo(UaefExecution *execution, int no, int limit)
 {
 	TaskRange	range = {
-		.n_keys = 4, .no = no, .end = PG_INT32_MAX,
-		.wanted = is_to_redo, .limit = limit
+		.n_keys = 4,.no = no,.end = PG_INT32_MAX,
+		.wanted = is_to_redo,.limit = limit
 	};
 
 	uaef_step_write_tasks(execution->step);
