@@ -516,5 +516,7 @@ COMMENT ON COLUMN uaef.settlement.held_by IS
 	'who holds it';
 COMMENT ON COLUMN uaef.settlement.reversed IS
 	'what was taken back, in the currency';
+COMMENT ON COLUMN uaef.settlement.task IS
+	'task of type settle at which the rule fired; null: at the completion';
 
 REVOKE ALL ON TABLE uaef.settlement FROM PUBLIC;

@@ -184,11 +184,18 @@ void
 uaef_table_insert_many(UaefTable *table, HeapTuple *rows, int n)
 {
 	int			n_slots = Min(n, MANY_ROWS);
-	TupleTableSlot **slots = palloc(sizeof(TupleTableSlot *) * Max(n, 1));
+	TupleTableSlot **slots = palloc(sizeof(TupleTableSlot *) * Max(n_slots, 1));
+	TupleDesc	desc;			/* a copy, for the relation's own counts its
+								 * users one by one */
 
-	/* A copy, for the relation's own counts its users one by one. */
-	TupleDesc	desc = CreateTupleDescCopy(RelationGetDescr(table->rel));
-
+	if (n == 0)
+		return;
+	if (n == 1)
+	{
+		CatalogTupleInsertWithInfo(table->rel, rows[0], table->indexes);
+		return;
+	}
+	desc = CreateTupleDescCopy(RelationGetDescr(table->rel));
 	for (int i = 0; i < n_slots; i++)
 		slots[i] = MakeSingleTupleTableSlot(desc, &TTSOpsHeapTuple);
 	for (int from = 0; from < n; from += n_slots)
@@ -199,7 +206,10 @@ uaef_table_insert_many(UaefTable *table, HeapTuple *rows, int n)
 			ExecStoreHeapTuple(rows[from + i], slots[i], false);
 		insert_some(table, slots, some);
 		for (int i = 0; i < some; i++)
+		{
+			rows[from + i]->t_self = slots[i]->tts_tid;
 			ExecClearTuple(slots[i]);
+		}
 	}
 	for (int i = 0; i < n_slots; i++)
 		ExecDropSingleTupleTableSlot(slots[i]);

@@ -42,6 +42,7 @@ extern void uaef_table_insert(UaefTable *table, Datum *values, bool *nulls,
 /*
  * Insert many rows: page by page, then index by index, those whose first
  * column is a bigint in its order, so that neighbours meet the same pages.
+ * t_self of each tells where it is.
  */
 extern void uaef_table_insert_many(UaefTable *table, HeapTuple *rows, int n);
 
