@@ -57,8 +57,8 @@ exports.open = async (context) => {
     async prepare(workload, n) {
       await rest();
       if (workload === 'worker') await add('noop', n, () => ({}));
-      // An idle system begins a single job soonest without the local queue.
-      else await work(workload === 'latency' ? -1 : 500);
+      // Where bodies add jobs, the local queue would keep those waiting.
+      else await work(/latency|chain|diamond/.test(workload) ? -1 : 500);
     },
     run: {
       async chain(n) {
