@@ -52,7 +52,7 @@ ISOLATION   = $(sort $(patsubst test/specs/%.spec,%,$(wildcard test/specs/*.spec
 ISOLATION_OPTS = --inputdir=test --outputdir=. --load-extension=pgcrypto --load-extension=$(EXTENSION)
 TAP_TESTS   = 1
 PROVE_TESTS = test/t/*.pl
-EXTRA_CLEAN = src/bin/*.o tmp_install tmp_check log results output_iso dist
+EXTRA_CLEAN = .built-for src/bin/*.o tmp_install tmp_check log results output_iso dist
 
 all:
 
@@ -114,14 +114,19 @@ override with_llvm = no
 include $(PGXS)
 
 # PGXS tracks no header dependencies; the tree is small, so rebuild it all.
-$(OBJS): $(wildcard src/*.h)
+# So too for another server, and with the sanitizers.
+BUILT_FOR := $(strip $(VERSION) $(filter -fsanitize%,$(COPT)))
+ifneq ($(BUILT_FOR),$(shell cat .built-for 2>/dev/null))
+$(shell echo '$(BUILT_FOR)' > .built-for)
+endif
+$(OBJS): $(wildcard src/*.h) .built-for
 
-src/bin/%.o: src/bin/%.c $(wildcard src/bin/*.h)
+src/bin/%.o: src/bin/%.c $(wildcard src/bin/*.h) .built-for
 	$(CC) $(PROGRAM_FLAGS) -O2 -g $(COPT) -c -o $@ $<
 
 define program
 $(1): $(patsubst %.c,%.o,$(call PROGRAM_SRC,$(1)))
-	$$(CC) -o $$@ $$^ -lcrypto -pthread
+	$$(CC) $$(COPT) -o $$@ $$^ -lcrypto -pthread
 endef
 $(foreach name,$(PROGRAMS),$(eval $(call program,$(name))))
 

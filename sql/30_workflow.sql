@@ -48,7 +48,7 @@ CREATE TABLE uaef.workflow_execution (
 	root_execution_id uuid,
 	children		integer NOT NULL DEFAULT 0,
 	singleton_key	text
-) WITH (fillfactor = 80);
+) WITH (fillfactor = 50);
 COMMENT ON TABLE uaef.workflow_execution IS
 	'executions: one run of one version of a workflow';
 COMMENT ON COLUMN uaef.workflow_execution.deadline_at IS
@@ -113,7 +113,9 @@ CREATE INDEX workflow_start_once_execution
 -- resolved; a task of the definition that has no row yet is pending.  Status is
 -- pending, queued, running, waiting_input, completed, failed, skipped,
 -- cancelled or compensated.  Item is -1 for the task itself, -2 for what
--- compensates it.
+-- compensates it.  Half of a page is left free, so that the end of a task that
+-- waited puts its row beside the old one: another page would need entries in both
+-- indexes.
 CREATE TABLE uaef.task_execution (
 	execution_id	uuid NOT NULL,
 	task_no			smallint NOT NULL,
@@ -146,7 +148,7 @@ CREATE TABLE uaef.task_execution (
 	child_execution_id uuid,
 	runs			integer,
 	PRIMARY KEY (execution_id, task_no, item)
-) WITH (fillfactor = 80);
+) WITH (fillfactor = 50);
 COMMENT ON TABLE uaef.task_execution IS
 	'tasks of executions, and the items of map tasks';
 COMMENT ON COLUMN uaef.task_execution.label IS

@@ -464,5 +464,59 @@ OR EXISTS (
 
 COMMENT ON VIEW uaef.settlement IS
 	'settlement signals with their rule, recipient, amount and status';
+COMMENT ON COLUMN uaef.settlement.signal_id IS
+	'number of the signal';
+COMMENT ON COLUMN uaef.settlement.execution_id IS
+	'execution that it comes from';
+COMMENT ON COLUMN uaef.settlement.workflow IS
+	'its workflow';
+COMMENT ON COLUMN uaef.settlement.rule IS
+	'name of the rule that gave it';
+COMMENT ON COLUMN uaef.settlement.version IS
+	'of the rule';
+COMMENT ON COLUMN uaef.settlement.part_no IS
+	'number of the part, from 1; 0: the rule failed';
+COMMENT ON COLUMN uaef.settlement.part IS
+	'name of the part; null: it has none';
+COMMENT ON COLUMN uaef.settlement.recipient IS
+	'who is owed; null: the rule failed';
+COMMENT ON COLUMN uaef.settlement.amount IS
+	'in the currency; null: the rule failed';
+COMMENT ON COLUMN uaef.settlement.currency IS
+	'of the rule';
+COMMENT ON COLUMN uaef.settlement.status IS
+	'how far it has come, as settlement_transitions() lists';
+COMMENT ON COLUMN uaef.settlement.error IS
+	'why the rule failed; null: it did not';
+COMMENT ON COLUMN uaef.settlement.approvals_needed IS
+	'how many must approve; null: none';
+COMMENT ON COLUMN uaef.settlement.approvals IS
+	'how many have';
+COMMENT ON COLUMN uaef.settlement.approvers IS
+	'role whose members may';
+COMMENT ON COLUMN uaef.settlement.created_at IS
+	'when the rule gave it';
+COMMENT ON COLUMN uaef.settlement.decided_at IS
+	'when its status changed last by a decision';
+COMMENT ON COLUMN uaef.settlement.decided_by IS
+	'who decided';
+COMMENT ON COLUMN uaef.settlement.seed_status IS
+	'the status in the words pending approved processing completed failed cancelled';
+COMMENT ON COLUMN uaef.settlement.run IS
+	'number of the evaluation, from 1';
+COMMENT ON COLUMN uaef.settlement.due_at IS
+	'not paid before';
+COMMENT ON COLUMN uaef.settlement.expires_at IS
+	'when approvals come too late; null: never';
+COMMENT ON COLUMN uaef.settlement.blocked IS
+	'what of compliance or budgets keeps it back; null: nothing';
+COMMENT ON COLUMN uaef.settlement.hold_reason IS
+	'why people hold it; null: they do not';
+COMMENT ON COLUMN uaef.settlement.held_by IS
+	'who holds it';
+COMMENT ON COLUMN uaef.settlement.reversed IS
+	'what was taken back, in the currency';
+COMMENT ON COLUMN uaef.settlement.task IS
+	'task of type settle at which the rule fired; null: at the completion';
 
 REVOKE ALL ON TABLE uaef.settlement FROM PUBLIC;

@@ -194,5 +194,31 @@ OR EXISTS (
 
 COMMENT ON VIEW uaef.settlement_rule_status IS
 	'versions of settlement rules: draft, active, inactive or retired';
+COMMENT ON COLUMN uaef.settlement_rule_status.name IS
+	'name of the rule';
+COMMENT ON COLUMN uaef.settlement_rule_status.version IS
+	'number of the version';
+COMMENT ON COLUMN uaef.settlement_rule_status.state IS
+	'draft, active, inactive or retired';
+COMMENT ON COLUMN uaef.settlement_rule_status.workflow IS
+	'whose completions it settles';
+COMMENT ON COLUMN uaef.settlement_rule_status.currency IS
+	'of all its amounts';
+COMMENT ON COLUMN uaef.settlement_rule_status.effective_from IS
+	'in force from then on';
+COMMENT ON COLUMN uaef.settlement_rule_status.effective_to IS
+	'and before that';
+COMMENT ON COLUMN uaef.settlement_rule_status.tests IS
+	'how many stand with it';
+COMMENT ON COLUMN uaef.settlement_rule_status.created_by IS
+	'author';
+COMMENT ON COLUMN uaef.settlement_rule_status.created_at IS
+	'when it was made';
+COMMENT ON COLUMN uaef.settlement_rule_status.activated_by IS
+	'who switched it on last';
+COMMENT ON COLUMN uaef.settlement_rule_status.activated_at IS
+	'when';
+COMMENT ON COLUMN uaef.settlement_rule_status.retired_at IS
+	'when it was retired; null: it is not';
 
 REVOKE ALL ON TABLE uaef.settlement_rule_status FROM PUBLIC;

@@ -408,6 +408,44 @@ CROSS JOIN LATERAL (
 
 COMMENT ON VIEW uaef.account_balance IS
 	'accounts with their balance now: in minor units, and as an amount of the currency; available is what holds leave';
+COMMENT ON COLUMN uaef.account_balance.account_id IS
+	'number of the account';
+COMMENT ON COLUMN uaef.account_balance.code IS
+	'name of the account in journals';
+COMMENT ON COLUMN uaef.account_balance.kind IS
+	'asset, expense, control: a debit adds to the balance; liability, income, equity: a credit does';
+COMMENT ON COLUMN uaef.account_balance.owner_type IS
+	'agent, user, external, pool or platform; null: not said';
+COMMENT ON COLUMN uaef.account_balance.owner_id IS
+	'whose it is, of that type';
+COMMENT ON COLUMN uaef.account_balance.name IS
+	'for people';
+COMMENT ON COLUMN uaef.account_balance.currency IS
+	'in which it is kept';
+COMMENT ON COLUMN uaef.account_balance.debit IS
+	'sum of all debits, in minor units';
+COMMENT ON COLUMN uaef.account_balance.credit IS
+	'sum of all credits, in minor units';
+COMMENT ON COLUMN uaef.account_balance.balance IS
+	'on the side that adds to it, in minor units';
+COMMENT ON COLUMN uaef.account_balance.amount IS
+	'the balance in the currency';
+COMMENT ON COLUMN uaef.account_balance.held IS
+	'set aside by holds that have not expired, in minor units';
+COMMENT ON COLUMN uaef.account_balance.available IS
+	'balance less what is held, in minor units';
+COMMENT ON COLUMN uaef.account_balance.min_balance IS
+	'least balance less holds, in minor units; null: any';
+COMMENT ON COLUMN uaef.account_balance.max_balance IS
+	'greatest balance, in minor units; null: any';
+COMMENT ON COLUMN uaef.account_balance.status IS
+	'open, frozen or closed';
+COMMENT ON COLUMN uaef.account_balance.stripes IS
+	'rows that share its balance';
+COMMENT ON COLUMN uaef.account_balance.postings IS
+	'how many lines of journals make the balance';
+COMMENT ON COLUMN uaef.account_balance.created_at IS
+	'when it was made';
 
 CREATE VIEW uaef.journal_entry WITH (security_barrier = true) AS
 SELECT
@@ -433,6 +471,38 @@ JOIN uaef.account a USING (account_id);
 
 COMMENT ON VIEW uaef.journal_entry IS
 	'lines of journals, with amounts in minor units';
+COMMENT ON COLUMN uaef.journal_entry.journal_id IS
+	'number of the journal';
+COMMENT ON COLUMN uaef.journal_entry.line IS
+	'number within the journal; that of a reversal is the number of the line that it takes back';
+COMMENT ON COLUMN uaef.journal_entry.account IS
+	'code of the account';
+COMMENT ON COLUMN uaef.journal_entry.side IS
+	'debit or credit';
+COMMENT ON COLUMN uaef.journal_entry.amount IS
+	'in minor units, above 0';
+COMMENT ON COLUMN uaef.journal_entry.currency IS
+	'of the account';
+COMMENT ON COLUMN uaef.journal_entry.kind IS
+	'what the journal is for';
+COMMENT ON COLUMN uaef.journal_entry.idempotency_key IS
+	'what it can be posted by only once; null: none';
+COMMENT ON COLUMN uaef.journal_entry.description IS
+	'for people';
+COMMENT ON COLUMN uaef.journal_entry.effective_at IS
+	'when it counts from';
+COMMENT ON COLUMN uaef.journal_entry.recorded_at IS
+	'when it was posted';
+COMMENT ON COLUMN uaef.journal_entry.reverses IS
+	'journal that it takes back, whole or in part';
+COMMENT ON COLUMN uaef.journal_entry.hold_id IS
+	'hold whose money it moves';
+COMMENT ON COLUMN uaef.journal_entry.posted_by IS
+	'role that posted it, or "system"';
+COMMENT ON COLUMN uaef.journal_entry.event_id IS
+	'event of the ledger that names it';
+COMMENT ON COLUMN uaef.journal_entry.metadata IS
+	'what came with the journal';
 
 CREATE VIEW uaef.fund_hold WITH (security_barrier = true) AS
 SELECT
@@ -453,6 +523,30 @@ FROM uaef.account_hold h
 JOIN uaef.account a USING (account_id);
 
 COMMENT ON VIEW uaef.fund_hold IS 'holds, with amounts in minor units';
+COMMENT ON COLUMN uaef.fund_hold.hold_id IS
+	'number of the hold';
+COMMENT ON COLUMN uaef.fund_hold.account IS
+	'code of the account';
+COMMENT ON COLUMN uaef.fund_hold.currency IS
+	'of the account';
+COMMENT ON COLUMN uaef.fund_hold.amount IS
+	'set aside at first, in minor units';
+COMMENT ON COLUMN uaef.fund_hold.captured IS
+	'moved to other accounts since, in minor units';
+COMMENT ON COLUMN uaef.fund_hold.status IS
+	'held, captured, released or expired';
+COMMENT ON COLUMN uaef.fund_hold.expires_at IS
+	'when it counts no more; null: never';
+COMMENT ON COLUMN uaef.fund_hold.idempotency_key IS
+	'what it can be held by only once; null: none';
+COMMENT ON COLUMN uaef.fund_hold.reason IS
+	'for people';
+COMMENT ON COLUMN uaef.fund_hold.created_by IS
+	'role that held it, or "system"';
+COMMENT ON COLUMN uaef.fund_hold.created_at IS
+	'when it was set aside';
+COMMENT ON COLUMN uaef.fund_hold.ended_at IS
+	'when it was captured, released or found expired';
 
 REVOKE ALL ON TABLE uaef.account_balance, uaef.journal_entry, uaef.fund_hold
 	FROM PUBLIC;

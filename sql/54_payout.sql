@@ -399,6 +399,38 @@ CREATE VIEW uaef.payout_status AS
 	FROM uaef.payout p;
 COMMENT ON VIEW uaef.payout_status IS
 	'payouts, and how far they are known to have come';
+COMMENT ON COLUMN uaef.payout_status.payout_id IS
+	'number of the payout';
+COMMENT ON COLUMN uaef.payout_status.batch_id IS
+	'batch that it was built in';
+COMMENT ON COLUMN uaef.payout_status.channel IS
+	'way that it leaves by';
+COMMENT ON COLUMN uaef.payout_status.recipient IS
+	'who is paid';
+COMMENT ON COLUMN uaef.payout_status.amount IS
+	'in the currency';
+COMMENT ON COLUMN uaef.payout_status.currency IS
+	'of the amount';
+COMMENT ON COLUMN uaef.payout_status.status IS
+	'how far it is known to have come';
+COMMENT ON COLUMN uaef.payout_status.end_to_end_id IS
+	'what banks and statements call it';
+COMMENT ON COLUMN uaef.payout_status.external_ref IS
+	'what the provider calls it; null: not known';
+COMMENT ON COLUMN uaef.payout_status.hold_reason IS
+	'why it is not sent; null: it is not held';
+COMMENT ON COLUMN uaef.payout_status.signals IS
+	'how many settlement signals it pays';
+COMMENT ON COLUMN uaef.payout_status.sent IS
+	'how often it was handed over for sending';
+COMMENT ON COLUMN uaef.payout_status.first_sent_at IS
+	'when it was, first';
+COMMENT ON COLUMN uaef.payout_status.replay_until IS
+	'until then the provider is sure to know its key';
+COMMENT ON COLUMN uaef.payout_status.created_at IS
+	'when it was built';
+COMMENT ON COLUMN uaef.payout_status.changed_at IS
+	'when something became known of it last';
 REVOKE ALL ON uaef.payout_status FROM PUBLIC;
 
 CREATE VIEW uaef.payout_open_item AS
@@ -443,6 +475,24 @@ CREATE VIEW uaef.payout_open_item AS
 	WHERE r.payout_id IS NULL;
 COMMENT ON VIEW uaef.payout_open_item IS
 	'what is not over: payouts that are held, under way or not known, statement lines without a payout, reversals that nothing was netted with; each with its age and who began it';
+COMMENT ON COLUMN uaef.payout_open_item.item IS
+	'payout, statement line or reversal';
+COMMENT ON COLUMN uaef.payout_open_item.id IS
+	'its number; of a line "statement:line"';
+COMMENT ON COLUMN uaef.payout_open_item.channel IS
+	'whose it is; null: of none';
+COMMENT ON COLUMN uaef.payout_open_item.why IS
+	'what it waits for';
+COMMENT ON COLUMN uaef.payout_open_item.amount IS
+	'in the currency';
+COMMENT ON COLUMN uaef.payout_open_item.currency IS
+	'of the amount';
+COMMENT ON COLUMN uaef.payout_open_item.owner IS
+	'who began it';
+COMMENT ON COLUMN uaef.payout_open_item.since IS
+	'since when it is as it is';
+COMMENT ON COLUMN uaef.payout_open_item.age IS
+	'for how long';
 REVOKE ALL ON uaef.payout_open_item FROM PUBLIC;
 
 INSERT INTO uaef.payout_channel

@@ -220,6 +220,32 @@ CREATE VIEW uaef.budget_status AS
 	WHERE b.active;
 COMMENT ON VIEW uaef.budget_status IS
 	'budgets, and how much of each is used up at this time';
+COMMENT ON COLUMN uaef.budget_status.name IS
+	'name of the budget';
+COMMENT ON COLUMN uaef.budget_status.scope IS
+	'global, workflow, recipient or agent';
+COMMENT ON COLUMN uaef.budget_status.subject IS
+	'which one; null: each has the budget for itself';
+COMMENT ON COLUMN uaef.budget_status.currency IS
+	'of the amounts';
+COMMENT ON COLUMN uaef.budget_status.per IS
+	'period of the budget';
+COMMENT ON COLUMN uaef.budget_status.since IS
+	'when the present period began';
+COMMENT ON COLUMN uaef.budget_status.used IS
+	'of it, in the currency';
+COMMENT ON COLUMN uaef.budget_status.cap IS
+	'most of it; null: any';
+COMMENT ON COLUMN uaef.budget_status.remaining IS
+	'what is left of the cap';
+COMMENT ON COLUMN uaef.budget_status.used_count IS
+	'signals in the period';
+COMMENT ON COLUMN uaef.budget_status.max_count IS
+	'most of them; null: any';
+COMMENT ON COLUMN uaef.budget_status.enforcement IS
+	'strict, warn or log';
+COMMENT ON COLUMN uaef.budget_status.created_by IS
+	'who made it';
 REVOKE ALL ON uaef.budget_status FROM PUBLIC;
 
 CREATE VIEW uaef.pending_review WITH (security_barrier) AS
@@ -242,4 +268,20 @@ CREATE VIEW uaef.pending_review WITH (security_barrier) AS
 			AND pg_catalog.pg_has_role(o.oid, 'USAGE')));
 COMMENT ON VIEW uaef.pending_review IS
 	'reviews that people were asked for and have not decided';
+COMMENT ON COLUMN uaef.pending_review.review_id IS
+	'number of the review';
+COMMENT ON COLUMN uaef.pending_review.execution_id IS
+	'execution that is reviewed';
+COMMENT ON COLUMN uaef.pending_review.workflow IS
+	'its workflow';
+COMMENT ON COLUMN uaef.pending_review.checkpoint IS
+	'that asked for it; null: people did';
+COMMENT ON COLUMN uaef.pending_review.reason IS
+	'why it was asked for';
+COMMENT ON COLUMN uaef.pending_review.reviewers IS
+	'role whose members may decide; null: any reviewer';
+COMMENT ON COLUMN uaef.pending_review.requested_by IS
+	'who asked for it';
+COMMENT ON COLUMN uaef.pending_review.requested_at IS
+	'when';
 REVOKE ALL ON uaef.pending_review FROM PUBLIC;

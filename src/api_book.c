@@ -67,7 +67,8 @@ manual_key(FunctionCallInfo fcinfo, int no)
 }
 
 /*
- * An account that people may make, post to and set money aside of.
+ * An account that people may make, post to, set money aside of, bound and
+ * freeze.  Executions must be able to complete, whoever is owed.
  */
 static char *
 manual_account(FunctionCallInfo fcinfo, int no, const char *name)
@@ -108,7 +109,7 @@ static Datum
 set_status(FunctionCallInfo fcinfo, const char *status)
 {
 	UaefBookActor actor = me();
-	char	   *code = uaef_arg_text(fcinfo, 0, "code");
+	char	   *code = manual_account(fcinfo, 0, "code");
 	char	   *reason = uaef_arg_text(fcinfo, 1, "reason");
 
 	PG_RETURN_BOOL(uaef_book_set_status(&actor, code, status, reason));
@@ -143,7 +144,7 @@ Datum
 uaef_set_account_limits(PG_FUNCTION_ARGS)
 {
 	UaefBookActor actor = me();
-	char	   *code = uaef_arg_text(fcinfo, 0, "code");
+	char	   *code = manual_account(fcinfo, 0, "code");
 	char	   *reason = uaef_arg_text(fcinfo, 3, "reason");
 
 	uaef_book_set_limits(&actor, code, uaef_arg_numeric_or_null(fcinfo, 1),

@@ -44,7 +44,10 @@
  * in them is what settlements and payouts say, which audits rely on.
  */
 #define UAEF_BOOK_ENGINE_ACCOUNTS \
-	"payable:", "disputed:", "settlement:", "clearing:", "bank:"
+	"payable:", "disputed:", "settlement:", "clearing:", UAEF_BOOK_BANK
+
+/* Of these, people post what they put at a channel's disposal to the bank's. */
+#define UAEF_BOOK_BANK			"bank:"
 
 /* The most postings of one call. */
 #define UAEF_BOOK_MAX_LINES		100000

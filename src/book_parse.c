@@ -262,6 +262,15 @@ set_transfer(const Transfer *transfer, UaefJournal *journal)
 	}
 }
 
+/*
+ * Money comes to a channel's disposal, and fees go, without any payout.
+ */
+static bool
+is_bank(const char *code)
+{
+	return strncmp(code, UAEF_BOOK_BANK, strlen(UAEF_BOOK_BANK)) == 0;
+}
+
 static void
 parse(const JsonbValue *document, UaefJournal *journal)
 {
@@ -293,7 +302,8 @@ parse(const JsonbValue *document, UaefJournal *journal)
 		set_transfer(&transfer, journal);
 	uaef_book_require_manual(journal->kind, journal->key);
 	for (int i = 0; i < journal->n_postings; i++)
-		uaef_book_require_manual_account(journal->postings[i].account);
+		if (!is_bank(journal->postings[i].account))
+			uaef_book_require_manual_account(journal->postings[i].account);
 }
 
 void
@@ -362,5 +372,5 @@ uaef_book_require_manual_account(const char *code)
 					 errmsg("account \"%s\" is the engine's", code),
 					 errdetail("Codes that begin with \"%s\" are reserved: settlements and payouts post to these accounts.",
 							   reserved[i]),
-					 errhint("Post to accounts of your own; correct what is owed by uaef.adjust_settlement(), uaef.reverse_settlement() or uaef.write_off_settlement().")));
+					 errhint("Use accounts of your own; keep back what is owed by uaef.hold_settlement(), correct it by uaef.adjust_settlement(), uaef.reverse_settlement() or uaef.write_off_settlement().")));
 }

@@ -212,6 +212,8 @@ resolve_journal(PostCall *call, int i)
 static void
 check_moves(const UaefJournal *journal, const Line *lines)
 {
+	if (journal->reverses != 0)
+		return;					/* a part of one may be all of one account */
 	for (int k = 1; k < journal->n_postings; k++)
 		if (lines[k].account != lines[0].account)
 			return;

@@ -67,21 +67,25 @@ typedef struct Member
 	uint32		from;			/* where that is */
 } Member;
 
-/* Members of an object for which nothing is allocated. */
-#define FEW_MEMBERS 8
-
+/*
+ * Functions that call each other once per level keep little on the stack, so
+ * that a value may be as deep as jsonb lets it: what they call is not inlined.
+ */
 static bool append_container(StringInfo out, const JsonbContainer *container);
 static bool append_array(StringInfo out, const JsonbContainer *container);
 static bool append_object(StringInfo out, const JsonbContainer *container);
-static void read_members(const JsonbContainer *container, Member *members);
-static void put_in_order(Member *members, int n);
+static pg_noinline void read_members(const JsonbContainer *container,
+									 Member *members);
+static pg_noinline void put_in_order(Member *members, int n);
 static bool append_child(StringInfo out, const char *base, uint32 from,
 						 JEntry entry);
-static void append_text(StringInfo out, const char *bytes, int len);
+static pg_noinline void append_text(StringInfo out, const char *bytes,
+									int len);
 static const char *to_utf8(const char *bytes, int *len);
 static int	compare_members(const void *a, const void *b);
-static void append_string(StringInfo out, const char *utf8, int len);
-static bool append_number(StringInfo out, Numeric number);
+static pg_noinline void append_string(StringInfo out, const char *utf8,
+									  int len);
+static pg_noinline bool append_number(StringInfo out, Numeric number);
 static bool read_short(Numeric number, char *digits, Decimal *decimal);
 static void parse_decimal(const char *plain, Decimal *decimal);
 static bool is_double(const char *plain, const Decimal *decimal);
@@ -139,11 +143,11 @@ append_object(StringInfo out, const JsonbContainer *container)
 {
 	int			n = JsonContainerSize(container);
 	const char *base = (const char *) (container->children + 2 * n);
-	Member		few[FEW_MEMBERS];
-	Member	   *members = few;
+	Member		only;
+	Member	   *members = &only;
 	bool		plain = true;
 
-	if (n > FEW_MEMBERS)
+	if (n > 1)
 		members = palloc(n * sizeof(Member));
 	read_members(container, members);
 	put_in_order(members, n);

@@ -107,7 +107,8 @@ claim_one(UaefTask *task, const char *worker, TimestampTz lease_expires_at,
 static int
 take_ready(const char *queue, int limit, UaefTaskRef *refs)
 {
-	int			found = uaef_ready_claim(queue, InvalidOid, limit, refs);
+	int			found = uaef_ready_claim(queue, InvalidOid, limit, refs,
+										 NULL);
 
 	for (int i = 0; i < found; i++)
 		uaef_wake_claimer_on_abort(queue);
@@ -188,6 +189,7 @@ uaef_claim_tasks(const UaefClaimRequest *request, int *n)
 	*n = 0;
 	if (found > 0)
 		uaef_step_lock(step, ids, found);
+	uaef_step_fetch(step, refs, found);
 	for (int i = 0; i < found; i++)
 	{
 		UaefExecution *execution = uaef_step_execution(step, &ids[i]);

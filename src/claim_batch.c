@@ -30,9 +30,7 @@ static UaefQuery find_tasks = {
 typedef struct Place
 {
 	int64		task_id;
-	pg_uuid_t	execution_id;
-	int			no;
-	int			item;
+	UaefTaskRef ref;
 } Place;
 
 static int
@@ -64,9 +62,9 @@ find_places(const UaefResult *results, int n, int *found)
 		bool		isnull;
 
 		places[i].task_id = uaef_spi_int64(i, 1);
-		places[i].execution_id = uaef_spi_uuid(i, 2);
-		places[i].no = DatumGetInt16(uaef_spi_value(i, 3, &isnull));
-		places[i].item = uaef_spi_int32(i, 4);
+		places[i].ref.execution_id = uaef_spi_uuid(i, 2);
+		places[i].ref.task_no = DatumGetInt16(uaef_spi_value(i, 3, &isnull));
+		places[i].ref.item = uaef_spi_int32(i, 4);
 	}
 	return places;
 }
@@ -111,6 +109,7 @@ uaef_claim_complete_many(UaefResult *results, int n)
 	UaefStep   *step;
 	Place	   *places;
 	pg_uuid_t  *ids;
+	UaefTaskRef *refs;
 	int			found;
 
 	/* What is said of the results is returned. */
@@ -118,10 +117,15 @@ uaef_claim_complete_many(UaefResult *results, int n)
 	step = uaef_step_begin("worker", GetUserNameFromId(caller, false));
 	places = find_places(results, n, &found);
 	ids = palloc(sizeof(pg_uuid_t) * Max(found, 1));
+	refs = palloc(sizeof(UaefTaskRef) * Max(found, 1));
 	for (int i = 0; i < found; i++)
-		ids[i] = places[i].execution_id;
+	{
+		refs[i] = places[i].ref;
+		ids[i] = refs[i].execution_id;
+	}
 	if (found > 0)
 		uaef_step_lock(step, ids, found);
+	uaef_step_fetch(step, refs, found);
 
 	for (int i = 0; i < n; i++)
 	{
@@ -129,9 +133,10 @@ uaef_claim_complete_many(UaefResult *results, int n)
 		Place	   *place = bsearch(&key, places, found, sizeof(Place),
 									compare_places);
 		UaefExecution *execution = place == NULL ? NULL :
-			uaef_step_execution(step, &place->execution_id);
+			uaef_step_execution(step, &place->ref.execution_id);
 		UaefTask   *task = execution == NULL ? NULL :
-			uaef_execution_find(execution, place->no, place->item);
+			uaef_execution_find(execution, place->ref.task_no,
+								place->ref.item);
 
 		if (task == NULL)
 			refuse(&results[i], ERRCODE_UAEF_UNDEFINED_TASK,

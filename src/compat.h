@@ -71,6 +71,14 @@
 #define uaef_wal_timeline()		(RecoveryInProgress() ? 0 : ThisTimeLineID)
 #endif
 
+/* What an index keeps for the next row has to be given up since 17. */
+#if PG_VERSION_NUM >= 170000
+#define uaef_index_insert_cleanup(index, info) \
+	index_insert_cleanup(index, info)
+#else
+#define uaef_index_insert_cleanup(index, info) ((void) 0)
+#endif
+
 /* A scan of an index takes a place for statistics since 18. */
 #if PG_VERSION_NUM >= 180000
 #define uaef_index_beginscan(rel, index, snapshot, nkeys) \

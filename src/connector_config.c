@@ -259,7 +259,8 @@ parse(UaefConnector *connector)
 	text = uaef_json_get_text(document, "timeout");
 	if (text == NULL && uaef_json_get(document, "timeout", &value))
 		uaef_connector_bad_config("timeout", "an interval such as \"30s\"");
-	config->timeout_ms = text ? uaef_duration_ms(text) : 0;
+	config->timeout_ms = text ? uaef_duration_ms(text,
+												 "\"timeout\" of the connector") : 0;
 	if (text != NULL && config->timeout_ms <= 0)
 		uaef_connector_bad_config("timeout", "more than zero");
 

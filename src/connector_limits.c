@@ -83,7 +83,8 @@ read_breaker(Jsonb *config, UaefGateLimits *limits)
 	if (open == NULL && uaef_json_get(breaker, "open", &value))
 		uaef_connector_bad_config("open", "an interval such as \"30s\"");
 	if (open != NULL)
-		limits->open_ms = uaef_duration_ms(open);
+		limits->open_ms = uaef_duration_ms(open,
+										   "\"open\" of the breaker");
 	if (limits->open_ms <= 0)
 		uaef_connector_bad_config("open", "more than zero");
 }

@@ -445,7 +445,10 @@ extern bool uaef_is_error_code(const char *code, bool classes);
 /* "100/min" as the time between two; false when it is no rate. */
 extern bool uaef_rate_parse(const char *text, int64 *interval_us);
 
-/* "30s", "5min", "2d", "PT1H": any interval, to ms; raises for anything else. */
-extern int64 uaef_duration_ms(const char *text);
+/*
+ * "30s", "5min", "2d", "PT1H": any interval, to ms; raises for anything else,
+ * and says where it stands.
+ */
+extern int64 uaef_duration_ms(const char *text, const char *where);
 
 #endif							/* UAEF_DEFINITION_H */

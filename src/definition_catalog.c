@@ -100,6 +100,26 @@ uaef_definition_check_catalog(UaefDefinition *def, const char *search_path)
 	AtEOXact_GUC(true, level);
 }
 
+/*
+ * Apart from the rest, since rules come and go without breaking a definition.
+ */
+void
+uaef_definition_check_rules(const UaefDefinition *def)
+{
+	for (int i = 0; i < def->n_tasks; i++)
+	{
+		const UaefTaskDef *task = &def->tasks[i];
+
+		if (task->type != UAEF_TASK_SETTLE)
+			continue;
+		for (int j = 0; j < task->config.settle.n_rules; j++)
+			uaef_settlement_rule_require(task->config.settle.rules[j],
+										 def->name, task->id,
+										 psprintf("task \"%s\"", task->id));
+	}
+	uaef_settlement_rules_warn(def);
+}
+
 static void
 add_objects(UaefDefinition *def, const UaefTaskDef *task, List *objects)
 {
@@ -156,11 +176,6 @@ check_task(const UaefDefinition *def, const UaefTaskDef *task,
 			break;
 		case UAEF_TASK_CHECKPOINT:
 			uaef_checkpoint_require(task->config.checkpoint.name, where);
-			break;
-		case UAEF_TASK_SETTLE:
-			for (int i = 0; i < task->config.settle.n_rules; i++)
-				uaef_settlement_rule_require(task->config.settle.rules[i],
-											 def->name, task->id, where);
 			break;
 		case UAEF_TASK_AGENT:
 			uaef_agent_require(task->config.agent.agent,

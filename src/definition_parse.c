@@ -157,7 +157,10 @@ uaef_definition_compile(const char *name, Jsonb *document, bool plan_sql)
 	uaef_definition_check(&builder);
 	def->only_pure = is_pure(def);
 	if (plan_sql)
+	{
 		uaef_definition_check_catalog(def, NULL);
+		uaef_definition_check_rules(def);
+	}
 	return def;
 }
 

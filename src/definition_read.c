@@ -199,24 +199,10 @@ uaef_read_double(const UaefObject *object, const char *key, double fallback,
 int64
 uaef_read_duration(const UaefObject *object, const char *key, int64 fallback)
 {
-	MemoryContext context = CurrentMemoryContext;
 	char	   *text = uaef_read_text(object, key, false);
-	volatile int64 ms = fallback;
 
-	if (text == NULL)
-		return fallback;
-	PG_TRY();
-	{
-		ms = uaef_duration_ms(text);
-	}
-	PG_CATCH();
-	{
-		uaef_read_rethrow(context,
-						  psprintf("\"%s\" in %s", key, object->where),
-						  "Write an interval, such as \"30s\", \"5min\" or \"2 days\".");
-	}
-	PG_END_TRY();
-	return ms;
+	return text == NULL ? fallback :
+		uaef_duration_ms(text, psprintf("\"%s\" in %s", key, object->where));
 }
 
 int
@@ -254,23 +240,40 @@ uaef_read_join(const UaefObject *object, const char *key)
 /*
  * Any interval of PostgreSQL; a month is 30 days, a day 24 hours.
  */
-int64
-uaef_duration_ms(const char *text)
+static double
+interval_ms(const char *text)
 {
 	Interval   *interval;
-	double		ms;
 
 	interval = DatumGetIntervalP(DirectFunctionCall3(interval_in,
 													 CStringGetDatum(text),
 													 ObjectIdGetDatum(InvalidOid),
 													 Int32GetDatum(-1)));
-	ms = ((double) interval->month * DAYS_PER_MONTH + interval->day) *
+	return ((double) interval->month * DAYS_PER_MONTH + interval->day) *
 		SECS_PER_DAY * 1000.0 + interval->time / 1000.0;
-	if (!(ms > 0 && ms <= MAX_DURATION_MS))
-		ereport(ERROR,
-				(errcode(ERRCODE_UAEF_BAD_DEFINITION),
-				 errmsg("\"%s\" is no duration that can be waited for", text),
-				 errdetail("A duration is longer than nothing and at most ten years.")));
+}
+
+int64
+uaef_duration_ms(const char *text, const char *where)
+{
+	MemoryContext context = CurrentMemoryContext;
+	volatile double ms = 0;
+
+	PG_TRY();
+	{
+		ms = interval_ms(text);
+		if (!(ms > 0 && ms <= MAX_DURATION_MS))
+			ereport(ERROR,
+					(errcode(ERRCODE_UAEF_BAD_DEFINITION),
+					 errmsg("\"%s\" is no duration that can be waited for", text),
+					 errdetail("A duration is longer than nothing and at most ten years.")));
+	}
+	PG_CATCH();
+	{
+		uaef_read_rethrow(context, where,
+						  "Write an interval, such as \"30s\", \"5min\" or \"2 days\".");
+	}
+	PG_END_TRY();
 	return (int64) ceil(ms);
 }
 

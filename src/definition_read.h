@@ -152,6 +152,12 @@ extern void uaef_definition_check(UaefBuilder *builder);
 extern void uaef_definition_check_catalog(UaefDefinition *def,
 										  const char *search_path);
 
+/*
+ * definition_catalog.c: settlement rules that its tasks name.  Raises UA320,
+ * UA322; warns of rules that are for tasks which it does not have.
+ */
+extern void uaef_definition_check_rules(const UaefDefinition *def);
+
 /* definition_objects.c: the objects of a planned statement, without a task. */
 extern List *uaef_definition_objects(const CachedPlanSource *source);
 

@@ -68,6 +68,8 @@ static struct
 typedef struct Flight
 {
 	UaefPassage passage;
+	bool		entered;		/* it has passed; else its claim was rolled
+								 * back */
 	UaefGateNews connector_news;
 	UaefGateNews host_news;
 	int64		hold_ms;		/* the other side asks to be left alone */
@@ -247,13 +249,14 @@ land(UaefHttpResult *result)
 	Flight	   *flight = result->tag;
 	TimestampTz now = uaef_clock_now();
 
-	if (flight != NULL)
+	if (flight != NULL && flight->entered)
 	{
 		leave(flight->passage.connector, flight->connector_news, now,
 			  flight->hold_ms);
 		leave(flight->passage.host, flight->host_news, now, 0);
-		pfree(flight);
 	}
+	if (flight != NULL)
+		pfree(flight);
 	uaef_http_result_free(result);
 }
 
@@ -460,6 +463,7 @@ take_off(Flight *flight, TimestampTz now)
 	if (flight->passage.connector != NULL)
 		uaef_gate_enter(flight->passage.connector, now);
 	uaef_gate_enter(flight->passage.host, now);
+	flight->entered = true;
 }
 
 /*

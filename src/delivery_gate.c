@@ -22,9 +22,14 @@
 
 static const UaefGateLimits defaults = UAEF_GATE_DEFAULTS;
 
+/* From how many gates on those of which nothing is known are forgotten. */
+#define MANY_GATES 1000
+
 static HTAB *gates;
+static long trim_at = MANY_GATES;
 
 static void refill(UaefGate *gate, TimestampTz now);
+static bool is_as_new(UaefGate *gate, TimestampTz now);
 static void shut(UaefGate *gate, TimestampTz now);
 
 UaefGate *
@@ -172,12 +177,44 @@ uaef_gates_walk(void (*visit) (UaefGate *gate, void *arg), void *arg)
 		visit(gate, arg);
 }
 
+/*
+ * Whether a gate that is made anew would be the same.
+ */
+static bool
+is_as_new(UaefGate *gate, TimestampTz now)
+{
+	refill(gate, now);
+	return gate->in_flight == 0 && gate->reserved == 0 &&
+		gate->breaker == UAEF_BREAKER_CLOSED && !gate->changed &&
+		gate->failures == 0 && gate->shuttings == 0 &&
+		gate->held_until <= now &&
+		(gate->limits.rate_us == 0 || gate->tokens >= gate->limits.burst);
+}
+
+void
+uaef_gates_trim(TimestampTz now)
+{
+	HASH_SEQ_STATUS scan;
+	UaefGate   *gate;
+
+	if (gates == NULL || hash_get_num_entries(gates) < trim_at)
+		return;
+	hash_seq_init(&scan, gates);
+	while ((gate = hash_seq_search(&scan)) != NULL)
+	{
+		if (is_as_new(gate, now))
+			(void) hash_search(gates, gate->name, HASH_REMOVE, NULL);
+	}
+	trim_at = MANY_GATES + 2 * hash_get_num_entries(gates);
+}
+
 void
 uaef_gates_forget(void)
 {
 	if (gates != NULL)
 		hash_destroy(gates);
 	gates = NULL;
+	trim_at = MANY_GATES;
 }
 
 const char *

@@ -73,6 +73,12 @@ extern void uaef_gate_leave(UaefGate *gate, UaefGateNews news,
 /* Forget its failures. */
 extern void uaef_gate_reset(UaefGate *gate);
 
+/*
+ * When there are many gates, forget those that a new one would be like; nobody
+ * may hold a gate that no delivery has entered.
+ */
+extern void uaef_gates_trim(TimestampTz now);
+
 /* All gates: a walk, and forgetting them. */
 extern void uaef_gates_walk(void (*visit) (UaefGate *gate, void *arg),
 							void *arg);

@@ -215,6 +215,9 @@ read_lanes(Lane **lanes)
 	return n;
 }
 
+/*
+ * Where there are more lanes than room, who waited longest is first.
+ */
 static int
 compare_lanes(const void *a, const void *b)
 {
@@ -223,6 +226,8 @@ compare_lanes(const void *a, const void *b)
 
 	if (left->rank != right->rank)
 		return left->rank < right->rank ? -1 : 1;
+	if (left->first != right->first)
+		return left->first < right->first ? -1 : 1;
 	return strcmp(left->name, right->name);
 }
 
@@ -301,13 +306,15 @@ claim_lanes(Lane **lanes, int n, TimestampTz now, UaefClaimed *claimed)
 }
 
 /*
- * Claim of the lanes of one rank; returns how many.
+ * Claim of the lanes of one rank, at most room; returns how many.  Each pass
+ * asks no more lanes than there is room for, and the others after them.
  */
 static int
 claim_rank(Lane *lanes, int n, int room, TimestampTz now,
 		   UaefClaimed *claimed)
 {
 	Lane	  **open = palloc(n * sizeof(Lane *));
+	Lane	  **ask = palloc(n * sizeof(Lane *));
 	int			n_open = n;
 	int			total = 0;
 
@@ -315,11 +322,11 @@ claim_rank(Lane *lanes, int n, int room, TimestampTz now,
 		open[i] = &lanes[i];
 	while (n_open > 0 && room > total)
 	{
-		int			share = Max((room - total) / n_open, 1);
+		int			n_now = Min(n_open, room - total);
+		int			share = (room - total) / n_now;
 		int			n_ask = 0;
-		int			got;
 
-		for (int i = 0; i < n_open; i++)
+		for (int i = 0; i < n_now; i++)
 		{
 			Lane	   *lane = open[i];
 
@@ -327,23 +334,22 @@ claim_rank(Lane *lanes, int n, int room, TimestampTz now,
 			if (lane->room > 0)
 			{
 				reserve(lane, lane->room);
-				open[n_ask++] = lane;
+				ask[n_ask++] = lane;
 			}
 		}
-		if (n_ask == 0)
-			break;
-		got = claim_lanes(open, n_ask, now, claimed);
-		total += got;
+		n_open -= n_now;
+		memmove(open, open + n_now, n_open * sizeof(Lane *));
+		if (n_ask > 0)
+			total += claim_lanes(ask, n_ask, now, claimed);
 
 		/* Who had as many as asked for may have more. */
-		n_open = 0;
 		for (int i = 0; i < n_ask; i++)
 		{
-			reserve(open[i], open[i]->got - open[i]->room);
-			if (open[i]->got == open[i]->room)
-				open[n_open++] = open[i];
+			reserve(ask[i], ask[i]->got - ask[i]->room);
+			if (ask[i]->got == ask[i]->room)
+				open[n_open++] = ask[i];
 			else
-				open[i]->drained = true;
+				ask[i]->drained = true;
 		}
 	}
 	return total;
@@ -418,6 +424,7 @@ uaef_delivery_claim(int room, UaefClaimed *claimed)
 	int			left;
 
 	memset(claimed, 0, sizeof(*claimed));
+	uaef_gates_trim(now);
 	claimed->next = DT_NOEND;
 	claimed->deliveries = MemoryContextAlloc(context,
 											 (room + 1) * sizeof(UaefDelivery));

@@ -98,7 +98,8 @@ duration(Jsonb *document, const char *key, int64 otherwise)
 	if (value.type != jbvString)
 		bad_value(key, "an interval such as \"30s\"");
 	ms = uaef_duration_ms(pnstrdup(value.val.string.val,
-								   value.val.string.len));
+								   value.val.string.len),
+						  psprintf("\"%s\" of retry", key));
 	if (ms < 0 || ms > MAX_DELAY_MS)
 		bad_value(key, "an interval of at most seven days");
 	return ms;

@@ -99,9 +99,10 @@ extern Oid	uaef_engine_role_with_work(Oid after, const Oid *busy,
  * Run ready SQL tasks of the session's role and apply what they gave, in
  * transactions of their own (sql_task.c).  Must be called outside of a
  * transaction, in a process whose session user is that role.  Returns how many
- * tasks it ran; 0: none was ready.
+ * tasks it ran; 0: none was ready.  Then *again_ms is 0, or tells in which time
+ * to look again even if nobody says that there is something.
  */
-extern int	uaef_sql_run_batch(Oid role);
+extern int	uaef_sql_run_batch(Oid role, int *again_ms);
 
 /*
  * A SQL task was running when its executor went down: count it, and fail the

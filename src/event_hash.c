@@ -60,7 +60,7 @@ static const EVP_MD *digest_algorithm = NULL;
 
 /* What is being hashed; its memory is kept, unless it has grown beyond this. */
 static StringInfoData event_preimage;
-static StringInfoData payload_preimage;
+static StringInfoData other_preimage;	/* a payload or a name */
 #define PREIMAGE_KEEP	(64 * 1024)
 
 static void begin_preimage(StringInfo preimage, const void *domain, int len);
@@ -168,12 +168,12 @@ uaef_genesis_hash(const pg_uuid_t *ledger, const pg_uuid_t *stream,
 				  uint8 *hash)
 {
 	static const char domain[] = "uaef/genesis/v1";
+	char		bytes[sizeof(domain) + 2 * UUID_LEN];
 
-	uaef_hash_begin();
-	uaef_hash_add(domain, sizeof(domain));
-	uaef_hash_add(ledger->data, UUID_LEN);
-	uaef_hash_add(stream->data, UUID_LEN);
-	uaef_hash_end(hash);
+	memcpy(bytes, domain, sizeof(domain));
+	memcpy(bytes + sizeof(domain), ledger->data, UUID_LEN);
+	memcpy(bytes + sizeof(domain) + UUID_LEN, stream->data, UUID_LEN);
+	uaef_sha256(bytes, sizeof(bytes), hash);
 }
 
 void
@@ -183,12 +183,12 @@ uaef_derive_uuid(const pg_uuid_t *ledger, const char *word, int64 number,
 	static const char domain[] = "uaef/stream/v1";
 	uint8		hash[UAEF_HASH_LEN];
 
-	uaef_hash_begin();
-	uaef_hash_add(domain, sizeof(domain));
-	uaef_hash_add(ledger->data, UUID_LEN);
-	uaef_hash_add_uint64(number);
-	uaef_hash_add(word, strlen(word));
-	uaef_hash_end(hash);
+	begin_preimage(&other_preimage, domain, sizeof(domain));
+	uaef_append_bytes(&other_preimage, ledger->data, UUID_LEN);
+	(void) put_uint64(uaef_append_room(&other_preimage, sizeof(uint64)),
+					  number);
+	uaef_append_bytes(&other_preimage, word, strlen(word));
+	hash_preimage(&other_preimage, hash);
 
 	memcpy(uuid->data, hash, UUID_LEN);
 	uuid->data[6] = (uuid->data[6] & 0x0f) | 0x80;
@@ -234,16 +234,16 @@ lay_out_payload(Jsonb *payload, const uint8 *salt)
 {
 	static const char domain[] = "uaef/payload/v1";
 
-	begin_preimage(&payload_preimage, domain, sizeof(domain));
-	uaef_append_bytes(&payload_preimage, salt, UAEF_SALT_LEN);
-	(void) uaef_canonical_append(&payload_preimage, payload);
+	begin_preimage(&other_preimage, domain, sizeof(domain));
+	uaef_append_bytes(&other_preimage, salt, UAEF_SALT_LEN);
+	(void) uaef_canonical_append(&other_preimage, payload);
 }
 
 void
 uaef_payload_hash(Jsonb *payload, const uint8 *salt, uint8 *hash)
 {
 	lay_out_payload(payload, salt);
-	hash_preimage(&payload_preimage, hash);
+	hash_preimage(&other_preimage, hash);
 }
 
 /* The place behind what was put. */
@@ -452,15 +452,15 @@ uaef_event_hash_both(const pg_uuid_t *ledger, const Datum *values,
 	if (whole)
 	{
 		UaefHashed	both[2] = {
-			{payload_preimage.data, payload_preimage.len, payload_hash},
+			{other_preimage.data, other_preimage.len, payload_hash},
 			{event_preimage.data, event_preimage.len, hash}
 		};
 
 		uaef_sha256_two(&both[0], &both[1]);
-		end_preimage(&payload_preimage);
+		end_preimage(&other_preimage);
 		end_preimage(&event_preimage);
 	}
 	else
-		hash_preimage(&payload_preimage, payload_hash);
+		hash_preimage(&other_preimage, payload_hash);
 	return whole;
 }

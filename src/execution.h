@@ -15,6 +15,7 @@
 #define UAEF_EXECUTION_H
 
 #include "datatype/timestamp.h"
+#include "nodes/bitmapset.h"
 #include "nodes/pg_list.h"
 #include "storage/itemptr.h"
 #include "utils/hsearch.h"
@@ -148,6 +149,8 @@ struct UaefExecution
 	bool		compensate_next;	/* the next compensation may begin */
 
 	UaefTask  **tasks;			/* by number; NULL: not looked at yet */
+	bool		rows_known;		/* of which tasks there are rows: rows tells */
+	Bitmapset  *rows;
 	List	   *items;			/* UaefTask * of items looked at */
 	HTAB	   *item_index;		/* the same by number; NULL: none yet */
 	List	   *ready;			/* UaefTask * to be begun by advance.c */
@@ -267,6 +270,13 @@ extern void uaef_execution_fetch_items(UaefExecution *execution, int no,
 
 /* The input, which may be large and is read when somebody asks for it. */
 extern Jsonb *uaef_execution_input(UaefExecution *execution);
+
+/* Whether a task may have a row that was not looked at yet. */
+extern bool uaef_execution_may_have_row(const UaefExecution *execution,
+										int no);
+
+/* Look at many tasks and items at once, of executions that the step has. */
+extern void uaef_step_fetch(UaefStep *step, const UaefTaskRef *refs, int n);
 
 /* Task or item; NULL when it has no row. */
 extern UaefTask *uaef_execution_find(UaefExecution *execution, int no,

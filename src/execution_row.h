@@ -4,8 +4,7 @@
  *	  The columns of workflow_execution and task_execution, in the order that
  *	  the tables have them.
  *
- * execution.c reads them, as "SELECT ctid, xmin, t.*", and step_store.c writes
- * whole rows.
+ * execution_load.c reads them, and step_store.c writes whole rows.
  *
  *-------------------------------------------------------------------------
  */

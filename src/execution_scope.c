@@ -65,7 +65,7 @@ uaef_execution_outputs(UaefExecution *execution, const int *nos, int n)
 	{
 		if (execution->tasks[nos[i]] != NULL)
 			outputs[i] = execution->tasks[nos[i]]->output;
-		else if (execution->stored)
+		else if (uaef_execution_may_have_row(execution, nos[i]))
 			unknown[n_unknown++] = Int16GetDatum(nos[i]);
 	}
 

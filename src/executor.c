@@ -66,9 +66,9 @@ static void release(int number);
 static void pin_settings(void);
 static UaefExecutorSlot *attach(int number, const ExecutorArgs *args);
 static void detach(int code, Datum arg);
-static void work_until_idle(UaefExecutorSlot *slot, Oid role);
-static int	run_batch(Oid role);
-static bool sleep_idle(UaefExecutorSlot *slot);
+static int	work_until_idle(UaefExecutorSlot *slot, Oid role);
+static int	run_batch(Oid role, int *again_ms);
+static bool sleep_idle(UaefExecutorSlot *slot, int again_ms);
 static void offer_place(void);
 static void set_state(UaefExecutorSlot *slot, UaefExecutorState state);
 static void end_if_asked(UaefExecutorSlot *slot);
@@ -240,6 +240,7 @@ uaef_executor_main(Datum arg)
 {
 	ExecutorArgs args;
 	UaefExecutorSlot *slot;
+	int			again_ms;
 
 	pqsignal(SIGTERM, die_asked);
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
@@ -260,8 +261,8 @@ uaef_executor_main(Datum arg)
 												 "uaef executor",
 												 ALLOCSET_DEFAULT_SIZES);
 	do
-		work_until_idle(slot, args.role);
-	while (sleep_idle(slot));
+		again_ms = work_until_idle(slot, args.role);
+	while (sleep_idle(slot, again_ms));
 
 	proc_exit(0);
 }
@@ -351,12 +352,14 @@ detach(int code, Datum arg)
 
 /*
  * Run batches until one is empty.  Work that goes on and on is offered to
- * another executor of the role.
+ * another executor of the role.  Returns in which time to look again even when
+ * nobody wakes us; 0: not.
  */
-static void
+static int
 work_until_idle(UaefExecutorSlot *slot, Oid role)
 {
 	TimestampTz offered = GetCurrentTimestamp();
+	int			again_ms;
 	int			n;
 
 	set_state(slot, UAEF_EXECUTOR_BUSY);
@@ -364,7 +367,7 @@ work_until_idle(UaefExecutorSlot *slot, Oid role)
 	{
 		ResetLatch(MyLatch);
 		end_if_asked(slot);
-		n = run_batch(role);
+		n = run_batch(role, &again_ms);
 
 		if (n >= uaef_executor_batch_size ||
 			(n > 0 && TimestampDifferenceExceeds(offered,
@@ -376,10 +379,11 @@ work_until_idle(UaefExecutorSlot *slot, Oid role)
 			offered = GetCurrentTimestamp();
 		}
 	} while (n > 0);
+	return again_ms;
 }
 
 static int
-run_batch(Oid role)
+run_batch(Oid role, int *again_ms)
 {
 	MemoryContext context = CurrentMemoryContext;
 	int			n;
@@ -389,7 +393,7 @@ run_batch(Oid role)
 		ConfigReloadPending = false;
 		ProcessConfigFile(PGC_SIGHUP);
 	}
-	n = uaef_sql_run_batch(role);
+	n = uaef_sql_run_batch(role, again_ms);
 
 	MemoryContextSwitchTo(context);
 	MemoryContextReset(context);
@@ -404,7 +408,7 @@ run_batch(Oid role)
  * and tells the worker too.
  */
 static bool
-sleep_idle(UaefExecutorSlot *slot)
+sleep_idle(UaefExecutorSlot *slot, int again_ms)
 {
 	int			rc;
 
@@ -415,13 +419,15 @@ sleep_idle(UaefExecutorSlot *slot)
 	end_if_asked(slot);
 
 	rc = WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+				   again_ms > 0 ? Min(again_ms, uaef_executor_idle_ms) :
 				   uaef_executor_idle_ms, uaef_wait_event(UAEF_WAIT_EXECUTOR));
 	end_if_asked(slot);
-	if ((rc & WL_TIMEOUT) == 0)
+	if ((rc & WL_TIMEOUT) == 0 || again_ms > 0)
 		return true;
 
 	set_state(slot, UAEF_EXECUTOR_BUSY);
-	return run_batch(pg_atomic_read_u32(&slot->role)) > 0;
+	return run_batch(pg_atomic_read_u32(&slot->role), &again_ms) > 0 ||
+		again_ms > 0;
 }
 
 /*

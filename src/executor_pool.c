@@ -69,6 +69,13 @@ static int	n_troubled = 0;
 /* Failures in a row to get a background worker from the server. */
 static int	no_slot_failures = 0;
 
+/* When to look again for more work of roles that are served. */
+static TimestampTz served_due = 0;
+
+/* If it takes longer than this, at most one part in so many of the time. */
+#define LONG_LOOK_US	500
+#define SERVED_SHARE	20
+
 /* Whether the log says so. */
 static bool told_no_slot = false;
 
@@ -86,7 +93,7 @@ static bool can_have_executor(Oid role);
 static void collect(RoleSet *set, bool busy_ones);
 static void add_troubled(RoleSet *set);
 static bool start(Oid role);
-static TimestampTz make_room(bool served);
+static TimestampTz make_room(Oid role, bool served);
 static void report(UaefWorkerSlot *worker, const RoleSet *refused);
 static TimestampTz next_retry(void);
 
@@ -137,7 +144,7 @@ uaef_executor_pool_tend(UaefWorkerSlot *worker)
 			/* Before we look who is idle: who is later tells us. */
 			pg_atomic_write_u32(&worker->wanting, 1);
 			pg_memory_barrier();
-			next = make_room(served);
+			next = make_room(role, served);
 			break;
 		}
 		started = start(role);
@@ -147,18 +154,23 @@ uaef_executor_pool_tend(UaefWorkerSlot *worker)
 	}
 	if (started)
 		no_slot_failures = 0;
+	if (served_due > GetCurrentTimestamp())
+		next = Min(next, served_due);
 	report(worker, &refused);
 	return Min(counting, Min(next, next_retry()));
 }
 
 /*
  * A role that nobody serves and that has work, or else one whose executors
- * are all busy (*served).
+ * are all busy (*served).  The search for the latter walks over what these have
+ * taken, which an old snapshot may keep; so it is not made each time.
  */
 static Oid
 next_role(RoleSet *refused, bool *served)
 {
 	RoleSet		leave_out = *refused;
+	TimestampTz began;
+	int64		took;
 	Oid			role;
 
 	*served = false;
@@ -169,10 +181,16 @@ next_role(RoleSet *refused, bool *served)
 		return role;
 
 	*served = true;
+	if (GetCurrentTimestamp() < served_due)
+		return InvalidOid;
 	leave_out = *refused;
 	add_troubled(&leave_out);
 	collect(&leave_out, false);
-	return find_role(&leave_out, refused);
+	began = GetCurrentTimestamp();
+	role = find_role(&leave_out, refused);
+	took = GetCurrentTimestamp() - began;
+	served_due = took > LONG_LOOK_US ? began + SERVED_SHARE * took : 0;
+	return role;
 }
 
 /*
@@ -439,7 +457,7 @@ start(Oid role)
  * waited for).
  */
 static TimestampTz
-make_room(bool served)
+make_room(Oid role, bool served)
 {
 	TimestampTz now = GetCurrentTimestamp();
 	TimestampTz next = DT_NOEND;
@@ -462,7 +480,11 @@ make_room(bool served)
 		if (pg_atomic_read_u32(&slot->end) != 0)
 			ending = true;
 		else if (state == UAEF_EXECUTOR_IDLE)
-			idle = slot;
+		{
+			/* One of the role's own has become idle since we looked. */
+			if (pg_atomic_read_u32(&slot->role) != role)
+				idle = slot;
+		}
 		else if (turn_ends <= now)
 			busy = slot;
 		else

@@ -144,6 +144,7 @@ uaef_engine_fork(const UaefFork *fork)
 	bool	   *run;
 	int			n;
 	UaefJson	json;
+	pg_uuid_t	id;
 
 	if (fork->input != NULL)
 		uaef_check_input(fork->input);
@@ -166,6 +167,7 @@ uaef_engine_fork(const UaefFork *fork)
 	uaef_advance_again(execution);
 	uaef_execution_set_deadline(execution, step->now);
 	uaef_step_write(step);
+	id = execution->id;
 	uaef_spi_end(back);
-	return execution->id;
+	return id;
 }

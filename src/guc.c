@@ -27,7 +27,7 @@ int			uaef_checkpoint_standbys = 0;
 int			uaef_ddl_check = UAEF_DDL_WARN;
 
 /* How many SQL tasks an executor may commit together. */
-int			uaef_executor_batch_size = 100;
+int			uaef_executor_batch_size = 500;
 
 /* How long an executor may collect tasks for one commit. */
 int			uaef_executor_batch_ms = 5;

@@ -314,7 +314,7 @@ uaef_http_pool_create(void)
 	dlist_init(&pool->stillborn);
 	pool->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	pool->wake_fd = pool->epoll_fd < 0 ? -1 : uaef_watch_timer(pool->epoll_fd,
-															  epoll_mark(TIMER, NO_FAMILY));
+															   epoll_mark(TIMER, NO_FAMILY));
 
 	block_signals(&saved);
 	rc = curl_global_init(CURL_GLOBAL_DEFAULT);
@@ -681,12 +681,10 @@ transfer_free(UaefHttpPool *pool, Transfer *transfer)
 static void
 send_one(UaefHttpPool *pool, const UaefHttpRequest *request)
 {
-	Transfer   *transfer = NULL;
-	Family	   *family;
+	Family	   *family = family_find(pool, request);
+	Transfer   *transfer = family == NULL ? NULL
+		: transfer_make(pool, request);
 
-	family = family_find(pool, request);
-	if (family != NULL)
-		transfer = transfer_make(pool, request);
 	if (transfer != NULL &&
 		curl_multi_add_handle(family->multi, transfer->easy) == CURLM_OK)
 	{

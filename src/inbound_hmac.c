@@ -16,8 +16,9 @@
 #include "hash256.h"
 #include "inbound_kind.h"
 
-/* Parts of what is signed. */
-#define MAX_PARTS 16
+/* What is signed: placeholders, and what stands around them. */
+#define MAX_PLACEHOLDERS 8
+#define MAX_PARTS (2 * MAX_PLACEHOLDERS + 1)
 
 /* Signatures that one header may have. */
 #define MAX_SIGNATURES 16
@@ -77,7 +78,7 @@ check_signed(const UaefObject *config, const UaefInboundHmac *hmac)
 {
 	const char *body = strstr(hmac->sign, "{body}");
 	const char *at = hmac->sign;
-	int			parts = 0;
+	int			placeholders = 0;
 	char	   *header;
 
 	if (body == NULL || strstr(body + 1, "{body}") != NULL)
@@ -87,7 +88,7 @@ check_signed(const UaefObject *config, const UaefInboundHmac *hmac)
 		const char *end = strchr(at, '}');
 
 		if (end == NULL || !is_placeholder(at + 1, end - at - 1, &header) ||
-			++parts > MAX_PARTS / 2)
+			++placeholders > MAX_PLACEHOLDERS)
 			uaef_read_wrong(config, "signed",
 							"made of {body}, {timestamp}, {id} and {header:Name}");
 		at = end;

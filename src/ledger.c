@@ -54,7 +54,6 @@
 #include "storage/lock.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
-#include "utils/guc.h"
 #include "utils/hsearch.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
@@ -67,14 +66,10 @@
 #include "compat.h"
 #include "errcodes.h"
 #include "event_hash.h"
-#include "guc.h"
 #include "identity.h"
 #include "ledger.h"
 #include "ledger_head.h"
-#include "ledger_signature.h"
 #include "row_write.h"
-#include "spi_util.h"
-#include "uuid7.h"
 #include "wake.h"
 
 /* Longest event type, in bytes. */
@@ -99,6 +94,13 @@ typedef struct StreamHead
 	TimestampTz recorded_at;
 	uint8		hash[UAEF_HASH_LEN];
 } StreamHead;
+
+/* The same of a stream that is one row's, which is held without a lock. */
+typedef struct UnkeptHead
+{
+	StreamHead	head;
+	Relation	index;			/* in which its end is found; or NULL */
+} UnkeptHead;
 
 /* What is the same until the extension's objects change. */
 typedef struct LedgerInfo
@@ -137,9 +139,8 @@ static StreamHead *enter_head(const pg_uuid_t *stream);
 static bool lock_stream(const pg_uuid_t *stream, bool wait);
 static bool is_own(const pg_uuid_t *stream);
 static const pg_uuid_t *choose_stream(void);
-static void read_head(Relation rel, StreamHead *head);
+static void read_head(Relation rel, Relation open_index, StreamHead *head);
 static StreamHead *hold_head(Relation rel, const pg_uuid_t *stream);
-static void check_type(const char *type, int len);
 static void fill_identity(Datum *values, bool *nulls);
 static void draw_salt(uint8 *salt);
 static void fill_payload(Datum *values, bool *nulls);
@@ -148,16 +149,13 @@ static void check_name_length(int column, const char *name,
 static void fill_application(Datum *values, bool *nulls, Oid role);
 static void set_text(Datum *values, bool *nulls, int column, const char *text);
 static StreamHead *chain_event(Relation rel, Datum *values, bool *nulls,
-							   Oid application, StreamHead *unkept);
+							   Oid application, UnkeptHead *unkept);
 static bool is_of_ledger(const pg_uuid_t *ledger, const Datum *values,
 						 const bool *nulls);
 static bool identity_is_used(Relation rel);
 static void check_chained(Relation rel, const Datum *values,
 						  const bool *nulls);
 static void event_row(const UaefEvent *event, Datum *values, bool *nulls);
-static void check_recorded(const UaefEvent *event);
-static void check_rights(const UaefEvent *event);
-static void lock_execution(const pg_uuid_t *execution_id, UaefCaller caller);
 
 /* ----------
  * What is known for longer than a statement
@@ -435,11 +433,11 @@ choose_stream(void)
  * Read the last event of a held stream.
  */
 static void
-read_head(Relation rel, StreamHead *head)
+read_head(Relation rel, Relation open_index, StreamHead *head)
 {
 	UaefStreamEnd end;
 
-	uaef_ledger_read_end(rel, &head->stream, &end);
+	uaef_ledger_read_end(rel, open_index, &head->stream, &end);
 	head->seq = end.seq;
 	head->recorded_at = end.seq > 0 ? end.recorded_at : PG_INT64_MIN;
 	if (end.seq > 0)
@@ -463,7 +461,7 @@ hold_head(Relation rel, const pg_uuid_t *stream)
 		head->held = true;
 	}
 	if (!head->known)
-		read_head(rel, head);
+		read_head(rel, NULL, head);
 	return head;
 }
 
@@ -478,8 +476,8 @@ hold_head(Relation rel, const pg_uuid_t *stream)
 /*
  * An event's type is a word of lower-case letters, digits and underscores.
  */
-static void
-check_type(const char *type, int len)
+void
+uaef_ledger_check_type(const char *type, size_t len)
 {
 	bool		good = len > 0 && len <= MAX_TYPE_LEN &&
 		*type >= 'a' && *type <= 'z';
@@ -620,7 +618,7 @@ fill_application(Datum *values, bool *nulls, Oid role)
  */
 static StreamHead *
 chain_event(Relation rel, Datum *values, bool *nulls, Oid application,
-			StreamHead *unkept)
+			UnkeptHead *unkept)
 {
 	StreamHead *head;
 	TimestampTz now = GetCurrentTimestamp();
@@ -628,8 +626,8 @@ chain_event(Relation rel, Datum *values, bool *nulls, Oid application,
 
 	type = ISNULL(UAEF_EVENT_TYPE) ? NULL :
 		DatumGetTextPP(VALUE(UAEF_EVENT_TYPE));
-	check_type(type ? VARDATA_ANY(type) : NULL,
-			   type ? VARSIZE_ANY_EXHDR(type) : 0);
+	uaef_ledger_check_type(type ? VARDATA_ANY(type) : NULL,
+						   type ? VARSIZE_ANY_EXHDR(type) : 0);
 	if (ISNULL(UAEF_EVENT_STREAM))
 		VALUE(UAEF_EVENT_STREAM) = UUIDPGetDatum(choose_stream());
 	if (OidIsValid(application))
@@ -643,9 +641,9 @@ chain_event(Relation rel, Datum *values, bool *nulls, Oid application,
 
 	if (unkept != NULL)
 	{
-		head = unkept;
+		head = &unkept->head;
 		head->stream = *DatumGetUUIDP(VALUE(UAEF_EVENT_STREAM));
-		read_head(rel, head);
+		read_head(rel, unkept->index, head);
 	}
 	else
 		head = hold_head(rel, DatumGetUUIDP(VALUE(UAEF_EVENT_STREAM)));
@@ -822,23 +820,40 @@ int64
 uaef_ledger_append(UaefEvent *events, int n)
 {
 	UaefTable	table;
-	StreamHead	head = {0};
+	UnkeptHead	unkept = {0};
 	Datum		values[UAEF_EVENT_COLUMNS];
 	bool		nulls[UAEF_EVENT_COLUMNS];
+	HeapTuple  *rows;
+	int			n_rows = 0;
 
 	if (n == 0)
 		return 0;
+	rows = palloc(sizeof(HeapTuple) * n);
 	uaef_table_open_oid(&table, ledger_info()->event_table);
 	uaef_require_columns(RelationGetDescr(table.rel), "ledger_event",
 						 UAEF_EVENT_COLUMNS);
+	unkept.index = uaef_table_primary_key(&table);
 	for (int i = 0; i < n; i++)
 	{
 		event_row(&events[i], values, nulls);
 		(void) chain_event(table.rel, values, nulls, events[i].application,
-						   events[i].row_stream ? &head : NULL);
-		uaef_table_insert(&table, values, nulls, NULL);
+						   events[i].row_stream ? &unkept : NULL);
+
+		/* The next event of a row's stream finds its head in the table. */
+		if (events[i].row_stream)
+			uaef_table_insert(&table, values, nulls, NULL);
+		else
+			rows[n_rows++] = heap_form_tuple(RelationGetDescr(table.rel),
+											 values, nulls);
 	}
-	uaef_table_close(&table);
+	uaef_table_insert_many(&table, rows, n_rows);
+	for (int i = 0; i < n_rows; i++)
+		heap_freetuple(rows[i]);
+	pfree(rows);
+	if (events[0].row_stream)
+		uaef_table_leave(&table);
+	else
+		uaef_table_close(&table);
 	uaef_wake_worker_on_commit(UAEF_WAKE_EVENTS);
 
 	return DatumGetInt64(VALUE(UAEF_EVENT_ID));
@@ -885,93 +900,4 @@ event_row(const UaefEvent *event, Datum *values, bool *nulls)
 	set_text(values, nulls, UAEF_EVENT_SIGNER, event->signer);
 	ISNULL(UAEF_EVENT_SIGNATURE) = (event->signature == NULL);
 	VALUE(UAEF_EVENT_SIGNATURE) = PointerGetDatum(event->signature);
-}
-
-int64
-uaef_ledger_record(const UaefEvent *given)
-{
-	UaefEvent	event = *given;
-	UaefCaller	caller;
-	int64		event_id;
-	bool		plain = event.stream == NULL && event.signer == NULL &&
-		event.signature == NULL;
-
-	check_recorded(&event);
-	event.application = GetUserId();
-
-	/* record_event() leaves the search_path to us, for few calls run SQL. */
-	if (!plain)
-	{
-		int			level = uaef_pin_search_path();
-
-		check_rights(&event);
-		AtEOXact_GUC(true, level);
-	}
-	caller = uaef_become_owner();
-	event_id = uaef_ledger_append(&event, 1);
-	uaef_become_caller(caller);
-
-	return event_id;
-}
-
-static void
-check_recorded(const UaefEvent *event)
-{
-	check_type(event->type, strlen(event->type));
-	if (event->payload != NULL &&
-		VARSIZE(event->payload) / 1024 >= uaef_max_payload_kb)
-		ereport(ERROR,
-				(errcode(ERRCODE_UAEF_TOO_LARGE),
-				 errmsg("event payload is too large"),
-				 errdetail("It has %zu bytes; the limit is %d kB.",
-						   (size_t) VARSIZE(event->payload),
-						   uaef_max_payload_kb),
-				 errhint("Raise uaef.max_payload_size, or store a reference.")));
-}
-
-/*
- * Whether the caller may speak for the signer, and for the execution.
- */
-static void
-check_rights(const UaefEvent *event)
-{
-	UaefCaller	caller;
-
-	if (event->signer != NULL || event->signature != NULL)
-		uaef_signature_require(event->signer, event->signature, event->type,
-							   event->payload, event->stream);
-	if (event->stream == NULL)
-		return;
-	caller = uaef_spi_begin();
-	lock_execution(event->stream, caller);
-	uaef_spi_end(caller);
-}
-
-/*
- * Lock an execution's row, check that the caller may act for it, and hold its
- * stream.  Called as the owner, within SPI.
- */
-static void
-lock_execution(const pg_uuid_t *execution_id, UaefCaller caller)
-{
-	static UaefQuery query = {
-		"SELECT initiated_by FROM uaef.workflow_execution"
-		" WHERE execution_id = $1 FOR NO KEY UPDATE",
-		1, {UUIDOID}
-	};
-	Datum		args[] = {UUIDPGetDatum(execution_id)};
-	Oid			initiator;
-
-	if (uaef_spi_run(&query, args, NULL) == 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_UAEF_UNDEFINED_EXECUTION),
-				 errmsg("execution %s does not exist",
-						uaef_uuid_text(execution_id))));
-	initiator = uaef_spi_oid(0, 1);
-
-	uaef_become_caller(caller);
-	uaef_require_member(initiator, "execution");
-	(void) uaef_become_owner();
-
-	uaef_ledger_hold_stream(execution_id, false);
 }

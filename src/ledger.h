@@ -85,6 +85,9 @@ extern void uaef_ledger_hold_stream(const pg_uuid_t *stream, bool fresh);
  */
 extern int64 uaef_ledger_record(const UaefEvent *event);
 
+/* Raise 22023 unless this can be the type of an event. */
+extern void uaef_ledger_check_type(const char *type, size_t len);
+
 /* Is this one of the types that follow from sealing? */
 extern bool uaef_ledger_is_echo(const char *type, size_t len);
 

@@ -148,7 +148,8 @@ uaef_anchor_config_parse(UaefAnchorKind kind, Jsonb *document,
 	check_keys(kind, document);
 	memset(config, 0, sizeof(*config));
 	text = text_of(document, "interval", false);
-	config->interval_ms = text ? uaef_duration_ms(text) : DEFAULT_INTERVAL_MS;
+	config->interval_ms = text ? uaef_duration_ms(text,
+												  "\"interval\" of the anchor") : DEFAULT_INTERVAL_MS;
 	if (config->interval_ms < MIN_INTERVAL_MS ||
 		config->interval_ms > MAX_INTERVAL_MS)
 		bad_config("interval", "between 100 milliseconds and a year");

@@ -84,21 +84,25 @@ read_from(Relation rel, Relation index, const pg_uuid_t *stream, int64 seq,
 }
 
 void
-uaef_ledger_read_end(Relation rel, const pg_uuid_t *stream,
-					 UaefStreamEnd *end)
+uaef_ledger_read_end(Relation rel, Relation open_index,
+					 const pg_uuid_t *stream, UaefStreamEnd *end)
 {
 	Hint	   *hint = hint_of(stream);
 	bool		hinted = hint->seq > 0 &&
 		memcmp(&hint->stream, stream, UUID_LEN) == 0;
-	Relation	index;
+	Relation	index = open_index;
 
 	end->seq = 0;
-	if (!rel->rd_indexvalid)
-		list_free(RelationGetIndexList(rel));
-	index = index_open(rel->rd_pkindex, AccessShareLock);
+	if (open_index == NULL)
+	{
+		if (!rel->rd_indexvalid)
+			list_free(RelationGetIndexList(rel));
+		index = index_open(rel->rd_pkindex, AccessShareLock);
+	}
 	if (!(hinted && read_from(rel, index, stream, hint->seq, end)))
 		(void) read_from(rel, index, stream, 0, end);
-	index_close(index, AccessShareLock);
+	if (open_index == NULL)
+		index_close(index, AccessShareLock);
 
 	if (end->seq >= MIN_LENGTH)
 	{

@@ -22,9 +22,10 @@ typedef struct UaefStreamEnd
 } UaefStreamEnd;
 
 /*
- * Read the last event of a stream, committed or our own; rel is ledger_event.
+ * Read the last event of a stream, committed or our own; rel is ledger_event,
+ * open_index its primary key, or NULL when that is not open yet.
  */
-extern void uaef_ledger_read_end(Relation rel, const pg_uuid_t *stream,
-								 UaefStreamEnd *end);
+extern void uaef_ledger_read_end(Relation rel, Relation open_index,
+								 const pg_uuid_t *stream, UaefStreamEnd *end);
 
 #endif							/* UAEF_LEDGER_HEAD_H */

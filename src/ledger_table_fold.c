@@ -100,10 +100,11 @@ uaef_table_history(const UaefLedgerTable *table, UaefTableHistory *history)
 		1, {UUIDOID}
 	};
 	pg_uuid_t	stream;
-	Datum		args[] = {UUIDPGetDatum(&stream)};
+	Datum		args[1];
 	uint64		rows;
 
 	uaef_table_stream(table->table_id, &stream);
+	args[0] = UUIDPGetDatum(&stream);
 	rows = uaef_spi_run(&query, args, NULL);
 	history->steps = palloc0(Max(rows, 1) * sizeof(TableStep));
 	history->n = 0;

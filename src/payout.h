@@ -207,6 +207,10 @@ extern void uaef_statement_reconcile(int64 statement_id, Oid actor,
 									 int *matched, int *open);
 
 /* payout_export.c */
+
+/* Raise UA533 for a destination to which no bank file can pay. */
+extern void uaef_payout_check_destination(const char *recipient,
+										  Jsonb *destination);
 extern char *uaef_payout_export(int64 batch_id, Jsonb *debtor, Oid actor);
 
 #endif							/* UAEF_PAYOUT_H */

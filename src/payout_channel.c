@@ -190,6 +190,8 @@ uaef_payee_set(const char *recipient, const char *channel, Jsonb *destination,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("destination must be an object")));
 	uaef_payout_channel_get(channel, &found);
+	if (strcmp(found.kind, "file") == 0)
+		uaef_payout_check_destination(recipient, destination);
 	args[0] = CStringGetTextDatum(recipient);
 	args[1] = CStringGetTextDatum(channel);
 	args[2] = JsonbPGetDatum(destination);

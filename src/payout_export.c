@@ -18,6 +18,7 @@
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
+#include "bank_account.h"
 #include "clock.h"
 #include "errcodes.h"
 #include "json_util.h"
@@ -27,6 +28,9 @@
 
 /* Longest names that the document takes, in characters. */
 #define MAX_NAME 140
+
+/* Most digits of an amount, and of the sum of all. */
+#define MAX_DIGITS 18
 
 static UaefQuery lock_batch = {
 	"SELECT coalesce(exported_at, '-infinity') FROM uaef.payout_batch"
@@ -107,11 +111,66 @@ require_text(char *text, const char *what, const char *whose)
 				 errmsg("%s has no \"%s\" of 1 to %d characters", whose, what,
 						MAX_NAME)));
 	for (const char *c = text; *c != '\0'; c++)
-		if ((unsigned char) *c < ' ')
+		if ((unsigned char) *c < ' ' || strncmp(c, "\xEF\xBF\xBE", 3) == 0 ||
+			strncmp(c, "\xEF\xBF\xBF", 3) == 0)
 			ereport(ERROR,
 					(errcode(ERRCODE_UAEF_PAYOUT_CHANNEL),
 					 errmsg("\"%s\" of %s has control characters", what,
 							whose)));
+	return text;
+}
+
+static char *
+require_iban(char *text, const char *whose)
+{
+	(void) require_text(text, "iban", whose);
+	if (!uaef_iban_is_valid(text))
+		ereport(ERROR,
+				(errcode(ERRCODE_UAEF_PAYOUT_CHANNEL),
+				 errmsg("\"iban\" of %s is no IBAN: \"%s\"", whose, text),
+				 errdetail("It has 15 to 34 capitals and digits without blanks, and its check digits must fit (ISO 13616)."),
+				 errhint("What is built keeps its destination: uaef.cancel_payout(), uaef.set_payee(), and schedule its signals again.")));
+	return text;
+}
+
+/* NULL: none. */
+static char *
+check_bic(char *text, const char *whose)
+{
+	if (text != NULL && !uaef_bic_is_valid(text))
+		ereport(ERROR,
+				(errcode(ERRCODE_UAEF_PAYOUT_CHANNEL),
+				 errmsg("\"bic\" of %s is no BIC: \"%s\"", whose, text),
+				 errdetail("It has 8 or 11 capitals and digits, of which the fifth and sixth name the country (ISO 9362).")));
+	return text;
+}
+
+void
+uaef_payout_check_destination(const char *recipient, Jsonb *destination)
+{
+	char	   *whose = psprintf("recipient \"%s\"", recipient);
+
+	(void) require_text(uaef_json_get_text(destination, "name"), "name", whose);
+	(void) require_iban(uaef_json_get_text(destination, "iban"), whose);
+	(void) check_bic(uaef_json_get_text(destination, "bic"), whose);
+}
+
+/*
+ * An amount as the document has it.
+ */
+static char *
+amount_text(Numeric amount, const char *what)
+{
+	char	   *text = uaef_numeric_text(amount);
+	int			digits = 0;
+
+	for (const char *c = text; *c != '\0'; c++)
+		digits += *c >= '0' && *c <= '9';
+	if (digits > MAX_DIGITS)
+		ereport(ERROR,
+				(errcode(ERRCODE_UAEF_PAYOUT_CHANNEL),
+				 errmsg("%s has more than %d digits, which a bank file cannot have: %s",
+						what, MAX_DIGITS, text)));
 	return text;
 }
 
@@ -171,8 +230,8 @@ read_transfers(int64 batch_id, Transfer **transfers)
 		transfer->amount = DatumGetNumericCopy(uaef_spi_value(i, 2, &isnull));
 		transfer->currency = uaef_spi_text(i, 3);
 		transfer->name = require_text(uaef_spi_text(i, 4), "name", whose);
-		transfer->iban = require_text(uaef_spi_text(i, 5), "iban", whose);
-		transfer->bic = uaef_spi_text(i, 6);
+		transfer->iban = require_iban(uaef_spi_text(i, 5), whose);
+		transfer->bic = check_bic(uaef_spi_text(i, 6), whose);
 	}
 	return n;
 }
@@ -184,7 +243,7 @@ sum_of(const Transfer *transfers, int n)
 
 	for (int i = 0; i < n; i++)
 		sum = uaef_numeric_op(numeric_add, sum, transfers[i].amount);
-	return uaef_numeric_text(sum);
+	return amount_text(sum, "the sum of a batch");
 }
 
 /*
@@ -215,7 +274,7 @@ put_transfer(StringInfo xml, const Transfer *transfer)
 	appendStringInfoString(xml, "<CdtTrfTxInf><PmtId>");
 	put_text(xml, "EndToEndId", transfer->end_to_end_id);
 	appendStringInfo(xml, "</PmtId><Amt><InstdAmt Ccy=\"%s\">%s</InstdAmt></Amt>",
-					 transfer->currency, uaef_numeric_text(transfer->amount));
+					 transfer->currency, amount_text(transfer->amount, "a payout"));
 	put_agent(xml, "Cdtr", transfer->bic);
 	appendStringInfoString(xml, "<Cdtr>");
 	put_text(xml, "Nm", transfer->name);
@@ -240,9 +299,10 @@ put_payment(StringInfo xml, const char *id, const char *date, Jsonb *debtor,
 	put_text(xml, "Nm", require_text(uaef_json_get_text(debtor, "name"),
 									 "name", "the debtor"));
 	appendStringInfoString(xml, "</Dbtr>");
-	put_account(xml, "Dbtr", require_text(uaef_json_get_text(debtor, "iban"),
-										  "iban", "the debtor"));
-	put_agent(xml, "Dbtr", uaef_json_get_text(debtor, "bic"));
+	put_account(xml, "Dbtr", require_iban(uaef_json_get_text(debtor, "iban"),
+										  "the debtor"));
+	put_agent(xml, "Dbtr", check_bic(uaef_json_get_text(debtor, "bic"),
+									 "the debtor"));
 	appendStringInfoString(xml, "\n");
 	for (int i = 0; i < n; i++)
 		put_transfer(xml, &transfers[i]);

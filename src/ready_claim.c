@@ -6,44 +6,62 @@
  * What was claimed leaves dead entries at the front of the index, which stay
  * for as long as some old snapshot might see them.  So that claims need not
  * walk over all of them each time, a process begins where its last claim of
- * the queue ended.  It may miss a task that came later with a lower rank; so it
- * looks from the front whenever it finds nothing, and often enough that a
- * tenth of its time, at most, goes into that.
+ * the queue ended; finds it nothing there, a little before, for transactions
+ * that queue tasks at one time end at others.  What has a still lower rank is
+ * found from the front, where a process looks so often that a twentieth of its time
+ * goes into it, and when it finds nothing else.  An executor, which comes by
+ * whenever something is queued, does the latter only where it is short; else it is
+ * told when to look again.
+ *
+ * Locking: rows are deleted as they are met, and those that somebody else holds
+ * are passed over, so nobody waits for anybody here.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
-#include "catalog/pg_type_d.h"
+#include "access/tableam.h"
+#include "access/xact.h"
+#include "miscadmin.h"
 #include "portability/instr_time.h"
+#include "storage/lmgr.h"
 #include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
 
 #include "ready_claim.h"
-#include "spi_util.h"
+#include "table_scan.h"
 
-static UaefQuery claim_ready = {
-	"DELETE FROM uaef.task_ready WHERE ctid = ANY (ARRAY("
-	" SELECT ctid FROM uaef.task_ready"
-	" WHERE queue = $1 AND run_as = $2 AND rank >= $3"
-	" ORDER BY queue, run_as, rank, task_id"
-	" LIMIT $4 FOR UPDATE SKIP LOCKED))"
-	" RETURNING execution_id, task_no, item, rank",
-	4, {TEXTOID, REGROLEOID, INT8OID, INT4OID}
-};
+/* Looking from the front takes at most one part in so many of the time. */
+#define FRONT_SHARE 20
 
-/* Claims from the front take at most one part in so many of the time. */
-#define FRONT_SHARE 10
+/* From which time on that is long, in microseconds. */
+#define LONG_LOOK_US	500.0
+
+/* How much lower than the last claim's a rank may be that is looked for. */
+#define NEAR_US		USECS_PER_SEC
 
 /* Longest name of a queue that is remembered. */
 #define MAX_QUEUE 200
 
-/* Where the last claim of this process ended. */
+/* The columns of task_ready. */
+enum
+{
+	READY_QUEUE = 1, READY_RUN_AS, READY_RANK, READY_TASK_ID,
+	READY_EXECUTION_ID, READY_TASK_NO, READY_ITEM
+};
+
+/* Where the last claim of this process was. */
 static struct
 {
 	char		queue[MAX_QUEUE];
 	Oid			run_as;
-	int64		rank;			/* PG_INT64_MIN: at the front */
-	double		front_due_us;	/* when to look from the front again */
+	int64		first;			/* lowest rank that it took */
+	int64		rank;			/* highest one */
+	double		front_us;		/* how long the last look from the front took */
+	double		front_due_us;	/* when to look from there again in any case */
 }			last;
 
 static double
@@ -55,55 +73,196 @@ now_us(void)
 	return INSTR_TIME_GET_DOUBLE(now) * 1000000.0;
 }
 
+/*
+ * Whether the last claim was of this queue and role.
+ */
+static bool
+is_known(const char *queue, Oid run_as)
+{
+	return last.run_as == run_as && strcmp(last.queue, queue) == 0;
+}
+
+static void
+begin_scan(UaefScan *scan, const char *queue, int n_keys, ScanKeyData *keys)
+{
+	ScanKeyInit(&keys[0], READY_QUEUE, BTEqualStrategyNumber, F_TEXTEQ,
+				CStringGetTextDatum(queue));
+	uaef_scan_begin_now(scan, "task_ready", "task_ready_order", n_keys, keys);
+	LockRelationOid(RelationGetRelid(scan->rel), RowExclusiveLock);
+}
+
+static void
+init_role_key(ScanKeyData *key, Oid run_as)
+{
+	ScanKeyInit(key, READY_RUN_AS, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(run_as));
+}
+
+/*
+ * Delete the row that the scan stands on; false when somebody else is about
+ * to, or has done so.
+ */
+static bool
+take_row(UaefScan *scan)
+{
+	TM_FailureData failure;
+
+	return table_tuple_delete(scan->rel, &scan->slot->tts_tid,
+							  GetCurrentCommandId(true), GetActiveSnapshot(),
+							  InvalidSnapshot, false, &failure,
+							  false) == TM_Ok;
+}
+
 static int
 claim_from(const char *queue, Oid run_as, int64 rank, int limit,
 		   UaefTaskRef *refs)
 {
-	Datum		args[4];
-	int			n;
+	UaefScan	scan;
+	ScanKeyData keys[3];
+	int			n = 0;
 
-	args[0] = CStringGetTextDatum(queue);
-	args[1] = ObjectIdGetDatum(run_as);
-	args[2] = Int64GetDatum(rank);
-	args[3] = Int32GetDatum(limit);
-	n = (int) uaef_spi_run(&claim_ready, args, NULL);
-	for (int i = 0; i < n; i++)
+	ScanKeyInit(&keys[2], READY_RANK, BTGreaterEqualStrategyNumber, F_INT8GE,
+				Int64GetDatum(rank));
+	init_role_key(&keys[1], run_as);
+	begin_scan(&scan, queue, 3, keys);
+	while (n < limit && uaef_scan_next(&scan, ForwardScanDirection))
 	{
-		bool		isnull;
+		UaefTaskRef *ref = &refs[n];
 
-		refs[i].execution_id = uaef_spi_uuid(i, 1);
-		refs[i].task_no = DatumGetInt16(uaef_spi_value(i, 2, &isnull));
-		refs[i].item = uaef_spi_int32(i, 3);
-		refs[i].attempt = 0;
-		last.rank = Max(last.rank, uaef_spi_int64(i, 4));
+		CHECK_FOR_INTERRUPTS();
+		rank = DatumGetInt64(uaef_scan_value(&scan, READY_RANK));
+		ref->execution_id =
+			*DatumGetUUIDP(uaef_scan_value(&scan, READY_EXECUTION_ID));
+		ref->task_no = DatumGetInt16(uaef_scan_value(&scan, READY_TASK_NO));
+		ref->item = DatumGetInt32(uaef_scan_value(&scan, READY_ITEM));
+		ref->attempt = 0;
+		if (!take_row(&scan))
+			continue;
+		if (n == 0)
+			last.first = rank;
+		last.rank = rank;
+		n++;
 	}
-	SPI_freetuptable(SPI_tuptable);
+	uaef_scan_end(&scan);
 	return n;
 }
 
+/*
+ * A process that has not found anything yet looks for what is queued from now
+ * on, if it may not look from the front.
+ */
 static int
 claim_from_front(const char *queue, Oid run_as, int limit, UaefTaskRef *refs)
 {
 	double		began = now_us();
-	double		ended;
-	int			n;
+	int			n = claim_from(queue, run_as, PG_INT64_MIN, limit, refs);
 
+	if (n == 0 && !is_known(queue, run_as))
+		last.first = last.rank = GetCurrentTimestamp() - NEAR_US;
 	strlcpy(last.queue, queue, MAX_QUEUE);
 	last.run_as = run_as;
-	last.rank = PG_INT64_MIN;
-	n = claim_from(queue, run_as, PG_INT64_MIN, limit, refs);
-	ended = now_us();
-	last.front_due_us = ended + (FRONT_SHARE - 1) * (ended - began);
+	last.front_us = now_us() - began;
+	last.front_due_us = began + FRONT_SHARE * last.front_us;
 	return n;
 }
 
 int
-uaef_ready_claim(const char *queue, Oid run_as, int limit, UaefTaskRef *refs)
+uaef_ready_claim(const char *queue, Oid run_as, int limit, UaefTaskRef *refs,
+				 int *again_ms)
 {
-	int			n = 0;
+	int			n;
 
-	if (last.run_as == run_as && strcmp(last.queue, queue) == 0 &&
-		now_us() < last.front_due_us)
-		n = claim_from(queue, run_as, last.rank, limit, refs);
-	return n > 0 ? n : claim_from_front(queue, run_as, limit, refs);
+	if (again_ms != NULL)
+		*again_ms = 0;
+	if (!is_known(queue, run_as) || now_us() >= last.front_due_us)
+		return claim_from_front(queue, run_as, limit, refs);
+	n = claim_from(queue, run_as, last.rank, limit, refs);
+	if (n == 0)
+		n = claim_from(queue, run_as, last.rank - NEAR_US, limit, refs);
+	if (n > 0)
+		return n;
+	if (again_ms == NULL || last.front_us < LONG_LOOK_US)
+		return claim_from_front(queue, run_as, limit, refs);
+	*again_ms = 1 + (int) (Max(last.front_due_us - now_us(), 0) / 1000.0);
+	return 0;
+}
+
+void
+uaef_ready_given_back(void)
+{
+	last.rank = last.first;
+}
+
+bool
+uaef_ready_take(const char *queue, Oid run_as, int64 rank, int64 task_id)
+{
+	UaefScan	scan;
+	ScanKeyData keys[4];
+	bool		taken = false;
+
+	ScanKeyInit(&keys[2], READY_RANK, BTEqualStrategyNumber, F_INT8EQ,
+				Int64GetDatum(rank));
+	ScanKeyInit(&keys[3], READY_TASK_ID, BTEqualStrategyNumber, F_INT8EQ,
+				Int64GetDatum(task_id));
+	init_role_key(&keys[1], run_as);
+	begin_scan(&scan, queue, 4, keys);
+	while (uaef_scan_next(&scan, ForwardScanDirection))
+		taken |= take_row(&scan);
+	uaef_scan_end(&scan);
+	return taken;
+}
+
+static int
+compare_oids(const void *a, const void *b)
+{
+	Oid			left = *(const Oid *) a;
+	Oid			right = *(const Oid *) b;
+
+	return left < right ? -1 : left > right;
+}
+
+/*
+ * The first role of a queue between these two.
+ */
+static Oid
+role_between(const char *queue, Oid after, Oid before)
+{
+	UaefScan	scan;
+	ScanKeyData keys[4];
+	Oid			role = InvalidOid;
+
+	ScanKeyInit(&keys[1], READY_RUN_AS, BTGreaterStrategyNumber, F_OIDGT,
+				ObjectIdGetDatum(after));
+	ScanKeyInit(&keys[2], READY_RUN_AS, BTLessStrategyNumber, F_OIDLT,
+				ObjectIdGetDatum(before));
+	begin_scan(&scan, queue, 3, keys);
+	if (uaef_scan_next(&scan, ForwardScanDirection))
+		role = DatumGetObjectId(uaef_scan_value(&scan, READY_RUN_AS));
+	uaef_scan_end(&scan);
+	return role;
+}
+
+/*
+ * The rows of the roles to be left out are not even looked at: they may be many,
+ * and dead.
+ */
+Oid
+uaef_ready_next_role(const char *queue, Oid after, const Oid *others, int n)
+{
+	Oid		   *sorted = palloc(sizeof(Oid) * (n + 1));
+	Oid			role = InvalidOid;
+
+	memcpy(sorted, others, sizeof(Oid) * n);
+	sorted[n] = OID_MAX;
+	qsort(sorted, n + 1, sizeof(Oid), compare_oids);
+	for (int i = 0; i <= n && !OidIsValid(role); i++)
+	{
+		if (sorted[i] > after)
+		{
+			role = role_between(queue, after, sorted[i]);
+			after = sorted[i];
+		}
+	}
+	pfree(sorted);
+	return role;
 }

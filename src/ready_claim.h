@@ -14,8 +14,26 @@
  * Take at most limit tasks of a queue and role, the first ones that nobody else
  * is just taking, and fill in refs; returns how many.  The identity must be the
  * owner.  They come back when the transaction rolls back.
+ *
+ * With again_ms nothing may be found although there is something, where a look
+ * at all that there was takes long; then *again_ms is not 0, and in so many
+ * milliseconds it should be looked again.
  */
 extern int	uaef_ready_claim(const char *queue, Oid run_as, int limit,
-							 UaefTaskRef *refs);
+							 UaefTaskRef *refs, int *again_ms);
+
+/* What was claimed last is in the ready set again, all or some of it. */
+extern void uaef_ready_given_back(void);
+
+/* Take one task out, if it is there and nobody else is just taking it. */
+extern bool uaef_ready_take(const char *queue, Oid run_as, int64 rank,
+							int64 task_id);
+
+/*
+ * The first role after this one, by OID, that has tasks in a queue, besides
+ * those in others; InvalidOid: none.
+ */
+extern Oid	uaef_ready_next_role(const char *queue, Oid after,
+								 const Oid *others, int n);
 
 #endif							/* UAEF_READY_CLAIM_H */

@@ -20,6 +20,7 @@
 #include "utils/memutils.h"
 #include "utils/rel.h"
 
+#include "compat.h"
 #include "row_write.h"
 
 /* Rows that are written at a time. */
@@ -183,11 +184,18 @@ void
 uaef_table_insert_many(UaefTable *table, HeapTuple *rows, int n)
 {
 	int			n_slots = Min(n, MANY_ROWS);
-	TupleTableSlot **slots = palloc(sizeof(TupleTableSlot *) * Max(n, 1));
+	TupleTableSlot **slots = palloc(sizeof(TupleTableSlot *) * Max(n_slots, 1));
+	TupleDesc	desc;			/* a copy, for the relation's own counts its
+								 * users one by one */
 
-	/* A copy, for the relation's own counts its users one by one. */
-	TupleDesc	desc = CreateTupleDescCopy(RelationGetDescr(table->rel));
-
+	if (n == 0)
+		return;
+	if (n == 1)
+	{
+		CatalogTupleInsertWithInfo(table->rel, rows[0], table->indexes);
+		return;
+	}
+	desc = CreateTupleDescCopy(RelationGetDescr(table->rel));
 	for (int i = 0; i < n_slots; i++)
 		slots[i] = MakeSingleTupleTableSlot(desc, &TTSOpsHeapTuple);
 	for (int from = 0; from < n; from += n_slots)
@@ -198,7 +206,10 @@ uaef_table_insert_many(UaefTable *table, HeapTuple *rows, int n)
 			ExecStoreHeapTuple(rows[from + i], slots[i], false);
 		insert_some(table, slots, some);
 		for (int i = 0; i < some; i++)
+		{
+			rows[from + i]->t_self = slots[i]->tts_tid;
 			ExecClearTuple(slots[i]);
+		}
 	}
 	for (int i = 0; i < n_slots; i++)
 		ExecDropSingleTupleTableSlot(slots[i]);
@@ -231,4 +242,37 @@ uaef_table_close(UaefTable *table)
 	CatalogCloseIndexes(table->indexes);
 	table_close(table->rel, NoLock);
 	CommandCounterIncrement();
+}
+
+/*
+ * CatalogCloseIndexes() would give up the locks, to take them again for the
+ * next row; the table's own lasts anyway.
+ */
+void
+uaef_table_leave(UaefTable *table)
+{
+	for (int i = 0; i < table->indexes->ri_NumIndices; i++)
+	{
+		Relation	index = table->indexes->ri_IndexRelationDescs[i];
+
+		uaef_index_insert_cleanup(index,
+								  table->indexes->ri_IndexRelationInfo[i]);
+		index_close(index, NoLock);
+	}
+	pfree(table->indexes);
+	table_close(table->rel, NoLock);
+	CommandCounterIncrement();
+}
+
+Relation
+uaef_table_primary_key(const UaefTable *table)
+{
+	for (int i = 0; i < table->indexes->ri_NumIndices; i++)
+	{
+		Relation	index = table->indexes->ri_IndexRelationDescs[i];
+
+		if (index->rd_index->indisprimary)
+			return index;
+	}
+	return NULL;
 }

@@ -42,6 +42,7 @@ extern void uaef_table_insert(UaefTable *table, Datum *values, bool *nulls,
 /*
  * Insert many rows: page by page, then index by index, those whose first
  * column is a bigint in its order, so that neighbours meet the same pages.
+ * t_self of each tells where it is.
  */
 extern void uaef_table_insert_many(UaefTable *table, HeapTuple *rows, int n);
 
@@ -57,5 +58,14 @@ extern void uaef_table_delete(UaefTable *table, ItemPointer tid);
 
 /* Close it, and let what follows see what was written. */
 extern void uaef_table_close(UaefTable *table);
+
+/*
+ * The same, but its indexes stay locked until the transaction ends: for who
+ * comes back for each row.
+ */
+extern void uaef_table_leave(UaefTable *table);
+
+/* The index of the primary key, open as long as the table is; or NULL. */
+extern Relation uaef_table_primary_key(const UaefTable *table);
 
 #endif							/* UAEF_ROW_WRITE_H */

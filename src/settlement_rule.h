@@ -17,6 +17,7 @@
 #include "allocate.h"
 #include "amount.h"
 #include "condition.h"
+#include "definition.h"
 #include "settlement_terms.h"
 #include "template.h"
 
@@ -147,6 +148,9 @@ extern void uaef_settlement_rule_record(const char *type, const char *name,
 extern void uaef_settlement_rule_require(const char *name,
 										 const char *workflow,
 										 const char *task, const char *where);
+
+/* Warn of active rules for settle tasks that a new definition does not have. */
+extern void uaef_settlement_rules_warn(const UaefDefinition *definition);
 
 /*
  * Of the rules in force for a workflow's completion, or for a settle task of

@@ -407,6 +407,36 @@ uaef_settlement_rule_require(const char *name, const char *workflow,
 	uaef_spi_end(caller);
 }
 
+void
+uaef_settlement_rules_warn(const UaefDefinition *definition)
+{
+	static UaefQuery find_rules = {
+		"SELECT name, definition->>'task' FROM uaef.settlement_rule"
+		" WHERE workflow = $1 AND active AND definition ? 'task'"
+		" ORDER BY name, version",
+		1, {TEXTOID}
+	};
+	UaefCaller	caller = uaef_spi_begin();
+	Datum		arg = CStringGetTextDatum(definition->name);
+	uint64		n = uaef_spi_run(&find_rules, &arg, NULL);
+
+	for (uint64 i = 0; i < n; i++)
+	{
+		char	   *task = uaef_spi_text(i, 2);
+		int			no = uaef_definition_task_no(definition, task,
+												 strlen(task));
+
+		if (no < 0 || definition->tasks[no].type != UAEF_TASK_SETTLE)
+			ereport(WARNING,
+					(errmsg("settlement rule \"%s\" will pay nobody for this version of workflow \"%s\"",
+							uaef_spi_text(i, 1), definition->name),
+					 errdetail("The rule is for task \"%s\", which does not settle here.",
+							   task),
+					 errhint("Deactivate the rule, or make a version of it for another task.")));
+	}
+	uaef_spi_end(caller);
+}
+
 /*
  * A rule reads what every execution of its workflow holds, and says who is
  * paid for it: that is for the role that made the workflow's first version.

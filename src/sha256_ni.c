@@ -143,7 +143,7 @@ initial_state(void)
  * the message schedule out of the sixteen before them.  A round waits for the
  * one before it, and meanwhile the processor works at the other lane's.
  */
-TARGET static inline __attribute__((always_inline)) void
+TARGET static pg_attribute_always_inline void
 compress(State *state, const uint8 *const *blocks, int lanes)
 {
 	const __m128i swap = _mm_set_epi64x(0x0c0d0e0f08090a0bLL,

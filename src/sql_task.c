@@ -53,13 +53,6 @@
 #include "sql_run.h"
 #include "task_input.h"
 
-static UaefQuery next_role = {
-	"SELECT run_as::pg_catalog.oid FROM uaef.task_ready"
-	" WHERE queue = '#sql' AND run_as > $1"
-	" ORDER BY queue, run_as LIMIT 1",
-	1, {OIDOID}
-};
-
 /* The kind of advisory lock that is ours; pg_advisory_lock() has 1 and 2. */
 #define SUSPECT_LOCK 0x7561
 
@@ -68,6 +61,7 @@ typedef struct Batch
 {
 	int			limit;			/* how many it may claim */
 	int			n_claimed;
+	int			again_ms;		/* there may be more then; 0: no */
 	UaefStep   *peek;			/* executions as they were when claimed */
 	UaefSqlJob *jobs;
 	int			n_jobs;			/* to be run */
@@ -85,9 +79,14 @@ typedef enum Standing
 
 /*
  * How many tasks the next claim takes: grown while batches stay short, shrunk
- * when they do not, 1 after a batch that failed as a whole.
+ * when they do not, 1 after a batch that failed as a whole.  For what is claimed
+ * and not run goes back to the ready set, it is grown with care for a while after
+ * that.
  */
 static int	claim_size = 1;
+static int	careful = 0;		/* for so many batches */
+
+#define CAREFUL_BATCHES 32
 
 static bool may_run(const UaefExecution *execution, const UaefTask *task);
 static void claim_batch(Batch *batch, Oid role);
@@ -103,23 +102,8 @@ Oid
 uaef_engine_role_with_work(Oid after, const Oid *busy, int n_busy)
 {
 	UaefCaller	back = uaef_spi_begin();
-	Oid			role = after;
-	bool		taken = true;
+	Oid			role = uaef_ready_next_role("#sql", after, busy, n_busy);
 
-	while (taken)
-	{
-		Datum		arg = ObjectIdGetDatum(role);
-
-		if (uaef_spi_run(&next_role, &arg, NULL) == 0)
-		{
-			role = InvalidOid;
-			break;
-		}
-		role = uaef_spi_oid(0, 1);
-		taken = false;
-		for (int i = 0; i < n_busy; i++)
-			taken = taken || busy[i] == role;
-	}
 	uaef_spi_end(back);
 	return role;
 }
@@ -177,7 +161,8 @@ claim_batch(Batch *batch, Oid role)
 	int			n;
 
 	MemoryContextSwitchTo(context);
-	n = uaef_ready_claim("#sql", role, batch->limit, refs);
+	n = uaef_ready_claim("#sql", role, batch->limit, refs,
+						 &batch->again_ms);
 	for (int i = 0; i < n; i++)
 		ids[i] = refs[i].execution_id;
 
@@ -185,6 +170,7 @@ claim_batch(Batch *batch, Oid role)
 	batch->peek = uaef_step_begin("system", NULL);
 	batch->jobs = palloc(sizeof(UaefSqlJob) * Max(n, 1));
 	uaef_step_peek(batch->peek, ids, n);
+	uaef_step_fetch(batch->peek, refs, n);
 	for (int i = 0; i < n; i++)
 		add_job(batch, &refs[i]);
 	uaef_spi_end(back);
@@ -320,6 +306,7 @@ apply_batch(Batch *batch, Oid role)
 	int			guc_level = uaef_pin_search_path();
 	MemoryContext context = CurrentMemoryContext;
 	pg_uuid_t  *ids = palloc(sizeof(pg_uuid_t) * Max(batch->n_jobs, 1));
+	UaefTaskRef *refs = palloc(sizeof(UaefTaskRef) * Max(batch->n_jobs, 1));
 	char	   *actor = GetUserNameFromId(role, true);
 	UaefCaller	back = uaef_spi_begin();
 	UaefStep   *step;
@@ -328,8 +315,12 @@ apply_batch(Batch *batch, Oid role)
 	MemoryContextSwitchTo(context);
 	step = uaef_step_begin("system", actor);
 	for (int i = 0; i < batch->n_run; i++)
-		ids[i] = batch->jobs[i].ref.execution_id;
+	{
+		refs[i] = batch->jobs[i].ref;
+		ids[i] = refs[i].execution_id;
+	}
 	uaef_step_lock(step, ids, batch->n_run);
+	uaef_step_fetch(step, refs, batch->n_run);
 
 	for (int i = 0; i < batch->n_run && good; i++)
 		good = apply_job(batch, step, &batch->jobs[i]);
@@ -407,12 +398,21 @@ run_in_transaction(Batch *batch, Oid role)
 static void
 adapt_claim_size(const Batch *batch, bool good)
 {
+	if (!good || batch->n_succeeded < batch->n_jobs)
+		uaef_ready_given_back();
 	if (!good || batch->n_succeeded < batch->n_run)
 		claim_size = 1;			/* so that the failed ones run alone */
 	else if (batch->n_run < batch->n_jobs)
+	{
 		claim_size = Max(1, batch->n_run);
+		careful = CAREFUL_BATCHES;
+	}
 	else if (batch->n_jobs == batch->limit)
-		claim_size = Min(claim_size * 2, uaef_executor_batch_size);
+	{
+		claim_size += careful > 0 ? claim_size / 16 + 1 : claim_size;
+		claim_size = Min(claim_size, uaef_executor_batch_size);
+		careful = Max(careful - 1, 0);
+	}
 }
 
 /*
@@ -427,7 +427,7 @@ is_conflict(const ErrorData *error)
 }
 
 int
-uaef_sql_run_batch(Oid role)
+uaef_sql_run_batch(Oid role, int *again_ms)
 {
 	MemoryContext context = CurrentMemoryContext;
 	Batch	   *volatile batch = palloc0(sizeof(Batch));
@@ -452,11 +452,13 @@ uaef_sql_run_batch(Oid role)
 		FlushErrorState();
 		AbortOutOfAnyTransaction();
 		claim_size = 1;
+		uaef_ready_given_back();
 		judge_failure(batch, &first, error, role);
 	}
 	PG_END_TRY();
 	uaef_running_mark(NULL);
 	MemoryContextSwitchTo(context);
+	*again_ms = batch->again_ms;
 	return batch->n_claimed;
 }
 

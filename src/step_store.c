@@ -12,6 +12,7 @@
  */
 #include "postgres.h"
 
+#include "access/htup_details.h"
 #include "catalog/pg_type_d.h"
 #include "common/int.h"
 #include "utils/builtins.h"
@@ -24,6 +25,7 @@
 #include "family.h"
 #include "guc.h"
 #include "limit.h"
+#include "ready_claim.h"
 #include "row_write.h"
 #include "rule_data.h"
 #include "settlement.h"
@@ -31,14 +33,6 @@
 #include "wake.h"
 #include "wake_claimers.h"
 #include "workflow_task.h"
-
-static UaefQuery delete_ready = {
-	"DELETE FROM uaef.task_ready WHERE ctid = ANY (ARRAY("
-	" SELECT ctid FROM uaef.task_ready"
-	" WHERE queue = $1 AND run_as = $2 AND rank = $3 AND task_id = $4"
-	" FOR UPDATE SKIP LOCKED))",
-	4, {TEXTOID, REGROLEOID, INT8OID, INT8OID}
-};
 
 /* The most that one of our tables has. */
 #define MAX_COLUMNS 48
@@ -53,6 +47,17 @@ typedef struct Row
 	Datum		values[MAX_COLUMNS];
 	bool		nulls[MAX_COLUMNS];
 } Row;
+
+/* Tasks without a row, and the rows that they are to have. */
+#define MANY_ROWS	256
+
+typedef struct NewTasks
+{
+	UaefTable  *table;
+	int			n;
+	UaefTask   *tasks[MANY_ROWS];
+	HeapTuple	rows[MANY_ROWS];
+} NewTasks;
 
 static void settle(UaefExecution *execution);
 
@@ -131,25 +136,48 @@ task_row(Row *row, UaefTask *task)
 }
 
 static void
-write_task(UaefTable *table, UaefTask *task)
+insert_tasks(NewTasks *new)
 {
+	uaef_table_insert_many(new->table, new->rows, new->n);
+	for (int i = 0; i < new->n; i++)
+	{
+		new->tasks[i]->tid = new->rows[i]->t_self;
+		heap_freetuple(new->rows[i]);
+	}
+	new->n = 0;
+}
+
+/*
+ * Write a task that changed; one that is new is written with others.
+ */
+static void
+write_task(NewTasks *new, UaefTask *task)
+{
+	UaefTable  *table = new->table;
 	Row			row;
 
 	if (task == NULL || !task->dirty)
 		return;
 	task_row(&row, task);
-	if (task->stored)
-		uaef_table_update(table, row.values, row.nulls, &task->tid);
-	else
-		uaef_table_insert(table, row.values, row.nulls, &task->tid);
 	task->dirty = false;
+	if (task->stored)
+	{
+		uaef_table_update(table, row.values, row.nulls, &task->tid);
+		return;
+	}
 	task->stored = true;
+	new->tasks[new->n] = task;
+	new->rows[new->n++] = heap_form_tuple(RelationGetDescr(table->rel),
+										  row.values, row.nulls);
+	if (new->n == MANY_ROWS)
+		insert_tasks(new);
 }
 
 void
 uaef_step_write_tasks(UaefStep *step)
 {
 	UaefTable	table;
+	NewTasks	new = {.table = &table};
 	ListCell   *cell;
 	ListCell   *item;
 
@@ -161,10 +189,12 @@ uaef_step_write_tasks(UaefStep *step)
 		UaefExecution *execution = lfirst(cell);
 
 		for (int no = 0; no < execution->def->n_tasks; no++)
-			write_task(&table, execution->tasks[no]);
+			write_task(&new, execution->tasks[no]);
 		foreach(item, execution->items)
-			write_task(&table, lfirst(item));
+			write_task(&new, lfirst(item));
 	}
+	if (new.n > 0)
+		insert_tasks(&new);
 	uaef_table_close(&table);
 }
 
@@ -219,31 +249,42 @@ uaef_task_rank(const UaefTask *task)
 					 (int64) task->execution->priority + task->def->priority);
 }
 
+static HeapTuple
+ready_row(const UaefTable *table, const UaefTask *task)
+{
+	Row			row;
+
+	set_text(&row, 0, uaef_task_queue(task));
+	set(&row, 1, ObjectIdGetDatum(uaef_task_run_as(task)));
+	set(&row, 2, Int64GetDatum(uaef_task_rank(task)));
+	set(&row, 3, Int64GetDatum(task->task_id));
+	set(&row, 4, UUIDPGetDatum(&task->execution->id));
+	set(&row, 5, Int16GetDatum(task->no));
+	set(&row, 6, Int32GetDatum(task->item));
+	return heap_form_tuple(RelationGetDescr(table->rel), row.values,
+						   row.nulls);
+}
+
 static void
 write_ready(UaefStep *step)
 {
 	UaefTable	table;
+	HeapTuple  *rows;
 	ListCell   *cell;
+	int			n = 0;
 
 	if (step->ready == NIL)
 		return;
 	uaef_table_open(&table, "task_ready");
+	rows = palloc(sizeof(HeapTuple) * list_length(step->ready));
 	foreach(cell, step->ready)
 	{
 		UaefTask   *task = lfirst(cell);
-		Row			row;
 
 		/* It may have been cancelled since, by a failure in the same step. */
 		if (!uaef_task_stands_ready(task))
 			continue;
-		set_text(&row, 0, uaef_task_queue(task));
-		set(&row, 1, ObjectIdGetDatum(uaef_task_run_as(task)));
-		set(&row, 2, Int64GetDatum(uaef_task_rank(task)));
-		set(&row, 3, Int64GetDatum(task->task_id));
-		set(&row, 4, UUIDPGetDatum(&task->execution->id));
-		set(&row, 5, Int16GetDatum(task->no));
-		set(&row, 6, Int32GetDatum(task->item));
-		uaef_table_insert(&table, row.values, row.nulls, NULL);
+		rows[n++] = ready_row(&table, task);
 		if (uaef_task_sql(task->def) != NULL)
 			uaef_wake_executor_on_commit(task->execution->initiated_by);
 		else
@@ -251,6 +292,8 @@ write_ready(UaefStep *step)
 		if (task->def->type == UAEF_TASK_AGENT)
 			uaef_wake_worker_on_commit(UAEF_WAKE_AGENTS);
 	}
+	if (n > 0)
+		uaef_table_insert_many(&table, rows, n);
 	uaef_table_close(&table);
 	step->ready = NIL;
 }
@@ -258,37 +301,40 @@ write_ready(UaefStep *step)
 bool
 uaef_step_unready(UaefTask *task)
 {
-	Datum		args[4];
+	return uaef_ready_take(uaef_task_queue(task), uaef_task_run_as(task),
+						   uaef_task_rank(task), task->task_id);
+}
 
-	args[0] = CStringGetTextDatum(uaef_task_queue(task));
-	args[1] = ObjectIdGetDatum(uaef_task_run_as(task));
-	args[2] = Int64GetDatum(uaef_task_rank(task));
-	args[3] = Int64GetDatum(task->task_id);
-	return uaef_spi_run(&delete_ready, args, NULL) > 0;
+static HeapTuple
+timer_row(const UaefTable *table, const UaefTimerRow *timer)
+{
+	Row			row;
+
+	set(&row, 0, TimestampTzGetDatum(timer->due_at));
+	set(&row, 1, UUIDPGetDatum(&timer->execution_id));
+	set(&row, 2, Int16GetDatum(timer->task_no));
+	set(&row, 3, Int32GetDatum(timer->item));
+	set(&row, 4, Int32GetDatum(timer->attempt));
+	set_text(&row, 5, timer->kind);
+	return heap_form_tuple(RelationGetDescr(table->rel), row.values,
+						   row.nulls);
 }
 
 static void
 write_timers(UaefStep *step)
 {
 	UaefTable	table;
+	HeapTuple  *rows;
 	ListCell   *cell;
+	int			n = 0;
 
 	if (step->timers == NIL)
 		return;
 	uaef_table_open(&table, "task_timer");
+	rows = palloc(sizeof(HeapTuple) * list_length(step->timers));
 	foreach(cell, step->timers)
-	{
-		UaefTimerRow *timer = lfirst(cell);
-		Row			row;
-
-		set(&row, 0, TimestampTzGetDatum(timer->due_at));
-		set(&row, 1, UUIDPGetDatum(&timer->execution_id));
-		set(&row, 2, Int16GetDatum(timer->task_no));
-		set(&row, 3, Int32GetDatum(timer->item));
-		set(&row, 4, Int32GetDatum(timer->attempt));
-		set_text(&row, 5, timer->kind);
-		uaef_table_insert(&table, row.values, row.nulls, NULL);
-	}
+		rows[n++] = timer_row(&table, lfirst(cell));
+	uaef_table_insert_many(&table, rows, n);
 	uaef_table_close(&table);
 	uaef_wake_worker_on_commit(UAEF_WAKE_TIMERS);
 	step->timers = NIL;

@@ -7,18 +7,24 @@
  * statement would spend several times as much on starting and ending.
  *
  * Locking: AccessShareLock on the table and the index, kept until the scan
- * ends.  Memory: the caller's context, freed by uaef_scan_end().
+ * ends.  Memory: the caller's context, freed by uaef_scan_end(); what is read
+ * of a row by uaef_row_text() and the like is in the context that was current
+ * at SPI_connect(), as with the readers of spi_util.c.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
+#include "access/sysattr.h"
 #include "access/table.h"
 #include "access/tableam.h"
+#include "access/xact.h"
 #include "catalog/namespace.h"
+#include "executor/spi.h"
 #include "executor/tuptable.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
+#include "utils/snapmgr.h"
 
 #include "compat.h"
 #include "table_scan.h"
@@ -29,12 +35,26 @@ uaef_scan_begin(UaefScan *scan, const char *table, const char *index,
 {
 	Oid			schema = get_namespace_oid("uaef", false);
 
+	scan->pushed = false;
 	scan->rel = table_open(get_relname_relid(table, schema), AccessShareLock);
 	scan->index = index_open(get_relname_relid(index, schema),
 							 AccessShareLock);
 	scan->scan = uaef_index_beginscan(scan->rel, scan->index, snapshot, nkeys);
 	scan->slot = table_slot_create(scan->rel, NULL);
 	index_rescan(scan->scan, keys, nkeys, NULL, 0);
+}
+
+/*
+ * As SPI does it before a statement that may write.
+ */
+void
+uaef_scan_begin_now(UaefScan *scan, const char *table, const char *index,
+					int nkeys, ScanKeyData *keys)
+{
+	CommandCounterIncrement();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	uaef_scan_begin(scan, table, index, GetActiveSnapshot(), nkeys, keys);
+	scan->pushed = true;
 }
 
 void
@@ -69,4 +89,109 @@ uaef_scan_end(UaefScan *scan)
 	index_endscan(scan->scan);
 	index_close(scan->index, AccessShareLock);
 	table_close(scan->rel, AccessShareLock);
+	if (scan->pushed)
+		PopActiveSnapshot();
+}
+
+/* ----------
+ * Columns of a row
+ * ----------
+ */
+
+static void *
+copy_out(const void *value, Size size)
+{
+	void	   *copy = SPI_palloc(size);
+
+	memcpy(copy, value, size);
+	return copy;
+}
+
+char *
+uaef_row_text(TupleTableSlot *row, int column)
+{
+	bool		isnull;
+	Datum		value = slot_getattr(row, column, &isnull);
+	struct varlena *packed;
+	char	   *copy;
+	int			len;
+
+	if (isnull)
+		return NULL;
+	packed = PG_DETOAST_DATUM_PACKED(value);
+	len = VARSIZE_ANY_EXHDR(packed);
+	copy = SPI_palloc(len + 1);
+	memcpy(copy, VARDATA_ANY(packed), len);
+	copy[len] = '\0';
+	return copy;
+}
+
+Jsonb *
+uaef_row_jsonb(TupleTableSlot *row, int column)
+{
+	bool		isnull;
+	Datum		value = slot_getattr(row, column, &isnull);
+	Jsonb	   *detoasted;
+
+	if (isnull)
+		return NULL;
+	detoasted = DatumGetJsonbP(value);
+	return copy_out(detoasted, VARSIZE(detoasted));
+}
+
+void *
+uaef_row_toasted(TupleTableSlot *row, int column)
+{
+	bool		isnull;
+	void	   *value = DatumGetPointer(slot_getattr(row, column, &isnull));
+
+	return isnull ? NULL : copy_out(value, VARSIZE_ANY(value));
+}
+
+TimestampTz
+uaef_row_time(TupleTableSlot *row, int column)
+{
+	bool		isnull;
+	Datum		value = slot_getattr(row, column, &isnull);
+
+	return isnull ? 0 : DatumGetTimestampTz(value);
+}
+
+bool
+uaef_row_uuid(TupleTableSlot *row, int column, pg_uuid_t *value)
+{
+	bool		isnull;
+	Datum		datum = slot_getattr(row, column, &isnull);
+
+	if (!isnull)
+		*value = *DatumGetUUIDP(datum);
+	return !isnull;
+}
+
+int
+uaef_row_int32(TupleTableSlot *row, int column, int otherwise)
+{
+	bool		isnull;
+	Datum		value = slot_getattr(row, column, &isnull);
+
+	return isnull ? otherwise : DatumGetInt32(value);
+}
+
+int64
+uaef_row_int64(TupleTableSlot *row, int column, int64 otherwise)
+{
+	bool		isnull;
+	Datum		value = slot_getattr(row, column, &isnull);
+
+	return isnull ? otherwise : DatumGetInt64(value);
+}
+
+bool
+uaef_row_is_ours(TupleTableSlot *row)
+{
+	bool		isnull;
+	Datum		xmin = slot_getsysattr(row, MinTransactionIdAttributeNumber,
+									   &isnull);
+
+	return TransactionIdIsCurrentTransactionId(DatumGetTransactionId(xmin));
 }

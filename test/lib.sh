@@ -23,10 +23,27 @@ ordinary_user() {
 	fi
 }
 
+# sanitize DIR: build with the address and undefined behaviour sanitizers, and
+# load their library first into every program that "as" runs, which a server
+# without them needs.  What they find ends the process, and is written to files
+# DIR/sanitizer.PID.
+sanitize() {
+	COPT="${COPT:-} -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer"
+	export COPT
+	sanitizers=(LD_PRELOAD="$(gcc -print-file-name=libasan.so)"
+		ASAN_OPTIONS="detect_leaks=0:abort_on_error=1:log_path=$1/sanitizer"
+		UBSAN_OPTIONS="print_stacktrace=1:abort_on_error=1:log_path=$1/sanitizer")
+	as / timeout 10 "$(bindir)/initdb" --version >/dev/null &&
+		as / timeout 10 "$(bindir)/postgres" --version >/dev/null ||
+		die "this server does not run with the sanitizers (Debian's does not, for the libraries of its LDAP): use one that was built from source"
+}
+sanitizers=()
+
 # as DIR COMMAND...: run it in DIR as the ordinary user.
 as() {
 	local dir=$1
 	shift
+	[ "${#sanitizers[@]}" = 0 ] || set -- env "${sanitizers[@]}" "$@"
 	if [ "$(id -u)" = 0 ]; then
 		local user
 		user=$(ordinary_user)
@@ -49,23 +66,33 @@ free_port() {
 		LocalAddr => "127.0.0.1", Listen => 1)->sockport'
 }
 
-# stage DIR: build, and install under DIR.
+# stage DIR: build, and install under DIR.  PostgreSQL 18 has
+# extension_control_path, by which a server finds an extension there; Debian's
+# and Ubuntu's builds of older versions have extension_destdir.  A server that
+# has neither is copied, and the copy has the extension: PG_CONFIG then names it.
 stage() {
+	local server=$1/server
 	make -s -j "$(nproc 2>/dev/null || echo 1)" -C "$top" all
-	make -s -C "$top" install DESTDIR="$1" >/dev/null
+	if grep -qE 'extension_(control_path|destdir)' "$(bindir)/postgres"; then
+		make -s -C "$top" install DESTDIR="$1" >/dev/null
+		return
+	fi
+	if [ "$PG_CONFIG" != "$server/bin/pg_config" ]; then
+		mkdir -p "$server"
+		(cd "$(bindir)/.." && tar cf - bin lib share) | tar xf - -C "$server"
+		PG_CONFIG=$server/bin/pg_config
+	fi
+	make -s -C "$top" install >/dev/null
 }
 
 # stage_conf DIR: the settings that make a server load what stage put there.
-# PostgreSQL 18 has extension_control_path for it; Debian's and Ubuntu's builds
-# of older versions have extension_destdir.
 stage_conf() {
-	echo "dynamic_library_path = '$1$("$PG_CONFIG" --pkglibdir):\$libdir'"
 	if grep -q extension_control_path "$(bindir)/postgres"; then
+		echo "dynamic_library_path = '$1$("$PG_CONFIG" --pkglibdir):\$libdir'"
 		echo "extension_control_path = '$1$("$PG_CONFIG" --sharedir):\$system'"
 	elif grep -q extension_destdir "$(bindir)/postgres"; then
+		echo "dynamic_library_path = '$1$("$PG_CONFIG" --pkglibdir):\$libdir'"
 		echo "extension_destdir = '$1'"
-	else
-		die "this server finds no extension but in its own directories: use make install and make installcheck"
 	fi
 	cat "$top/test/uaef.conf"
 }

@@ -57,7 +57,7 @@ class Books:
         if account.most is not None and account.balance() > account.most:
             raise Fail("UA513")
 
-    def post(self, journal, unheld=0):
+    def post(self, journal, unheld=0, reverses=False):
         """journal: dict with key, day, lines [(code, credit, amount)]."""
         if not journal["lines"]:
             raise Fail("UA512")
@@ -80,6 +80,8 @@ class Books:
                 raise Fail("UA207")
         if any(d != c for d, c in sums.values()):
             raise Fail("UA512")
+        if not reverses and len({code for code, _, _ in journal["lines"]}) == 1:
+            raise Fail("UA518")
         content = json.dumps(journal, sort_keys=True)
         if journal["key"] in self.journals:
             if self.journals[journal["key"]][0] != content:
@@ -170,7 +172,8 @@ class Books:
                 for i, share in zip(at, shares):
                     parts[i] = share
         self.post({"key": journal_key, "day": None,
-                   "lines": [(line[0], not line[1], part) for line, part in zip(lines, parts) if part]})
+                   "lines": [(line[0], not line[1], part) for line, part in zip(lines, parts) if part]},
+                  reverses=True)
         for line, part in zip(lines, parts):
             line[3] -= part
         self.journals[journal_key][1][:] = []       # a reversal is not reversed

@@ -53,11 +53,14 @@ const keys = {
 	standard_webhooks: shared.map(k => 'whsec_' + k.toString('base64')),
 	standard_pair: ['whpk_' + raw_public.toString('base64'), 'whpk_' + bytes(32).toString('base64')],
 	slack: text_keys,
+	hmac_body: text_keys,
+	hmac_timed: text_keys,
+	hmac_parts: [bytes(32).toString('hex'), bytes(32).toString('hex')],
 };
 fs.writeFileSync(path.join(process.argv[4], 'keys.json'), JSON.stringify(keys));
 
 // The other key, which nobody has.
-const wrong = {github: 'none of them', stripe: 'whsec_none', standard_webhooks: 'whsec_' + bytes(24).toString('base64'), standard_pair: pair_of(bytes(32)), slack: 'none of them'};
+const wrong = {hmac_body: 'none of them', hmac_timed: 'none of them', hmac_parts: bytes(32).toString('hex'), github: 'none of them', stripe: 'whsec_none', standard_webhooks: 'whsec_' + bytes(24).toString('base64'), standard_pair: pair_of(bytes(32)), slack: 'none of them'};
 
 let octokit;
 const stripe = new Stripe('sk_test_x');
@@ -97,7 +100,33 @@ const schemes = {
 		signed: ['X-Slack-Request-Timestamp', 'X-Slack-Signature'],
 		timed: true,
 	},
+	hmac_body: {
+		sign: async (key, m) => ({'X-Signature': 'sha512=' + hmac('sha512', key, m.body).toString('hex').toUpperCase()}),
+		judge: async (key, h, b) => h['X-Signature'] === 'sha512=' + hmac('sha512', key, b).toString('hex').toUpperCase(),
+		signed: ['X-Signature'],
+		timed: false,
+	},
+	hmac_timed: {
+		sign: async (key, m) => ({'X-Time': String(m.time), 'X-Signature': hmac('sha1', key, `${m.time}:${m.body}`).toString('base64')}),
+		judge: async (key, h, b) => is_recent(h['X-Time']) && h['X-Signature'] === hmac('sha1', key, `${h['X-Time']}:${b}`).toString('base64'),
+		signed: ['X-Time', 'X-Signature'],
+		timed: true,
+	},
+	hmac_parts: {
+		sign: async (key, m) => {
+			const head = {'X-Time': String(m.time * 1000), 'X-Id': m.id, 'X-Shop': 'a-shop'};
+			return {...head, 'X-Signature': 'v2=' + hmac('sha256', Buffer.from(key, 'hex'), parts_of(head, m.body)).toString('base64url')};
+		},
+		judge: async (key, h, b) => is_recent(Number(h['X-Time']) / 1000) && h['X-Signature'] === 'v2=' + hmac('sha256', Buffer.from(key, 'hex'), parts_of(h, b)).toString('base64url'),
+		signed: ['X-Time', 'X-Id', 'X-Shop', 'X-Signature'],
+		timed: true,
+	},
 };
+
+// Of anybody who signs by HMAC: the expectation is made by node's own crypto.
+function hmac(algorithm, key, text) { return crypto.createHmac(algorithm, key).update(text).digest(); }
+function is_recent(time) { return Math.abs(now - Number(time)) <= 300; }
+function parts_of(h, b) { return `${h['X-Id']}.${h['X-Time']}.${h['X-Shop']}.${b}`; }
 
 // Does one of the source's keys fit, as the library sees it?
 async function judged(name, headers, b) {

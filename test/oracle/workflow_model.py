@@ -173,6 +173,7 @@ class Model:
             if self.status != "paused":
                 self.hand_out(task)
         else:
+            task.output = None
             self.fail(task)
 
     def begin(self, task):

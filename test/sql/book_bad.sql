@@ -73,9 +73,12 @@ SELECT pg_temp.bad(sql) AS result FROM (VALUES
 	(2, $$SELECT uaef.post('{"debit": "bad.eur", "credit": "payable:external:x:EUR", "amount": 5}')$$),
 	(3, $$SELECT uaef.post('{"debit": "settlement:expense:EUR", "credit": "bad.eur", "amount": 5}')$$),
 	(4, $$SELECT uaef.post('{"lines": [{"account": "bad.eur", "debit": 5}, {"account": "clearing:psp:EUR", "credit": 5}]}')$$),
-	(5, $$SELECT uaef.post_batch('[{"debit": "bank:psp:EUR", "credit": "bad.eur", "amount": 5}]')$$),
+	(5, $$SELECT uaef.post_batch('[{"debit": "clearing:psp:EUR", "credit": "bad.eur", "amount": 5}]')$$),
 	(6, $$SELECT uaef.hold_funds('payable:external:x:EUR', 5)$$),
-	(7, $$SELECT uaef.capture_hold(1, 'disputed:external:x:EUR')$$)) v (i, sql) ORDER BY i;
+	(7, $$SELECT uaef.capture_hold(1, 'disputed:external:x:EUR')$$),
+	(8, $$SELECT uaef.freeze_account('payable:external:x:EUR', 'why not')$$),
+	(9, $$SELECT uaef.close_account('settlement:expense:EUR', 'why not')$$),
+	(10, $$SELECT uaef.set_account_limits('payable:external:x:EUR', 0, 0, 'why not')$$)) v (i, sql) ORDER BY i;
 SELECT uaef.post('{"debit": "bad.eur", "credit": "settlement:expense:EUR", "amount": 5}');
 
 -- the context tells which journal of a batch

@@ -37,3 +37,22 @@ SELECT uaef.canonical_json('{"b":[{"z":null,"y":[]},true,{}],"a":false}'),
 
 -- as deep as jsonb itself
 SELECT uaef.canonical_json((repeat('[', 3000) || repeat(']', 3000))::jsonb) = repeat('[', 3000) || repeat(']', 3000) AS deep;
+
+-- objects too, nearly
+CREATE FUNCTION pg_temp.deep_objects() RETURNS boolean LANGUAGE plpgsql AS $$
+DECLARE
+	depth int := 1000;
+BEGIN
+	LOOP
+		BEGIN
+			PERFORM (repeat('{"a":', 2 * depth) || 1 || repeat('}', 2 * depth))::jsonb;
+		EXCEPTION WHEN statement_too_complex THEN
+			EXIT;
+		END;
+		depth := 2 * depth;
+	END LOOP;
+	depth := depth * 3 / 4;
+	RETURN uaef.canonical_json((repeat('{"a":', depth) || 1 || repeat('}', depth))::jsonb) =
+		repeat('{"a":', depth) || 1 || repeat('}', depth);
+END $$;
+SELECT pg_temp.deep_objects();

@@ -20,6 +20,15 @@ WHERE e.refclassid = 'pg_extension'::regclass AND e.deptype = 'e'
   AND obj_description(e.objid, e.classid::regclass::name) IS NULL
 ORDER BY 1;
 
+-- so has each column of a view of accounts, settlements, payouts, budgets
+SELECT c.relname, a.attname
+FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0
+WHERE c.relnamespace = 'uaef'::regnamespace AND c.relkind = 'v'
+  AND c.relname IN ('account_balance', 'journal_entry', 'fund_hold', 'settlement', 'settlement_rule_status',
+	'payout_status', 'payout_open_item', 'budget_status', 'pending_review')
+  AND col_description(c.oid, a.attnum) IS NULL
+ORDER BY 1, 2;
+
 -- a comment is one phrase: no capital, no period at its end
 SELECT pg_describe_object(d.classoid, d.objoid, 0) AS object, d.description
 FROM pg_description d

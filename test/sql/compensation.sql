@@ -6,7 +6,7 @@ CREATE TABLE co_log (n int GENERATED ALWAYS AS IDENTITY, what text);
 
 -- an execution's tasks in one line; * is a compensation
 CREATE FUNCTION co_tasks(execution uuid) RETURNS text LANGUAGE sql AS $$
-  SELECT string_agg(task || CASE WHEN compensates THEN '*' ELSE '' END || ' ' || status, ', ' ORDER BY task, compensates)
+  SELECT string_agg(task || CASE WHEN compensates THEN '*' ELSE '' END || ' ' || status, ', ' ORDER BY task, compensates, item NULLS FIRST)
   FROM uaef.task_run WHERE execution_id = execution
 $$;
 CREATE FUNCTION co_run(execution uuid) RETURNS text LANGUAGE sql AS $$

@@ -258,7 +258,15 @@ SELECT * FROM pg_temp.state WHERE recipient = 'external:h';
 -- A file for a bank: the same whenever it is asked for.
 SELECT uaef.create_payout_channel('bank', 'file', '{"statement":"camt053"}');
 SELECT uaef.set_payee('external:i', 'bank', '{"name":"Ida & <Co>","iban":"DE89370400440532013000","bic":"COBADEFFXXX"}');
-SELECT uaef.set_payee('external:j', 'bank', '{"name":"Jo"}');
+-- A destination that no bank file can have is refused when it is set, and again
+-- when the file is made.
+SELECT d AS destination, pg_temp.try(format('SELECT uaef.set_payee(''external:j'', ''bank'', %L)', d)) AS result
+FROM (VALUES (1, '{"name":"Jo"}'), (2, '{"iban":"DE89370400440532013000"}'), (3, '{"name":"Jo","iban":"DE89370400440532013001"}'),
+	(4, '{"name":"Jo","iban":"DE89 3704 0044 0532 0130 00"}'), (5, '{"name":"Jo","iban":"de89370400440532013000"}'), (6, '{"name":"Jo","iban":"DE8937040044053"}'),
+	(7, '{"name":"Jo","iban":"DE89370400440532013000","bic":"COBADEFFXX"}'), (8, '{"name":"Jo","iban":"DE89370400440532013000","bic":"COBA1EFF"}'),
+	(9, '{"name":"J\to","iban":"DE89370400440532013000"}'), (10, format('{"name":"%s","iban":"DE89370400440532013000"}', repeat('x', 141))),
+	(11, '{"name":"Jo","iban":"NO9386011117947"}'), (12, '{"name":"Jo","iban":"MT84MALT011000012345MTLCAST001S","bic":"COBADEFFXXX"}')) v (i, d) ORDER BY i;
+UPDATE uaef.payee SET destination = '{"name":"Jo"}' WHERE recipient = 'external:j';
 SELECT pg_temp.run(12.34, 'i');
 SELECT uaef.build_payouts() AS batch \gset
 SELECT uaef.export_pain001(:batch, '{"name":"House","iban":"AT611904300234573201"}') AS xml \gset
@@ -266,19 +274,20 @@ SELECT replace(regexp_replace(regexp_replace(:'xml', '[A-Z2-7]{26}', 'E2E'), '\d
 SELECT xml_is_well_formed_document(:'xml') AS well_formed,
 	uaef.export_pain001(:batch, '{"name":"House","iban":"AT611904300234573201"}') = :'xml' AS same;
 SELECT pg_temp.try(format('SELECT uaef.export_pain001(%s, ''{"name":"House"}'')', :batch));
+SELECT pg_temp.try(format('SELECT uaef.export_pain001(%s, ''{"name":"House","iban":"X"}'')', :batch));
 SELECT pg_temp.run(1, 'j');
 SELECT uaef.build_payouts() AS batch \gset
-SELECT pg_temp.try(format('SELECT uaef.export_pain001(%s, ''{"name":"House","iban":"X"}'')', :batch));
+SELECT pg_temp.try(format('SELECT uaef.export_pain001(%s, ''{"name":"House","iban":"AT611904300234573201"}'')', :batch));
 -- What was paid by hand, or held, when the file was made is not in it.
 SELECT uaef.set_payee('external:' || p, 'bank', jsonb_build_object('name', p, 'iban', 'DE89370400440532013000')) FROM unnest('{k,l,m}'::text[]) p;
 SELECT pg_temp.run(x, p) FROM (VALUES (2, 'k'), (3, 'l'), (4, 'm')) v (x, p);
 SELECT uaef.build_payouts() AS batch \gset
 SELECT uaef.process_settlement(signal_id, 'by hand') FROM uaef.settlement WHERE recipient = 'external:k' AND status = 'in_payout';
 UPDATE uaef.payout SET hold_reason = 'look' WHERE payout_id = pg_temp.of('l');
-SELECT array_length(regexp_split_to_array(uaef.export_pain001(:batch, '{"name":"House","iban":"X"}'), '<EndToEndId>'), 1) - 1 AS transfers;
+SELECT array_length(regexp_split_to_array(uaef.export_pain001(:batch, '{"name":"House","iban":"AT611904300234573201"}'), '<EndToEndId>'), 1) - 1 AS transfers;
 SELECT uaef.release_payout(pg_temp.of('l'), 'looked');
 SELECT uaef.process_settlement(signal_id, 'by hand too') FROM uaef.settlement WHERE recipient = 'external:l' AND status = 'in_payout';
-SELECT array_length(regexp_split_to_array(uaef.export_pain001(:batch, '{"name":"House","iban":"X"}'), '<EndToEndId>'), 1) - 1 AS transfers;
+SELECT array_length(regexp_split_to_array(uaef.export_pain001(:batch, '{"name":"House","iban":"AT611904300234573201"}'), '<EndToEndId>'), 1) - 1 AS transfers;
 SELECT * FROM pg_temp.state WHERE recipient IN ('external:i', 'external:j');
 
 --

@@ -246,6 +246,11 @@ SELECT pg_temp.told(uaef.receive_webhook('in_sha1', jsonb_build_object('x-sign',
 FROM (VALUES ('\xff00fe'::bytea, 'application/octet-stream'), ('\xff00fe', 'application/json'), (convert_to(repeat('[', 100000), 'UTF8'), 'application/json'), ('', 'text/plain')) v (b, t);
 SELECT delivery_id, status FROM uaef.webhook_delivery WHERE source = 'in_sha1' ORDER BY inbox_id;
 
+-- As many placeholders as there may be, with something around each of them.
+SELECT uaef.create_webhook_source('in_parts', 'hmac', '{"header": "X-Sign", "signed": "<{header:a}-{header:b}-{header:c}-{header:d}-{header:e}-{header:f}-{header:g}-{body}>"}', '{"keys": ["0123456789"]}') > 0 AS made;
+SELECT pg_temp.send('in_parts', jsonb_object_agg(h, h) || jsonb_build_object('x-sign', pg_temp.mac(signed, '0123456789')), '{"n": 1}')
+FROM unnest('{a,b,c,d,e,f,g}'::text[]) h, unnest(ARRAY['<a-b-c-d-e-f-g-{"n": 1}>', '<a-b-c-d-e-f-g-{"n": 1}']) signed GROUP BY signed ORDER BY signed DESC;
+
 -- Salesforce: no signature, several notifications in one message.
 SELECT uaef.create_webhook_source('in_sales', 'salesforce', '{"organizations": ["00D000000000001"], "require_headers": {"X-Client-Verify": "SUCCESS"},
 	"on": [{"when": {"body.Notification.sObject.type": "Opportunity"}, "start": {"workflow": "in_pr", "input": {"number": 3, "name": "{{body.Notification.sObject.Name}}"}}}], "keep_content": "all"}') > 0 AS made;

@@ -41,8 +41,13 @@ my $keys = do { local (@ARGV, $/) = "$folder/keys.json"; <> };
 $cluster->query($quiet . <<"SQL");
 CREATE TABLE keys (k jsonb);
 INSERT INTO keys VALUES (\$k\$$keys\$k\$);
-SELECT uaef.create_webhook_source(key, CASE key WHEN 'standard_pair' THEN 'standard_webhooks' ELSE key END, '{}', jsonb_build_object('keys', value))
-FROM keys, jsonb_each(k);
+SELECT uaef.create_webhook_source(key, COALESCE(type, key), COALESCE(config::jsonb, '{}'), jsonb_build_object('keys', value))
+FROM keys CROSS JOIN jsonb_each(k) LEFT JOIN (VALUES
+	('standard_pair', 'standard_webhooks', '{}'),
+	('hmac_body', 'hmac', '{"header": "X-Signature", "algorithm": "sha512", "encoding": "upper_hex", "prefix": "sha512=", "id": "body.id"}'),
+	('hmac_timed', 'hmac', '{"header": "X-Signature", "algorithm": "sha1", "encoding": "base64", "timestamp_header": "X-Time", "signed": "{timestamp}:{body}", "id": "body.id"}'),
+	('hmac_parts', 'hmac', '{"header": "X-Signature", "encoding": "base64url", "key_encoding": "hex", "prefix": "v2=", "timestamp_header": "X-Time", "timestamp_unit": "milliseconds", "id_header": "X-Id", "signed": "{id}.{timestamp}.{header:X-Shop}.{body}"}')
+	) t (name, type, config) ON name = key;
 CREATE TABLE said (no bigint GENERATED ALWAYS AS IDENTITY, scheme text, variant text, headers jsonb, body text, theirs boolean, ours boolean);
 CREATE TABLE told (no bigint, answer jsonb);
 COPY said (scheme, variant, headers, body, theirs, ours) FROM stdin;

@@ -4,6 +4,7 @@ use strict;
 use warnings;
 
 use HttpServer;
+use Pain001 ();
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -230,6 +231,49 @@ for my $states ('{"a":"gone"}', '[]', '{"a":1}')
 	($ret, $out, $err) = $node->psql('postgres',
 		"SELECT uaef.create_payout_channel('x', 'worker', '{\"idempotency\":\"native\",\"lookup\":\"by_key\",\"states\":$states}')");
 	like($err, qr/"states" of the contract|"states"/, "states $states are refused");
+}
+
+# A bank file is what the schema of pain.001.001.09 asks for, in each currency,
+# and the checker would see if it were not.
+my $bank = 0;
+sql("SELECT uaef.create_payout_channel('bank', 'file', '{\"statement\":\"camt053\"}')");
+for my $of ([ 'EUR', '12.34' ], [ 'JPY', '1200' ], [ 'KWD', '0.005' ], [ 'EUR', '99999999.99' ])
+{
+	my ($currency, $x) = @$of;
+	my $name = 'bank' . ++$bank;
+	my $rest = $bank == 2 ? '' : ',"bic":"COBADEFFXXX"';
+
+	sql(<<"END");
+SET uaef.rule_activation = 'any';
+SELECT uaef.create_workflow('$name', '{"tasks":[{"id":"a","type":"parallel"}]}');
+SELECT uaef.create_settlement_rule('$name', '{"workflow":"$name","currency":"$currency","amount":"in.x","recipient":"external:$name"}');
+SELECT uaef.activate_settlement_rule('$name', 1);
+SELECT uaef.set_payee('external:$name', 'bank', '{"name":"A & <B> $name","iban":"DE89370400440532013000"$rest}');
+SELECT uaef.start_workflow('$name', '{"x":$x}');
+END
+}
+my $file = sql(q(SELECT uaef.export_pain001(uaef.build_payouts(channel => 'bank'), '{"name":"House","iban":"AT611904300234573201"}')));
+is_deeply([ Pain001::problems("$file\n") ], [], 'a bank file is as the schema has it');
+is(() = $file =~ /<CdtTrfTxInf>/g, 4, 'with all transfers');
+my @wrong = (
+	[ 'order', sub { s/(<PmtMtd>TRF<\/PmtMtd>)(<NbOfTxs>.*?<\/NbOfTxs>)/$2$1/ } ],
+	[ 'check digits', sub { s/DE89370400440532013000/DE89370400440532013001/ } ],
+	[ 'decimals', sub { s/>1200</>1200.00</g } ],
+	[ 'count', sub { s/<NbOfTxs>4</<NbOfTxs>5</ } ],
+	[ 'sum', sub { s/<CtrlSum>12\d+/<CtrlSum>1/ } ],
+	[ 'length', sub { s/<Nm>House/'<Nm>' . 'x' x 141/e } ],
+	[ 'pattern', sub { s/COBADEFFXXX/COBADEFFXX/ } ],
+	[ 'twice', sub { my ($id) = /<EndToEndId>(\w+)/; s/(.*<EndToEndId>)\w+/$1$id/s } ],
+	[ 'missing', sub { s/<EndToEndId>\w+<\/EndToEndId>// } ],
+	[ 'namespace', sub { s/001\.09/001.03/ } ],
+	[ 'entity', sub { s/&amp;/&/ } ]);
+for my $case (@wrong)
+{
+	local $_ = "$file\n";
+
+	$case->[1]->();
+	my @found = Pain001::problems($_);
+	ok(@found > 0 && $_ ne "$file\n", "the checker sees a wrong $case->[0]");
 }
 
 # Approvals that nobody gives expire by the timer.

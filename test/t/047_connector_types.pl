@@ -247,7 +247,7 @@ sub memory_holds
 }
 my $kept = $peer->connector('webhook', { url => "$url/hook/oauth", auth => {
 		type => 'oauth2', token_url => "$url/oauth/token", client_id => 'uaef client', client => 'post' } },
-	{ client_secret => 'canary:client&secret', password => 'never sent, never kept' });
+	{ client_secret => 'canary:client&secret', password => 'never sent, never kept; ' x 2000 });
 is(outcome($kept, { n => $_ }), 'succeeded 1', "a secret of two parts, $_") for 1 .. 3;
 my $worker = $peer->sql("SELECT pid FROM pg_stat_activity WHERE backend_type = 'uaef worker' AND datname = 'postgres'");
 SKIP:

@@ -4,15 +4,11 @@
 SET client_min_messages = warning;
 SET TimeZone = 'UTC';
 SELECT uaef.stop_worker() IS NOT NULL AS stopped;
- stopped 
----------
- t
-(1 row)
-
 \pset format unaligned
 \pset tuples_only on
 -- Rules are made and activated by one person here.
 SET uaef.rule_activation = 'any';
+
 -- What a statement gives, or the code and text of its error.
 CREATE FUNCTION pg_temp.try(statement text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
@@ -54,168 +50,64 @@ $$;
 CREATE FUNCTION pg_temp.exec(execution text) RETURNS uuid LANGUAGE sql AS $$
 	SELECT execution_id FROM uaef.workflow_execution WHERE name = execution ORDER BY created_at DESC LIMIT 1
 $$;
+
 \echo # a task that settles, in the middle; what follows reads what came of it
-# a task that settles, in the middle; what follows reads what came of it
 SELECT uaef.create_workflow('order', uaef.workflow('begin -[go]-> pay -[settled]-> large, ship', uaef.task('begin', 'decision', '{"cases": [{"label": "go", "when": {"in.x": {"$exists": true}}}], "default": "no"}'),
 	uaef.settle_task('pay'), uaef.external_task('ship'),
 	uaef.condition_task('large', '{"task.pay.total.EUR": {"$gte": 100}}')));
-1
 SELECT pg_temp.rule('fee', 'pay', '{"split": {"parts": [{"to": "external:{{in.to}}", "share": "70%"}, {"to": "house", "share": "rest"}]}, "recipient": null}');
-1
 SELECT pg_temp.rule('bonus', 'pay', '{"when": {"in.x": {"$gte": 1000}}, "amount": "in.x * 1%", "recipient": "agent:a"}');
-1
 SELECT pg_temp.rule('last', NULL, '{"fixed": "1.00", "amount": null, "recipient": "house"}');
-1
 SELECT uaef.start_workflow('order', '{"x": 1000, "to": "p1"}', name => 'one') IS NOT NULL;
-t
 SELECT * FROM pg_temp.signals WHERE name = 'one' ORDER BY rule, part;
-one|pay|bonus|1|1|agent:a|10.00|approved
-one|pay|fee|1|1|external:p1|700.00|approved
-one|pay|fee|1|2|house|300.00|approved
 SELECT jsonb_pretty(pg_temp.output('one', 'pay'));
-{
-    "total": {
-        "EUR": 1010.00
-    },
-    "settled": true,
-    "signals": [
-        {
-            "part": "agent:a",
-            "rule": "bonus",
-            "amount": 10.00,
-            "status": "approved",
-            "version": 1,
-            "currency": "EUR",
-            "recipient": "agent:a"
-        },
-        {
-            "part": "external:{{in.to}}",
-            "rule": "fee",
-            "amount": 700.00,
-            "status": "approved",
-            "version": 1,
-            "currency": "EUR",
-            "recipient": "external:p1"
-        },
-        {
-            "part": "house",
-            "rule": "fee",
-            "amount": 300.00,
-            "status": "approved",
-            "version": 1,
-            "currency": "EUR",
-            "recipient": "house"
-        }
-    ]
-}
 SELECT task, status FROM pg_temp.tasks WHERE name = 'one' ORDER BY task;
-begin|completed
-large|completed
-pay|completed
-ship|queued
 \echo # the completion settles by the other rules, once
-# the completion settles by the other rules, once
 SELECT uaef.complete_task(task_id, '{}') FROM uaef.task_run WHERE execution_id = pg_temp.exec('one') AND task = 'ship';
-
 SELECT task, rule, part, amount, status FROM pg_temp.signals WHERE name = 'one' ORDER BY rule, part;
-pay|bonus|1|10.00|approved
-pay|fee|1|700.00|approved
-pay|fee|2|300.00|approved
-|last|1|1.00|approved
 SELECT event_type, payload ->> 'task' AS task, (SELECT string_agg(k, ',' ORDER BY k) FROM jsonb_object_keys(payload -> 'rules') k) AS rules
 FROM uaef.audit_trail WHERE execution_id = pg_temp.exec('one') AND event_type ~ 'workflow|task_completed|settlement' ORDER BY event_id;
-workflow_started||
-task_completed|begin|
-settlement_triggered|pay|bonus,fee
-task_completed|pay|
-task_completed|large|
-task_completed|ship|
-workflow_completed||
-settlement_triggered||last
 SELECT jsonb_path_query_array(uaef.explain_settlement(pg_temp.exec('one')), '$.rules[*].rule');
-["bonus", "fee", "last"]
 SELECT count(*) FROM uaef.audit_money();
-0
+
 \echo # no rule fires: nothing, which no edge asks for
-# no rule fires: nothing, which no edge asks for
 SELECT pg_temp.rule('fee', 'pay', '{"when": {"in.x": {"$gte": 0}}}'), pg_temp.rule('bonus', 'pay', '{"when": {"in.x": {"$gte": 1000}}}');
-2|2
 SELECT uaef.start_workflow('order', '{"x": -1, "to": "p1"}', name => 'nothing') IS NOT NULL;
-t
 SELECT task, status FROM pg_temp.tasks WHERE name = 'nothing' ORDER BY task;
-begin|completed
-large|skipped
-pay|completed
-ship|skipped
 SELECT pg_temp.output('nothing', 'pay');
-{"total": {}, "settled": false, "signals": []}
+
 \echo # a rule that fails: the task does, and nothing comes of the other rules
-# a rule that fails: the task does, and nothing comes of the other rules
 SELECT uaef.start_workflow('order', '{"x": 1000}', name => 'bad') IS NOT NULL;
-t
 SELECT * FROM pg_temp.tasks WHERE name = 'bad' ORDER BY task;
-bad|failed|begin|f|completed||
-bad|failed|pay|f|failed|UA210|settlement rule "bonus": recipient is missing
 SELECT count(*) FROM pg_temp.signals WHERE name = 'bad';
-0
 SELECT r.value ->> 'rule', r.value ->> 'result' FROM jsonb_array_elements(uaef.explain_settlement(pg_temp.exec('bad')) -> 'rules') r;
-bonus|error
-fee|error
 SELECT event_type, payload ->> 'rule' FROM uaef.audit_trail WHERE execution_id = pg_temp.exec('bad') AND event_type = 'settlement_error' ORDER BY 2;
-settlement_error|bonus
-settlement_error|fee
 \echo # a new version of the rules, and a retry: once, though the task began twice
-# a new version of the rules, and a retry: once, though the task began twice
 SELECT pg_temp.rule('fee', 'pay', '{"recipient": "house"}'), pg_temp.rule('bonus', 'pay', '{"when": {"in.x": {"$gte": 1000}}, "recipient": "house"}');
-3|3
 SELECT uaef.retry_workflow(pg_temp.exec('bad')) IS NOT NULL;
-t
 SELECT task, status FROM pg_temp.tasks WHERE name = 'bad' ORDER BY task;
-begin|completed
-large|completed
-pay|completed
-ship|queued
 SELECT rule, v, part, recipient, amount FROM pg_temp.signals WHERE name = 'bad' ORDER BY rule;
-bonus|3|1|house|1000.00
-fee|3|1|house|1000.00
+
 \echo # on_failure and the label "failed"
-# on_failure and the label "failed"
 SELECT uaef.create_workflow('soft', uaef.workflow('pay -> after', uaef.settle_task('pay', on_failure => 'continue'),
 	uaef.task('after', 'condition', '{"when": {"task.pay.error.code": "UA202"}}')));
-1
 SELECT uaef.create_workflow('way', uaef.workflow('pay -[failed]-> sorry', uaef.settle_task('pay'), uaef.task('sorry', 'parallel')));
-1
 SELECT pg_temp.rule('soft', 'pay', workflow => 'soft'), pg_temp.rule('way', 'pay', workflow => 'way');
-1|1
 SELECT uaef.start_workflow('soft', '{}', name => 'soft') IS NOT NULL, uaef.start_workflow('way', '{}', name => 'way') IS NOT NULL;
-t|t
 SELECT name, run, task, status, code FROM pg_temp.tasks WHERE name IN ('soft', 'way') ORDER BY name, task;
-soft|completed|after|completed|
-soft|completed|pay|failed|UA202
-way|completed|pay|completed|
-way|completed|sorry|completed|
 SELECT output FROM uaef.task_run WHERE execution_id = pg_temp.exec('soft') AND task = 'after';
-{"result": true}
 SELECT output ->> 'settled', output #>> '{error,code}' FROM uaef.task_run WHERE execution_id = pg_temp.exec('way') AND task = 'pay';
-false|UA202
+
 \echo # rules by name, and data by a template
-# rules by name, and data by a template
 SELECT uaef.create_workflow('order', uaef.workflow('pay', uaef.settle_task('pay', rules => '{fee}', input => '{"x": "{{in.deep.x}}", "to": "p2"}')));
-2
 SELECT uaef.start_workflow('order', '{"deep": {"x": 7}}', name => 'named') IS NOT NULL, uaef.start_workflow('order', '{}', name => 'nowhere') IS NOT NULL;
-t|t
 SELECT task, rule, amount, recipient FROM pg_temp.signals WHERE name = 'named' AND task IS NOT NULL;
-pay|fee|7.00|house
 SELECT * FROM pg_temp.tasks WHERE name = 'nowhere';
-nowhere|failed|pay|f|failed|UA202|"in.deep.x" is missing
 SELECT uaef.deactivate_settlement_rule('fee') IS NOT NULL;
-t
 SELECT uaef.start_workflow('order', '{"deep": {"x": 7}}', name => 'off') IS NOT NULL;
-t
 SELECT * FROM pg_temp.tasks WHERE name = 'off';
-off|failed|pay|f|failed|UA322|settlement rule "fee": no version of it is in force for task "pay"
+
 \echo # definitions that are refused
-# definitions that are refused
 SELECT pg_temp.try(format('SELECT uaef.create_workflow(%L, %L)', 'order', jsonb_build_object('tasks', jsonb_build_array(
 	jsonb_build_object('id', 'pay', 'type', 'settle') || t))))
 FROM (VALUES ('{"config": {"rules": ["nope"]}}'::jsonb), ('{"config": {"rules": ["soft"]}}'), ('{"config": {"rules": ["last"]}}'), ('{"config": {"rules": ["fee"]}}'),
@@ -224,137 +116,65 @@ FROM (VALUES ('{"config": {"rules": ["nope"]}}'::jsonb), ('{"config": {"rules": 
 	('{"compensate": {"type": "settle"}}'), ('{"compensate": {"type": "settle", "config": {"wait": "paid"}}}'),
 	('{"id": "p", "type": "parallel", "compensate": {"type": "settle", "config": {"reverse": true}}}'),
 	('{"type": "map", "config": {"over": "{{in.l}}", "task": {"type": "settle"}}}')) AS d (t);
-UA320 task "pay": settlement rule "nope" does not exist
-  Create the workflow without "rules", then the rule with "task":"pay": the task settles by all rules that are for it.
-UA320 task "pay": settlement rule "soft" is not for this task
-  A rule for it has "workflow":"order" and "task":"pay".
-UA320 task "pay": settlement rule "last" is not for this task
-  A rule for it has "workflow":"order" and "task":"pay".
-UA322 task "pay": settlement rule "fee" is not active
-  Use uaef.activate_settlement_rule() first.
-UA300 "rules" in config of task "pay" must be an array of names of rules
-UA300 "rules" in config of task "pay" must be an array
-UA300 unknown key "rule" in config of task "pay"
-  Its keys are: rules, input, wait, reverse.
-UA300 "wait" in config of task "pay" must be one of: approved, paid
-UA300 "input" in config of task "pay" must be an object
-UA300 "input" in config of task "pay" must be an object
-UA300 "reverse" in config of task "pay" is for what compensates a settle task
-UA300 "reverse" in config of task "pay" must be alone
-UA300 compensate of task "pay" cannot settle
-  What compensates a settle task is {"type":"settle","config":{"reverse":true}}.
-UA300 compensate of task "pay" cannot settle
-  What compensates a settle task is {"type":"settle","config":{"reverse":true}}.
-UA300 compensate of task "p" cannot settle
-  What compensates a settle task is {"type":"settle","config":{"reverse":true}}.
-UA300 the task of map "pay" cannot be of type "settle"
-  The types of a map's task are: sql, http, wait, external, signal, checkpoint, agent, workflow, connector.
 SELECT pg_temp.try(format('SELECT uaef.create_workflow(%L, %L)', 'order', jsonb_build_object('tasks', jsonb_build_array(
 	jsonb_build_object('id', 'pay', 'type', 'settle'), '{"id": "x", "type": "parallel"}'::jsonb), 'edges', jsonb_build_array(jsonb_build_object('from', 'pay', 'to', 'x', 'on', l)))))
 FROM (VALUES ('paid'), ('refused'), ('timeout')) AS d (l);
-UA300 edge "pay" -> "x" is on "paid", which task "pay" never gives
-  Use "when" for a condition.
-UA300 edge "pay" -> "x" is on "refused", which task "pay" never gives
-  Use "when" for a condition.
-UA300 edge "pay" -> "x" is on "timeout", which task "pay" never gives
-  Use "when" for a condition.
 \echo # rules that are refused
-# rules that are refused
 SELECT uaef.create_workflow('place', uaef.workflow('a -> pay -> b', uaef.external_task('a'), uaef.settle_task('pay'), uaef.external_task('b')));
-1
 SELECT pg_temp.try(format('SELECT uaef.create_settlement_rule(''place'', %L)', '{"workflow": "place", "currency": "EUR", "fixed": "1", "recipient": "house"}'::jsonb || p))
 FROM (VALUES ('{"task": "nope"}'::jsonb), ('{"task": "a"}'), ('{"task": ""}'), ('{"task": 1}'), ('{"task": "pay", "when": {"task.b.ok": true}}'),
 	('{"task": "pay", "when": {"task.pay.settled": true}}'), ('{"task": "pay", "when": {"task.a.ok": true}}')) AS d (p);
-UA304 workflow "place" has no task "nope"
-UA221 task "a" of workflow "place" is of type external, and settles nothing
-  Without "task" a rule is for the completion of the workflow.
-UA221 value of "task" must be a text that is not empty
-UA221 value of "task" must be a text that is not empty
-UA304 task "b" of workflow "place" does not come before task "pay"
-UA304 task "pay" of workflow "place" does not come before task "pay"
-1
+
+\echo # a version without the task that rules are for
+SELECT uaef.create_workflow('soft', '{"tasks": [{"id": "pay", "type": "parallel"}]}');
+\echo # a rule that is switched off breaks no definition, and no DDL tells of it
+CREATE TABLE settle_gone (x int);
+SELECT uaef.create_workflow('soft', uaef.workflow('pay', uaef.settle_task('pay', rules => '{soft}'), uaef.sql_task('s', 'SELECT x FROM settle_gone')));
+SELECT uaef.deactivate_settlement_rule('soft');
+SET uaef.ddl_check = error;
+ALTER TABLE settle_gone ADD COLUMN y int;
+RESET uaef.ddl_check;
+SELECT uaef.create_workflow('soft', '{"tasks": [{"id": "pay", "type": "parallel"}]}');
+DROP TABLE settle_gone;
+
 \echo # a dry run shows what there would be, and does nothing
-# a dry run shows what there would be, and does nothing
 SELECT pg_temp.rule('place', 'pay', '{"fixed": "2.50", "amount": null, "recipient": "user:ann", "approval": {"bands": [{"need": 1}]}}', 'place');
-2
 SELECT task, outcome, label, detail, output -> 'total' FROM uaef.explain_workflow('place', '{}') WHERE task = 'pay';
-pay|completed|settled|2.50 EUR to user:ann (place, pending_approval)|{"EUR": 2.50}
 SELECT count(*) FROM uaef.settlement WHERE workflow = 'place';
-0
 SELECT pg_temp.try($$SELECT count(*)::text FROM uaef.explain_workflow('place', '{}', assume => '{"pay": {"label": "failed"}}')$$);
-22023 nothing like that can be assumed of task "pay"
-  Write {"task": {"output": ..., "label": "...", "error": "..."}}, each member as needed.
+
 \echo # compensation: what is not paid is cancelled, what is paid is reversed
-# compensation: what is not paid is cancelled, what is paid is reversed
 SELECT uaef.create_workflow('undo', uaef.workflow('pay -> ship', uaef.settle_task('pay', reverse => true), uaef.external_task('ship')));
-1
 SELECT pg_temp.rule('undo', 'pay', '{"recipient": null, "split": {"parts": [{"to": "external:a", "share": "50%"}, {"to": "external:b", "share": "50%"}]}}', 'undo');
-1
 SELECT uaef.start_workflow('undo', '{"x": 10}', name => 'undo') IS NOT NULL;
-t
 SELECT uaef.process_settlement(pg_temp.id('undo'), 'TX1');
-paid
 SELECT uaef.cancel_workflow(pg_temp.exec('undo')) IS NOT NULL;
-t
 SELECT task, undo, status, code, message FROM pg_temp.tasks WHERE name = 'undo' ORDER BY task, undo;
-pay|f|compensated||
-pay|t|completed||
-ship|f|cancelled||
 SELECT recipient, amount, status FROM pg_temp.signals WHERE name = 'undo' ORDER BY recipient;
-external:a|5.00|cancelled
-external:b|5.00|reversed
 SELECT count(*) FROM uaef.audit_money();
-0
 \echo # a fork of it settles anew, since nothing of it stands
-# a fork of it settles anew, since nothing of it stands
 SELECT uaef.fork_workflow(pg_temp.exec('undo'), 'pay', name => 'anew') IS NOT NULL;
-t
 SELECT recipient, amount, part, status FROM pg_temp.signals WHERE name = 'anew' ORDER BY recipient;
-external:a|5.00|1|approved
-external:b|5.00|2|approved
 \echo # a fork of that does not, nor a fork of the fork, whatever their input
-# a fork of that does not, nor a fork of the fork, whatever their input
 SELECT uaef.fork_workflow(pg_temp.exec('anew'), 'pay', input => '{"x": 99}', name => 'again') IS NOT NULL;
-t
 SELECT uaef.fork_workflow(pg_temp.exec('again'), 'pay', input => '{"x": 98}', name => 'thrice') IS NOT NULL;
-t
 SELECT count(*) FROM pg_temp.signals WHERE name IN ('again', 'thrice');
-0
 SELECT pg_temp.output('again', 'pay') -> 'total', pg_temp.output('thrice', 'pay') #> '{signals,0}';
-{"EUR": 10.00}|{"part": "external:a", "rule": "undo", "amount": 5.00, "status": "approved", "version": 1, "currency": "EUR", "recipient": "external:a", "execution_id": "other"}
+
 \echo # who waits: nothing comes before the approval; a refusal takes all of it back
-# who waits: nothing comes before the approval; a refusal takes all of it back
 SELECT uaef.create_workflow('slow', uaef.workflow('pay -> done', uaef.settle_task('pay', wait => 'approved', timeout => '1 day'), uaef.task('done', 'parallel')));
-1
 SELECT pg_temp.rule('slow', 'pay', '{"recipient": null, "approval": {"bands": [{"need": 1, "distinct_from": []}]}, "split": {"parts": [{"to": "external:a", "share": "50%"}, {"to": "external:b", "share": "50%"}]}}', 'slow');
-1
 SELECT uaef.start_workflow('slow', '{"x": 10}', name => n) IS NOT NULL FROM (VALUES ('slow'), ('stop')) AS v (n);
-t
-t
 SELECT run, task, status FROM pg_temp.tasks WHERE name = 'slow' ORDER BY task;
-running|pay|waiting_input
 SELECT recipient, status FROM pg_temp.signals WHERE name = 'slow' ORDER BY recipient;
-external:a|pending_approval
-external:b|pending_approval
 SELECT uaef.cancel_workflow(pg_temp.exec('stop')) IS NOT NULL;
-t
 SELECT recipient, status FROM pg_temp.signals WHERE name = 'stop' ORDER BY recipient;
-external:a|cancelled
-external:b|cancelled
 SELECT count(*) FROM uaef.task_timer WHERE execution_id = pg_temp.exec('slow') AND kind = 'settled';
-0
 SELECT uaef.approve_settlement(pg_temp.id('slow'));
-approved
 SELECT count(*) FROM uaef.task_timer WHERE execution_id = pg_temp.exec('slow') AND kind = 'settled';
-1
 SELECT uaef.cancel_workflow(pg_temp.exec('slow')) IS NOT NULL;
-t
 SELECT recipient, status FROM pg_temp.signals WHERE name = 'slow' ORDER BY recipient;
-external:a|cancelled
-external:b|cancelled
 SELECT count(*) FROM uaef.audit_money();
-0
+
 SELECT count(uaef.cancel_workflow(execution_id)) FROM uaef.workflow_run WHERE workflow IN ('order', 'place', 'undo', 'slow') AND status IN ('running', 'paused', 'pending');
-4
 SELECT count(uaef.retire_settlement_rule(name, version)) FROM uaef.settlement_rule_status WHERE state <> 'retired' AND workflow IN ('order', 'soft', 'way', 'place', 'undo', 'slow');
-13
