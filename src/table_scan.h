@@ -36,7 +36,8 @@ extern void uaef_scan_begin(UaefScan *scan, const char *table,
 
 /*
  * The same; rows are those that a statement would see which begins now, and is
- * not read only.  That snapshot is the active one until uaef_scan_end().
+ * not read only.  That snapshot is the active one until uaef_scan_end(); the
+ * table stays locked until the transaction ends.
  */
 extern void uaef_scan_begin_now(UaefScan *scan, const char *table,
 								const char *index, int nkeys,
