@@ -17,7 +17,7 @@
  */
 #include "postgres.h"
 
-#include "access/sysattr.h"
+#include "access/htup_details.h"
 #include "access/table.h"
 #include "access/tableam.h"
 #include "access/xact.h"
@@ -188,12 +188,25 @@ uaef_row_int64(TupleTableSlot *row, int column, int64 otherwise)
 	return isnull ? otherwise : DatumGetInt64(value);
 }
 
+/*
+ * Who wrote it; of a frozen row, whose number may have been given again since,
+ * nobody.
+ */
+static TransactionId
+row_xmin(TupleTableSlot *row)
+{
+	return HeapTupleHeaderGetXmin(ExecFetchSlotHeapTuple(row, false,
+														 NULL)->t_data);
+}
+
 bool
 uaef_row_is_ours(TupleTableSlot *row)
 {
-	bool		isnull;
-	Datum		xmin = slot_getsysattr(row, MinTransactionIdAttributeNumber,
-									   &isnull);
+	return TransactionIdIsCurrentTransactionId(row_xmin(row));
+}
 
-	return TransactionIdIsCurrentTransactionId(DatumGetTransactionId(xmin));
+bool
+uaef_row_is_seen(TupleTableSlot *row, Snapshot snapshot)
+{
+	return uaef_row_is_ours(row) || !XidInMVCCSnapshot(row_xmin(row), snapshot);
 }

@@ -75,4 +75,7 @@ extern bool uaef_row_uuid(TupleTableSlot *row, int column, pg_uuid_t *value);
 /* Whether our own transaction wrote the row. */
 extern bool uaef_row_is_ours(TupleTableSlot *row);
 
+/* Whether it did, or the one that wrote it had ended for the snapshot. */
+extern bool uaef_row_is_seen(TupleTableSlot *row, Snapshot snapshot);
+
 #endif							/* UAEF_TABLE_SCAN_H */
