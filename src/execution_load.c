@@ -9,8 +9,8 @@
  * Locking: uaef_step_lock() locks rows of workflow_execution in the order of
  * their ids, until the transaction ends, as SELECT ... FOR NO KEY UPDATE would.
  * Tasks are read only under the lock of their execution, so that what was read
- * stays true.  A transaction that keeps its snapshot must see all of them as they
- * are then, or it fails, as it would with the row itself.
+ * stays true.  A transaction that keeps its snapshot must see all of them as
+ * they are then, or it fails, as it would with the row itself.
  *
  * Memory: what is loaded is in the step's context, texts and documents in the one
  * that was current at uaef_spi_begin().

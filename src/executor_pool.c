@@ -167,8 +167,8 @@ uaef_executor_pool_tend(UaefWorkerSlot *worker)
 /*
  * A role that nobody serves and that has work, or else one whose executors
  * are all busy (*served).  The search for the latter walks over what these have
- * taken, which an old snapshot may keep; so it is not made each time, and *next is
- * no later than when it is due.
+ * taken, which an old snapshot may keep; so it is not made each time, and *next
+ * is no later than when it is due.
  */
 static Oid
 next_role(RoleSet *refused, bool *served, TimestampTz *next)

@@ -609,8 +609,8 @@ take_handle(UaefHttpPool *pool)
 }
 
 /*
- * Keep a handle, which is in no multi, for another request.  Connections are the
- * multi's; what the handle itself would remember is reset, but for TLS sessions,
+ * Keep a handle, which is in no multi, for another request.  Connections are
+ * the multi's; what the handle itself remembers is reset, but for TLS sessions,
  * which libcurl takes up with the same host, authorities and certificate only,
  * and copies of a password: one that has had any is not kept.
  */

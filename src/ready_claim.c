@@ -8,10 +8,10 @@
  * walk over all of them each time, a process begins where its last claim of
  * the queue ended; finds it nothing there, a little before, for transactions
  * that queue tasks at one time end at others.  What has a still lower rank is
- * found from the front, where a process looks so often that a twentieth of its time
- * goes into it, but every few seconds in any case, and when it finds nothing else.
- * An executor, which comes by whenever something is queued, does the latter only
- * where it is short; else it is told when to look again.
+ * found from the front, where a process looks so often that a twentieth of its
+ * time goes into it, but every few seconds in any case, and when it finds
+ * nothing else.  An executor, which comes by whenever something is queued, does
+ * the latter only where it is short; else it is told when to look again.
  *
  * Locking: rows are deleted as they are met, and those that somebody else holds
  * are passed over, so nobody waits for anybody here.

@@ -9,9 +9,11 @@
  * Locking: AccessShareLock on the table and the index, kept until the scan
  * ends; on the table until the transaction does, as a statement's would be,
  * where the scan is as of now: what it finds may be written by its place, which
- * a command that moves all rows, such as VACUUM FULL, would change.  Memory: the caller's context, freed by uaef_scan_end(); what is read
- * of a row by uaef_row_text() and the like is in the context that was current
- * at SPI_connect(), as with the readers of spi_util.c.
+ * a command that moves all rows, such as VACUUM FULL, would change.
+ *
+ * Memory: the caller's context, freed by uaef_scan_end(); what is read of a row
+ * by uaef_row_text() and the like is in the context that was current at
+ * SPI_connect(), as with the readers of spi_util.c.
  *
  *-------------------------------------------------------------------------
  */
