@@ -270,7 +270,7 @@ for my $end ([ 'uaef.approve_settlement(signal_id)', 'no skipped, t completed, y
 	$id = start("heir $end->[2]");
 	is(ending($id), 'completed ', 'nobody has decided in time');
 	define("heir $end->[2]", '{"type":"settle","config":{"wait":"approved"}}', '[{"from":"t","to":"yes","on":"settled"},{"from":"t","to":"no","on":"refused"}]');
-	my $heir = $node->safe_psql('postgres', "SELECT uaef.fork_workflow('$id', 't')");
+	my $heir = $node->safe_psql('postgres', "SELECT uaef.fork_workflow('$id', 't', version => 2)");
 	ok($node->poll_query_until('postgres', "SELECT count(*) = 1 FROM uaef.task_timer WHERE execution_id = '$heir' AND kind = 'inherited' AND due_at > now()"), 'a fork waits, and looks again later');
 	act($id, $end->[0]);
 	$node->safe_psql('postgres', "UPDATE uaef.task_timer SET due_at = now() WHERE kind = 'inherited'");
