@@ -857,11 +857,24 @@ hand_out_settle(UaefTask *task)
 		end_attempt(&settling);
 }
 
+static void
+end_refused(UaefTask *task, const char *message)
+{
+	UaefFailure failure;
+
+	uaef_failure_set(&failure, ERRCODE_UAEF_SETTLEMENT_REFUSED, message);
+	give_up(task, "another signal of the task was refused");
+	end_badly(task, "refused", &failure, true);
+}
+
+/*
+ * There is always one that it waits for; where none is left, a refusal came
+ * about that a fork did not see when it began to wait.
+ */
 void
 uaef_settle_task_look(UaefTask *task)
 {
 	Settling	settling = {.task = task};
-	UaefFailure failure;
 	List	   *shares;
 	ListCell   *cell;
 
@@ -875,15 +888,14 @@ uaef_settle_task_look(UaefTask *task)
 
 		if (!share->refused)
 			continue;
-		uaef_failure_set(&failure, ERRCODE_UAEF_SETTLEMENT_REFUSED,
-						 psprintf("settlement signal %lld was %s",
-								  (long long) share->signal_id,
-								  uaef_signal_status_name(share->status)));
-		give_up(task, "another signal of the task was refused");
-		end_badly(task, "refused", &failure, true);
+		end_refused(task, psprintf("settlement signal %lld was %s",
+								   (long long) share->signal_id,
+								   uaef_signal_status_name(share->status)));
 		return;
 	}
-	if (all_have_come(task, shares))
+	if (shares == NIL)
+		end_refused(task, "no settlement signal is left that could come");
+	else if (all_have_come(task, shares))
 		uaef_advance_complete(task, output_of(task, shares), "settled");
 }
 
