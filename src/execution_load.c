@@ -389,11 +389,13 @@ load_task(UaefExecution *execution, TupleTableSlot *row, int no, int item)
 }
 
 /*
- * The task or item of a row, loaded unless the execution knows it.
+ * The task or item of a row, loaded unless the execution knows it.  Who asks for
+ * it may be evaluating something in a context of its own, which the task outlives.
  */
 static UaefTask *
 take_row(UaefExecution *execution, TupleTableSlot *row)
 {
+	MemoryContext back;
 	int			no = DatumGetInt16(column(row, TASK_TASK_NO));
 	int			item = DatumGetInt32(column(row, TASK_ITEM));
 	UaefTask   *task = item == UAEF_NO_ITEM ? execution->tasks[no] :
@@ -402,11 +404,13 @@ take_row(UaefExecution *execution, TupleTableSlot *row)
 	if (task != NULL)
 		return task;
 	slot_getallattrs(row);
+	back = MemoryContextSwitchTo(execution->step->context);
 	task = load_task(execution, row, no, item);
 	if (item == UAEF_NO_ITEM)
 		execution->tasks[no] = task;
 	else
 		uaef_execution_add_item(execution, task);
+	MemoryContextSwitchTo(back);
 	return task;
 }
 

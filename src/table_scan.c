@@ -136,11 +136,15 @@ uaef_row_jsonb(TupleTableSlot *row, int column)
 	bool		isnull;
 	Datum		value = slot_getattr(row, column, &isnull);
 	Jsonb	   *detoasted;
+	Jsonb	   *copy;
 
 	if (isnull)
 		return NULL;
 	detoasted = DatumGetJsonbP(value);
-	return copy_out(detoasted, VARSIZE(detoasted));
+	copy = copy_out(detoasted, VARSIZE(detoasted));
+	if ((Pointer) detoasted != DatumGetPointer(value))
+		pfree(detoasted);
+	return copy;
 }
 
 void *
