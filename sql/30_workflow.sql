@@ -191,10 +191,11 @@ CREATE INDEX task_ready_order
 
 -- What is to happen later: kind is start, debounce, deadline, wait, query, retry,
 -- timeout, lease, expiry, reminder, escalation or policy, child or repeat (begin
--- a child, begin its next run), ended (tell the parent), cancel or stop (with
--- compensation, or without), or what a limit has decided: granted, limit_skip,
--- limit_cancel.  A timer whose reason is gone fires and does
--- nothing, so that completing a task need not look for its timers.
+-- a child, begin its next run), settled or inherited (look at signals), ended
+-- (tell the parent), cancel or stop (with compensation, or without), or what a
+-- limit has decided: granted, limit_skip, limit_cancel.  A timer whose reason is
+-- gone fires and does nothing, so that completing a task need not look for its
+-- timers.
 CREATE TABLE uaef.task_timer (
 	due_at			timestamptz NOT NULL,
 	execution_id	uuid NOT NULL,

@@ -110,7 +110,6 @@ lock(int64 delivery_id, Oid user)
 static void
 record(const char *type, Oid user, UaefJson *json)
 {
-
 	uaef_ledger_note_user(type, user, uaef_json_end(json));
 }
 

@@ -281,7 +281,7 @@ append_text(StringInfo out, uint16 tag, Datum value, bool convert)
 	char	   *utf8;
 	int			len;
 
-	if (!VARATT_IS_SHORT(packed))
+	if (!VARATT_IS_SHORT(packed) || VARATT_IS_EXTERNAL(packed))
 		packed = PG_DETOAST_DATUM_PACKED(value);
 	bytes = VARDATA_ANY(packed);
 	len = VARSIZE_ANY_EXHDR(packed);

@@ -9,7 +9,8 @@
  * Locking: uaef_step_lock() locks rows of workflow_execution in the order of
  * their ids, until the transaction ends, as SELECT ... FOR NO KEY UPDATE would.
  * Tasks are read only under the lock of their execution, so that what was read
- * stays true.
+ * stays true.  A transaction that keeps its snapshot must see all of them as
+ * they are then, or it fails, as it would with the row itself.
  *
  * Memory: what is loaded is in the step's context, texts and documents in the one
  * that was current at uaef_spi_begin().
@@ -28,6 +29,7 @@
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 
+#include "compat.h"
 #include "execution_load.h"
 #include "execution_row.h"
 #include "row_write.h"
@@ -59,7 +61,9 @@ typedef struct TaskRange
 /* The number of a column, as slots count them. */
 #define COL(column) ((column) + 1)
 
+pg_noreturn static void fail_to_serialize(void);
 static bool lock_row(UaefScan *scan, TupleTableSlot *locked, Reading reading);
+static void require_seen(const pg_uuid_t *execution_id);
 static void load_execution(UaefStep *step, TupleTableSlot *row,
 						   int32 *definition_id);
 static void load_lineage(UaefExecution *execution, TupleTableSlot *row);
@@ -97,6 +101,14 @@ missing_ids(UaefStep *step, const pg_uuid_t *ids, int n, pg_uuid_t *missing)
 	return kept;
 }
 
+static void
+fail_to_serialize(void)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+			 errmsg("could not serialize access due to concurrent update")));
+}
+
 /*
  * Lock the row that the scan stands on; locked then holds its last version.
  * False when it is gone, or is not to be waited for.
@@ -119,12 +131,36 @@ lock_row(UaefScan *scan, TupleTableSlot *locked, Reading reading)
 							  flags, &failure);
 	if ((result == TM_Updated || result == TM_Deleted) &&
 		IsolationUsesXactSnapshot())
-		ereport(ERROR,
-				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
-				 errmsg("could not serialize access due to concurrent update")));
+		fail_to_serialize();
 	if (result == TM_Updated || result == TM_Invisible)
 		elog(ERROR, "could not lock an execution: %d", (int) result);
 	return result == TM_Ok;
+}
+
+/*
+ * Fail where somebody has written tasks of an execution, and not the execution
+ * itself, since our transaction took its snapshot: they would be missing, or
+ * changed once more from what they were.
+ */
+static void
+require_seen(const pg_uuid_t *execution_id)
+{
+	Snapshot	latest = RegisterSnapshot(GetLatestSnapshot());
+	UaefScan	scan;
+	ScanKeyData key;
+
+	ScanKeyInit(&key, COL(TASK_EXECUTION_ID), BTEqualStrategyNumber,
+				F_UUID_EQ, UUIDPGetDatum(execution_id));
+	uaef_scan_begin(&scan, "task_execution", "task_execution_pkey", latest, 1,
+					&key);
+	while (uaef_scan_next(&scan, ForwardScanDirection))
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (!uaef_row_is_seen(scan.slot, GetTransactionSnapshot()))
+			fail_to_serialize();
+	}
+	uaef_scan_end(&scan);
+	UnregisterSnapshot(latest);
 }
 
 /*
@@ -196,8 +232,11 @@ load_executions(UaefStep *step, Reading reading, const pg_uuid_t *ids, int n)
 		execution->def = uaef_definition_get(definition_ids[i - first]);
 		execution->tasks = palloc0(sizeof(UaefTask *) *
 								   execution->def->n_tasks);
-		if (reading != PEEKED)
-			uaef_ledger_hold_stream(&execution->id, false);
+		if (reading == PEEKED)
+			continue;
+		if (IsolationUsesXactSnapshot())
+			require_seen(&execution->id);
+		uaef_ledger_hold_stream(&execution->id, false);
 	}
 }
 
@@ -350,11 +389,13 @@ load_task(UaefExecution *execution, TupleTableSlot *row, int no, int item)
 }
 
 /*
- * The task or item of a row, loaded unless the execution knows it.
+ * The task or item of a row, loaded unless the execution knows it.  Who asks for
+ * it may be evaluating something in a context of its own, which the task outlives.
  */
 static UaefTask *
 take_row(UaefExecution *execution, TupleTableSlot *row)
 {
+	MemoryContext back;
 	int			no = DatumGetInt16(column(row, TASK_TASK_NO));
 	int			item = DatumGetInt32(column(row, TASK_ITEM));
 	UaefTask   *task = item == UAEF_NO_ITEM ? execution->tasks[no] :
@@ -363,11 +404,13 @@ take_row(UaefExecution *execution, TupleTableSlot *row)
 	if (task != NULL)
 		return task;
 	slot_getallattrs(row);
+	back = MemoryContextSwitchTo(execution->step->context);
 	task = load_task(execution, row, no, item);
 	if (item == UAEF_NO_ITEM)
 		execution->tasks[no] = task;
 	else
 		uaef_execution_add_item(execution, task);
+	MemoryContextSwitchTo(back);
 	return task;
 }
 

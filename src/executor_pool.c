@@ -72,9 +72,13 @@ static int	no_slot_failures = 0;
 /* When to look again for more work of roles that are served. */
 static TimestampTz served_due = 0;
 
-/* If it takes longer than this, at most one part in so many of the time. */
+/*
+ * If it takes longer than this, at most one part in so many of the time, but no
+ * later than that: a look that took very long has waited for something.
+ */
 #define LONG_LOOK_US	500
 #define SERVED_SHARE	20
+#define SERVED_LATEST_US (10 * USECS_PER_SEC)
 
 /* Whether the log says so. */
 static bool told_no_slot = false;
@@ -83,8 +87,10 @@ static bool told_no_slot = false;
 static bool crash_counted = false;
 
 static void reap(void);
+static bool loss_is_due(const UaefExecutorSlot *slot, UaefTaskRef *ref,
+						TimestampTz *next);
 static TimestampTz count_losses(void);
-static Oid	next_role(RoleSet *refused, bool *served);
+static Oid	next_role(RoleSet *refused, bool *served, TimestampTz *next);
 static bool has_died(int number);
 static TimestampTz backoff(int failures);
 static void note_failure(Oid role);
@@ -135,7 +141,7 @@ uaef_executor_pool_tend(UaefWorkerSlot *worker)
 	for (i = 0; i <= uaef_max_executors && started; i++)
 	{
 		bool		served;
-		Oid			role = next_role(&refused, &served);
+		Oid			role = next_role(&refused, &served, &next);
 
 		if (!OidIsValid(role))
 			break;
@@ -144,18 +150,16 @@ uaef_executor_pool_tend(UaefWorkerSlot *worker)
 			/* Before we look who is idle: who is later tells us. */
 			pg_atomic_write_u32(&worker->wanting, 1);
 			pg_memory_barrier();
-			next = make_room(role, served);
+			next = Min(next, make_room(role, served));
 			break;
 		}
 		started = start(role);
 		/* For a role that is served, one executor is enough to live with. */
 		if (!started && !served)
-			next = backoff(no_slot_failures);
+			next = Min(next, backoff(no_slot_failures));
 	}
 	if (started)
 		no_slot_failures = 0;
-	if (served_due > GetCurrentTimestamp())
-		next = Min(next, served_due);
 	report(worker, &refused);
 	return Min(counting, Min(next, next_retry()));
 }
@@ -163,10 +167,11 @@ uaef_executor_pool_tend(UaefWorkerSlot *worker)
 /*
  * A role that nobody serves and that has work, or else one whose executors
  * are all busy (*served).  The search for the latter walks over what these have
- * taken, which an old snapshot may keep; so it is not made each time.
+ * taken, which an old snapshot may keep; so it is not made each time, and *next
+ * is no later than when it is due.
  */
 static Oid
-next_role(RoleSet *refused, bool *served)
+next_role(RoleSet *refused, bool *served, TimestampTz *next)
 {
 	RoleSet		leave_out = *refused;
 	TimestampTz began;
@@ -181,15 +186,21 @@ next_role(RoleSet *refused, bool *served)
 		return role;
 
 	*served = true;
-	if (GetCurrentTimestamp() < served_due)
+	began = GetCurrentTimestamp();
+
+	/* A clock that was set back puts nothing off. */
+	if (began < served_due && served_due - began <= SERVED_LATEST_US)
+	{
+		*next = Min(*next, served_due);
 		return InvalidOid;
+	}
 	leave_out = *refused;
 	add_troubled(&leave_out);
 	collect(&leave_out, false);
-	began = GetCurrentTimestamp();
 	role = find_role(&leave_out, refused);
 	took = GetCurrentTimestamp() - began;
-	served_due = took > LONG_LOOK_US ? began + SERVED_SHARE * took : 0;
+	served_due = took <= LONG_LOOK_US ? 0 : began + took +
+		Min((SERVED_SHARE - 1) * took, SERVED_LATEST_US);
 	return role;
 }
 
@@ -240,6 +251,29 @@ count_loss(const UaefTaskRef *ref)
 }
 
 /*
+ * Whether a slot tells of a loss that is to be counted now; *next is no later
+ * than when it is.  An executor writes down its loss under the lock.
+ */
+static bool
+loss_is_due(const UaefExecutorSlot *slot, UaefTaskRef *ref, TimestampTz *next)
+{
+	bool		due = false;
+
+	if (!slot->lost || pg_atomic_read_u32(&slot->database) != MyDatabaseId)
+		return false;
+	LWLockAcquire(&uaef_shared->lock, LW_SHARED);
+	if (slot->lost)
+	{
+		due = slot->count_from <= GetCurrentTimestamp();
+		*ref = slot->lost_task;
+		if (!due)
+			*next = Min(*next, slot->count_from);
+	}
+	LWLockRelease(&uaef_shared->lock);
+	return due;
+}
+
+/*
  * Count the tasks that executors died of; once, those that they were at when
  * the server crashed, before any executor can write another mark.  Returns
  * when one has to be counted that may yet turn out to be a shutdown.
@@ -247,20 +281,16 @@ count_loss(const UaefTaskRef *ref)
 static TimestampTz
 count_losses(void)
 {
-	TimestampTz now = GetCurrentTimestamp();
 	TimestampTz next = DT_NOEND;
 
 	for (int i = 0; i < UAEF_MAX_EXECUTORS; i++)
 	{
 		UaefExecutorSlot *slot = &uaef_shared->executors[i];
-		bool		ours = pg_atomic_read_u32(&slot->database) == MyDatabaseId;
 		UaefTaskRef ref;
 
-		if (slot->lost && ours && slot->count_from > now)
-			next = Min(next, slot->count_from);
-		else if (slot->lost && ours)
+		if (loss_is_due(slot, &ref, &next))
 		{
-			count_loss(&slot->lost_task);
+			count_loss(&ref);
 			slot->lost = false;
 		}
 		if (!crash_counted &&

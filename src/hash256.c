@@ -11,7 +11,6 @@
 
 #include "hash256.h"
 
-
 Datum
 uaef_hash_datum(const uint8 *hash)
 {

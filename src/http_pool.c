@@ -93,6 +93,7 @@ typedef struct Transfer
 	CURL	   *easy;
 	struct curl_slist *headers;
 	char	   *key;			/* of the client's certificate; wiped */
+	bool		has_password;	/* libcurl was given one */
 	UaefNetwork *networks;
 	int			n_networks;
 	bool		denied;			/* an address was refused */
@@ -130,7 +131,7 @@ static void set_blob(CURL *easy, CURLoption option, const char *text,
 static bool set_transport(Transfer *transfer, const UaefTransport *transport);
 static void set_request(Transfer *transfer, const UaefHttpRequest *request);
 static CURL *take_handle(UaefHttpPool *pool);
-static void give_handle(UaefHttpPool *pool, CURL *easy);
+static void give_handle(UaefHttpPool *pool, CURL *easy, bool has_password);
 static Transfer *transfer_make(UaefHttpPool *pool,
 							   const UaefHttpRequest *request);
 static void transfer_free(UaefHttpPool *pool, Transfer *transfer);
@@ -577,6 +578,7 @@ set_request(Transfer *transfer, const UaefHttpRequest *request)
 	{
 		curl_easy_setopt(easy, CURLOPT_AWS_SIGV4, request->aws_sigv4);
 		curl_easy_setopt(easy, CURLOPT_USERPWD, request->user_password);
+		transfer->has_password = true;
 	}
 	if (request->body != NULL)
 	{
@@ -599,9 +601,7 @@ set_request(Transfer *transfer, const UaefHttpRequest *request)
 	curl_easy_setopt(easy, CURLOPT_WRITEDATA, transfer);
 }
 
-/*
- * A handle without options: one that was used, or a new one.  NULL: no memory.
- */
+/* A handle without options, used or new; NULL: no memory. */
 static CURL *
 take_handle(UaefHttpPool *pool)
 {
@@ -609,13 +609,15 @@ take_handle(UaefHttpPool *pool)
 }
 
 /*
- * Keep a handle, which is in no multi, for another request.  Connections and TLS
- * sessions are the multi's; what the handle itself would remember is reset.
+ * Keep a handle, which is in no multi, for another request.  Connections are
+ * the multi's; what the handle itself remembers is reset, but for TLS sessions,
+ * which libcurl takes up with the same host, authorities and certificate only,
+ * and copies of a password: one that has had any is not kept.
  */
 static void
-give_handle(UaefHttpPool *pool, CURL *easy)
+give_handle(UaefHttpPool *pool, CURL *easy, bool has_password)
 {
-	if (pool->n_idle == MAX_IDLE_HANDLES)
+	if (has_password || pool->n_idle == MAX_IDLE_HANDLES)
 	{
 		curl_easy_cleanup(easy);
 		return;
@@ -624,9 +626,7 @@ give_handle(UaefHttpPool *pool, CURL *easy)
 	pool->idle[pool->n_idle++] = easy;
 }
 
-/*
- * NULL when memory ran out.
- */
+/* NULL when memory ran out. */
 static Transfer *
 transfer_make(UaefHttpPool *pool, const UaefHttpRequest *request)
 {
@@ -657,14 +657,12 @@ transfer_make(UaefHttpPool *pool, const UaefHttpRequest *request)
 	return transfer;
 }
 
-/*
- * The handle must not be in the multi any more.
- */
+/* The handle must not be in the multi any more. */
 static void
 transfer_free(UaefHttpPool *pool, Transfer *transfer)
 {
 	if (transfer->easy != NULL)
-		give_handle(pool, transfer->easy);
+		give_handle(pool, transfer->easy, transfer->has_password);
 	if (transfer->key != NULL)
 		explicit_bzero(transfer->key, strlen(transfer->key));
 	free(transfer->key);

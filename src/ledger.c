@@ -183,7 +183,8 @@ forget_streams(void)
 }
 
 /*
- * Forget a head that is from another transaction.
+ * Forget a head that is from another transaction.  One that is held stays: some
+ * of the rows that made it may not be in the table yet.
  */
 static void
 forget_kept_head(void)
@@ -220,7 +221,7 @@ at_invalidation(Datum arg, Oid relid)
 		relid == info.ledger_table)
 	{
 		info.event_table = InvalidOid;
-		own.known = false;
+		forget_kept_head();
 	}
 }
 

@@ -118,7 +118,8 @@ read_payload(Datum value, ShortPayload *room)
 	const struct varlena *stored = (struct varlena *) DatumGetPointer(value);
 	Jsonb	   *payload = &room->payload;
 
-	if (VARATT_IS_SHORT(stored))
+	/* What is stored elsewhere counts as short too. */
+	if (VARATT_IS_SHORT(stored) && !VARATT_IS_EXTERNAL(stored))
 	{
 		uint32		len = VARSIZE_SHORT(stored) - VARHDRSZ_SHORT;
 

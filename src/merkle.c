@@ -309,8 +309,3 @@ uaef_merkle_multiproof(UaefNodeReader read, void *arg, const int64 *leaves,
 	if (size > 0)
 		add_subtree(&to, 0, size, leaves, n);
 }
-
-/* ----------
- * Verifying
- * ----------
- */

@@ -8,10 +8,10 @@
  * walk over all of them each time, a process begins where its last claim of
  * the queue ended; finds it nothing there, a little before, for transactions
  * that queue tasks at one time end at others.  What has a still lower rank is
- * found from the front, where a process looks so often that a twentieth of its time
- * goes into it, and when it finds nothing else.  An executor, which comes by
- * whenever something is queued, does the latter only where it is short; else it is
- * told when to look again.
+ * found from the front, where a process looks so often that a twentieth of its
+ * time goes into it, but every few seconds in any case, and when it finds
+ * nothing else.  An executor, which comes by whenever something is queued, does
+ * the latter only where it is short; else it is told when to look again.
  *
  * Locking: rows are deleted as they are met, and those that somebody else holds
  * are passed over, so nobody waits for anybody here.
@@ -36,6 +36,12 @@
 
 /* Looking from the front takes at most one part in so many of the time. */
 #define FRONT_SHARE 20
+
+/*
+ * Even so, the next look is no later than this, in microseconds: one that took
+ * very long has waited for a lock, or for the processor.
+ */
+#define FRONT_LATEST_US	10000000.0
 
 /* From which time on that is long, in microseconds. */
 #define LONG_LOOK_US	500.0
@@ -162,7 +168,8 @@ claim_from_front(const char *queue, Oid run_as, int limit, UaefTaskRef *refs)
 	strlcpy(last.queue, queue, MAX_QUEUE);
 	last.run_as = run_as;
 	last.front_us = now_us() - began;
-	last.front_due_us = began + FRONT_SHARE * last.front_us;
+	last.front_due_us = began + last.front_us +
+		Min((FRONT_SHARE - 1) * last.front_us, FRONT_LATEST_US);
 	return n;
 }
 

@@ -16,6 +16,7 @@
 #include "catalog/namespace.h"
 #include "catalog/pg_type_d.h"
 #include "executor/tuptable.h"
+#include "miscadmin.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
@@ -91,6 +92,7 @@ uaef_table_open(UaefTable *table, const char *name)
 void
 uaef_table_open_oid(UaefTable *table, Oid relation)
 {
+	PreventCommandIfReadOnly("INSERT, UPDATE or DELETE");
 	table->rel = table_open(relation, RowExclusiveLock);
 	table->indexes = CatalogOpenIndexes(table->rel);
 	require_plain_indexes(table);

@@ -25,8 +25,9 @@ typedef struct UaefTable
 
 /*
  * Open a table of ours for writing.  It must have no generated column; its
- * CHECKs, triggers and rules are not heeded: they are for who writes by SQL.  Raises 0A000 for a partial
- * index or one on an expression.
+ * CHECKs, triggers and rules are not heeded: they are for who writes by SQL.
+ * Raises 25006 in a transaction that only reads, and 0A000 for a partial index
+ * or one on an expression.
  */
 extern void uaef_table_open(UaefTable *table, const char *name);
 extern void uaef_table_open_oid(UaefTable *table, Oid relation);

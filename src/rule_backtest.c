@@ -63,7 +63,11 @@ typedef struct Backtest
 static Sum *find_sum(Backtest *test, const char *recipient,
 					 const char *currency);
 static void add_amount(Backtest *test, Numeric *sum, Numeric amount);
-static void settle(Backtest *test, Jsonb *data, TimestampTz completed_at);
+static Jsonb *member(Jsonb *object, const char *key);
+static Jsonb *sys_at_task(Jsonb *sys);
+static bool came_to(Jsonb *data, const char *task);
+static void settle(Backtest *test, Jsonb *data, int32 definition_id,
+				   TimestampTz completed_at);
 static void run_executions(Backtest *test, TimestampTz from, TimestampTz to);
 static void add_history(Backtest *test, TimestampTz from, TimestampTz to);
 static int	compare_payees(const ListCell *a, const ListCell *b);
@@ -93,6 +97,65 @@ uaef_rule_execution_data(const pg_uuid_t *execution_id, Oid actor)
 	data = uaef_spi_jsonb(0, 1);
 	uaef_spi_end(caller);
 	return data;
+}
+
+/* A member of an object as a document; NULL: it has none. */
+static Jsonb *
+member(Jsonb *object, const char *key)
+{
+	JsonbValue	value;
+
+	return uaef_json_get(object, key, &value) ?
+		uaef_json_from_value(&value) : NULL;
+}
+
+/*
+ * An execution that is at a task runs, and is not complete.
+ */
+static Jsonb *
+sys_at_task(Jsonb *sys)
+{
+	static const char *const kept[] = {
+		"execution_id", "workflow", "version", "name", "initiated_by",
+		"started_at", "agent"
+	};
+	UaefJson	json;
+
+	uaef_json_begin(&json);
+	for (int i = 0; i < lengthof(kept); i++)
+		uaef_json_jsonb(&json, kept[i], member(sys, kept[i]));
+	uaef_json_text(&json, "status", "running");
+	return uaef_json_end(&json);
+}
+
+Jsonb *
+uaef_rule_task_data(Jsonb *data, int32 definition_id, const char *task)
+{
+	const UaefDefinition *definition = uaef_definition_get(definition_id);
+	int			no = uaef_definition_task_no(definition, task, strlen(task));
+	const UaefTemplate *input;
+	UaefEvalError error = {0};
+	UaefScope	scope = {0};
+	UaefJson	json;
+
+	if (no < 0 || definition->tasks[no].type != UAEF_TASK_SETTLE)
+		return NULL;
+	input = definition->tasks[no].config.settle.input;
+	uaef_json_begin(&json);
+	uaef_json_jsonb(&json, "in", member(data, "in"));
+	uaef_json_jsonb(&json, "ctx", member(data, "ctx"));
+	uaef_json_jsonb(&json, "sys", sys_at_task(member(data, "sys")));
+	uaef_json_jsonb(&json, "task", member(data, "task"));
+	scope.document = uaef_json_end(&json);
+	if (input == NULL)
+		return scope.document;
+
+	uaef_json_begin(&json);
+	uaef_json_jsonb(&json, "in", uaef_template_fill(input, &scope, &error));
+	uaef_json_jsonb(&json, "ctx", member(scope.document, "ctx"));
+	uaef_json_jsonb(&json, "sys", member(scope.document, "sys"));
+	uaef_json_jsonb(&json, "task", member(scope.document, "task"));
+	return error.sqlstate == 0 ? uaef_json_end(&json) : NULL;
 }
 
 /* The sums of a payee, made at its first. */
@@ -130,14 +193,32 @@ add_amount(Backtest *test, Numeric *sum, Numeric amount)
 	MemoryContextSwitchTo(old);
 }
 
+/*
+ * Whether an execution came to a settle task: each has an output.
+ */
+static bool
+came_to(Jsonb *data, const char *task)
+{
+	JsonbValue	value;
+
+	return uaef_json_get(member(data, "task"), task, &value);
+}
+
 /* One execution, as it would have been settled. */
 static void
-settle(Backtest *test, Jsonb *data, TimestampTz completed_at)
+settle(Backtest *test, Jsonb *data, int32 definition_id,
+	   TimestampTz completed_at)
 {
+	const char *task = test->rule->task;
 	UaefScope	scope = {.document = data,.tables = &uaef_rule_tables,
 	.at = completed_at,.known_at = completed_at};
 	UaefRuleOutcome outcome;
 
+	if (task != NULL)
+		scope.document = came_to(data, task) ?
+			uaef_rule_task_data(data, definition_id, task) : NULL;
+	if (scope.document == NULL)
+		return;
 	uaef_settlement_rule_evaluate(test->rule, &scope, &outcome);
 	if (outcome.result == UAEF_RULE_ERROR)
 		find_sum(test, NULL, test->rule->currency)->payee.executions++;
@@ -171,6 +252,7 @@ run_executions(Backtest *test, TimestampTz from, TimestampTz to)
 	args[1] = TimestampTzGetDatum(from);
 	args[2] = TimestampTzGetDatum(to);
 	plan = SPI_prepare("SELECT e.completed_at, " EXECUTION_DATA
+					   ", d.definition_id"
 					   " FROM uaef.workflow_execution e"
 					   " JOIN uaef.workflow_definition d USING (definition_id)"
 					   " WHERE d.name = $1 AND e.status = 'completed'"
@@ -195,8 +277,11 @@ run_executions(Backtest *test, TimestampTz from, TimestampTz to)
 										   &isnull);
 			Datum		data = SPI_getbinval(rows->vals[i], rows->tupdesc, 2,
 											 &isnull);
+			Datum		id = SPI_getbinval(rows->vals[i], rows->tupdesc, 3,
+										   &isnull);
 
-			settle(test, DatumGetJsonbP(data), DatumGetTimestampTz(at));
+			settle(test, DatumGetJsonbP(data), DatumGetInt32(id),
+				   DatumGetTimestampTz(at));
 			MemoryContextSwitchTo(old);
 			MemoryContextReset(batch);
 			CHECK_FOR_INTERRUPTS();

@@ -21,6 +21,14 @@
 extern Jsonb *uaef_rule_execution_data(const pg_uuid_t *execution_id,
 									   Oid actor);
 
+/*
+ * The same at a settle task of it, whose definition may give rules another in:
+ * made of what uaef_rule_execution_data() gave, in the current context.  NULL:
+ * in that version the task does not settle, or its template leads nowhere.
+ */
+extern Jsonb *uaef_rule_task_data(Jsonb *data, int32 definition_id,
+								  const char *task);
+
 /* What one payee got, and would have got. */
 typedef struct UaefBacktestPayee
 {
@@ -36,7 +44,7 @@ typedef struct UaefBacktestPayee
  * A definition put to the completed executions of its workflow in a period,
  * beside what the rule of that name gave: a list of UaefBacktestPayee, by
  * recipient.  Each execution is settled as of its completion, whatever the
- * definition's own period.
+ * definition's own period; by a rule for a settle task, if it came to that.
  */
 extern List *uaef_rule_backtest(const char *name, Jsonb *definition,
 								TimestampTz from, TimestampTz to, Oid actor);

@@ -11,7 +11,8 @@
  *
  * A task that waits for its signals is woken by a timer that whoever moves
  * one of them sets (settlement_signal.c); so no move has to advance an
- * execution.
+ * execution.  Of those that a fork waits for, which are of the execution that it
+ * comes from, nobody tells it: it looks again from time to time.
  *
  * Locking: the execution's row, as everywhere; then what settlement locks.
  * Memory: the step's context.
@@ -39,6 +40,9 @@
 #include "subtransaction.h"
 #include "task_kind.h"
 
+/* How long until a fork looks again. */
+#define LOOK_AGAIN_US	(60 * USECS_PER_SEC)
+
 /* Of signals that nobody will be paid by. */
 #define DEAD "('error', 'rejected', 'expired', 'cancelled', 'superseded'," \
 	" 'reversed', 'written_off')"
@@ -51,7 +55,10 @@ static UaefQuery find_earlier = {
 	2, {UUIDOID, INT8OID}
 };
 
-/* Live signals of the task of the same id, of those that this is a fork of. */
+/*
+ * Signals of the task of the same id, of those that this is a fork of: live ones,
+ * and those that were refused since.
+ */
 static UaefQuery find_inherited = {
 	"WITH RECURSIVE line (id) AS (SELECT $1"
 	" UNION SELECT e.forked_from FROM uaef.workflow_execution e"
@@ -61,8 +68,8 @@ static UaefQuery find_inherited = {
 	" JOIN uaef.task_execution t ON t.execution_id = line.id"
 	"  AND t.task_id = s.task_id AND t.task = $2"
 	" JOIN uaef.settlement_rule r USING (rule_id)"
-	" WHERE s.status NOT IN " DEAD,
-	2, {UUIDOID, TEXTOID}
+	" WHERE s.status NOT IN " DEAD " OR s.decided_at >= $3",
+	3, {UUIDOID, TEXTOID, TIMESTAMPTZOID}
 };
 
 static UaefQuery next_run = {
@@ -127,6 +134,7 @@ typedef struct Settling
 	const char *failed;			/* name of the rule that did */
 } Settling;
 
+static Datum since_when(const UaefTask *task);
 static void hand_out_settle(UaefTask *task);
 static void withdraw_settle(UaefTask *task);
 static void time_out_settle(UaefTask *task);
@@ -174,6 +182,16 @@ add_inherited(Settling *settling, uint64 rows)
 }
 
 /*
+ * From when on a refusal is one of what the task waits for.
+ */
+static Datum
+since_when(const UaefTask *task)
+{
+	return TimestampTzGetDatum(task->status == UAEF_TASK_WAITING_INPUT ?
+							   task->started_at : DT_NOEND);
+}
+
+/*
  * A first attempt has nothing behind it but where the execution comes from.
  */
 static void
@@ -181,7 +199,7 @@ look_back(Settling *settling)
 {
 	UaefTask   *task = settling->task;
 	UaefExecution *execution = task->execution;
-	Datum		args[2];
+	Datum		args[3];
 
 	if (task->attempt > 1)
 	{
@@ -193,6 +211,7 @@ look_back(Settling *settling)
 	{
 		args[0] = UUIDPGetDatum(&execution->forked_from);
 		args[1] = CStringGetTextDatum(task->def->id);
+		args[2] = since_when(task);
 		add_inherited(settling, uaef_spi_run(&find_inherited, args, NULL));
 	}
 }
@@ -391,8 +410,7 @@ read_shares(UaefTask *task, List *inherited)
 	args[0] = UUIDPGetDatum(&task->execution->id);
 	args[1] = Int64GetDatum(task->task_id);
 	args[2] = uaef_array(ids, NULL, n, INT8OID);
-	args[3] = TimestampTzGetDatum(task->status == UAEF_TASK_WAITING_INPUT ?
-								  task->started_at : DT_NOEND);
+	args[3] = since_when(task);
 	rows = uaef_spi_run(&select_signals, args, NULL);
 	for (uint64 i = 0; i < rows; i++)
 	{
@@ -633,14 +651,16 @@ all_have_come(const UaefTask *task, List *shares)
  * by a transaction that sees all of them.
  */
 static void
-begin_wait(UaefTask *task, bool from_before)
+begin_wait(UaefTask *task, const Settling *settling)
 {
 	UaefExecution *execution = task->execution;
 	TimestampTz now = execution->step->now;
 
 	uaef_task_become(task, UAEF_TASK_WAITING_INPUT);
 	task->started_at = now;
-	if (from_before)
+	if (settling->inherited != NIL)
+		uaef_step_timer(execution, task, "inherited", now);
+	else if (settling->earlier != NIL)
 		uaef_step_timer(execution, task, "settled", now);
 	if (task->def->timeout_ms > 0)
 		uaef_step_timer(execution, task, "timeout",
@@ -658,7 +678,7 @@ end_attempt(Settling *settling)
 	if (dry != NULL)
 		dry->detail = describe(shares);
 	if (dry == NULL && !all_have_come(task, shares))
-		begin_wait(task, settling->earlier != NIL);
+		begin_wait(task, settling);
 	else
 		uaef_advance_finish_task(task, output_of(task, shares),
 								 shares == NIL ? "nothing" : "settled");
@@ -837,11 +857,24 @@ hand_out_settle(UaefTask *task)
 		end_attempt(&settling);
 }
 
+static void
+end_refused(UaefTask *task, const char *message)
+{
+	UaefFailure failure;
+
+	uaef_failure_set(&failure, ERRCODE_UAEF_SETTLEMENT_REFUSED, message);
+	give_up(task, "another signal of the task was refused");
+	end_badly(task, "refused", &failure, true);
+}
+
+/*
+ * There is always one that it waits for; where none is left, a refusal came
+ * about that a fork did not see when it began to wait.
+ */
 void
 uaef_settle_task_look(UaefTask *task)
 {
 	Settling	settling = {.task = task};
-	UaefFailure failure;
 	List	   *shares;
 	ListCell   *cell;
 
@@ -855,16 +888,24 @@ uaef_settle_task_look(UaefTask *task)
 
 		if (!share->refused)
 			continue;
-		uaef_failure_set(&failure, ERRCODE_UAEF_SETTLEMENT_REFUSED,
-						 psprintf("settlement signal %lld was %s",
-								  (long long) share->signal_id,
-								  uaef_signal_status_name(share->status)));
-		give_up(task, "another signal of the task was refused");
-		end_badly(task, "refused", &failure, true);
+		end_refused(task, psprintf("settlement signal %lld was %s",
+								   (long long) share->signal_id,
+								   uaef_signal_status_name(share->status)));
 		return;
 	}
-	if (all_have_come(task, shares))
+	if (shares == NIL)
+		end_refused(task, "no settlement signal is left that could come");
+	else if (all_have_come(task, shares))
 		uaef_advance_complete(task, output_of(task, shares), "settled");
+}
+
+void
+uaef_settle_task_look_again(UaefTask *task)
+{
+	uaef_settle_task_look(task);
+	if (task->status == UAEF_TASK_WAITING_INPUT)
+		uaef_step_timer(task->execution, task, "inherited",
+						task->execution->step->now + LOOK_AGAIN_US);
 }
 
 static void

@@ -6,7 +6,8 @@
  * What was decided is read as it was stored.  Why a rule did not fire is worked
  * out when somebody asks, from the data of the execution and the condition of
  * that version of the rule, neither of which ever changes: executions of which
- * nobody asks pay nothing for it.
+ * nobody asks pay nothing for it.  A rule of a settle task has read what that
+ * task gave it.
  *
  * Locking: none.  Memory: the current context.
  *
@@ -37,7 +38,8 @@
 static UaefQuery find_run = {
 	"SELECT jsonb_build_object('execution_id', e.execution_id,"
 	"  'workflow', d.name, 'completed_at', r.completed_at,"
-	"  'outcome', r.outcome), pg_has_role($2, e.initiated_by, 'USAGE')"
+	"  'outcome', r.outcome), pg_has_role($2, e.initiated_by, 'USAGE'),"
+	" e.definition_id"
 	" FROM uaef.workflow_execution e"
 	" JOIN uaef.workflow_definition d USING (definition_id)"
 	" LEFT JOIN uaef.settlement_run r USING (execution_id)"
@@ -70,7 +72,8 @@ typedef struct Evaluation
  * The trace, and what would have made the condition true.
  */
 static Jsonb *
-explain_silence(const Evaluation *evaluation, Jsonb *data)
+explain_silence(const Evaluation *evaluation, Jsonb *data,
+				int32 definition_id)
 {
 	UaefSettlementRule *rule =
 		uaef_settlement_rule_compile(evaluation->rule, evaluation->definition,
@@ -79,9 +82,11 @@ explain_silence(const Evaluation *evaluation, Jsonb *data)
 	JsonbValue	change;
 	UaefJson	json;
 
+	if (rule->task != NULL)
+		scope.document = uaef_rule_task_data(data, definition_id, rule->task);
 	uaef_json_begin(&json);
 	uaef_json_members(&json, evaluation->trace);
-	if (rule->when != NULL &&
+	if (rule->when != NULL && scope.document != NULL &&
 		uaef_json_get(uaef_condition_explain(rule->when, &scope), "change",
 					  &change))
 		uaef_json_jsonb(&json, "would_fire_with", uaef_json_from_value(&change));
@@ -90,7 +95,7 @@ explain_silence(const Evaluation *evaluation, Jsonb *data)
 
 static Jsonb *
 list_rules(const Evaluation *evaluations, int n, const pg_uuid_t *execution_id,
-		   Oid reader)
+		   int32 definition_id, Oid reader)
 {
 	JsonbParseState *state = NULL;
 	JsonbValue	value;
@@ -105,7 +110,7 @@ list_rules(const Evaluation *evaluations, int n, const pg_uuid_t *execution_id,
 		{
 			if (data == NULL)
 				data = uaef_rule_execution_data(execution_id, reader);
-			one = explain_silence(&evaluations[i], data);
+			one = explain_silence(&evaluations[i], data, definition_id);
 		}
 		JsonbToJsonbValue(one, &value);
 		(void) pushJsonbValue(&state, WJB_ELEM, &value);
@@ -123,6 +128,7 @@ uaef_settlement_explain(const pg_uuid_t *execution_id, Oid reader)
 	Jsonb	   *run;
 	Datum		args[3];
 	bool		sees_all;
+	int32		definition_id;
 	int			n;
 
 	args[0] = UUIDPGetDatum(execution_id);
@@ -134,6 +140,7 @@ uaef_settlement_explain(const pg_uuid_t *execution_id, Oid reader)
 				 errdetail("An execution is settled when it completes and a rule is in force for its workflow.")));
 	run = uaef_spi_jsonb(0, 1);
 	sees_all = uaef_spi_bool(0, 2);
+	definition_id = uaef_spi_int32(0, 3);
 	args[2] = BoolGetDatum(sees_all);
 	n = (int) uaef_spi_run(&find_evaluations, args, NULL);
 	evaluations = MemoryContextAlloc(context, Max(n, 1) * sizeof(Evaluation));
@@ -149,6 +156,6 @@ uaef_settlement_explain(const pg_uuid_t *execution_id, Oid reader)
 	uaef_json_begin(&json);
 	uaef_json_members(&json, run);
 	uaef_json_jsonb(&json, "rules", list_rules(evaluations, n, execution_id,
-											   reader));
+											   definition_id, reader));
 	return uaef_json_end(&json);
 }

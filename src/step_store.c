@@ -3,10 +3,10 @@
  * step_store.c
  *	  Writing a step: all that it changed, table by table.
  *
-
  * First comes what executions of the step ask of those above and below them,
- * which may change more of them.  The events come after the rows, so that none is recorded of what could not
- * be written.  Settlement comes last: it reads what the step wrote.
+ * which may change more of them.  The events come after the rows, so that none
+ * is recorded of what could not be written.  Settlement comes last: it reads
+ * what the step wrote.
  *
  *-------------------------------------------------------------------------
  */

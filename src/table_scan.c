@@ -7,15 +7,19 @@
  * statement would spend several times as much on starting and ending.
  *
  * Locking: AccessShareLock on the table and the index, kept until the scan
- * ends.  Memory: the caller's context, freed by uaef_scan_end(); what is read
- * of a row by uaef_row_text() and the like is in the context that was current
- * at SPI_connect(), as with the readers of spi_util.c.
+ * ends; on the table until the transaction does, as a statement's would be,
+ * where the scan is as of now: what it finds may be written by its place, which
+ * a command that moves all rows, such as VACUUM FULL, would change.
+ *
+ * Memory: the caller's context, freed by uaef_scan_end(); what is read of a row
+ * by uaef_row_text() and the like is in the context that was current at
+ * SPI_connect(), as with the readers of spi_util.c.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
-#include "access/sysattr.h"
+#include "access/htup_details.h"
 #include "access/table.h"
 #include "access/tableam.h"
 #include "access/xact.h"
@@ -88,7 +92,7 @@ uaef_scan_end(UaefScan *scan)
 	ExecDropSingleTupleTableSlot(scan->slot);
 	index_endscan(scan->scan);
 	index_close(scan->index, AccessShareLock);
-	table_close(scan->rel, AccessShareLock);
+	table_close(scan->rel, scan->pushed ? NoLock : AccessShareLock);
 	if (scan->pushed)
 		PopActiveSnapshot();
 }
@@ -132,11 +136,15 @@ uaef_row_jsonb(TupleTableSlot *row, int column)
 	bool		isnull;
 	Datum		value = slot_getattr(row, column, &isnull);
 	Jsonb	   *detoasted;
+	Jsonb	   *copy;
 
 	if (isnull)
 		return NULL;
 	detoasted = DatumGetJsonbP(value);
-	return copy_out(detoasted, VARSIZE(detoasted));
+	copy = copy_out(detoasted, VARSIZE(detoasted));
+	if ((Pointer) detoasted != DatumGetPointer(value))
+		pfree(detoasted);
+	return copy;
 }
 
 void *
@@ -186,12 +194,25 @@ uaef_row_int64(TupleTableSlot *row, int column, int64 otherwise)
 	return isnull ? otherwise : DatumGetInt64(value);
 }
 
+/*
+ * Who wrote it; of a frozen row, whose number may have been given again since,
+ * nobody.
+ */
+static TransactionId
+row_xmin(TupleTableSlot *row)
+{
+	return HeapTupleHeaderGetXmin(ExecFetchSlotHeapTuple(row, false,
+														 NULL)->t_data);
+}
+
 bool
 uaef_row_is_ours(TupleTableSlot *row)
 {
-	bool		isnull;
-	Datum		xmin = slot_getsysattr(row, MinTransactionIdAttributeNumber,
-									   &isnull);
+	return TransactionIdIsCurrentTransactionId(row_xmin(row));
+}
 
-	return TransactionIdIsCurrentTransactionId(DatumGetTransactionId(xmin));
+bool
+uaef_row_is_seen(TupleTableSlot *row, Snapshot snapshot)
+{
+	return uaef_row_is_ours(row) || !XidInMVCCSnapshot(row_xmin(row), snapshot);
 }

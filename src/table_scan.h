@@ -36,7 +36,8 @@ extern void uaef_scan_begin(UaefScan *scan, const char *table,
 
 /*
  * The same; rows are those that a statement would see which begins now, and is
- * not read only.  That snapshot is the active one until uaef_scan_end().
+ * not read only.  That snapshot is the active one until uaef_scan_end(); the
+ * table stays locked until the transaction ends.
  */
 extern void uaef_scan_begin_now(UaefScan *scan, const char *table,
 								const char *index, int nkeys,
@@ -73,5 +74,8 @@ extern bool uaef_row_uuid(TupleTableSlot *row, int column, pg_uuid_t *value);
 
 /* Whether our own transaction wrote the row. */
 extern bool uaef_row_is_ours(TupleTableSlot *row);
+
+/* Whether it did, or the one that wrote it had ended for the snapshot. */
+extern bool uaef_row_is_seen(TupleTableSlot *row, Snapshot snapshot);
 
 #endif							/* UAEF_TABLE_SCAN_H */

@@ -120,6 +120,7 @@ static const struct
 	{"policy", uaef_policy_fire},
 	{"granted", uaef_advance_granted},
 	{"settled", uaef_settle_task_look},
+	{"inherited", uaef_settle_task_look_again},
 	{"child", uaef_workflow_task_fire},
 	{"repeat", uaef_workflow_task_fire}
 };

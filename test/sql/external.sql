@@ -73,4 +73,12 @@ SELECT uaef.claim_tasks('w', lease => '-1 s');
 SELECT uaef.create_workflow('ext_bad', '{"tasks": [{"id": "a", "type": "external", "config": {"capability": ""}}]}');
 SELECT uaef.create_workflow('ext_bad', '{"tasks": [{"id": "a", "type": "external", "config": {"lease": "soon"}}]}');
 
+-- nothing is written in a transaction that only reads
+SELECT uaef.start_workflow('ext', name => 'x read') IS NOT NULL AS started;
+SELECT task_id, lease_token FROM uaef.claim_tasks('w', 'ext_a') \gset
+BEGIN READ ONLY;
+SELECT uaef.heartbeat_task(:task_id, :'lease_token');
+ROLLBACK;
+SELECT uaef.heartbeat_task(:task_id, :'lease_token') > now() AS extended;
+
 SELECT count(uaef.cancel_workflow(execution_id)) > 0 AS cancelled FROM uaef.workflow_run WHERE workflow = 'ext' AND status = 'running';

@@ -437,6 +437,13 @@ CREATE EXTENSION amcheck;
 SELECT * FROM uaef.verify_ledger(indexes => true);
 DROP EXTENSION amcheck;
 
+-- a payload that is too large for its row is stored elsewhere
+SELECT uaef.record_event('ver_large', jsonb_build_object('x', (SELECT string_agg(md5(n::text), '') FROM generate_series(1, 400) n))) AS large \gset
+SELECT pg_column_size(payload) > 4000 AS elsewhere, event_hash OPERATOR(uaef.=) uaef.hash_event(event_id) AS hashed
+FROM uaef.ledger_event WHERE event_id = :large;
+SELECT * FROM uaef.verify_event(:large);
+CALL ver_seal();
+
 -- after all that
 SELECT * FROM uaef.verify_ledger();
 

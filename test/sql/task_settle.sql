@@ -107,6 +107,23 @@ SELECT uaef.deactivate_settlement_rule('fee') IS NOT NULL;
 SELECT uaef.start_workflow('order', '{"deep": {"x": 7}}', name => 'off') IS NOT NULL;
 SELECT * FROM pg_temp.tasks WHERE name = 'off';
 
+\echo # why a rule did not fire is told by the data that it saw, and so is what another would have given
+SELECT uaef.create_workflow('why', uaef.workflow('begin -[settle]-> pay', uaef.task('begin', 'decision', '{"cases": [{"label": "settle", "when": {"in.settle": true}}], "default": "no"}'),
+	uaef.settle_task('pay', input => '{"x": "{{in.deep.x}}"}')));
+SELECT pg_temp.rule('why', 'pay', '{"when": {"in.x": {"$gte": 10}, "sys.status": "running", "sys.completed_at": {"$exists": false}}, "recipient": "house"}', 'why');
+SELECT uaef.start_workflow('why', '{"settle": true, "x": 50, "deep": {"x": 7}}', name => 'why') IS NOT NULL, uaef.start_workflow('why', '{"settle": false, "deep": {"x": 100}}', name => 'not') IS NOT NULL;
+SELECT r -> 'read', r -> 'would_fire_with' FROM jsonb_array_elements(uaef.explain_settlement(pg_temp.exec('why')) -> 'rules') r;
+SELECT recipient, executions, was, would_be FROM uaef.backtest_rule('why', uaef.settlement_rule_definition('why') || '{"when": {"in.x": {"$gte": 5}}}', '-infinity');
+
+\echo # many rules that read what an earlier transaction left
+SELECT uaef.create_workflow('many', uaef.workflow('score -> last', uaef.external_task('score'), uaef.external_task('last')));
+SELECT count(pg_temp.rule('many ' || n, NULL, jsonb_build_object('when', jsonb_build_object('task.score.x', jsonb_build_object('$gte', n, '$lte', n)),
+	'amount', 'task.score.x', 'recipient', 'house'), 'many')) FROM generate_series(1, 70) n;
+SELECT uaef.start_workflow('many', '{}', name => 'many') IS NOT NULL;
+SELECT uaef.complete_task(task_id, '{"x": 35}') FROM uaef.task_run WHERE execution_id = pg_temp.exec('many') AND task = 'score';
+SELECT uaef.complete_task(task_id, '{}') FROM uaef.task_run WHERE execution_id = pg_temp.exec('many') AND task = 'last';
+SELECT rule, amount FROM pg_temp.signals WHERE name = 'many';
+
 \echo # definitions that are refused
 SELECT pg_temp.try(format('SELECT uaef.create_workflow(%L, %L)', 'order', jsonb_build_object('tasks', jsonb_build_array(
 	jsonb_build_object('id', 'pay', 'type', 'settle') || t))))
@@ -177,4 +194,4 @@ SELECT recipient, status FROM pg_temp.signals WHERE name = 'slow' ORDER BY recip
 SELECT count(*) FROM uaef.audit_money();
 
 SELECT count(uaef.cancel_workflow(execution_id)) FROM uaef.workflow_run WHERE workflow IN ('order', 'place', 'undo', 'slow') AND status IN ('running', 'paused', 'pending');
-SELECT count(uaef.retire_settlement_rule(name, version)) FROM uaef.settlement_rule_status WHERE state <> 'retired' AND workflow IN ('order', 'soft', 'way', 'place', 'undo', 'slow');
+SELECT count(uaef.retire_settlement_rule(name, version)) FROM uaef.settlement_rule_status WHERE state <> 'retired' AND workflow IN ('order', 'soft', 'way', 'why', 'many', 'place', 'undo', 'slow');

@@ -261,6 +261,24 @@ act($id, "uaef.process_settlement(signal_id, 'TX' || part_no)");
 is(ending($id), 'completed ', 'a task that waits for the payment');
 is($node->safe_psql('postgres', 'SELECT count(*) FROM uaef.audit_money()'), '0', 'the books are clean');
 
+# A fork waits for the signals of the execution that it comes from, of which
+# nobody tells it.
+for my $end ([ 'uaef.approve_settlement(signal_id)', 'no skipped, t completed, yes completed', 'approved' ],
+	[ "uaef.reject_settlement(signal_id, 'no')", 'no completed, t completed, yes skipped', 'refused' ])
+{
+	define_settle("heir $end->[2]", '{"wait":"approved"}', ',"timeout":"300ms"', sprintf($both, 'settled'));
+	$id = start("heir $end->[2]");
+	is(ending($id), 'completed ', 'nobody has decided in time');
+	define("heir $end->[2]", '{"type":"settle","config":{"wait":"approved"}}', '[{"from":"t","to":"yes","on":"settled"},{"from":"t","to":"no","on":"refused"}]');
+	my $heir = $node->safe_psql('postgres', "SELECT uaef.fork_workflow('$id', 't', version => 2)");
+	ok($node->poll_query_until('postgres', "SELECT count(*) = 1 FROM uaef.task_timer WHERE execution_id = '$heir' AND kind = 'inherited' AND due_at > now()"), 'a fork waits, and looks again later');
+	act($id, $end->[0]);
+	$node->safe_psql('postgres', "UPDATE uaef.task_timer SET due_at = now() WHERE kind = 'inherited'");
+	start('settle label');
+	is(ending($heir), 'completed ', 'to its end');
+	is(tasks($heir), $end->[1], "which says that they were $end->[2]");
+}
+
 # A settle task waits on after a crash.
 my $unsettled = start('settle');
 
