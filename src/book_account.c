@@ -299,7 +299,8 @@ lock_account(const char *code, LockedAccount *account)
 		ereport(ERROR,
 				(errcode(ERRCODE_UAEF_UNDEFINED_ACCOUNT),
 				 errmsg("account \"%s\" does not exist",
-						uaef_eval_clip(code, strlen(code)))));
+						uaef_eval_clip(code, strlen(code))),
+				 errhint("Use uaef.create_account() to create it.")));
 	account->account_id = uaef_spi_int64(0, 1);
 	kind = uaef_spi_text(0, 2);
 	account->status = uaef_spi_text(0, 3);
