@@ -158,7 +158,7 @@ uaef_payout_channel_create(const char *name, const char *kind, Jsonb *contract,
 	if (uaef_spi_run(&insert_channel, args, connector ? NULL : "  n    ") == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_DUPLICATE_OBJECT),
-				 errmsg("payout channel \"%s\" exists already", name)));
+				 errmsg("payout channel \"%s\" already exists", name)));
 	uaef_json_begin(&json);
 	uaef_json_text(&json, "channel", name);
 	uaef_json_text(&json, "kind", kind);
