@@ -157,7 +157,7 @@ check_spec(const UaefAccountSpec *spec)
 		(spec->owner_type == NULL || strcmp(spec->owner_type, "platform") != 0))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("the owner of account \"%s\" is half said", spec->code),
+				 errmsg("account \"%s\" has an owner without type or id", spec->code),
 				 errhint("Give owner_type and owner_id; only a platform may lack the id.")));
 	if (spec->owner_id != NULL)
 		check_text(spec->owner_id, MAX_OWNER_ID, "owner of an account");
@@ -299,7 +299,8 @@ lock_account(const char *code, LockedAccount *account)
 		ereport(ERROR,
 				(errcode(ERRCODE_UAEF_UNDEFINED_ACCOUNT),
 				 errmsg("account \"%s\" does not exist",
-						uaef_eval_clip(code, strlen(code)))));
+						uaef_eval_clip(code, strlen(code))),
+				 errhint("Make it with uaef.create_account().")));
 	account->account_id = uaef_spi_int64(0, 1);
 	kind = uaef_spi_text(0, 2);
 	account->status = uaef_spi_text(0, 3);

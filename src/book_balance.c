@@ -272,7 +272,7 @@ uaef_balance_require_limits(BookBalance *balance, const UaefBookActor *actor)
 	if (balance->has_min && sum - balance->held < balance->min_balance)
 		ereport(ERROR,
 				(errcode(ERRCODE_UAEF_BALANCE_LIMIT),
-				 errmsg("account \"%s\" has not enough",
+				 errmsg("account \"%s\" does not have enough",
 						balance->account->code),
 				 errdetail("Its balance would be %s, of which %s are held; the least is %s.",
 						   uaef_minor_text(sum),

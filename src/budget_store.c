@@ -120,11 +120,11 @@ check(Datum *args, const char *nulls)
 	if (nulls[ARG_CAP] == 'n' && nulls[ARG_MAX_COUNT] == 'n')
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("a budget needs a cap or a greatest count, or both")));
+				 errmsg("a budget needs a cap or a max_count, or both")));
 	if (nulls[ARG_MAX_COUNT] != 'n' && DatumGetInt64(args[ARG_MAX_COUNT]) < 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("the greatest count of a budget must not be below 0")));
+				 errmsg("max_count of a budget must not be below 0")));
 	if (nulls[ARG_SUBJECT] != 'n' && strcmp(scope, "global") == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),

@@ -192,7 +192,7 @@ uaef_register_signer(const char *public_key, Oid role)
 	if (find_signer(CStringGetTextDatum(key.name), values, nulls, NULL))
 		ereport(ERROR,
 				(errcode(ERRCODE_DUPLICATE_OBJECT),
-				 errmsg("signer \"%s\" exists already", key.name),
+				 errmsg("signer \"%s\" already exists", key.name),
 				 errhint("A name stands for one key for ever; take another.")));
 	uaef_json_begin(&json);
 	uaef_json_text(&json, "signer", key.name);

@@ -27,6 +27,7 @@
 #include "money.h"
 #include "numeric_util.h"
 #include "payout.h"
+#include "settlement_rule.h"
 #include "spi_util.h"
 #include "versioned_name.h"
 
@@ -66,7 +67,7 @@ read_contract(UaefPayoutChannel *channel, Jsonb *contract)
 				(errcode(ERRCODE_UAEF_PAYOUT_CHANNEL),
 				 errmsg("a channel without idempotency keys, lookup and statements cannot send by itself"),
 				 errdetail("Nothing could tell whether a payout arrived whose answer was lost."),
-				 errhint("Make it a manual channel.")));
+				 errhint("Say in the contract what the other side can do, or make it a channel of kind file or manual.")));
 }
 
 void
@@ -78,7 +79,8 @@ uaef_payout_channel_get(const char *name, UaefPayoutChannel *channel)
 	if (uaef_spi_run(&select_channel, &arg, NULL) == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_UAEF_PAYOUT_CHANNEL),
-				 errmsg("payout channel \"%s\" does not exist", name)));
+				 errmsg("payout channel \"%s\" does not exist", name),
+				 errhint("Use uaef.create_payout_channel() to create it.")));
 	channel->name = pstrdup(name);
 	channel->kind = uaef_spi_text(0, 1);
 	channel->connector = uaef_spi_text(0, 2);
@@ -156,7 +158,7 @@ uaef_payout_channel_create(const char *name, const char *kind, Jsonb *contract,
 	if (uaef_spi_run(&insert_channel, args, connector ? NULL : "  n    ") == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_DUPLICATE_OBJECT),
-				 errmsg("payout channel \"%s\" exists already", name)));
+				 errmsg("payout channel \"%s\" already exists", name)));
 	uaef_json_begin(&json);
 	uaef_json_text(&json, "channel", name);
 	uaef_json_text(&json, "kind", kind);
@@ -180,11 +182,7 @@ uaef_payee_set(const char *recipient, const char *channel, Jsonb *destination,
 	UaefJson	json;
 	Datum		args[6];
 
-	if (strchr(recipient, ':') == NULL && strcmp(recipient, "house") != 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_UAEF_BAD_RECIPIENT),
-				 errmsg("\"%s\" is not a recipient", recipient),
-				 errdetail("A recipient is a kind, a colon and an id.")));
+	uaef_recipient_check(recipient);
 	if (!JB_ROOT_IS_OBJECT(destination))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),

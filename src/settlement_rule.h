@@ -103,6 +103,9 @@ extern List *uaef_settlement_rule_check(Jsonb *definition,
  */
 extern Jsonb *uaef_settlement_rule_from_seed(Jsonb *definition);
 
+/* Raise UA210 for what is no recipient: kind:id, or "house" alone. */
+extern void uaef_recipient_check(const char *text);
+
 /* Read "effective" of a definition into the rule. */
 extern void uaef_settlement_rule_set_period(UaefSettlementRule *rule,
 											Jsonb *definition);

@@ -224,12 +224,11 @@ check_shares(UaefSettlementRule *rule)
 }
 
 /*
- * A recipient is kind:id, or "house" alone.  Its kind must stand in the rule:
- * data may say which agent is paid, and not that an outsider is.  Blanks that
- * stand around the id would make an error of every evaluation.
+ * A recipient is kind:id, or "house" alone.  Blanks around the id would make
+ * another recipient that looks the same.
  */
-static UaefTemplate *
-compile_recipient(const char *text)
+void
+uaef_recipient_check(const char *text)
 {
 	const char *colon = strchr(text, ':');
 	int			len = colon ? colon - text : strlen(text);
@@ -241,6 +240,16 @@ compile_recipient(const char *text)
 				(errcode(ERRCODE_UAEF_BAD_RECIPIENT),
 				 errmsg("\"%s\" is not a recipient", text),
 				 errdetail("A recipient is agent, user, external, pool, acct or house, a colon, and an id without blanks around it.")));
+}
+
+/*
+ * The kind must stand in the rule: data may say which agent is paid, and not
+ * that an outsider is.
+ */
+static UaefTemplate *
+compile_recipient(const char *text)
+{
+	uaef_recipient_check(text);
 	return uaef_template_compile_text(text);
 }
 

@@ -137,7 +137,7 @@ uaef_settlement_explain(const pg_uuid_t *execution_id, Oid reader)
 		ereport(ERROR,
 				(errcode(ERRCODE_UAEF_UNDEFINED_SETTLEMENT),
 				 errmsg("execution has no settlement"),
-				 errdetail("An execution is settled when it completes and a rule is in force for its workflow.")));
+				 errdetail("An execution is settled when it completes or comes to a settle task, by the rules that are in force for that.")));
 	run = uaef_spi_jsonb(0, 1);
 	sees_all = uaef_spi_bool(0, 2);
 	definition_id = uaef_spi_int32(0, 3);

@@ -62,6 +62,8 @@ SELECT uaef.create_payout_channel('psp', 'worker', '{"idempotency":"native","key
 	"webhooks":true,"statement":"csv","currencies":["NOK"],"max_amount":{"NOK":"1000.00"}}');
 SELECT pg_temp.try($$SELECT uaef.create_payout_channel('psp', 'manual')$$);
 SELECT pg_temp.try($$SELECT uaef.set_payee('p1', 'psp')$$);
+SELECT recipient, pg_temp.try(format('SELECT uaef.set_payee(%L, ''psp'')', recipient)) AS result
+FROM unnest('{bank:p1,external:," external:p1","external: p1",EXTERNAL:p1,houses}'::text[]) AS recipient;
 SELECT pg_temp.try($$SELECT uaef.set_payee('external:p1', 'none')$$);
 SELECT uaef.set_payee('external:' || p, 'psp', jsonb_build_object('iban', p)) FROM unnest('{a,b,c,d,e,f,g,h}'::text[]) p;
 
