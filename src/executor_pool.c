@@ -87,7 +87,7 @@ static bool told_no_slot = false;
 static bool crash_counted = false;
 
 static void reap(void);
-static bool loss_is_due(const UaefExecutorSlot *slot, UaefTaskRef *ref,
+static bool loss_is_due(UaefExecutorSlot *slot, UaefTaskRef *ref,
 						TimestampTz *next);
 static TimestampTz count_losses(void);
 static Oid	next_role(RoleSet *refused, bool *served, TimestampTz *next);
@@ -255,7 +255,7 @@ count_loss(const UaefTaskRef *ref)
  * than when it is.  An executor writes down its loss under the lock.
  */
 static bool
-loss_is_due(const UaefExecutorSlot *slot, UaefTaskRef *ref, TimestampTz *next)
+loss_is_due(UaefExecutorSlot *slot, UaefTaskRef *ref, TimestampTz *next)
 {
 	bool		due = false;
 
