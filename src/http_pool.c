@@ -38,7 +38,6 @@
 
 #define MAX_HEAD_BYTES		65536
 #define MAX_HEAD_LINES		200
-#define MAX_IDLE_CONNECTIONS 256	/* of a family */
 #define MAX_IDLE_FAMILIES	8
 #define MAX_IDLE_HANDLES	64
 #define MAX_IDLE_S			4	/* less than servers usually keep them */
@@ -397,7 +396,7 @@ family_make(UaefHttpPool *pool, const uint8 *id)
 	curl_multi_setopt(family->multi, CURLMOPT_TIMERFUNCTION, set_timer);
 	curl_multi_setopt(family->multi, CURLMOPT_TIMERDATA, family);
 	curl_multi_setopt(family->multi, CURLMOPT_MAXCONNECTS,
-					  (long) MAX_IDLE_CONNECTIONS);
+					  uaef_http_idle_connections(MAX_IDLE_FAMILIES));
 	return family;
 }
 

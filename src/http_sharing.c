@@ -1,15 +1,21 @@
 /*-------------------------------------------------------------------------
  *
  * http_sharing.c
- *	  Which requests may share connections and TLS sessions.
+ *	  Which requests may share connections and TLS sessions, and how many of
+ *	  them are kept.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
+#include <sys/resource.h>
+
 #include <openssl/evp.h>
 
 #include "http_sharing.h"
+
+#define MIN_IDLE_CONNECTIONS 16
+#define MAX_IDLE_CONNECTIONS 256
 
 static void add_text(EVP_MD_CTX *hash, const char *text);
 
@@ -50,4 +56,17 @@ uaef_http_sharing_id(const UaefHttpRequest *request, uint8 *id)
 	}
 	EVP_MD_CTX_free(hash);
 	return done;
+}
+
+long
+uaef_http_idle_connections(int ids)
+{
+	struct rlimit files;
+
+	if (getrlimit(RLIMIT_NOFILE, &files) != 0)
+		return MIN_IDLE_CONNECTIONS;
+	if (files.rlim_cur == RLIM_INFINITY)
+		return MAX_IDLE_CONNECTIONS;
+	return Max(Min((long) (files.rlim_cur / (2 * ids)), MAX_IDLE_CONNECTIONS),
+			   MIN_IDLE_CONNECTIONS);
 }
