@@ -101,6 +101,8 @@ uaef_accounts_get(BookAccounts *accounts, const char *code)
 				(errcode(ERRCODE_UAEF_UNDEFINED_ACCOUNT),
 				 errmsg("account \"%s\" does not exist",
 						uaef_eval_clip(code, strlen(code))),
+				 strncmp(code, "bank:", strlen("bank:")) == 0 ?
+				 errhint("The first payout that is settled through the channel makes it.") :
 				 errhint("Make it with uaef.create_account().")));
 	account = hash_search(accounts->by_code, name, HASH_ENTER, NULL);
 	read_account(&accounts->scan, account);

@@ -338,7 +338,7 @@ uaef_task_labels(const UaefTaskDef *task)
 			return "Its labels are: passed, failed.";
 		case UAEF_TASK_SETTLE:
 			return task->config.settle.wait == UAEF_SETTLE_NO_WAIT ?
-				"Its labels are: settled, nothing, failed." :
+				"Its labels are: settled, nothing, failed, and, with \"wait\", refused and timeout." :
 				"Its labels are: settled, nothing, failed, refused, and, with a timeout, timeout.";
 		default:
 			return psprintf("A task of type %s gives no label.",

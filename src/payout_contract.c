@@ -58,9 +58,12 @@ read_lookups(const UaefObject *object, UaefPayoutContract *contract)
 									  MAX_LOOKUPS);
 	if (contract->states == NULL)
 		return;
-	if (!contract->has_lookup || !JB_ROOT_IS_OBJECT(contract->states))
+	if (!JB_ROOT_IS_OBJECT(contract->states))
 		uaef_read_wrong(object, "states",
-						"an object of outcomes by the provider's words, where \"lookup\" is not none");
+						"an object of outcomes by the provider's words");
+	if (!contract->has_lookup)
+		uaef_read_wrong(object, "states",
+						"left out where \"lookup\" is none: nobody would be asked");
 	it = JsonbIteratorInit(&contract->states->root);
 	while ((token = JsonbIteratorNext(&it, &value, true)) != WJB_DONE)
 	{
