@@ -74,7 +74,8 @@ uaef_payout_resolve(const pg_uuid_t *payout_id, const char *outcome,
  * of what another is sending.
  */
 static void
-check_worker(const UaefPayoutChannel *channel, const UaefEvidence *evidence)
+check_worker(const UaefPayoutChannel *channel, const UaefPayout *payout,
+			 const UaefEvidence *evidence)
 {
 	if (strcmp(channel->kind, "worker") != 0)
 		ereport(ERROR,
@@ -85,6 +86,13 @@ check_worker(const UaefPayoutChannel *channel, const UaefEvidence *evidence)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("a worker's report must have the fence that it claimed")));
+	if (evidence->fence > payout->fence)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("nobody has claimed the payout with fence %d",
+						evidence->fence),
+				 errdetail("Its last fence is %d.", payout->fence),
+				 errhint("Give the fence that uaef.claim_payouts() returned.")));
 }
 
 UaefPayoutStatus
@@ -107,7 +115,7 @@ uaef_payout_report(const pg_uuid_t *payout_id, const UaefEvidence *evidence)
 	uaef_payout_channel_get(payout.channel, &channel);
 	uaef_payout_channel_require(&channel, evidence->actor);
 	if (strcmp(evidence->kind, "worker") == 0)
-		check_worker(&channel, evidence);
+		check_worker(&channel, &payout, evidence);
 	(void) uaef_payout_take_evidence(&payout, evidence);
 	uaef_spi_end(caller);
 	return payout.status;

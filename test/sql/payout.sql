@@ -115,6 +115,7 @@ SELECT pg_temp.try(format('SELECT uaef.report_payout(%L, NULL, ''settled'', kind
 RESET ROLE;
 SELECT pg_temp.try(format('SELECT uaef.report_payout(%L, NULL, ''rejected'')', :'a'));
 SELECT pg_temp.try(format('SELECT uaef.report_payout(%L, 0, ''rejected'')', :'a'));
+SELECT pg_temp.try(format('SELECT uaef.report_payout(%L, 99, ''accepted'')', :'a'));
 SELECT status, fence FROM uaef.payout WHERE payout_id = :'a';
 UPDATE uaef.payout_channel SET role = 'payout_stranger' WHERE name = 'psp';
 SET ROLE payout_stranger;
