@@ -21,6 +21,7 @@
 #include "guc.h"
 #include "json_util.h"
 #include "money.h"
+#include "payload_check.h"
 
 /* Deepest nesting of a document. */
 #define MAX_DEPTH 64
@@ -183,24 +184,13 @@ static void
 check_size(Jsonb *document)
 {
 	StringInfoData text;
-	JsonbIterator *iterator = JsonbIteratorInit(&document->root);
-	JsonbIteratorToken token;
-	JsonbValue	value;
-	int			depth = 0;
 
-	while ((token = JsonbIteratorNext(&iterator, &value, false)) != WJB_DONE)
-	{
-		if (token == WJB_END_ARRAY || token == WJB_END_OBJECT)
-			depth--;
-		else if ((token == WJB_BEGIN_ARRAY || token == WJB_BEGIN_OBJECT) &&
-				 ++depth > MAX_DEPTH)
-			ereport(ERROR,
-					(errcode(ERRCODE_UAEF_TOO_LARGE),
-					 errmsg("the definition is nested too deeply"),
-					 errdetail("Objects and arrays may be nested %d deep.",
-							   MAX_DEPTH)));
-	}
-
+	if (uaef_is_nested_deeper(document, MAX_DEPTH))
+		ereport(ERROR,
+				(errcode(ERRCODE_UAEF_TOO_LARGE),
+				 errmsg("the definition is nested too deeply"),
+				 errdetail("Objects and arrays may be nested %d deep.",
+						   MAX_DEPTH)));
 	initStringInfo(&text);
 	(void) JsonbToCString(&text, &document->root, VARSIZE(document));
 	if (text.len > uaef_max_payload_kb * (int64) 1024)

@@ -30,14 +30,10 @@ uaef_check_idempotency_key(const char *key)
 						MAX_IDEMPOTENCY_KEY)));
 }
 
-/*
- * What can be read in one session must not be too deep for another, whose
- * stack is smaller.
- */
-static void
-check_nesting(const char *what, Jsonb *payload)
+bool
+uaef_is_nested_deeper(Jsonb *document, int levels)
 {
-	JsonbIterator *iterator = JsonbIteratorInit(&payload->root);
+	JsonbIterator *iterator = JsonbIteratorInit(&document->root);
 	JsonbIteratorToken token;
 	JsonbValue	value;
 	int			depth = 0;
@@ -46,16 +42,17 @@ check_nesting(const char *what, Jsonb *payload)
 	{
 		if (token == WJB_END_ARRAY || token == WJB_END_OBJECT)
 			depth--;
-		else if (token == WJB_BEGIN_ARRAY || token == WJB_BEGIN_OBJECT)
-			depth++;
-		if (depth > MAX_NESTING)
-			ereport(ERROR,
-					(errcode(ERRCODE_UAEF_TOO_LARGE),
-					 errmsg("%s is nested more than %d deep", what,
-							MAX_NESTING)));
+		else if ((token == WJB_BEGIN_ARRAY || token == WJB_BEGIN_OBJECT) &&
+				 ++depth > levels)
+			return true;
 	}
+	return false;
 }
 
+/*
+ * What can be read in one session must not be too deep for another, whose
+ * stack is smaller.
+ */
 void
 uaef_check_payload(const char *what, Jsonb *payload)
 {
@@ -67,8 +64,11 @@ uaef_check_payload(const char *what, Jsonb *payload)
 						   (Size) VARSIZE(payload) / 1024,
 						   uaef_max_payload_kb),
 				 errhint("Store large data in a table of yours and pass its key.")));
-	if (VARSIZE(payload) > MAX_NESTING * LEVEL_BYTES)
-		check_nesting(what, payload);
+	if (VARSIZE(payload) > MAX_NESTING * LEVEL_BYTES &&
+		uaef_is_nested_deeper(payload, MAX_NESTING))
+		ereport(ERROR,
+				(errcode(ERRCODE_UAEF_TOO_LARGE),
+				 errmsg("%s is nested more than %d deep", what, MAX_NESTING)));
 }
 
 void

@@ -22,4 +22,7 @@ extern void uaef_check_payload(const char *what, Jsonb *payload);
 /* The same for the input of an execution, which is an object; else 22023. */
 extern void uaef_check_input(Jsonb *input);
 
+/* Whether objects and arrays are nested in more levels than these. */
+extern bool uaef_is_nested_deeper(Jsonb *document, int levels);
+
 #endif							/* UAEF_PAYLOAD_CHECK_H */

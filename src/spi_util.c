@@ -188,6 +188,40 @@ uaef_spi_oid(uint64 row, int column)
 	return DatumGetObjectId(required_value(row, column));
 }
 
+void *
+uaef_copy_toasted(Datum value)
+{
+	Size		size = VARSIZE_ANY(DatumGetPointer(value));
+	void	   *copy = SPI_palloc(size);
+
+	memcpy(copy, DatumGetPointer(value), size);
+	return copy;
+}
+
+char *
+uaef_copy_text(Datum value)
+{
+	struct varlena *packed = PG_DETOAST_DATUM_PACKED(value);
+	int			len = VARSIZE_ANY_EXHDR(packed);
+	char	   *copy = SPI_palloc(len + 1);
+
+	memcpy(copy, VARDATA_ANY(packed), len);
+	copy[len] = '\0';
+	return copy;
+}
+
+Jsonb *
+uaef_copy_jsonb(Datum value)
+{
+	Jsonb	   *detoasted = DatumGetJsonbP(value);
+	Jsonb	   *copy = SPI_palloc(VARSIZE(detoasted));
+
+	memcpy(copy, detoasted, VARSIZE(detoasted));
+	if ((Pointer) detoasted != DatumGetPointer(value))
+		pfree(detoasted);
+	return copy;
+}
+
 /*
  * Text or name as a C string; NULL when null.
  */
@@ -196,18 +230,8 @@ uaef_spi_text(uint64 row, int column)
 {
 	bool		isnull;
 	Datum		value = uaef_spi_value(row, column, &isnull);
-	struct varlena *packed;
-	char	   *copy;
-	int			len;
 
-	if (isnull)
-		return NULL;
-	packed = PG_DETOAST_DATUM_PACKED(value);
-	len = VARSIZE_ANY_EXHDR(packed);
-	copy = SPI_palloc(len + 1);
-	memcpy(copy, VARDATA_ANY(packed), len);
-	copy[len] = '\0';
-	return copy;
+	return isnull ? NULL : uaef_copy_text(value);
 }
 
 Jsonb *
@@ -215,15 +239,8 @@ uaef_spi_jsonb(uint64 row, int column)
 {
 	bool		isnull;
 	Datum		value = uaef_spi_value(row, column, &isnull);
-	Jsonb	   *detoasted;
-	Jsonb	   *copy;
 
-	if (isnull)
-		return NULL;
-	detoasted = DatumGetJsonbP(value);
-	copy = SPI_palloc(VARSIZE(detoasted));
-	memcpy(copy, detoasted, VARSIZE(detoasted));
-	return copy;
+	return isnull ? NULL : uaef_copy_jsonb(value);
 }
 
 /*
@@ -234,14 +251,9 @@ void *
 uaef_spi_toasted(uint64 row, int column)
 {
 	bool		isnull;
-	void	   *value = DatumGetPointer(uaef_spi_value(row, column, &isnull));
-	void	   *copy;
+	Datum		value = uaef_spi_value(row, column, &isnull);
 
-	if (isnull)
-		return NULL;
-	copy = SPI_palloc(VARSIZE_ANY(value));
-	memcpy(copy, value, VARSIZE_ANY(value));
-	return copy;
+	return isnull ? NULL : uaef_copy_toasted(value);
 }
 
 bytea *

@@ -73,6 +73,14 @@ extern int32 uaef_spi_int32(uint64 row, int column);
 extern bool uaef_spi_bool(uint64 row, int column);
 extern Oid	uaef_spi_oid(uint64 row, int column);
 
+/*
+ * What a datum of text, of jsonb, or of any variable length is, copied to the
+ * context that was current at uaef_spi_begin(); the last as it is stored.
+ */
+extern char *uaef_copy_text(Datum value);
+extern Jsonb *uaef_copy_jsonb(Datum value);
+extern void *uaef_copy_toasted(Datum value);
+
 /* Copied to the context that was current at uaef_spi_begin(). */
 extern char *uaef_spi_text(uint64 row, int column);
 extern Jsonb *uaef_spi_jsonb(uint64 row, int column);	/* NULL when null */

@@ -24,13 +24,13 @@
 #include "access/tableam.h"
 #include "access/xact.h"
 #include "catalog/namespace.h"
-#include "executor/spi.h"
 #include "executor/tuptable.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 
 #include "compat.h"
+#include "spi_util.h"
 #include "table_scan.h"
 
 void
@@ -102,32 +102,13 @@ uaef_scan_end(UaefScan *scan)
  * ----------
  */
 
-static void *
-copy_out(const void *value, Size size)
-{
-	void	   *copy = SPI_palloc(size);
-
-	memcpy(copy, value, size);
-	return copy;
-}
-
 char *
 uaef_row_text(TupleTableSlot *row, int column)
 {
 	bool		isnull;
 	Datum		value = slot_getattr(row, column, &isnull);
-	struct varlena *packed;
-	char	   *copy;
-	int			len;
 
-	if (isnull)
-		return NULL;
-	packed = PG_DETOAST_DATUM_PACKED(value);
-	len = VARSIZE_ANY_EXHDR(packed);
-	copy = SPI_palloc(len + 1);
-	memcpy(copy, VARDATA_ANY(packed), len);
-	copy[len] = '\0';
-	return copy;
+	return isnull ? NULL : uaef_copy_text(value);
 }
 
 Jsonb *
@@ -135,25 +116,17 @@ uaef_row_jsonb(TupleTableSlot *row, int column)
 {
 	bool		isnull;
 	Datum		value = slot_getattr(row, column, &isnull);
-	Jsonb	   *detoasted;
-	Jsonb	   *copy;
 
-	if (isnull)
-		return NULL;
-	detoasted = DatumGetJsonbP(value);
-	copy = copy_out(detoasted, VARSIZE(detoasted));
-	if ((Pointer) detoasted != DatumGetPointer(value))
-		pfree(detoasted);
-	return copy;
+	return isnull ? NULL : uaef_copy_jsonb(value);
 }
 
 void *
 uaef_row_toasted(TupleTableSlot *row, int column)
 {
 	bool		isnull;
-	void	   *value = DatumGetPointer(slot_getattr(row, column, &isnull));
+	Datum		value = slot_getattr(row, column, &isnull);
 
-	return isnull ? NULL : copy_out(value, VARSIZE_ANY(value));
+	return isnull ? NULL : uaef_copy_toasted(value);
 }
 
 TimestampTz
