@@ -390,30 +390,43 @@ uaef_advance_claimed(UaefTask *task, const char *worker,
 }
 
 /*
+ * Tell that a task completed.  One that nobody ran, which went from pending to
+ * its end at once, is named in the event that set it free.
+ */
+static void
+tell_completed(UaefTask *task, UaefTaskStatus from)
+{
+	UaefJson	json;
+
+	if (from == UAEF_TASK_PENDING && task->item == UAEF_NO_ITEM &&
+		task->worker == NULL && uaef_step_note_completed(task))
+		return;
+	uaef_task_event_begin(&json, task);
+	uaef_json_text(&json, "from", uaef_task_status_name(from));
+	uaef_json_text(&json, "label", task->label);
+	uaef_json_text(&json, "worker", task->worker);
+	if (task->output != NULL)
+		uaef_json_text(&json, "output_sha256", uaef_digest_hex(task->output));
+	uaef_step_event(task->execution, task,
+					task->item == UAEF_COMPENSATION ? "task_compensated" :
+					"task_completed", uaef_json_end(&json));
+}
+
+/*
  * The end of a task; the caller drains.
  */
 void
 uaef_advance_finish_task(UaefTask *task, Jsonb *output, const char *label)
 {
-	UaefExecution *execution = task->execution;
-	UaefJson	json;
-
-	uaef_task_event_begin(&json, task);
-	uaef_json_text(&json, "from", uaef_task_status_name(task->status));
-	uaef_json_text(&json, "label", label);
-	uaef_json_text(&json, "worker", task->worker);
-	if (output != NULL)
-		uaef_json_text(&json, "output_sha256", uaef_digest_hex(output));
+	UaefTaskStatus from = task->status;
 
 	task->output = output;
 	task->error = NULL;
 	task->label = label != NULL ? pstrdup(label) : NULL;
 	if (task->started_at == 0)
-		task->started_at = execution->step->now;
+		task->started_at = task->execution->step->now;
 	uaef_task_become(task, UAEF_TASK_COMPLETED);
-	uaef_step_event(execution, task,
-					task->item == UAEF_COMPENSATION ? "task_compensated" :
-					"task_completed", uaef_json_end(&json));
+	tell_completed(task, from);
 
 	if (task->item == UAEF_COMPENSATION)
 		uaef_compensation_ended(task);

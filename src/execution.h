@@ -82,11 +82,13 @@ struct UaefTask
 
 /*
  * What befell tasks without an event of their own: it is named in the event
- * that caused it, so that one event tells all that a commit changed.
+ * that caused it, the last one before it in the step, so that few events tell
+ * all that a commit changed, and in its order.
  */
 typedef enum UaefNoteKind
 {
 	UAEF_NOTE_QUEUED,			/* queued, or handed out at once */
+	UAEF_NOTE_COMPLETED,		/* by itself: nobody ran it */
 	UAEF_NOTE_SKIPPED,
 	UAEF_NOTE_CANCELLED
 } UaefNoteKind;
@@ -329,6 +331,12 @@ extern void uaef_step_event(UaefExecution *execution, UaefTask *task,
 
 /* Name a task in the last event of its execution. */
 extern void uaef_step_note(UaefTask *task, UaefNoteKind kind);
+
+/*
+ * The same for one that completed by itself; false when it is to have an event
+ * of its own, for there is none to name it in, or that names many already.
+ */
+extern bool uaef_step_note_completed(UaefTask *task);
 
 /* Note a timer; task NULL: of the execution. */
 extern void uaef_step_timer(UaefExecution *execution, UaefTask *task,

@@ -125,6 +125,31 @@ uaef_json_texts(UaefJson *json, const char *key, char *const *values, int n)
 }
 
 void
+uaef_json_list(UaefJson *json, const char *key)
+{
+	push_key(json, key);
+	(void) pushJsonbValue(&json->state, WJB_BEGIN_ARRAY, NULL);
+}
+
+void
+uaef_json_list_object(UaefJson *json)
+{
+	(void) pushJsonbValue(&json->state, WJB_BEGIN_OBJECT, NULL);
+}
+
+void
+uaef_json_list_object_end(UaefJson *json)
+{
+	(void) pushJsonbValue(&json->state, WJB_END_OBJECT, NULL);
+}
+
+void
+uaef_json_list_end(UaefJson *json)
+{
+	(void) pushJsonbValue(&json->state, WJB_END_ARRAY, NULL);
+}
+
+void
 uaef_json_members(UaefJson *json, Jsonb *object)
 {
 	JsonbIterator *iterator;

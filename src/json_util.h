@@ -41,6 +41,16 @@ extern void uaef_json_jsonb(UaefJson *json, const char *key, Jsonb *value);
 extern void uaef_json_texts(UaefJson *json, const char *key,
 							char *const *values, int n);
 
+/*
+ * A list of objects: uaef_json_list(), then for each of them
+ * uaef_json_list_object(), its members and uaef_json_list_object_end(), and
+ * uaef_json_list_end().
+ */
+extern void uaef_json_list(UaefJson *json, const char *key);
+extern void uaef_json_list_object(UaefJson *json);
+extern void uaef_json_list_object_end(UaefJson *json);
+extern void uaef_json_list_end(UaefJson *json);
+
 /* All members of another object, which may be NULL. */
 extern void uaef_json_members(UaefJson *json, Jsonb *object);
 extern Jsonb *uaef_json_end(UaefJson *json);

@@ -20,6 +20,7 @@
 #include "utils/timestamp.h"
 
 #include "agent_task.h"
+#include "digest.h"
 #include "execution.h"
 #include "execution_row.h"
 #include "family.h"
@@ -59,6 +60,10 @@ typedef struct NewTasks
 	HeapTuple	rows[MANY_ROWS];
 } NewTasks;
 
+/* Tasks that one event names as completed; the next one has its own. */
+#define MAX_COMPLETED	100
+
+static void write_notes(UaefExecution *execution);
 static void settle(UaefExecution *execution);
 
 static void
@@ -397,6 +402,8 @@ uaef_step_event(UaefExecution *execution, UaefTask *task, const char *type,
 	UaefStep   *step = execution->step;
 	UaefEvent  *event;
 
+	if (execution->last_event >= 0)
+		write_notes(execution);
 	if (step->n_events == step->max_events)
 	{
 		step->max_events = Max(8, step->max_events * 2);
@@ -434,24 +441,29 @@ uaef_step_note(UaefTask *task, UaefNoteKind kind)
 	execution->notes[kind] = lappend(execution->notes[kind], note);
 }
 
+bool
+uaef_step_note_completed(UaefTask *task)
+{
+	UaefExecution *execution = task->execution;
+
+	if (execution->last_event < 0 ||
+		list_length(execution->notes[UAEF_NOTE_COMPLETED]) >= MAX_COMPLETED)
+		return false;
+	uaef_step_note(task, UAEF_NOTE_COMPLETED);
+	return true;
+}
+
 /*
  * Notes as texts: "pay", "resize[3]", "resize[0..99]", "compensate pay".
  */
 static void
-add_notes(UaefJson *json, UaefExecution *execution, UaefNoteKind kind)
+add_texts(UaefJson *json, const UaefExecution *execution, const char *key,
+		  List *notes)
 {
-	static const char *const keys[] = {
-		[UAEF_NOTE_QUEUED] = "queued",
-		[UAEF_NOTE_SKIPPED] = "skipped",
-		[UAEF_NOTE_CANCELLED] = "cancelled",
-	};
-	List	   *notes = execution->notes[kind];
-	char	  **texts = palloc(sizeof(char *) * Max(list_length(notes), 1));
+	char	  **texts = palloc(sizeof(char *) * list_length(notes));
 	ListCell   *cell;
 	int			n = 0;
 
-	if (notes == NIL)
-		return;
 	foreach(cell, notes)
 	{
 		UaefNote   *note = lfirst(cell);
@@ -467,8 +479,36 @@ add_notes(UaefJson *json, UaefExecution *execution, UaefNoteKind kind)
 			texts[n++] = psprintf("%s[%d..%d]", id, note->first_item,
 								  note->last_item);
 	}
-	uaef_json_texts(json, keys[kind], texts, n);
-	execution->notes[kind] = NIL;
+	uaef_json_texts(json, key, texts, n);
+}
+
+/*
+ * Tasks that completed by themselves, each with what an event of its own would
+ * say.
+ */
+static void
+add_completed(UaefJson *json, UaefExecution *execution, List *notes)
+{
+	ListCell   *cell;
+
+	uaef_json_list(json, "completed");
+	foreach(cell, notes)
+	{
+		const UaefNote *note = lfirst(cell);
+		const UaefTask *task = execution->tasks[note->no];
+
+		uaef_json_list_object(json);
+		uaef_json_text(json, "task", execution->def->tasks[note->no].id);
+		uaef_json_int(json, "task_id", task->task_id);
+		if (task->attempt > 0)
+			uaef_json_int(json, "attempt", task->attempt);
+		uaef_json_text(json, "label", task->label);
+		if (task->output != NULL)
+			uaef_json_text(json, "output_sha256",
+						   uaef_digest_hex(task->output));
+		uaef_json_list_object_end(json);
+	}
+	uaef_json_list_end(json);
 }
 
 /*
@@ -477,6 +517,12 @@ add_notes(UaefJson *json, UaefExecution *execution, UaefNoteKind kind)
 static void
 write_notes(UaefExecution *execution)
 {
+	static const char *const keys[] = {
+		[UAEF_NOTE_QUEUED] = "queued",
+		[UAEF_NOTE_COMPLETED] = "completed",
+		[UAEF_NOTE_SKIPPED] = "skipped",
+		[UAEF_NOTE_CANCELLED] = "cancelled",
+	};
 	UaefEvent  *event;
 	UaefJson	json;
 	bool		any = false;
@@ -492,7 +538,17 @@ write_notes(UaefExecution *execution)
 	uaef_json_begin(&json);
 	uaef_json_members(&json, event->payload);
 	for (int kind = 0; kind < UAEF_N_NOTES; kind++)
-		add_notes(&json, execution, (UaefNoteKind) kind);
+	{
+		List	   *notes = execution->notes[kind];
+
+		if (notes == NIL)
+			continue;
+		if (kind == UAEF_NOTE_COMPLETED)
+			add_completed(&json, execution, notes);
+		else
+			add_texts(&json, execution, keys[kind], notes);
+		execution->notes[kind] = NIL;
+	}
 	event->payload = uaef_json_end(&json);
 }
 
