@@ -3,31 +3,44 @@
 ------------------------------------------------------------------------
 
 -- An event of an execution is for those who may act for its initiator; all of
--- them are for who may read the events' table itself: auditors, admins.
+-- them are for who may read the events' table itself: auditors, admins.  A task
+-- that completed by itself has no event, but is named in the one that set it
+-- free; here it has its line all the same.
 CREATE VIEW uaef.audit_trail WITH (security_barrier) AS
 SELECT e.event_id,
 	x.execution_id,
 	d.name AS workflow,
 	e.recorded_at,
 	CASE e.kind WHEN 1 THEN 'engine' ELSE 'application' END AS kind,
-	e.event_type,
+	l.event_type,
 	coalesce(e.actor_type || ' ' || e.actor_id, e.actor_type, e.actor_id) AS actor,
 	coalesce(e.effective_role, e.session_role) AS role,
 	e.session_role,
-	e.task_id,
+	l.task_id,
 	t.task,
-	e.agent_id,
-	e.payload,
+	l.agent_id,
+	l.payload,
 	e.payload IS NULL AND e.payload_hash IS NOT NULL AS redacted,
-	e.signer
+	e.signer,
+	l.place
 FROM uaef.ledger_event AS e
+	CROSS JOIN LATERAL (
+		SELECT e.event_type, e.task_id, e.agent_id, e.payload, 0 AS place
+		UNION ALL
+		SELECT 'task_completed', (c.task ->> 'task_id')::bigint, NULL, c.task,
+			c.place::integer
+		FROM pg_catalog.jsonb_array_elements(CASE
+			WHEN e.kind = 1
+				AND pg_catalog.jsonb_typeof(e.payload -> 'completed') = 'array'
+			THEN e.payload -> 'completed' END)
+			WITH ORDINALITY AS c(task, place)) AS l
 	LEFT JOIN uaef.workflow_execution AS x ON x.execution_id = e.stream
 	LEFT JOIN uaef.workflow_definition AS d ON d.definition_id = x.definition_id
-	LEFT JOIN uaef.task_execution AS t ON t.task_id = e.task_id
+	LEFT JOIN uaef.task_execution AS t ON t.task_id = l.task_id
 WHERE pg_catalog.pg_has_role(x.initiated_by, 'USAGE')
 	OR pg_catalog.has_table_privilege('uaef.ledger_event', 'SELECT');
 COMMENT ON VIEW uaef.audit_trail IS
-	'events as people read them: when, what, by whom, of which execution and task; kind tells what the engine did from what an application says; each role sees the executions it may act for, an auditor all';
+	'events as people read them: when, what, by whom, of which execution and task; kind tells what the engine did from what an application says; place is 0 for the event, and for a task that it names as completed its place in that list; each role sees the executions it may act for, an auditor all';
 
 -- What was retired is not counted by type, but in events.  Of an event's block
 -- all is covered or nothing.

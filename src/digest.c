@@ -20,9 +20,7 @@ digest(Jsonb *document, uint8 *hash)
 
 	initStringInfo(&text);
 	(void) uaef_canonical_append(&text, document);
-	uaef_hash_begin();
-	uaef_hash_add(text.data, text.len);
-	uaef_hash_end(hash);
+	uaef_sha256(text.data, text.len, hash);
 	pfree(text.data);
 }
 

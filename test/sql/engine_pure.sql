@@ -93,8 +93,46 @@ SELECT status, error, output FROM uaef.workflow_run WHERE execution_id = :'e';
 -- every transition is in the ledger, in the order in which it happened
 SELECT uaef.start_workflow('eng_route', '{"amount": 1}', name => 'the first') AS e \gset
 SELECT stream_seq, event_type, actor_type,
-	payload - 'input_sha256' - 'output_sha256' - 'initiated_by' AS payload
+	payload - 'input_sha256' - 'output_sha256' - 'initiated_by'
+		#- '{completed,0,task_id}' #- '{completed,0,output_sha256}' AS payload
 FROM uaef.ledger_event WHERE stream = :'e' ORDER BY stream_seq;
+
+-- a task that completed by itself has its line there, with the digest of its output
+SELECT event_type, place, task, a.payload ->> 'label' AS label,
+	t.label = a.payload ->> 'label' AND a.payload ->> 'output_sha256' = encode(sha256(convert_to(
+		replace(t.output::text, ' ', ''), 'UTF8')), 'hex') AS as_stored
+FROM uaef.audit_trail AS a LEFT JOIN uaef.task_execution AS t USING (execution_id, task_id, task)
+WHERE execution_id = :'e' ORDER BY event_id, place;
+
+-- one event names a hundred of them, the next task has its own
+SELECT uaef.create_workflow('eng_many', jsonb_build_object(
+	'tasks', (SELECT jsonb_agg(jsonb_build_object('id', 'c' || i, 'type', 'condition',
+		'config', '{"when": {"in.n": 1}}'::jsonb) ORDER BY i) FROM generate_series(1, 103) AS i),
+	'edges', (SELECT jsonb_agg(jsonb_build_object('from', 'c' || i, 'to', 'c' || i + 1) ORDER BY i)
+		FROM generate_series(1, 102) AS i)));
+SELECT uaef.start_workflow('eng_many', '{"n": 1}') AS e \gset
+SELECT event_type, payload ->> 'task' AS task, jsonb_array_length(payload -> 'completed') AS named,
+	payload #>> '{completed,0,task}' AS first, payload #>> '{completed,-1,task}' AS last
+FROM uaef.ledger_event WHERE stream = :'e' ORDER BY stream_seq;
+SELECT count(*), bool_and(task = 'c' || n) AS in_order FROM (SELECT task, row_number() OVER () AS n FROM
+	(SELECT task FROM uaef.audit_trail WHERE execution_id = :'e' AND event_type = 'task_completed'
+	 ORDER BY event_id, place) AS a) AS a;
+
+-- what fails, and whatever follows on an event of its own, is not mixed up
+SELECT uaef.create_workflow('eng_then_fails', '{"tasks": [
+	{"id": "a", "type": "condition", "config": {"when": {"in.n": 1}}},
+	{"id": "b", "type": "decision", "on_failure": "continue", "config": {"cases": [{"label": "x", "when": {"in.n": 2}}]}},
+	{"id": "c", "type": "condition", "config": {"when": {"in.n": 2}}},
+	{"id": "d", "type": "parallel"}],
+	"edges": [{"from": "a", "to": "b"}, {"from": "b", "to": "c"}, {"from": "c", "to": "d", "on": "true"}]}');
+SELECT uaef.start_workflow('eng_then_fails', '{"n": 1}') AS e \gset
+SELECT event_type, place, task, payload ->> 'label' AS label, payload -> 'skipped' AS skipped
+FROM uaef.audit_trail WHERE execution_id = :'e' ORDER BY event_id, place;
+
+-- an application cannot have lines of tasks by what it says
+SELECT uaef.record_event('said', '{"completed": [{"task": "a", "task_id": 1}]}', :'e') > 0 AS recorded;
+SELECT event_type, kind, place FROM uaef.audit_trail
+WHERE execution_id = :'e' AND kind = 'application' ORDER BY event_id, place;
 
 -- rollback: nothing of it ever happened
 BEGIN;
