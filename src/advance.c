@@ -31,6 +31,7 @@
 #include "limit.h"
 #include "map_task.h"
 #include "policy_check.h"
+#include "random_bytes.h"
 #include "task_kind.h"
 #include "uuid7.h"
 #include "workflow_stat.h"
@@ -359,10 +360,7 @@ begin_lease(UaefTask *task, TimestampTz expires_at)
 
 	task->has_lease = true;
 	task->lease_expires_at = expires_at;
-	if (!pg_strong_random(task->lease_token.data, UUID_LEN))
-		ereport(ERROR,
-				(errcode(ERRCODE_INTERNAL_ERROR),
-				 errmsg("could not generate random values")));
+	uaef_random_bytes(task->lease_token.data, UUID_LEN);
 	uaef_step_timer(execution, task, "lease", expires_at);
 	if (task->def->timeout_ms > 0)
 		uaef_step_timer(execution, task, "timeout",

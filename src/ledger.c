@@ -35,7 +35,7 @@
  * lost locks and rows, ends it, and so does another table of events, for the
  * extension can be made anew within a transaction.  What is known of the
  * extension's objects is kept for the process until the relation cache hears
- * of a change.  Salts are drawn many at a time; each is erased as it is given.
+ * of a change.
  *
  *-------------------------------------------------------------------------
  */
@@ -69,6 +69,7 @@
 #include "identity.h"
 #include "ledger.h"
 #include "ledger_head.h"
+#include "random_bytes.h"
 #include "row_write.h"
 #include "wake.h"
 
@@ -77,9 +78,6 @@
 
 /* Longest name of an actor or agent that an application gives, in bytes. */
 #define MAX_NAME_LEN 255
-
-/* Salts that are drawn at a time: a call for one costs as much as for many. */
-#define SALT_POOL	64
 
 /* How far apart the numbers of a slot's further streams are. */
 #define SLOT_STRIDE INT64CONST(1000000)
@@ -142,7 +140,6 @@ static const pg_uuid_t *choose_stream(void);
 static void read_head(Relation rel, Relation open_index, StreamHead *head);
 static StreamHead *hold_head(Relation rel, const pg_uuid_t *stream);
 static void fill_identity(Datum *values, bool *nulls);
-static void draw_salt(uint8 *salt);
 static void fill_payload(Datum *values, bool *nulls);
 static void check_name_length(int column, const char *name,
 							  const Datum *values, const bool *nulls);
@@ -514,32 +511,6 @@ fill_identity(Datum *values, bool *nulls)
 }
 
 /*
- * 32 random bytes.  The pool is this process's: one that it was copied to by a
- * fork draws its own.
- */
-static void
-draw_salt(uint8 *salt)
-{
-	static uint8 pool[SALT_POOL][UAEF_SALT_LEN];
-	static int	left = 0;
-	static int	owner = 0;
-
-	if (left == 0 || owner != MyProcPid)
-	{
-		left = 0;
-		if (!pg_strong_random(pool, sizeof(pool)))
-			ereport(ERROR,
-					(errcode(ERRCODE_INTERNAL_ERROR),
-					 errmsg("could not generate random values")));
-		left = SALT_POOL;
-		owner = MyProcPid;
-	}
-	left--;
-	memcpy(salt, pool[left], UAEF_SALT_LEN);
-	explicit_bzero(pool[left], UAEF_SALT_LEN);
-}
-
-/*
  * Salt and commitment of the payload, if there is one.
  */
 static void
@@ -553,7 +524,7 @@ fill_payload(Datum *values, bool *nulls)
 	if (ISNULL(UAEF_EVENT_PAYLOAD))
 		return;
 
-	draw_salt(salt);
+	uaef_random_bytes(salt, sizeof(salt));
 	uaef_payload_hash(DatumGetJsonbP(VALUE(UAEF_EVENT_PAYLOAD)), salt, hash);
 	VALUE(UAEF_EVENT_SALT) = uaef_hash_datum(salt);
 	VALUE(UAEF_EVENT_PAYLOAD_HASH) = uaef_hash_datum(hash);

@@ -27,6 +27,9 @@
 /* Rows that are written at a time. */
 #define MANY_ROWS	1000
 
+/* So few are written with the relation's own description. */
+#define FEW_ROWS	8
+
 /* What goes into an index for one row. */
 typedef struct IndexEntry
 {
@@ -187,8 +190,9 @@ uaef_table_insert_many(UaefTable *table, HeapTuple *rows, int n)
 {
 	int			n_slots = Min(n, MANY_ROWS);
 	TupleTableSlot **slots = palloc(sizeof(TupleTableSlot *) * Max(n_slots, 1));
-	TupleDesc	desc;			/* a copy, for the relation's own counts its
-								 * users one by one */
+	bool		few = n <= FEW_ROWS;
+	TupleDesc	desc;			/* for many rows a copy, as the relation's own
+								 * counts its users one by one */
 
 	if (n == 0)
 		return;
@@ -197,7 +201,8 @@ uaef_table_insert_many(UaefTable *table, HeapTuple *rows, int n)
 		CatalogTupleInsertWithInfo(table->rel, rows[0], table->indexes);
 		return;
 	}
-	desc = CreateTupleDescCopy(RelationGetDescr(table->rel));
+	desc = few ? RelationGetDescr(table->rel) :
+		CreateTupleDescCopy(RelationGetDescr(table->rel));
 	for (int i = 0; i < n_slots; i++)
 		slots[i] = MakeSingleTupleTableSlot(desc, &TTSOpsHeapTuple);
 	for (int from = 0; from < n; from += n_slots)
@@ -215,7 +220,8 @@ uaef_table_insert_many(UaefTable *table, HeapTuple *rows, int n)
 	}
 	for (int i = 0; i < n_slots; i++)
 		ExecDropSingleTupleTableSlot(slots[i]);
-	FreeTupleDesc(desc);
+	if (!few)
+		FreeTupleDesc(desc);
 	pfree(slots);
 }
 

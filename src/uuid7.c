@@ -10,6 +10,7 @@
 #include "utils/fmgrprotos.h"
 #include "utils/timestamp.h"
 
+#include "random_bytes.h"
 #include "uuid7.h"
 
 /* Microseconds between the epochs of Unix and of PostgreSQL. */
@@ -28,11 +29,7 @@ put_time(pg_uuid_t *uuid, TimestampTz time)
 void
 uaef_uuid7(pg_uuid_t *uuid)
 {
-	if (!pg_strong_random(uuid->data, UUID_LEN))
-		ereport(ERROR,
-				(errcode(ERRCODE_INTERNAL_ERROR),
-				 errmsg("could not generate random values")));
-
+	uaef_random_bytes(uuid->data, UUID_LEN);
 	put_time(uuid, GetCurrentTimestamp());
 	uuid->data[6] = (uuid->data[6] & 0x0f) | 0x70;
 	uuid->data[8] = (uuid->data[8] & 0x3f) | 0x80;
