@@ -165,6 +165,7 @@ static const AccessObject functions[] = {
 	{"set_pool_points", OPERATOR},
 	{"signal_workflow", OPERATOR},
 	{"start_workflow", AUTHOR | OPERATOR},
+	{"start_workflows", AUTHOR | OPERATOR},
 
 	/* what comes in */
 	{"alter_webhook_source", AUTHOR | OPERATOR},

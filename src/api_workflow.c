@@ -7,6 +7,7 @@
  */
 #include "postgres.h"
 
+#include "catalog/pg_type_d.h"
 #include "fmgr.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
@@ -18,6 +19,7 @@
 #include "fork.h"
 #include "hold.h"
 #include "retry.h"
+#include "spi_util.h"
 #include "sql_here.h"
 #include "start_trigger.h"
 #include "waiting.h"
@@ -53,6 +55,35 @@ uaef_start_workflow(PG_FUNCTION_ARGS)
 	start.debounce_us = uaef_arg_interval_us_or_zero(fcinfo, 10, "debounce");
 	*id = uaef_engine_start(&start);
 	PG_RETURN_UUID_P(id);
+}
+
+/*
+ * uaef.start_workflows(workflow text, inputs jsonb[], priority int,
+ * version int) returns uuid[]
+ */
+PG_FUNCTION_INFO_V1(uaef_start_workflows);
+Datum
+uaef_start_workflows(PG_FUNCTION_ARGS)
+{
+	UaefStart	start = {0};
+	int			n;
+	Datum	   *documents = uaef_array_elements(uaef_arg_array(fcinfo, 1,
+															   "inputs"),
+												JSONBOID, "inputs", &n);
+	Jsonb	  **inputs = palloc(sizeof(Jsonb *) * Max(n, 1));
+	pg_uuid_t  *ids = palloc(sizeof(pg_uuid_t) * Max(n, 1));
+	Datum	   *result = palloc(sizeof(Datum) * Max(n, 1));
+
+	start.workflow = uaef_arg_text(fcinfo, 0, "workflow");
+	start.priority = uaef_arg_int32_or(fcinfo, 2, 0);
+	start.version = uaef_arg_int32_or(fcinfo, 3, 0);
+	for (int i = 0; i < n; i++)
+		inputs[i] = DatumGetJsonbP(documents[i]);
+	uaef_engine_start_many(&start, inputs, n, ids);
+
+	for (int i = 0; i < n; i++)
+		result[i] = UUIDPGetDatum(&ids[i]);
+	return uaef_array(result, NULL, n, UUIDOID);
 }
 
 /*

@@ -280,6 +280,31 @@ compare_members(const void *a, const void *b)
 	return left->key_len - right->key_len;
 }
 
+/* The same byte eight times, and whether one of eight is less, or is equal. */
+#define EIGHT(byte)			(UINT64CONST(0x0101010101010101) * (byte))
+#define ANY_LESS(word, byte) (((word) - EIGHT(byte)) & ~(word) & EIGHT(0x80))
+#define ANY_EQUAL(word, byte) ANY_LESS((word) ^ EIGHT(byte), 1)
+
+/*
+ * How many bytes at the beginning, eight at a time, stand for themselves.
+ */
+static inline int
+plain_bytes(const char *p, const char *end)
+{
+	const char *begin = p;
+
+	for (; end - p >= sizeof(uint64); p += sizeof(uint64))
+	{
+		uint64		word;
+
+		memcpy(&word, p, sizeof(word));
+		if (ANY_LESS(word, 0x20) | ANY_EQUAL(word, '"') |
+			ANY_EQUAL(word, '\\'))
+			break;
+	}
+	return p - begin;
+}
+
 static void
 append_string(StringInfo out, const char *utf8, int len)
 {
@@ -287,7 +312,7 @@ append_string(StringInfo out, const char *utf8, int len)
 	const char *run = utf8;
 
 	uaef_append_char(out, '"');
-	for (const char *p = utf8; p < end; p++)
+	for (const char *p = utf8 + plain_bytes(utf8, end); p < end; p++)
 	{
 		static const char short_form[] = "\bb\ff\nn\rr\tt\"\"\\\\";
 		const char *found = NULL;

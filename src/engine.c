@@ -14,6 +14,7 @@
 #include "miscadmin.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
+#include "utils/memutils.h"
 #include "utils/timestamp.h"
 
 #include "advance.h"
@@ -31,6 +32,9 @@
 
 /* Longest name of an execution. */
 #define MAX_NAME 1000
+
+/* Executions that are begun in one step. */
+#define MANY_STARTS 100
 
 static UaefQuery insert_key = {
 	"INSERT INTO uaef.workflow_start_key"
@@ -209,6 +213,57 @@ uaef_engine_start(const UaefStart *start)
 		CHECK_FOR_INTERRUPTS();
 	uaef_spi_end(back);
 	return id;
+}
+
+/*
+ * Begin one execution for each input, in one step.
+ */
+static void
+start_some(const UaefStart *start, Jsonb *const *inputs, int n, Oid caller,
+		   pg_uuid_t *ids)
+{
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext,
+												  "uaef starts",
+												  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext back = MemoryContextSwitchTo(context);
+	UaefStart	one = *start;
+	UaefStep   *step = uaef_step_begin("user",
+									   GetUserNameFromId(caller, false));
+	bool		held;
+	const UaefDefinition *def =
+		uaef_definition_get(uaef_definition_find_start(start->workflow,
+													   start->version, &held));
+
+	for (int i = 0; i < n; i++)
+	{
+		UaefExecution *execution = uaef_step_new_execution(step, def);
+
+		ids[i] = execution->id;
+		one.input = inputs[i];
+		begin_execution(execution, &one, caller, held);
+	}
+	uaef_step_write(step);
+	MemoryContextSwitchTo(back);
+	MemoryContextDelete(context);
+}
+
+void
+uaef_engine_start_many(const UaefStart *start, Jsonb *const *inputs, int n,
+					   pg_uuid_t *ids)
+{
+	Oid			caller = GetUserId();
+	UaefCaller	back;
+
+	for (int i = 0; i < n; i++)
+		uaef_check_input(inputs[i]);
+	back = uaef_spi_begin();
+	for (int from = 0; from < n; from += MANY_STARTS)
+	{
+		CHECK_FOR_INTERRUPTS();
+		start_some(start, inputs + from, Min(n - from, MANY_STARTS), caller,
+				   ids + from);
+	}
+	uaef_spi_end(back);
 }
 
 /*

@@ -59,6 +59,14 @@ typedef struct UaefStart
 extern pg_uuid_t uaef_engine_start(const UaefStart *start);
 
 /*
+ * Start an execution for each input instead of start's; without keys, which
+ * would tell them apart.  ids has room for n.
+ */
+extern void uaef_engine_start_many(const UaefStart *start,
+								   Jsonb *const *inputs, int n,
+								   pg_uuid_t *ids);
+
+/*
  * Apply the result of an attempt that something outside of the engine made
  * (HTTP, an outside worker).  Returns false, and does nothing, when the task
  * no longer waits for this attempt.

@@ -49,16 +49,16 @@ typedef struct Row
 	bool		nulls[MAX_COLUMNS];
 } Row;
 
-/* Tasks without a row, and the rows that they are to have. */
+/* Rows that are new, and are written together. */
 #define MANY_ROWS	256
 
-typedef struct NewTasks
+typedef struct NewRows
 {
 	UaefTable  *table;
 	int			n;
-	UaefTask   *tasks[MANY_ROWS];
 	HeapTuple	rows[MANY_ROWS];
-} NewTasks;
+	ItemPointer tids[MANY_ROWS];	/* whose, where they come to lie */
+} NewRows;
 
 /* Tasks that one event names as completed; the next one has its own. */
 #define MAX_COMPLETED	100
@@ -141,24 +141,33 @@ task_row(Row *row, UaefTask *task)
 }
 
 static void
-insert_tasks(NewTasks *new)
+insert_rows(NewRows *new)
 {
 	uaef_table_insert_many(new->table, new->rows, new->n);
 	for (int i = 0; i < new->n; i++)
 	{
-		new->tasks[i]->tid = new->rows[i]->t_self;
+		*new->tids[i] = new->rows[i]->t_self;
 		heap_freetuple(new->rows[i]);
 	}
 	new->n = 0;
+}
+
+static void
+add_row(NewRows *new, Row *row, ItemPointer tid)
+{
+	if (new->n == MANY_ROWS)
+		insert_rows(new);
+	new->tids[new->n] = tid;
+	new->rows[new->n++] = heap_form_tuple(RelationGetDescr(new->table->rel),
+										  row->values, row->nulls);
 }
 
 /*
  * Write a task that changed; one that is new is written with others.
  */
 static void
-write_task(NewTasks *new, UaefTask *task)
+write_task(NewRows *new, UaefTask *task)
 {
-	UaefTable  *table = new->table;
 	Row			row;
 
 	if (task == NULL || !task->dirty)
@@ -166,23 +175,17 @@ write_task(NewTasks *new, UaefTask *task)
 	task_row(&row, task);
 	task->dirty = false;
 	if (task->stored)
-	{
-		uaef_table_update(table, row.values, row.nulls, &task->tid);
-		return;
-	}
+		uaef_table_update(new->table, row.values, row.nulls, &task->tid);
+	else
+		add_row(new, &row, &task->tid);
 	task->stored = true;
-	new->tasks[new->n] = task;
-	new->rows[new->n++] = heap_form_tuple(RelationGetDescr(table->rel),
-										  row.values, row.nulls);
-	if (new->n == MANY_ROWS)
-		insert_tasks(new);
 }
 
 void
 uaef_step_write_tasks(UaefStep *step)
 {
 	UaefTable	table;
-	NewTasks	new = {.table = &table};
+	NewRows		new = {.table = &table};
 	ListCell   *cell;
 	ListCell   *item;
 
@@ -198,8 +201,7 @@ uaef_step_write_tasks(UaefStep *step)
 		foreach(item, execution->items)
 			write_task(&new, lfirst(item));
 	}
-	if (new.n > 0)
-		insert_tasks(&new);
+	insert_rows(&new);
 	uaef_table_close(&table);
 }
 
@@ -592,8 +594,11 @@ execution_row(Row *row, UaefExecution *execution)
 	set_text(row, EXEC_SINGLETON_KEY, execution->singleton_key);
 }
 
+/*
+ * The same for an execution.
+ */
 static void
-write_execution(UaefTable *table, UaefExecution *execution)
+write_execution(NewRows *new, UaefExecution *execution)
 {
 	Row			row;
 
@@ -602,9 +607,9 @@ write_execution(UaefTable *table, UaefExecution *execution)
 		return;
 	execution_row(&row, execution);
 	if (execution->stored)
-		uaef_table_update(table, row.values, row.nulls, &execution->tid);
+		uaef_table_update(new->table, row.values, row.nulls, &execution->tid);
 	else
-		uaef_table_insert(table, row.values, row.nulls, &execution->tid);
+		add_row(new, &row, &execution->tid);
 	if (execution->dirty && uaef_execution_ended(execution->status))
 	{
 		uaef_wake_waiters_on_commit(&execution->id);
@@ -619,13 +624,15 @@ static void
 write_executions(UaefStep *step)
 {
 	UaefTable	table;
+	NewRows		new = {.table = &table};
 	ListCell   *cell;
 
 	uaef_table_open(&table, "workflow_execution");
 	uaef_require_columns(RelationGetDescr(table.rel), "workflow_execution",
 						 N_EXECUTION_COLUMNS);
 	foreach(cell, step->executions)
-		write_execution(&table, lfirst(cell));
+		write_execution(&new, lfirst(cell));
+	insert_rows(&new);
 	uaef_table_close(&table);
 }
 

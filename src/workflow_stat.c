@@ -185,8 +185,10 @@ gather_for(const char *workflow, const char *task)
 static void
 cut(char *key, const char *name)
 {
-	int			len = pg_mbcliplen(name, strlen(name), UAEF_STAT_NAME - 1);
+	int			len = strlen(name);
 
+	if (len >= UAEF_STAT_NAME)
+		len = pg_mbcliplen(name, len, UAEF_STAT_NAME - 1);
 	memset(key, 0, UAEF_STAT_NAME);
 	memcpy(key, name, len);
 }
