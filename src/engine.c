@@ -215,12 +215,18 @@ uaef_engine_start(const UaefStart *start)
 	return id;
 }
 
+static void
+tell_input(void *arg)
+{
+	errcontext("element %d of inputs", *(int *) arg);
+}
+
 /*
- * Begin one execution for each input, in one step.
+ * Begin one execution for each of n inputs from one on, in one step.
  */
 static void
-start_some(const UaefStart *start, Jsonb *const *inputs, int n, Oid caller,
-		   pg_uuid_t *ids)
+start_some(const UaefStart *start, Jsonb *const *inputs, int from, int n,
+		   Oid caller, pg_uuid_t *ids)
 {
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext,
 												  "uaef starts",
@@ -233,15 +239,25 @@ start_some(const UaefStart *start, Jsonb *const *inputs, int n, Oid caller,
 	const UaefDefinition *def =
 		uaef_definition_get(uaef_definition_find_start(start->workflow,
 													   start->version, &held));
+	int			element = from + 1;
+	ErrorContextCallback context_callback = {
+		.previous = error_context_stack,
+		.callback = tell_input,
+		.arg = &element
+	};
 
-	for (int i = 0; i < n; i++)
+	error_context_stack = &context_callback;
+	for (int i = from; i < from + n; i++)
 	{
 		UaefExecution *execution = uaef_step_new_execution(step, def);
 
+		element = i + 1;
 		ids[i] = execution->id;
 		one.input = inputs[i];
+		uaef_check_input(one.input);
 		begin_execution(execution, &one, caller, held);
 	}
+	error_context_stack = context_callback.previous;
 	uaef_step_write(step);
 	MemoryContextSwitchTo(back);
 	MemoryContextDelete(context);
@@ -252,16 +268,13 @@ uaef_engine_start_many(const UaefStart *start, Jsonb *const *inputs, int n,
 					   pg_uuid_t *ids)
 {
 	Oid			caller = GetUserId();
-	UaefCaller	back;
+	UaefCaller	back = uaef_spi_begin();
 
-	for (int i = 0; i < n; i++)
-		uaef_check_input(inputs[i]);
-	back = uaef_spi_begin();
 	for (int from = 0; from < n; from += MANY_STARTS)
 	{
 		CHECK_FOR_INTERRUPTS();
-		start_some(start, inputs + from, Min(n - from, MANY_STARTS), caller,
-				   ids + from);
+		start_some(start, inputs, from, Min(n - from, MANY_STARTS), caller,
+				   ids);
 	}
 	uaef_spi_end(back);
 }

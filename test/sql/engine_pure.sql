@@ -156,6 +156,35 @@ SELECT uaef.create_workflow('eng_version', '{"tasks": [{"id": "p", "type": "para
 SELECT uaef.start_workflow('eng_version') AS e2, uaef.start_workflow('eng_version', version => 1) AS e1 \gset
 SELECT version, output FROM uaef.workflow_run WHERE execution_id IN (:'e1', :'e2') ORDER BY 1;
 
+-- many at once: ids in the order of the inputs, each execution by itself
+SELECT uaef.create_workflow('eng_odd', '{"input_schema": {"required": ["n"]}, "tasks": [
+	{"id": "odd", "type": "condition", "config": {"when": {"in.n": {"$in": [1, 3, 249]}}}},
+	{"id": "yes", "type": "parallel"}],
+	"edges": [{"from": "odd", "to": "yes", "on": "true"}],
+	"output": {"n": "{{in.n}}", "odd": "{{task.odd.result}}"}}');
+SELECT uaef.start_workflows('eng_odd', ARRAY(SELECT jsonb_build_object('n', i) FROM generate_series(1, 250) AS i),
+	priority => 7) AS ids \gset
+SELECT count(*), count(DISTINCT x.execution_id) AS different, bool_and(x.output ->> 'n' = o.n::text) AS in_order,
+	count(*) FILTER (WHERE x.output -> 'odd' = 'true') AS odd, bool_and(x.status = 'completed' AND x.priority = 7) AS as_asked
+FROM unnest(:'ids'::uuid[]) WITH ORDINALITY AS o(execution_id, n) JOIN uaef.workflow_execution AS x USING (execution_id);
+SELECT status, count(*) FROM uaef.task_execution WHERE execution_id = ANY (:'ids') GROUP BY status ORDER BY status;
+SELECT event_type, count(*) FROM uaef.ledger_event WHERE stream = ANY (:'ids') GROUP BY event_type ORDER BY event_type;
+SELECT uaef.start_workflows('eng_odd', '{}');
+SELECT cardinality(uaef.start_workflows('eng_version', '{"{}", "{}"}', version => 1)) AS older;
+-- where one cannot be started none is
+SELECT count(*) AS before FROM uaef.workflow_execution \gset
+SELECT uaef.start_workflows('eng_odd', ARRAY['{"n": 1}', '{"m": 1}']::jsonb[]);
+\echo :LAST_ERROR_SQLSTATE
+SELECT uaef.start_workflows('eng_odd', ARRAY['{"n": 1}', '[1]']::jsonb[]);
+\echo :LAST_ERROR_SQLSTATE
+SELECT uaef.start_workflows('eng_odd', ARRAY['{"n": 1}', NULL]::jsonb[]);
+\echo :LAST_ERROR_SQLSTATE
+SELECT uaef.start_workflows('eng_odd', NULL);
+\echo :LAST_ERROR_SQLSTATE
+SELECT uaef.start_workflows('eng_nothing', '{"{}"}');
+\echo :LAST_ERROR_SQLSTATE
+SELECT count(*) - :before AS begun FROM uaef.workflow_execution;
+
 -- bad calls
 SELECT uaef.start_workflow('eng_nothing');
 \echo :LAST_ERROR_SQLSTATE
