@@ -33,8 +33,8 @@
 /* Longest name of an execution. */
 #define MAX_NAME 1000
 
-/* Executions that are begun in one step. */
-#define MANY_STARTS 100
+/* Executions that are begun in one step; more would not stay in the caches. */
+#define MANY_STARTS 20
 
 static UaefQuery insert_key = {
 	"INSERT INTO uaef.workflow_start_key"
