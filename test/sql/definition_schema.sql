@@ -46,7 +46,7 @@ SELECT uaef.start_workflow('sch_out', '{"n": 100}') AS e \gset
 SELECT status, output, error FROM uaef.workflow_run WHERE execution_id = :'e';
 SELECT uaef.start_workflow('sch_out', '{"n": 101}') AS e \gset
 SELECT status, output, error FROM uaef.workflow_run WHERE execution_id = :'e';
-SELECT event_type, payload->'error'->>'code' AS code FROM uaef.audit_trail WHERE execution_id = :'e' ORDER BY event_id;
+SELECT event_type, payload->'error'->>'code' AS code FROM uaef.audit_trail WHERE execution_id = :'e' ORDER BY event_id, place;
 
 -- output of a SQL task: a mismatch undoes what it did, and is not tried again
 SELECT uaef.create_workflow('sch_sql', $${

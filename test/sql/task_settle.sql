@@ -66,7 +66,7 @@ SELECT task, status FROM pg_temp.tasks WHERE name = 'one' ORDER BY task;
 SELECT uaef.complete_task(task_id, '{}') FROM uaef.task_run WHERE execution_id = pg_temp.exec('one') AND task = 'ship';
 SELECT task, rule, part, amount, status FROM pg_temp.signals WHERE name = 'one' ORDER BY rule, part;
 SELECT event_type, payload ->> 'task' AS task, (SELECT string_agg(k, ',' ORDER BY k) FROM jsonb_object_keys(payload -> 'rules') k) AS rules
-FROM uaef.audit_trail WHERE execution_id = pg_temp.exec('one') AND event_type ~ 'workflow|task_completed|settlement' ORDER BY event_id;
+FROM uaef.audit_trail WHERE execution_id = pg_temp.exec('one') AND event_type ~ 'workflow|task_completed|settlement' ORDER BY event_id, place;
 SELECT jsonb_path_query_array(uaef.explain_settlement(pg_temp.exec('one')), '$.rules[*].rule');
 SELECT count(*) FROM uaef.audit_money();
 
