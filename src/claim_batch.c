@@ -1,9 +1,9 @@
 /*-------------------------------------------------------------------------
  *
  * claim_batch.c
- *	  Results of many tasks in one step.
+ *	  Results of many tasks, and claims of others, in one step.
  *
- * All executions are locked at once, in their order, and written at once.  What
+ * Tasks to claim are taken out of the ready set first (claim.c).  Then all executions are locked at once, in their order, and written at once.  What
  * is wrong with one result is told in its row, for a worker that has lost one
  * lease has not lost the others.
  *
@@ -94,39 +94,23 @@ complete_one(UaefTask *task, UaefResult *result)
 		refuse(result, ERRCODE_UAEF_LEASE_LOST,
 			   "lease token is not that of the task");
 	else if (task->status == UAEF_TASK_RUNNING)
-		uaef_advance_complete(task, result->output, NULL);
+	{
+		if (!uaef_advance_result(task, result->output))
+			refuse(result, ERRCODE_UAEF_SCHEMA_MISMATCH,
+				   uaef_json_get_text(task->error, "message"));
+	}
 	else if (!uaef_claim_completed_so(task, result->output, &result->token))
 		refuse(result, ERRCODE_UAEF_ILLEGAL_TRANSITION,
 			   psprintf("task is %s", uaef_task_status_name(task->status)));
 }
 
-void
-uaef_claim_complete_many(UaefResult *results, int n)
+/*
+ * Complete tasks that the step has locked.
+ */
+static void
+complete_all(UaefStep *step, UaefResult *results, int n, const Place *places,
+			 int found)
 {
-	MemoryContext context = CurrentMemoryContext;
-	Oid			caller = GetUserId();
-	UaefCaller	back = uaef_spi_begin();
-	UaefStep   *step;
-	Place	   *places;
-	pg_uuid_t  *ids;
-	UaefTaskRef *refs;
-	int			found;
-
-	/* What is said of the results is returned. */
-	MemoryContextSwitchTo(context);
-	step = uaef_step_begin("worker", GetUserNameFromId(caller, false));
-	places = find_places(results, n, &found);
-	ids = palloc(sizeof(pg_uuid_t) * Max(found, 1));
-	refs = palloc(sizeof(UaefTaskRef) * Max(found, 1));
-	for (int i = 0; i < found; i++)
-	{
-		refs[i] = places[i].ref;
-		ids[i] = refs[i].execution_id;
-	}
-	if (found > 0)
-		uaef_step_lock(step, ids, found);
-	uaef_step_fetch(step, refs, found);
-
 	for (int i = 0; i < n; i++)
 	{
 		Place		key = {.task_id = results[i].task_id};
@@ -144,6 +128,65 @@ uaef_claim_complete_many(UaefResult *results, int n)
 		else
 			complete_one(task, &results[i]);
 	}
-	uaef_step_write(step);
+}
+
+/*
+ * Lock the executions of tasks, all at once, and look at the tasks.
+ */
+static void
+lock_tasks(UaefStep *step, const UaefTaskRef *refs, int n)
+{
+	pg_uuid_t  *ids = palloc(sizeof(pg_uuid_t) * Max(n, 1));
+
+	for (int i = 0; i < n; i++)
+		ids[i] = refs[i].execution_id;
+	if (n > 0)
+		uaef_step_lock(step, ids, n);
+	uaef_step_fetch(step, refs, n);
+}
+
+/*
+ * What the results set free is in the ready set only when the step has been
+ * written, so it is not among what is taken.
+ */
+UaefClaim *
+uaef_claim_exchange(UaefResult *results, int n,
+					const UaefClaimRequest *request, int *n_claims)
+{
+	MemoryContext context = CurrentMemoryContext;
+	int			limit = request == NULL ? 0 : request->limit;
+	UaefTaskRef *refs = palloc(sizeof(UaefTaskRef) * (limit + n + 1));
+	UaefClaim  *claims = palloc0(sizeof(UaefClaim) * (limit + 1));
+	Oid			caller = GetUserId();
+	UaefCaller	back = uaef_spi_begin();
+	UaefStep   *step;
+	Place	   *places = NULL;
+	int			taken = 0;
+	int			found = 0;
+
+	/* What is claimed and said is returned, so it must outlive SPI's context. */
+	MemoryContextSwitchTo(context);
+	step = uaef_step_begin("worker", GetUserNameFromId(caller, false));
+	if (request != NULL)
+		taken = uaef_claim_take(request, refs);
+	if (n > 0)
+		places = find_places(results, n, &found);
+	for (int i = 0; i < found; i++)
+		refs[taken + i] = places[i].ref;
+	lock_tasks(step, refs, taken + found);
+
+	if (n > 0)
+	{
+		complete_all(step, results, n, places, found);
+		uaef_step_end_notes(step);
+	}
+	if (request != NULL)
+	{
+		step->actor_id = request->worker;
+		*n_claims = uaef_claim_lease(step, request, refs, taken, claims);
+	}
+	if (taken + found > 0)
+		uaef_step_write(step);
 	uaef_spi_end(back);
+	return claims;
 }

@@ -330,6 +330,9 @@ extern void uaef_step_event(UaefExecution *execution, UaefTask *task,
 /* Name a task in the last event of its execution. */
 extern void uaef_step_note(UaefTask *task, UaefNoteKind kind);
 
+/* What was named so far does not belong to the events that are to come. */
+extern void uaef_step_end_notes(UaefStep *step);
+
 /* Note a timer; task NULL: of the execution. */
 extern void uaef_step_timer(UaefExecution *execution, UaefTask *task,
 							const char *kind, TimestampTz due_at);

@@ -36,15 +36,31 @@ uaef_owner(void)
 	return owner;
 }
 
+/*
+ * Which one it was the last time is remembered: finding it takes a scan of a
+ * catalog, and it has to be found under the lock in any case.
+ */
 bool
 uaef_lock_extension(void)
 {
-	Oid			extension = get_extension_oid("uaef", true);
+	static Oid	extension = InvalidOid;
+	Oid			found;
 
-	if (!OidIsValid(extension))
+	if (OidIsValid(extension))
+	{
+		LockDatabaseObject(ExtensionRelationId, extension, 0, AccessShareLock);
+		if (get_extension_oid("uaef", true) == extension)
+			return true;
+	}
+	extension = InvalidOid;
+	found = get_extension_oid("uaef", true);
+	if (!OidIsValid(found))
 		return false;
-	LockDatabaseObject(ExtensionRelationId, extension, 0, AccessShareLock);
-	return get_extension_oid("uaef", true) == extension;
+	LockDatabaseObject(ExtensionRelationId, found, 0, AccessShareLock);
+	if (get_extension_oid("uaef", true) != found)
+		return false;
+	extension = found;
+	return true;
 }
 
 UaefCaller
