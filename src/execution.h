@@ -248,6 +248,9 @@ extern void uaef_step_write_tasks(UaefStep *step);
  */
 extern void uaef_step_write_so_far(UaefStep *step);
 
+/* What was named so far does not belong to the events that are to come. */
+extern void uaef_step_end_notes(UaefStep *step);
+
 /* A task by its number: its row, or a new one that is pending. */
 extern UaefTask *uaef_execution_task(UaefExecution *execution, int no);
 
@@ -329,9 +332,6 @@ extern void uaef_step_event(UaefExecution *execution, UaefTask *task,
 
 /* Name a task in the last event of its execution. */
 extern void uaef_step_note(UaefTask *task, UaefNoteKind kind);
-
-/* What was named so far does not belong to the events that are to come. */
-extern void uaef_step_end_notes(UaefStep *step);
 
 /* Note a timer; task NULL: of the execution. */
 extern void uaef_step_timer(UaefExecution *execution, UaefTask *task,

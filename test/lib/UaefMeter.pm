@@ -10,7 +10,7 @@ use warnings;
 use Exporter qw(import);
 use POSIX ();
 
-our @EXPORT_OK = qw(meter_start meter_stop cpu_seconds resident_mb);
+our @EXPORT_OK = qw(meter_start meter_stop cpu_seconds process_seconds resident_mb);
 
 my $ticks = POSIX::sysconf(POSIX::_SC_CLK_TCK());
 
@@ -54,6 +54,15 @@ sub cpu_seconds
 		$sum += $stat[11] + $stat[12];
 	}
 	return $sum / $ticks;
+}
+
+# Seconds of processor time that one process has used.
+sub process_seconds
+{
+	my ($pid) = @_;
+	my @stat = _stat($pid);
+
+	return @stat ? ($stat[11] + $stat[12]) / $ticks : 0;
 }
 
 # Megabytes that a process holds for itself, without shared memory.
