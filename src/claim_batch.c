@@ -37,7 +37,7 @@ find_tasks(const UaefResult *results, int n, UaefTaskRef *refs, int *places)
 	{
 		UaefTaskRef *ref = &refs[found];
 
-		ScanKeyInit(&key, TASK_TASK_ID + 1, BTEqualStrategyNumber, F_INT8EQ,
+		ScanKeyInit(&key, 1, BTEqualStrategyNumber, F_INT8EQ,
 					Int64GetDatum(results[i].task_id));
 		if (i == 0)
 			uaef_scan_begin_now(&scan, "task_execution",
