@@ -10,7 +10,7 @@ use warnings;
 use Exporter qw(import);
 use POSIX ();
 
-our @EXPORT_OK = qw(meter_start meter_stop cpu_seconds process_seconds resident_mb);
+our @EXPORT_OK = qw(meter_start meter_stop cpu_seconds resident_mb);
 
 my $ticks = POSIX::sysconf(POSIX::_SC_CLK_TCK());
 
@@ -56,15 +56,6 @@ sub cpu_seconds
 	return $sum / $ticks;
 }
 
-# Seconds of processor time that one process has used.
-sub process_seconds
-{
-	my ($pid) = @_;
-	my @stat = _stat($pid);
-
-	return @stat ? ($stat[11] + $stat[12]) / $ticks : 0;
-}
-
 # Megabytes that a process holds for itself, without shared memory.
 sub resident_mb
 {
@@ -79,6 +70,15 @@ sub _wal
 {
 	my ($cluster) = @_;
 	return $cluster->query_in('postgres', "SELECT pg_current_wal_insert_lsn() - '0/0'");
+}
+
+# Seconds of processor time that one process has used.
+sub process_seconds
+{
+	my ($pid) = @_;
+	my @stat = _stat($pid);
+
+	return @stat ? ($stat[11] + $stat[12]) / $ticks : 0;
 }
 
 # Begin to measure; what it returns is for meter_stop, which gives

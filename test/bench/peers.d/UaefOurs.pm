@@ -7,7 +7,7 @@ use warnings;
 use IO::Handle;
 use IPC::Open2 qw(open2);
 use Time::HiRes qw(time);
-use UaefMeter qw(process_seconds);
+use UaefMeter;
 
 # Sessions of the outside worker.
 my $workers = 2;
@@ -136,7 +136,7 @@ sub _client_seconds
 	my ($self) = @_;
 	my @used = times;
 
-	return $used[2] + $used[3] + process_seconds($self->{pid});
+	return $used[2] + $used[3] + UaefMeter::process_seconds($self->{pid});
 }
 
 # Start many, and look each 10 ms whether they have ended, as the peers' clients
