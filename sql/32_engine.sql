@@ -370,6 +370,37 @@ COMMENT ON FUNCTION uaef.complete_tasks(jsonb) IS
 
 REVOKE ALL ON FUNCTION uaef.complete_tasks(jsonb) FROM PUBLIC;
 
+CREATE FUNCTION uaef.complete_and_claim(
+	worker text,
+	task_ids bigint[],
+	outputs jsonb[],
+	lease_tokens uuid[],
+	queue text DEFAULT 'default',
+	max_tasks integer DEFAULT 1,
+	lease interval DEFAULT NULL,
+	queues text[] DEFAULT NULL,
+	capabilities text[] DEFAULT NULL,
+	OUT task_id bigint,
+	OUT execution_id uuid,
+	OUT task text,
+	OUT attempt integer,
+	OUT input jsonb,
+	OUT lease_token uuid,
+	OUT lease_expires_at timestamptz,
+	OUT workflow text,
+	OUT item integer,
+	OUT code text,
+	OUT message text)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'uaef_complete_and_claim'
+LANGUAGE C VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp;
+
+COMMENT ON FUNCTION uaef.complete_and_claim(text, bigint[], jsonb[], uuid[], text, integer, interval, text[], text[]) IS
+	'complete_tasks() and claim_tasks() in one step, so that a worker commits once for each batch; returns the tasks claimed, and a row with code and message, and no lease, for each result that is refused; what the results set free is claimed by the next call; does not wait';
+
+REVOKE ALL ON FUNCTION uaef.complete_and_claim(text, bigint[], jsonb[], uuid[], text, integer, interval, text[], text[]) FROM PUBLIC;
+
 CREATE FUNCTION uaef.release_task(task_id bigint, lease_token uuid)
 RETURNS void
 AS 'MODULE_PATHNAME', 'uaef_release_task'

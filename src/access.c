@@ -249,6 +249,7 @@ static const AccessObject functions[] = {
 	{"claim_payouts", WORKER},
 	{"claim_tasks", WORKER},
 	{"complete_agent_task", WORKER},
+	{"complete_and_claim", WORKER},
 	{"complete_task", WORKER},
 	{"complete_tasks", WORKER},
 	{"fail_task", WORKER},

@@ -63,22 +63,25 @@ add_key(UaefClaimRequest *request, char *key)
 
 /*
  * The queues of a request: each without, and with each of the capabilities.
+ * queue and more are the places of the arguments "queue" and "queues", which
+ * "capabilities" follows.
  */
 static void
-read_keys(FunctionCallInfo fcinfo, UaefClaimRequest *request)
+read_keys(FunctionCallInfo fcinfo, int queue, int more,
+		  UaefClaimRequest *request)
 {
 	int			n_queues;
 	int			n_capabilities;
-	char	  **queues = uaef_arg_text_array_or_null(fcinfo, 4, "queues",
+	char	  **queues = uaef_arg_text_array_or_null(fcinfo, more, "queues",
 													 &n_queues);
-	char	  **capabilities = uaef_arg_text_array_or_null(fcinfo, 5,
+	char	  **capabilities = uaef_arg_text_array_or_null(fcinfo, more + 1,
 														   "capabilities",
 														   &n_capabilities);
 	char	   *one;
 
-	if (PG_ARGISNULL(4))
+	if (PG_ARGISNULL(more))
 	{
-		one = uaef_arg_text(fcinfo, 1, "queue");
+		one = uaef_arg_text(fcinfo, queue, "queue");
 		queues = &one;
 		n_queues = 1;
 	}
@@ -121,6 +124,25 @@ wait_arg(FunctionCallInfo fcinfo, int arg)
 }
 
 /*
+ * What a worker asks for: its name is the first argument; queue is the place of
+ * "queue", which "max_tasks", "lease", "queues" and "capabilities" follow.
+ */
+static void
+read_request(FunctionCallInfo fcinfo, int queue, UaefClaimRequest *request)
+{
+	memset(request, 0, sizeof(*request));
+	request->worker = uaef_arg_text(fcinfo, 0, "worker");
+	request->limit = uaef_arg_int32(fcinfo, queue + 1, "max_tasks");
+	if (request->limit < 1 || request->limit > MAX_CLAIM)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("\"max_tasks\" must be between 1 and %d", MAX_CLAIM)));
+	request->lease_us = uaef_arg_interval_us_or_zero(fcinfo, queue + 2,
+													 "lease");
+	read_keys(fcinfo, queue, queue + 3, request);
+}
+
+/*
  * uaef.claim_tasks(worker text, queue text, max_tasks int, lease interval,
  * queues text[], capabilities text[], wait interval) returns setof record
  */
@@ -128,18 +150,11 @@ PG_FUNCTION_INFO_V1(uaef_claim);
 Datum
 uaef_claim(PG_FUNCTION_ARGS)
 {
-	UaefClaimRequest request = {0};
+	UaefClaimRequest request;
 	UaefClaim  *claims;
 	int			n;
 
-	request.worker = uaef_arg_text(fcinfo, 0, "worker");
-	request.limit = uaef_arg_int32(fcinfo, 2, "max_tasks");
-	if (request.limit < 1 || request.limit > MAX_CLAIM)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("\"max_tasks\" must be between 1 and %d", MAX_CLAIM)));
-	request.lease_us = uaef_arg_interval_us_or_zero(fcinfo, 3, "lease");
-	read_keys(fcinfo, &request);
+	read_request(fcinfo, 1, &request);
 	uaef_begin_set(fcinfo);
 	claims = uaef_claim_wait(&request, wait_arg(fcinfo, 6), &n);
 	for (int i = 0; i < n; i++)
@@ -154,10 +169,11 @@ uaef_claim(PG_FUNCTION_ARGS)
 }
 
 /*
- * The results of complete_tasks(), by three arrays of one length.
+ * The results of complete_tasks(), by three arrays of one length, of which the
+ * first is argument arg.
  */
 static UaefResult *
-read_results(FunctionCallInfo fcinfo, int *n)
+read_results(FunctionCallInfo fcinfo, int arg, int *n)
 {
 	static const Oid types[] = {INT8OID, JSONBOID, UUIDOID};
 	Datum	   *values[3];
@@ -165,12 +181,13 @@ read_results(FunctionCallInfo fcinfo, int *n)
 	int			lengths[3];
 	UaefResult *results;
 
-	deconstruct_array(uaef_arg_array(fcinfo, 0, "task_ids"), types[0], 8,
+	deconstruct_array(uaef_arg_array(fcinfo, arg, "task_ids"), types[0], 8,
 					  FLOAT8PASSBYVAL, TYPALIGN_DOUBLE, &values[0],
 					  &nulls[0], &lengths[0]);
-	deconstruct_array(uaef_arg_array(fcinfo, 1, "outputs"), types[1], -1, false,
-					  TYPALIGN_INT, &values[1], &nulls[1], &lengths[1]);
-	deconstruct_array(uaef_arg_array(fcinfo, 2, "lease_tokens"), types[2],
+	deconstruct_array(uaef_arg_array(fcinfo, arg + 1, "outputs"), types[1],
+					  -1, false, TYPALIGN_INT, &values[1], &nulls[1],
+					  &lengths[1]);
+	deconstruct_array(uaef_arg_array(fcinfo, arg + 2, "lease_tokens"), types[2],
 					  UUID_LEN, false, TYPALIGN_CHAR, &values[2], &nulls[2],
 					  &lengths[2]);
 	if (lengths[0] != lengths[1] || lengths[0] != lengths[2] ||
@@ -194,13 +211,23 @@ read_results(FunctionCallInfo fcinfo, int *n)
 }
 
 /*
+ * Why a result was refused: code, message.
+ */
+static void
+refusal(const UaefResult *result, Datum *values)
+{
+	values[0] = CStringGetTextDatum(unpack_sql_state(result->sqlstate));
+	values[1] = CStringGetTextDatum(result->message);
+}
+
+/*
  * Complete tasks, and return what became of each.
  */
 static void
 complete_many(FunctionCallInfo fcinfo, UaefResult *results, int n)
 {
 	uaef_begin_set(fcinfo);
-	uaef_claim_complete_many(results, n);
+	(void) uaef_claim_exchange(results, n, NULL, NULL);
 	for (int i = 0; i < n; i++)
 	{
 		bool		completed = results[i].sqlstate == 0;
@@ -209,11 +236,7 @@ complete_many(FunctionCallInfo fcinfo, UaefResult *results, int n)
 
 		values[1] = BoolGetDatum(completed);
 		if (!completed)
-		{
-			values[2] =
-				CStringGetTextDatum(unpack_sql_state(results[i].sqlstate));
-			values[3] = CStringGetTextDatum(results[i].message);
-		}
+			refusal(&results[i], &values[2]);
 		uaef_put_row(fcinfo, values, nulls);
 	}
 }
@@ -227,9 +250,49 @@ Datum
 uaef_complete_tasks(PG_FUNCTION_ARGS)
 {
 	int			n;
-	UaefResult *results = read_results(fcinfo, &n);
+	UaefResult *results = read_results(fcinfo, 0, &n);
 
 	complete_many(fcinfo, results, n);
+	return (Datum) 0;
+}
+
+/*
+ * uaef.complete_and_claim(worker text, task_ids bigint[], outputs jsonb[],
+ * lease_tokens uuid[], queue text, max_tasks int, lease interval, queues text[],
+ * capabilities text[]) returns setof record: the tasks claimed, then the results
+ * refused
+ */
+PG_FUNCTION_INFO_V1(uaef_complete_and_claim);
+Datum
+uaef_complete_and_claim(PG_FUNCTION_ARGS)
+{
+	Datum		values[CLAIM_COLUMNS + 2];
+	bool		nulls[CLAIM_COLUMNS + 2];
+	UaefClaimRequest request;
+	UaefClaim  *claims;
+	int			n_claims;
+	int			n;
+	UaefResult *results = read_results(fcinfo, 1, &n);
+
+	read_request(fcinfo, 4, &request);
+	uaef_begin_set(fcinfo);
+	claims = uaef_claim_exchange(results, n, &request, &n_claims);
+	memset(nulls, true, sizeof(nulls));
+	for (int i = 0; i < n_claims; i++)
+	{
+		claim_row(&claims[i], values, nulls);
+		uaef_put_row(fcinfo, values, nulls);
+	}
+	memset(nulls, true, sizeof(nulls));
+	for (int i = 0; i < n; i++)
+	{
+		if (results[i].sqlstate == 0)
+			continue;
+		values[0] = Int64GetDatum(results[i].task_id);
+		refusal(&results[i], &values[CLAIM_COLUMNS]);
+		nulls[0] = nulls[CLAIM_COLUMNS] = nulls[CLAIM_COLUMNS + 1] = false;
+		uaef_put_row(fcinfo, values, nulls);
+	}
 	return (Datum) 0;
 }
 

@@ -165,47 +165,40 @@ lease_end(const UaefClaimRequest *request, const UaefTask *task)
 	return task->execution->step->now + (us == 0 ? USUAL_LEASE_US : us);
 }
 
-UaefClaim *
-uaef_claim_tasks(const UaefClaimRequest *request, int *n)
+int
+uaef_claim_take(const UaefClaimRequest *request, UaefTaskRef *refs)
 {
-	MemoryContext context = CurrentMemoryContext;
-	int			limit = request->limit;
-	UaefClaim  *claims = palloc0(sizeof(UaefClaim) * limit);
-	UaefCaller	back = uaef_spi_begin();
-	UaefStep   *step;
-	UaefTaskRef *refs = palloc(sizeof(UaefTaskRef) * limit);
-	pg_uuid_t  *ids = palloc(sizeof(pg_uuid_t) * limit);
-	int			found;
-
-	/* What is claimed is returned, so it must outlive SPI's context. */
-	MemoryContextSwitchTo(context);
-	step = uaef_step_begin("worker", request->worker);
-	found = request->n_keys == 1 ?
-		take_ready(request->keys[0], limit, refs) :
+	return request->n_keys == 1 ?
+		take_ready(request->keys[0], request->limit, refs) :
 		take_of_many(request, refs);
-	for (int i = 0; i < found; i++)
-		ids[i] = refs[i].execution_id;
+}
 
-	*n = 0;
-	if (found > 0)
-		uaef_step_lock(step, ids, found);
-	uaef_step_fetch(step, refs, found);
-	for (int i = 0; i < found; i++)
+int
+uaef_claim_lease(UaefStep *step, const UaefClaimRequest *request,
+				 const UaefTaskRef *refs, int n, UaefClaim *claims)
+{
+	int			claimed = 0;
+
+	for (int i = 0; i < n; i++)
 	{
-		UaefExecution *execution = uaef_step_execution(step, &ids[i]);
+		UaefExecution *execution = uaef_step_execution(step,
+													   &refs[i].execution_id);
 		UaefTask   *task = execution == NULL ? NULL :
 			uaef_execution_find(execution, refs[i].task_no, refs[i].item);
 
 		if (task != NULL && task->status == UAEF_TASK_QUEUED &&
 			execution->status == UAEF_EXECUTION_RUNNING &&
 			claim_one(task, request->worker, lease_end(request, task),
-					  &claims[*n]))
-			(*n)++;
+					  &claims[claimed]))
+			claimed++;
 	}
-	if (found > 0)
-		uaef_step_write(step);
-	uaef_spi_end(back);
-	return claims;
+	return claimed;
+}
+
+UaefClaim *
+uaef_claim_tasks(const UaefClaimRequest *request, int *n)
+{
+	return uaef_claim_exchange(NULL, 0, request, n);
 }
 
 static void

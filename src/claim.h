@@ -76,10 +76,20 @@ typedef struct UaefResult
 } UaefResult;
 
 /*
- * Complete tasks under their leases in one step; a result that is refused
- * stays without effect, and the others count.
+ * Complete tasks under their leases, and take others for a worker, in one step;
+ * a result that is refused stays without effect, and the others count.  request
+ * NULL: take none.
  */
-extern void uaef_claim_complete_many(UaefResult *results, int n);
+extern UaefClaim *uaef_claim_exchange(UaefResult *results, int n,
+									  const UaefClaimRequest *request,
+									  int *n_claims);
+
+/* The parts of a claim: out of the ready set; when they are locked, a lease. */
+extern int	uaef_claim_take(const UaefClaimRequest *request,
+							UaefTaskRef *refs);
+extern int	uaef_claim_lease(UaefStep *step, const UaefClaimRequest *request,
+							 const UaefTaskRef *refs, int n,
+							 UaefClaim *claims);
 
 /* Whether a completion has been made before, in the same words. */
 extern bool uaef_claim_completed_so(UaefTask *task, Jsonb *output,

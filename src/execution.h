@@ -250,6 +250,9 @@ extern void uaef_step_write_tasks(UaefStep *step);
  */
 extern void uaef_step_write_so_far(UaefStep *step);
 
+/* What was named so far does not belong to the events that are to come. */
+extern void uaef_step_end_notes(UaefStep *step);
+
 /* A task by its number: its row, or a new one that is pending. */
 extern UaefTask *uaef_execution_task(UaefExecution *execution, int no);
 

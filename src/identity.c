@@ -8,6 +8,7 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
+#include "catalog/namespace.h"
 #include "catalog/pg_extension.h"
 #include "catalog/pg_namespace.h"
 #include "commands/extension.h"
@@ -16,6 +17,7 @@
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
+#include "utils/lsyscache.h"
 #include "utils/syscache.h"
 
 #include "identity.h"
@@ -36,15 +38,46 @@ uaef_owner(void)
 	return owner;
 }
 
+/*
+ * A table of the extension, which is gone when the extension is.
+ */
+static Oid
+find_table(void)
+{
+	Oid			schema = get_namespace_oid("uaef", true);
+
+	return OidIsValid(schema) ? get_relname_relid("task_ready", schema) :
+		InvalidOid;
+}
+
+/*
+ * Finding the extension takes scans of a catalog, so it is remembered together
+ * with a table, which a cache of the catalogs knows: if that is still the one
+ * under the lock, so is the extension.
+ */
 bool
 uaef_lock_extension(void)
 {
-	Oid			extension = get_extension_oid("uaef", true);
+	static Oid	extension = InvalidOid;
+	static Oid	table = InvalidOid;
+	Oid			found;
 
-	if (!OidIsValid(extension))
+	if (OidIsValid(table))
+	{
+		LockDatabaseObject(ExtensionRelationId, extension, 0, AccessShareLock);
+		if (find_table() == table)
+			return true;
+	}
+	table = InvalidOid;
+	found = get_extension_oid("uaef", true);
+	if (!OidIsValid(found))
 		return false;
-	LockDatabaseObject(ExtensionRelationId, extension, 0, AccessShareLock);
-	return get_extension_oid("uaef", true) == extension;
+	LockDatabaseObject(ExtensionRelationId, found, 0, AccessShareLock);
+	if (get_extension_oid("uaef", true) != found)
+		return false;
+	extension = found;
+	table = find_table();
+	return true;
 }
 
 UaefCaller

@@ -11,7 +11,9 @@
  * found from the front, where a process looks so often that a twentieth of its
  * time goes into it, but every few seconds in any case, and when it finds
  * nothing else.  An executor, which comes by whenever something is queued, does
- * the latter only where it is short; else it is told when to look again.
+ * the latter only where it is short; else it is told when to look again.  Who
+ * found nothing before was woken for what is new: that is not kept waiting for a
+ * look from the front, which is made with the next claim.
  *
  * Locking: rows are deleted as they are met, and those that somebody else holds
  * are passed over, so nobody waits for anybody here.
@@ -66,6 +68,7 @@ static struct
 	Oid			run_as;
 	int64		first;			/* lowest rank that it took */
 	int64		rank;			/* highest one */
+	bool		idle;			/* it took nothing */
 	double		front_us;		/* how long the last look from the front took */
 	double		front_due_us;	/* when to look from there again in any case */
 }			last;
@@ -173,6 +176,29 @@ claim_from_front(const char *queue, Oid run_as, int limit, UaefTaskRef *refs)
 	return n;
 }
 
+/*
+ * As uaef_ready_claim().
+ */
+static int
+claim(const char *queue, Oid run_as, int limit, UaefTaskRef *refs,
+	  int *again_ms)
+{
+	bool		front_is_due = now_us() >= last.front_due_us;
+	int			n = 0;
+
+	if (!is_known(queue, run_as) || (front_is_due && !last.idle))
+		return claim_from_front(queue, run_as, limit, refs);
+	n = claim_from(queue, run_as, last.rank, limit, refs);
+	if (n == 0 && !front_is_due)
+		n = claim_from(queue, run_as, last.rank - NEAR_US, limit, refs);
+	if (n > 0)
+		return n;
+	if (again_ms == NULL || front_is_due || last.front_us < LONG_LOOK_US)
+		return claim_from_front(queue, run_as, limit, refs);
+	*again_ms = 1 + (int) (Max(last.front_due_us - now_us(), 0) / 1000.0);
+	return 0;
+}
+
 int
 uaef_ready_claim(const char *queue, Oid run_as, int limit, UaefTaskRef *refs,
 				 int *again_ms)
@@ -181,17 +207,9 @@ uaef_ready_claim(const char *queue, Oid run_as, int limit, UaefTaskRef *refs,
 
 	if (again_ms != NULL)
 		*again_ms = 0;
-	if (!is_known(queue, run_as) || now_us() >= last.front_due_us)
-		return claim_from_front(queue, run_as, limit, refs);
-	n = claim_from(queue, run_as, last.rank, limit, refs);
-	if (n == 0)
-		n = claim_from(queue, run_as, last.rank - NEAR_US, limit, refs);
-	if (n > 0)
-		return n;
-	if (again_ms == NULL || last.front_us < LONG_LOOK_US)
-		return claim_from_front(queue, run_as, limit, refs);
-	*again_ms = 1 + (int) (Max(last.front_due_us - now_us(), 0) / 1000.0);
-	return 0;
+	n = claim(queue, run_as, limit, refs, again_ms);
+	last.idle = n == 0;
+	return n;
 }
 
 void

@@ -653,13 +653,24 @@ settle(UaefExecution *execution)
 	uaef_settlement_evaluate(&input);
 }
 
-static void
-write_events(UaefStep *step)
+void
+uaef_step_end_notes(UaefStep *step)
 {
 	ListCell   *cell;
 
 	foreach(cell, step->executions)
-		write_notes(lfirst(cell));
+	{
+		UaefExecution *execution = lfirst(cell);
+
+		write_notes(execution);
+		execution->last_event = -1;
+	}
+}
+
+static void
+write_events(UaefStep *step)
+{
+	uaef_step_end_notes(step);
 	if (step->agent_ends != NIL)
 		uaef_agent_write_ends(step);
 	if (step->n_events > 0)
@@ -670,13 +681,9 @@ write_events(UaefStep *step)
 void
 uaef_step_write_so_far(UaefStep *step)
 {
-	ListCell   *cell;
-
 	uaef_step_write_tasks(step);
 	write_executions(step);
 	write_events(step);
-	foreach(cell, step->executions)
-		((UaefExecution *) lfirst(cell))->last_event = -1;
 }
 
 void
@@ -701,6 +708,5 @@ uaef_step_write(UaefStep *step)
 			execution->status == UAEF_EXECUTION_COMPLETED)
 			settle(execution);
 		execution->dirty = false;
-		execution->last_event = -1;
 	}
 }

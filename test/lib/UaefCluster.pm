@@ -227,6 +227,9 @@ sub _psql
 		'-v', 'ON_ERROR_STOP=1', @args);
 }
 
+# The command of a session in our database.
+sub psql { my ($self, @args) = @_; return $self->_psql($self->{database}, undef, @args); }
+
 # Run SQL in a session of its own; returns (exit code, output, errors).
 sub try_in
 {

@@ -72,6 +72,15 @@ sub _wal
 	return $cluster->query_in('postgres', "SELECT pg_current_wal_insert_lsn() - '0/0'");
 }
 
+# Seconds of processor time that one process has used.
+sub process_seconds
+{
+	my ($pid) = @_;
+	my @stat = _stat($pid);
+
+	return @stat ? ($stat[11] + $stat[12]) / $ticks : 0;
+}
+
 # Begin to measure; what it returns is for meter_stop, which gives
 # (seconds of processor time, bytes of WAL) since then.
 sub meter_start

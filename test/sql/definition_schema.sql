@@ -72,7 +72,7 @@ SELECT uaef.complete_task(:id, '{"a": 1}', :'token');
 SELECT task_id AS id, lease_token AS token FROM uaef.claim_tasks('w', 'sch') \gset
 SELECT uaef.complete_task(:id, '5', :'token');
 SELECT task_id AS id, lease_token AS token FROM uaef.claim_tasks('w', 'sch') \gset
-SELECT uaef.complete_task(:id, '"five"', :'token');
+SELECT completed, code, message FROM uaef.complete_tasks(ARRAY[:id], ARRAY['"five"'::jsonb], ARRAY[:'token'::uuid]);
 SELECT task, item, status, attempt, output, error->>'code' AS code, error->>'detail' AS detail
 FROM uaef.task_run WHERE execution_id = :'e' ORDER BY task, item NULLS FIRST;
 SELECT status FROM uaef.workflow_run WHERE execution_id = :'e';

@@ -53,6 +53,23 @@ SELECT count(*) FROM uaef.complete_tasks('[]');
 SELECT uaef.complete_tasks('{1}', '{}', '{}');
 SELECT completed, code FROM uaef.complete_tasks(ARRAY[NULL::bigint], ARRAY['{}'::jsonb], ARRAY[NULL::uuid]);
 
+-- results and claims in one step; what was refused comes last, and what was set free is claimed by the next call
+SELECT uaef.create_workflow('ext_both', '{"tasks": [{"id": "m", "type": "map", "config": {"over": "{{in.l}}", "concurrency": 2, "task": {"type": "external", "queue": "ext_c"}}}]}');
+SELECT uaef.start_workflow('ext_both', '{"l": [1, 2, 3]}') AS id \gset
+CREATE TEMP TABLE batch AS SELECT * FROM uaef.complete_and_claim('w', '{}', '{}', '{}', 'ext_c', 1);
+SELECT item, attempt, workflow, task, code FROM batch;
+SELECT uaef.start_workflow('ext_both', '{"l": [4]}', priority => 1) IS NOT NULL AS started;
+INSERT INTO batch SELECT c.* FROM batch, uaef.complete_and_claim('w', ARRAY[task_id, task_id], '{"5", "6"}', ARRAY[lease_token, gen_random_uuid()], 'ext_c', 10) c;
+SELECT item, code, message, input IS NULL AS none FROM batch ORDER BY code NULLS FIRST, task_id;
+SELECT event_type, payload->'item' AS item, payload->'queued' AS queued FROM uaef.audit_trail WHERE execution_id = :'id' ORDER BY event_id;
+SELECT item FROM uaef.complete_and_claim('w', (SELECT array_agg(task_id ORDER BY task_id) FROM batch WHERE code IS NULL),
+	(SELECT array_agg('7'::jsonb) FROM batch WHERE code IS NULL), (SELECT array_agg(lease_token ORDER BY task_id) FROM batch WHERE code IS NULL), max_tasks => 5, queues => '{ext_a,ext_c}') WHERE workflow = 'ext_both' OR code IS NOT NULL;
+SELECT status, output FROM uaef.workflow_run WHERE workflow = 'ext_both' ORDER BY started_at;
+SELECT uaef.complete_and_claim('w', '{1}', '{}', '{}');
+SELECT uaef.complete_and_claim('w', NULL, '{}', '{}');
+SELECT uaef.complete_and_claim('w', '{}', '{}', '{}', max_tasks => 0);
+DROP TABLE batch;
+
 -- waiting: over at once with a task, else after the time; not in just any transaction
 SELECT count(uaef.start_workflow('ext')) FROM generate_series(1, 1);
 SELECT task FROM uaef.claim_tasks('w', 'ext_a', wait => '1 minute');

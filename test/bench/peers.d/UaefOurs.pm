@@ -4,7 +4,13 @@ package UaefOurs;
 use strict;
 use warnings;
 
+use IO::Handle;
+use IPC::Open2 qw(open2);
 use Time::HiRes qw(time);
+use UaefMeter;
+
+# Sessions of the outside worker.
+my $workers = 2;
 
 my $noop = '"type": "sql", "config": {"sql": "SELECT 1"}';
 
@@ -14,6 +20,8 @@ sub open
 	my $self = bless { cluster => $cluster }, $class;
 
 	$cluster->query('CREATE EXTENSION uaef CASCADE');
+	$self->{pid} = open2($self->{out}, $self->{in}, $cluster->psql('-qAt'));
+	$self->{in}->autoflush(1);
 	$cluster->query('CREATE TABLE latency (started timestamptz, ran timestamptz)');
 	$self->_define('chain', [ map { qq({"id": "t$_", $noop}) } 1 .. 5 ], map { [ "t$_", 't' . ($_ + 1) ] } 1 .. 4);
 	$self->_define('diamond', [ map { qq({"id": "$_", $noop}) } qw(a b c d e) ],
@@ -26,6 +34,21 @@ sub open
 	$cluster->poll("SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'uaef worker' AND datname = current_database() AND state = 'idle'", 1, 30)
 	  or die "there is no worker\n";
 	return $self;
+}
+
+# What the session answers that stays connected, as those of the peers do.
+sub _ask
+{
+	my ($self, $sql) = @_;
+	my $answer = '';
+
+	print { $self->{in} } "$sql\n\\echo .\n";
+	while (my $line = readline $self->{out})
+	{
+		return $answer if $line eq ".\n";
+		$answer .= $line;
+	}
+	die "the session has ended\n";
 }
 
 # A workflow of tasks, and of edges from one to another, maybe with more to say.
@@ -75,7 +98,7 @@ sub prepare
 
 	if ($workload eq 'worker')
 	{
-		$self->{cluster}->query("SELECT count(uaef.start_workflow('job')) FROM generate_series(1, $n)");
+		$self->{cluster}->query("SELECT count(uaef.start_workflow('job')) FROM generate_series(1, $n + 100 * $workers)");
 	}
 	if ($workload eq 'http')
 	{
@@ -100,24 +123,38 @@ sub run
 	my ($self, $workload, $n) = @_;
 	my $method = "_run_$workload";
 	my $began = time;
-	my @used = times;
+	my $used = $self->_client_seconds;
 	my $result = $self->$method($n);
 	my $took = time - $began;
-	my @now = times;
 
-	# Clients are children of ours: psql, pgbench.
-	return { seconds => $took, client_us => 1e6 * ($now[2] + $now[3] - $used[2] - $used[3]), ref $result ? %$result : () };
+	return { seconds => $took, client_us => 1e6 * ($self->_client_seconds - $used), ref $result ? %$result : () };
 }
 
-# Start and wait for the end; not by wait_for_workflow(), whose statement keeps
-# its snapshot.
+# Clients are the session, and children of ours that have ended: pgbench.
+sub _client_seconds
+{
+	my ($self) = @_;
+	my @used = times;
+
+	return $used[2] + $used[3] + UaefMeter::process_seconds($self->{pid});
+}
+
+# Start many, and look each 10 ms whether they have ended, as the peers' clients
+# do.  A statement that waits for all of them would keep its snapshot.
 sub _flow
 {
 	my ($self, $start) = @_;
 
-	$self->{cluster}->query($start);
-	$self->{cluster}->poll("SELECT count(*) FROM uaef.workflow_execution WHERE status = 'running'", 0, 600)
-	  or die "executions did not end\n";
+	$self->_ask(<<"END");
+$start;
+DO \$\$
+BEGIN
+	WHILE EXISTS (SELECT FROM uaef.workflow_execution WHERE status = 'running') LOOP
+		COMMIT;
+		PERFORM pg_sleep(0.01);
+	END LOOP;
+END \$\$;
+END
 	return;
 }
 
@@ -128,7 +165,12 @@ sub _run_diamond { my ($self, $n) = @_; return $self->_flow("SELECT count(uaef.s
 sub _run_fanout
 {
 	my ($self, $n) = @_;
-	return $self->_flow("SELECT uaef.start_workflow('fanout', jsonb_build_object('items', (SELECT jsonb_agg(i) FROM generate_series(1, $n) i)))");
+
+	$self->_ask(<<"END");
+SELECT uaef.start_workflow('fanout', jsonb_build_object('items', (SELECT jsonb_agg(i) FROM generate_series(1, $n) i))) AS id \\gset
+SELECT uaef.wait_for_workflow(:'id', '10 minutes');
+END
+	return;
 }
 
 # One client, a hundred executions a commit; they are finished when it returns.
@@ -142,15 +184,16 @@ sub _run_pure
 	return { seconds => $n / 100 / $rate };
 }
 
-# Claim and complete are two transactions, as they are for a worker.
+# Each commit gives the results of a hundred tasks and takes the next hundred.
 sub _run_worker
 {
 	my ($self, $n) = @_;
-	my $rate = $self->{cluster}->pgbench(<<'END', '-c', 1, '-t', $n / 100);
-SELECT array_agg(task_id) AS ids, array_agg('{"done": true}'::jsonb) AS outputs, array_agg(lease_token) AS tokens FROM uaef.claim_tasks('w', 'bench', 100) \gset
-SELECT count(*) FROM uaef.complete_tasks(:ids, :outputs, :tokens);
+	my $commits = $n / 100 / $workers + 1;
+	my $rate = $self->{cluster}->pgbench(<<'END', '-c', $workers, '-j', $workers, '-t', $commits, map { ('-D', "$_={}") } qw(ids outputs tokens));
+SELECT coalesce(array_agg(task_id), '{}') AS ids, coalesce(array_agg('{"done": true}'::jsonb), '{}') AS outputs, coalesce(array_agg(lease_token), '{}') AS tokens
+FROM uaef.complete_and_claim('w', :ids, :outputs, :tokens, 'bench', 100) WHERE code IS NULL \gset
 END
-	return { seconds => $n / 100 / $rate };
+	return { seconds => $commits * $workers / $rate };
 }
 
 # From just before a start to the task's first statement, the system being idle
@@ -181,6 +224,10 @@ sub tasks
 	my ($self, $workload) = @_;
 
 	return $self->{cluster}->query("SELECT count(*) FROM uaef.delivery WHERE status = 'succeeded'") if $workload eq 'http';
+
+	# What the outside worker took at last is no part of its work.
+	$self->_ask("SELECT uaef.cancel_workflow(execution_id) FROM uaef.workflow_run WHERE workflow = 'job' AND status = 'running';")
+	  if $workload eq 'worker';
 	return $self->_done - $self->{before};
 }
 
@@ -197,6 +244,18 @@ sub problems
 		"SELECT 'ledger: ' || v FROM uaef.verify_ledger() v UNION ALL SELECT 'money: ' || a FROM uaef.audit_money() a");
 }
 
-sub end { return; }
+sub end
+{
+	my ($self) = @_;
+
+	return if !$self->{pid};
+	local $SIG{PIPE} = 'IGNORE';
+	close $self->{in};
+	close $self->{out};
+	waitpid delete $self->{pid}, 0;
+	return;
+}
+
+sub DESTROY { local ($?, $@, $!); $_[0]->end; return; }
 
 1;
