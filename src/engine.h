@@ -95,6 +95,9 @@ extern void uaef_engine_put_off_timer(void);
 extern Oid	uaef_engine_role_with_work(Oid after, const Oid *busy,
 									   int n_busy);
 
+/* Whether a role has SQL tasks ready of at least this rank. */
+extern bool uaef_engine_role_has_work(Oid role, int64 rank);
+
 /*
  * Run ready SQL tasks of the session's role and apply what they gave, in
  * transactions of their own (sql_task.c).  Must be called outside of a

@@ -456,7 +456,7 @@ grant(Granter *granter, const KeyState *served, Waiter *waiter)
 	if (waiter->queue == NULL)
 		uaef_wake_worker_on_commit(UAEF_WAKE_TIMERS);
 	else if (OidIsValid(waiter->run_as) && waiter->run_as != UAEF_AGENT_ROLE)
-		uaef_wake_executor_on_commit(waiter->run_as);
+		uaef_wake_executor_on_commit(waiter->run_as, waiter->rank);
 	else
 		uaef_wake_claimer_on_commit(waiter->queue);
 }

@@ -108,6 +108,16 @@ uaef_engine_role_with_work(Oid after, const Oid *busy, int n_busy)
 	return role;
 }
 
+bool
+uaef_engine_role_has_work(Oid role, int64 rank)
+{
+	UaefCaller	back = uaef_spi_begin();
+	bool		found = uaef_ready_has("#sql", role, rank);
+
+	uaef_spi_end(back);
+	return found;
+}
+
 /*
  * A paused execution begins nothing, but what it waits for may come about.
  */

@@ -286,7 +286,8 @@ write_ready(UaefStep *step)
 			continue;
 		rows[n++] = ready_row(&table, task);
 		if (uaef_task_sql(task->def) != NULL)
-			uaef_wake_executor_on_commit(task->execution->initiated_by);
+			uaef_wake_executor_on_commit(task->execution->initiated_by,
+										 uaef_task_rank(task));
 		else
 			uaef_wake_claimer_on_commit(uaef_task_queue(task));
 		if (task->def->type == UAEF_TASK_AGENT)

@@ -24,6 +24,7 @@
 #include "storage/latch.h"
 
 #include "compat.h"
+#include "ready_news.h"
 #include "shmem.h"
 #include "wait_event.h"
 #include "wake.h"
@@ -46,6 +47,7 @@ typedef struct Pending
 	{
 		Oid			role;
 		int			tasks;
+		int64		rank;		/* the lowest one */
 	}			roles[MAX_ROLES];
 	int			n_ended;
 	bool		all_ended;
@@ -80,7 +82,7 @@ uaef_wake_worker_on_commit(int reasons)
 }
 
 void
-uaef_wake_executor_on_commit(Oid role)
+uaef_wake_executor_on_commit(Oid role, int64 rank)
 {
 	int			i;
 
@@ -92,6 +94,7 @@ uaef_wake_executor_on_commit(Oid role)
 		if (pending.roles[i].role == role)
 		{
 			pending.roles[i].tasks++;
+			pending.roles[i].rank = Min(pending.roles[i].rank, rank);
 			return;
 		}
 	}
@@ -102,6 +105,7 @@ uaef_wake_executor_on_commit(Oid role)
 	}
 	pending.roles[pending.n_roles].role = role;
 	pending.roles[pending.n_roles].tasks = 1;
+	pending.roles[pending.n_roles].rank = rank;
 	pending.n_roles++;
 }
 
@@ -182,7 +186,8 @@ at_xact_end(XactEvent event, void *arg)
 		else
 			for (i = 0; i < pending.n_roles; i++)
 				uaef_wake_executors(pending.roles[i].role,
-									pending.roles[i].tasks);
+									pending.roles[i].tasks,
+									pending.roles[i].rank);
 		if (pending.reasons != 0)
 			uaef_wake_worker(MyDatabaseId, pending.reasons);
 		wake_waiters();
@@ -253,10 +258,10 @@ wake_for_control(Oid database, int reasons)
  * turned busy here so that the next committer takes another.  Where they are
  * too few, the busy ones are told to look once more before they sleep, and the
  * worker may start another.  An executor that readies tasks of its own role
- * takes one of them itself.
+ * takes one of them itself.  Who is told their rank will look there.
  */
 void
-uaef_wake_executors(Oid role, int n)
+uaef_wake_executors(Oid role, int n, int64 rank)
 {
 	uint32		me = uaef_shmem_me();
 	int			i;
@@ -273,6 +278,7 @@ uaef_wake_executors(Oid role, int n)
 			pg_atomic_read_u32(&slot->database) != MyDatabaseId)
 			continue;
 
+		uaef_ready_news_tell(slot, rank);
 		proc = pg_atomic_read_u32(&slot->proc);
 		if (proc == me)
 			n--;
@@ -300,8 +306,10 @@ wake_all_executors(void)
 	{
 		UaefExecutorSlot *slot = &uaef_shared->executors[i];
 
-		if (pg_atomic_read_u32(&slot->database) == MyDatabaseId)
-			uaef_shmem_set_latch(pg_atomic_read_u32(&slot->proc));
+		if (pg_atomic_read_u32(&slot->database) != MyDatabaseId)
+			continue;
+		uaef_ready_news_tell(slot, PG_INT64_MIN);
+		uaef_shmem_set_latch(pg_atomic_read_u32(&slot->proc));
 	}
 	uaef_wake_worker(MyDatabaseId, UAEF_WAKE_EXECUTORS);
 }
