@@ -30,16 +30,6 @@ get(pg_atomic_uint64 *rank)
 	return (int64) pg_atomic_read_u64(rank);
 }
 
-static void
-lower(pg_atomic_uint64 *to, int64 rank)
-{
-	uint64		now = pg_atomic_read_u64(to);
-
-	while (rank < (int64) now &&
-		   !pg_atomic_compare_exchange_u64(to, &now, (uint64) rank))
-		;
-}
-
 void
 uaef_ready_news_reset(UaefExecutorSlot *slot)
 {
@@ -62,7 +52,7 @@ uaef_ready_news_is_told(void)
 void
 uaef_ready_news_tell(UaefExecutorSlot *slot, int64 rank)
 {
-	lower(&slot->news, rank);
+	uaef_shmem_lower(&slot->news, rank);
 }
 
 bool
@@ -70,7 +60,7 @@ uaef_ready_news_hear(int64 *rank)
 {
 	if (my_slot == NULL)
 		return false;
-	lower(&my_slot->left_at, get(&my_slot->news));
+	uaef_shmem_lower(&my_slot->left_at, get(&my_slot->news));
 	*rank = (int64) pg_atomic_exchange_u64(&my_slot->news,
 										   (uint64) UAEF_NO_RANK);
 	return true;

@@ -60,6 +60,7 @@ typedef struct UaefWorkerSlot
 	pg_atomic_uint32 reasons;	/* UAEF_WAKE_* not yet looked at */
 	pg_atomic_uint32 proc;
 	pg_atomic_uint32 wanting;	/* it wants to know of idle executors */
+	pg_atomic_uint64 timer_news;	/* the first timer set since it looked */
 	pid_t		pid;
 	UaefWorkerState state;
 	UaefWorkerNote note;
@@ -144,6 +145,9 @@ extern uint32 uaef_shmem_me(void);
 
 /* Set the latch of a process of a slot; 0 is nobody. */
 extern void uaef_shmem_set_latch(uint32 proc);
+
+/* Let a number be at most this: of ranks and times, which have a sign. */
+extern void uaef_shmem_lower(pg_atomic_uint64 *number, int64 to);
 
 /* The slot of a database; NULL if it has none.  Needs no lock. */
 extern UaefWorkerSlot *uaef_shmem_worker(Oid database);

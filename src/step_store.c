@@ -334,10 +334,14 @@ write_timers(UaefStep *step)
 	uaef_table_open(&table, "task_timer");
 	rows = palloc(sizeof(HeapTuple) * list_length(step->timers));
 	foreach(cell, step->timers)
-		rows[n++] = timer_row(&table, lfirst(cell));
+	{
+		const UaefTimerRow *timer = lfirst(cell);
+
+		rows[n++] = timer_row(&table, timer);
+		uaef_wake_timers_on_commit(timer->due_at);
+	}
 	uaef_table_insert_many(&table, rows, n);
 	uaef_table_close(&table);
-	uaef_wake_worker_on_commit(UAEF_WAKE_TIMERS);
 	step->timers = NIL;
 }
 

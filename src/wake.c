@@ -41,6 +41,7 @@
 typedef struct Pending
 {
 	int			reasons;
+	TimestampTz timer_at;		/* with UAEF_WAKE_TIMERS: the first one */
 	int			n_roles;
 	bool		all_roles;
 	struct
@@ -62,6 +63,7 @@ static UaefWaiterSlot *my_waiter = NULL;
 
 static void at_xact_end(XactEvent event, void *arg);
 static void forget(void);
+static void wake_worker(Oid database, int reasons, TimestampTz timer_at);
 static void wake_for_control(Oid database, int reasons);
 static void wake_all_executors(void);
 static void wake_waiters(void);
@@ -79,6 +81,29 @@ uaef_wake_worker_on_commit(int reasons)
 	uaef_shmem_attach();
 	pending.reasons |= reasons;
 	pending.any = true;
+	if ((reasons & UAEF_WAKE_TIMERS) != 0)
+		pending.timer_at = DT_NOBEGIN;
+}
+
+void
+uaef_wake_timers_on_commit(TimestampTz due_at)
+{
+	TimestampTz before = (pending.reasons & UAEF_WAKE_TIMERS) != 0 ?
+		pending.timer_at : DT_NOEND;
+
+	uaef_wake_worker_on_commit(UAEF_WAKE_TIMERS);
+	pending.timer_at = Min(before, due_at);
+}
+
+TimestampTz
+uaef_wake_timers_heard(void)
+{
+	UaefWorkerSlot *slot = uaef_shmem_worker(MyDatabaseId);
+
+	if (slot == NULL)
+		return DT_NOBEGIN;
+	return (TimestampTz) pg_atomic_exchange_u64(&slot->timer_news,
+												(uint64) DT_NOEND);
 }
 
 void
@@ -189,7 +214,7 @@ at_xact_end(XactEvent event, void *arg)
 									pending.roles[i].tasks,
 									pending.roles[i].rank);
 		if (pending.reasons != 0)
-			uaef_wake_worker(MyDatabaseId, pending.reasons);
+			wake_worker(MyDatabaseId, pending.reasons, pending.timer_at);
 		wake_waiters();
 	}
 	forget();
@@ -199,8 +224,8 @@ at_xact_end(XactEvent event, void *arg)
  * Who finds the reasons set already need not set the latch: whoever set them
  * does, and the worker takes them off only before it looks at the tables.
  */
-void
-uaef_wake_worker(Oid database, int reasons)
+static void
+wake_worker(Oid database, int reasons, TimestampTz timer_at)
 {
 	UaefWorkerSlot *slot;
 	uint32		before;
@@ -214,9 +239,17 @@ uaef_wake_worker(Oid database, int reasons)
 	slot = uaef_shmem_worker(database);
 	if (slot == NULL)
 		return;
+	if ((reasons & UAEF_WAKE_TIMERS) != 0)
+		uaef_shmem_lower(&slot->timer_news, timer_at);
 	before = pg_atomic_fetch_or_u32(&slot->reasons, (uint32) reasons);
 	if ((before & reasons) != (uint32) reasons)
 		uaef_shmem_set_latch(pg_atomic_read_u32(&slot->proc));
+}
+
+void
+uaef_wake_worker(Oid database, int reasons)
+{
+	wake_worker(database, reasons, DT_NOBEGIN);
 }
 
 bool
@@ -246,6 +279,7 @@ wake_for_control(Oid database, int reasons)
 		: uaef_shmem_worker(database);
 	if (slot != NULL)
 	{
+		uaef_shmem_lower(&slot->timer_news, DT_NOBEGIN);
 		pg_atomic_fetch_or_u32(&slot->reasons, (uint32) reasons);
 		uaef_shmem_set_latch(slot->pid != 0
 							 ? pg_atomic_read_u32(&slot->proc) : launcher);

@@ -15,6 +15,7 @@
 #ifndef UAEF_WAKE_H
 #define UAEF_WAKE_H
 
+#include "datatype/timestamp.h"
 #include "utils/uuid.h"
 
 /* What the committing transaction leaves behind. */
@@ -36,6 +37,15 @@ extern void uaef_wake_init(void);
 
 /* At commit, wake this database's worker for these reasons. */
 extern void uaef_wake_worker_on_commit(int reasons);
+
+/* The same for a timer that is due then. */
+extern void uaef_wake_timers_on_commit(TimestampTz due_at);
+
+/*
+ * For the worker, before it looks at timers: when the first one is due of those
+ * that were set since it asked last (DT_NOEND: none were, DT_NOBEGIN: some, any time).
+ */
+extern TimestampTz uaef_wake_timers_heard(void);
 
 /*
  * At commit, wake an executor of this role, or have one started.  Each call
