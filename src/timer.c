@@ -81,7 +81,7 @@ typedef struct Timer
 } Timer;
 
 /* Looking from the front takes at most one part in so many of the time. */
-#define FRONT_SHARE		20
+#define FRONT_SHARE		100
 
 /* Even so, the next look is no later than this. */
 #define FRONT_LATEST_MS	10000.0
