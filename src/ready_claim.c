@@ -13,9 +13,8 @@
  *
  * What has a still lower rank is found from the front, where a process looks so
  * often that a small part of its time goes into it, but every few seconds
- * in any case, and when it finds nothing else.  An executor, which comes by
- * whenever something is queued, does the latter only where it is short; else it
- * is told when to look again.
+ * in any case, and where it is short also when it finds nothing else.  Where it is
+ * not, who waits for tasks asks when to look again.
  *
  * Locking: rows are deleted as they are met, and those that somebody else holds
  * are passed over, so nobody waits for anybody here.
@@ -77,6 +76,7 @@ static struct
 	int64		rank;			/* highest one */
 	int64		next;			/* from where on there may be more */
 	bool		told_low;		/* and there is something far below that */
+	bool		put_off;		/* it found nothing, and did not look there */
 	double		front_us;		/* how long the last look from the front took */
 	double		front_end_us;	/* when that was */
 }			last;
@@ -239,22 +239,17 @@ claim_near(const char *queue, Oid run_as, int limit, UaefTaskRef *refs)
 }
 
 int
-uaef_ready_claim(const char *queue, Oid run_as, int limit, UaefTaskRef *refs,
-				 int *again_ms)
+uaef_ready_claim(const char *queue, Oid run_as, int limit, UaefTaskRef *refs)
 {
 	int			n = 0;
 	bool		from_front = !is_known(queue, run_as);
 
 	hear_news();
-	if (again_ms != NULL)
-		*again_ms = 0;
 	if (!from_front && now_us() < front_due_us())
 	{
 		n = claim_near(queue, run_as, limit, refs);
-		from_front = n == 0 &&
-			(again_ms == NULL || last.front_us < LONG_LOOK_US);
-		if (n == 0 && !from_front)
-			*again_ms = 1 + (int) (Max(front_due_us() - now_us(), 0) / 1000.0);
+		from_front = n == 0 && last.front_us < LONG_LOOK_US;
+		last.put_off |= n == 0 && !from_front;
 	}
 	else
 		from_front = true;
@@ -262,6 +257,15 @@ uaef_ready_claim(const char *queue, Oid run_as, int limit, UaefTaskRef *refs,
 		n = claim_from_front(queue, run_as, limit, refs);
 	tell_rest();
 	return n;
+}
+
+int
+uaef_ready_again_ms(void)
+{
+	if (!last.put_off)
+		return 0;
+	last.put_off = false;
+	return 1 + (int) (Max(front_due_us() - now_us(), 0) / 1000.0);
 }
 
 void

@@ -171,8 +171,8 @@ claim_batch(Batch *batch, Oid role)
 	int			n;
 
 	MemoryContextSwitchTo(context);
-	n = uaef_ready_claim("#sql", role, batch->limit, refs,
-						 &batch->again_ms);
+	n = uaef_ready_claim("#sql", role, batch->limit, refs);
+	batch->again_ms = uaef_ready_again_ms();
 	for (int i = 0; i < n; i++)
 		ids[i] = refs[i].execution_id;
 

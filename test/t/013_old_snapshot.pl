@@ -25,6 +25,9 @@ $node->safe_psql('postgres', q{
 	SELECT uaef.create_workflow('long', '{"tasks":[{"id":"t","type":"wait","config":{"for":"2s"}}]}');
 	SELECT uaef.create_workflow('tasks', '{"tasks":[{"id":"m","type":"map","config":{"over":"{{in.items}}",
 		"task":{"type":"sql","config":{"sql":"SELECT 1"}}}}]}');
+	SELECT uaef.create_workflow('job', '{"tasks":[{"id":"t","type":"external","queue":"q"}]}');
+	SELECT uaef.create_workflow('jobs', '{"tasks":[{"id":"m","type":"map","config":{"over":"{{in.items}}",
+		"task":{"type":"external","queue":"q"}}}]}');
 	SELECT uaef.create_workflow('waits', '{"tasks":[{"id":"m","type":"map","config":{"over":"{{in.items}}",
 		"task":{"type":"wait","config":{"for":"10ms"}}}}]}');
 });
@@ -108,6 +111,17 @@ ok( $node->poll_query_until('postgres',
 $session->query_safe('ROLLBACK');
 ends(start('one'), 'the next task');
 ends($taken, 'and the one that was given back');
+
+# A session that claims for outside workers, and has come to the end.
+my $worker = $node->background_psql('postgres');
+start('jobs', 8_000);
+is($worker->query_safe("SELECT count(*) FROM uaef.claim_tasks('w', 'q', 1000, '1 hour')"), 1000, 'many are claimed') for 1 .. 8;
+is($worker->query_safe("SELECT count(*) FROM uaef.claim_tasks('w', 'q', 1000, '1 hour')"), 0, 'there is no other') for 1 .. 2;
+$node->safe_psql('postgres', "SELECT uaef.start_workflow('job', priority => 1000)");
+is($worker->query_safe("SELECT count(*) FROM uaef.claim_tasks('w', 'q', 10, '1 hour', wait => '30s')"), 1, 'one far in front is waited for');
+$node->safe_psql('postgres', "SELECT uaef.start_workflow('job')");
+is($worker->query_safe("SELECT count(*) FROM uaef.claim_tasks('w', 'q', 10, '1 hour')"), 1, 'one at the end is there at once');
+$worker->quit;
 
 # Other processes begin from the front.
 $node->safe_psql('postgres', 'SELECT uaef.stop_worker()');
