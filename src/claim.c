@@ -107,8 +107,7 @@ claim_one(UaefTask *task, const char *worker, TimestampTz lease_expires_at,
 static int
 take_ready(const char *queue, int limit, UaefTaskRef *refs)
 {
-	int			found = uaef_ready_claim(queue, InvalidOid, limit, refs,
-										 NULL);
+	int			found = uaef_ready_claim(queue, InvalidOid, limit, refs);
 
 	for (int i = 0; i < found; i++)
 		uaef_wake_claimer_on_abort(queue);

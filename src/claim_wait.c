@@ -15,6 +15,7 @@
 #include "utils/timestamp.h"
 
 #include "claim.h"
+#include "ready_claim.h"
 #include "wake_claimers.h"
 
 /*
@@ -44,6 +45,7 @@ wait_for_tasks(const UaefClaimRequest *request, TimestampTz end, int *n)
 	for (;;)
 	{
 		UaefClaim  *claims;
+		int			again_ms;
 		long		left;
 
 		uaef_claimer_register(request->keys, request->n_keys);
@@ -52,7 +54,8 @@ wait_for_tasks(const UaefClaimRequest *request, TimestampTz end, int *n)
 		if (*n > 0 || left <= 0)
 			return claims;
 		pfree(claims);
-		uaef_claimer_wait(left);
+		again_ms = uaef_ready_again_ms();
+		uaef_claimer_wait(again_ms > 0 ? Min(left, again_ms) : left);
 	}
 }
 

@@ -79,9 +79,10 @@ extern bool uaef_engine_fail(const UaefTaskRef *ref, const UaefFailure *failure,
 /*
  * Fire the timers that are due, at most limit; returns how many.  *claimed is
  * that number already while they fire, so that it is known after an error.
- * *next is when the next one is due (DT_NOEND: none).
+ * *next is when to look again (DT_NOEND: none is left).  After an error all must
+ * be looked at.
  */
-extern int	uaef_engine_fire_timers(int limit, int *claimed,
+extern int	uaef_engine_fire_timers(int limit, bool all, int *claimed,
 									TimestampTz *next);
 
 /*
@@ -102,6 +103,9 @@ extern void uaef_engine_put_off_timer(void);
  */
 extern Oid	uaef_engine_role_with_work(Oid after, const Oid *busy,
 									   int n_busy);
+
+/* Whether a role has SQL tasks ready of at least this rank. */
+extern bool uaef_engine_role_has_work(Oid role, int64 rank);
 
 /*
  * Run ready SQL tasks of the session's role and apply what they gave, in

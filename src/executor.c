@@ -35,6 +35,7 @@
 #include "engine.h"
 #include "executor.h"
 #include "guc.h"
+#include "ready_news.h"
 #include "running_mark.h"
 #include "shmem.h"
 #include "wait_event.h"
@@ -141,6 +142,7 @@ reserve(Oid role)
 		slot->started = slot->since = now;
 		pg_atomic_write_u32(&slot->proc, 0);
 		pg_atomic_write_u32(&slot->end, 0);
+		uaef_ready_news_reset(slot);
 		pg_atomic_write_u32(&slot->role, role);
 		pg_atomic_write_u32(&slot->database, MyDatabaseId);
 		pg_atomic_write_u32(&slot->state, UAEF_EXECUTOR_STARTING);
@@ -253,6 +255,7 @@ uaef_executor_main(Datum arg)
 		proc_exit(0);
 	before_shmem_exit(detach, PointerGetDatum(slot));
 	uaef_running_attach(DatumGetInt32(arg));
+	uaef_ready_news_attach(slot);
 
 	BackgroundWorkerInitializeConnectionByOid(args.database, args.role,
 											  UAEF_EXECUTOR_CONNECT_FLAGS);
@@ -326,6 +329,7 @@ detach(int code, Datum arg)
 	Oid			role = pg_atomic_read_u32(&slot->role);
 	UaefTaskRef at;
 	bool		running = uaef_running_current(&at);
+	int64		left_at = code == 0 ? uaef_ready_news_left(slot) : PG_INT64_MIN;
 
 	uaef_running_mark(NULL);
 	LWLockAcquire(&uaef_shared->lock, LW_EXCLUSIVE);
@@ -344,7 +348,7 @@ detach(int code, Datum arg)
 						failed ? UAEF_EXECUTOR_FAILED : UAEF_EXECUTOR_FREE);
 	LWLockRelease(&uaef_shared->lock);
 
-	uaef_wake_executors(role, 1);
+	uaef_wake_executors(role, 1, left_at);
 	uaef_wake_worker(database, UAEF_WAKE_EXECUTORS);
 	uaef_shmem_set_latch(pg_atomic_read_u32(&uaef_shared->launcher));
 	ConditionVariableBroadcast(&uaef_shared->changed);
@@ -375,7 +379,7 @@ work_until_idle(UaefExecutorSlot *slot, Oid role)
 												 SHARE_AFTER_MS)))
 		{
 			/* Of two tasks we take one ourselves. */
-			uaef_wake_executors(role, 2);
+			uaef_wake_executors(role, 2, uaef_ready_news_left(slot));
 			offered = GetCurrentTimestamp();
 		}
 	} while (n > 0);

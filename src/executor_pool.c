@@ -31,6 +31,7 @@
 #include "executor.h"
 #include "executor_pool.h"
 #include "guc.h"
+#include "ready_news.h"
 #include "running_mark.h"
 
 /* How long a busy executor may keep its place when another role has none. */
@@ -95,8 +96,10 @@ static bool has_died(int number);
 static TimestampTz backoff(int failures);
 static void note_failure(Oid role);
 static Oid	find_role(const RoleSet *leave_out, RoleSet *refused);
+static Oid	find_busy_role(const RoleSet *leave_out);
 static bool can_have_executor(Oid role);
 static void collect(RoleSet *set, bool busy_ones);
+static bool is_in(const RoleSet *set, Oid role);
 static void add_troubled(RoleSet *set);
 static bool start(Oid role);
 static TimestampTz make_room(Oid role, bool served);
@@ -166,7 +169,7 @@ uaef_executor_pool_tend(UaefWorkerSlot *worker)
 
 /*
  * A role that nobody serves and that has work, or else one whose executors
- * are all busy (*served).  The search for the latter walks over what these have
+ * are all busy (*served).  The search for the latter may walk over what these have
  * taken, which an old snapshot may keep; so it is not made each time, and *next
  * is no later than when it is due.
  */
@@ -197,7 +200,7 @@ next_role(RoleSet *refused, bool *served, TimestampTz *next)
 	leave_out = *refused;
 	add_troubled(&leave_out);
 	collect(&leave_out, false);
-	role = find_role(&leave_out, refused);
+	role = find_busy_role(&leave_out);
 	took = GetCurrentTimestamp() - began;
 	served_due = took <= LONG_LOOK_US ? 0 : began + took +
 		Min((SERVED_SHARE - 1) * took, SERVED_LATEST_US);
@@ -393,6 +396,66 @@ find_role(const RoleSet *leave_out, RoleSet *refused)
 	return role;
 }
 
+static bool
+has_work(Oid role, int64 rank)
+{
+	bool		found;
+
+	SetCurrentStatementStartTimestamp();
+	StartTransactionCommand();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	found = uaef_engine_role_has_work(role, rank);
+	PopActiveSnapshot();
+	CommitTransactionCommand();
+	return found;
+}
+
+/*
+ * From which rank on the busy executors of a role may have left something.
+ */
+static int64
+left_by_busy(Oid role)
+{
+	int64		rank = UAEF_NO_RANK;
+
+	for (int i = 0; i < UAEF_MAX_EXECUTORS; i++)
+	{
+		UaefExecutorSlot *slot = &uaef_shared->executors[i];
+
+		if (pg_atomic_read_u32(&slot->state) == UAEF_EXECUTOR_BUSY &&
+			pg_atomic_read_u32(&slot->database) == MyDatabaseId &&
+			pg_atomic_read_u32(&slot->role) == role)
+			rank = Min(rank, uaef_ready_news_left(slot));
+	}
+	return rank;
+}
+
+/*
+ * A role with busy executors that has work which they have not taken.
+ */
+static Oid
+find_busy_role(const RoleSet *leave_out)
+{
+	RoleSet		seen = *leave_out;
+
+	for (int i = 0; i < UAEF_MAX_EXECUTORS; i++)
+	{
+		UaefExecutorSlot *slot = &uaef_shared->executors[i];
+		Oid			role = pg_atomic_read_u32(&slot->role);
+		int64		rank;
+
+		if (pg_atomic_read_u32(&slot->state) != UAEF_EXECUTOR_BUSY ||
+			pg_atomic_read_u32(&slot->database) != MyDatabaseId ||
+			is_in(&seen, role))
+			continue;
+		rank = left_by_busy(role);
+		if (rank != UAEF_NO_RANK && has_work(role, rank))
+			return role;
+		seen.roles[seen.n++] = role;
+	}
+	return InvalidOid;
+}
+
 /*
  * Whether an executor could connect as the role.
  */
@@ -433,6 +496,15 @@ collect(RoleSet *set, bool busy_ones)
 			(busy_ones && state == UAEF_EXECUTOR_BUSY))
 			set->roles[set->n++] = pg_atomic_read_u32(&slot->role);
 	}
+}
+
+static bool
+is_in(const RoleSet *set, Oid role)
+{
+	for (int i = 0; i < set->n; i++)
+		if (set->roles[i] == role)
+			return true;
+	return false;
 }
 
 static void

@@ -454,9 +454,9 @@ grant(Granter *granter, const KeyState *served, Waiter *waiter)
 	args[1] = TimestampTzGetDatum(granter->now);
 	uaef_spi_run(&grant_waiter, args, NULL);
 	if (waiter->queue == NULL)
-		uaef_wake_worker_on_commit(UAEF_WAKE_TIMERS);
+		uaef_wake_timers_on_commit(granter->now);
 	else if (OidIsValid(waiter->run_as) && waiter->run_as != UAEF_AGENT_ROLE)
-		uaef_wake_executor_on_commit(waiter->run_as);
+		uaef_wake_executor_on_commit(waiter->run_as, waiter->rank);
 	else
 		uaef_wake_claimer_on_commit(waiter->queue);
 }
@@ -469,7 +469,7 @@ skip(Granter *granter, Waiter *waiter)
 	args[0] = PointerGetDatum(&waiter->tid);
 	args[1] = TimestampTzGetDatum(granter->now);
 	uaef_spi_run(&skip_waiter, args, NULL);
-	uaef_wake_worker_on_commit(UAEF_WAKE_TIMERS);
+	uaef_wake_timers_on_commit(granter->now);
 }
 
 /*
@@ -490,7 +490,7 @@ hold_back(Granter *granter, Waiter *waiter, KeyState *state)
 		if (uaef_spi_run(&cancel_oldest, args, NULL) > 0)
 		{
 			on_limit = "cancelled";
-			uaef_wake_worker_on_commit(UAEF_WAKE_TIMERS);
+			uaef_wake_timers_on_commit(granter->now);
 		}
 	}
 	args[0] = PointerGetDatum(&waiter->tid);

@@ -6,14 +6,17 @@
  * What was claimed leaves dead entries at the front of the index, which stay
  * for as long as some old snapshot might see them.  So that claims need not
  * walk over all of them each time, a process begins where its last claim of
- * the queue ended; finds it nothing there, a little before, for transactions
- * that queue tasks at one time end at others.  What has a still lower rank is
- * found from the front, where a process looks so often that a twentieth of its
- * time goes into it, but every few seconds in any case, and when it finds
- * nothing else.  An executor, which comes by whenever something is queued, does
- * the latter only where it is short; else it is told when to look again.  Who
- * found nothing before was woken for what is new: that is not kept waiting for a
- * look from the front, which is made with the next claim.
+ * the queue ended.  An executor that has come to the end is told the rank of
+ * what is queued from then on (ready_news.c), and begins there.  Any other
+ * process looks a little further down, for transactions that queue tasks at one
+ * time end at others.
+ *
+ * What has a still lower rank is found from the front, where a process looks so
+ * often that a small part of its time goes into it, but every few seconds
+ * in any case, and where it is short also when it finds nothing else.  Where it is
+ * not, who waits for tasks asks when to look again.  Who found nothing before was
+ * woken for what is new: that is not kept waiting for a look from the front, which
+ * is made with the next claim.
  *
  * Locking: rows are deleted as they are met, and those that somebody else holds
  * are passed over, so nobody waits for anybody here.
@@ -34,9 +37,14 @@
 #include "utils/timestamp.h"
 
 #include "ready_claim.h"
+#include "ready_news.h"
 #include "table_scan.h"
 
-/* Looking from the front takes at most one part in so many of the time. */
+/*
+ * Looking from the front takes at most one part in so many of the time: of an
+ * executor's, which has no reason to expect anything there, and else.
+ */
+#define NO_REASON_SHARE 100
 #define FRONT_SHARE 20
 
 /*
@@ -69,8 +77,11 @@ static struct
 	int64		first;			/* lowest rank that it took */
 	int64		rank;			/* highest one */
 	bool		idle;			/* it took nothing */
+	int64		next;			/* from where on there may be more */
+	bool		told_low;		/* and there is something far below that */
+	bool		put_off;		/* it found nothing, and did not look there */
 	double		front_us;		/* how long the last look from the front took */
-	double		front_due_us;	/* when to look from there again in any case */
+	double		front_end_us;	/* when that was */
 }			last;
 
 static double
@@ -107,6 +118,13 @@ init_role_key(ScanKeyData *key, Oid run_as)
 				ObjectIdGetDatum(run_as));
 }
 
+static void
+init_rank_key(ScanKeyData *key, int64 rank)
+{
+	ScanKeyInit(key, READY_RANK, BTGreaterEqualStrategyNumber, F_INT8GE,
+				Int64GetDatum(rank));
+}
+
 /*
  * Delete the row that the scan stands on; false when somebody else is about
  * to, or has done so.
@@ -130,9 +148,8 @@ claim_from(const char *queue, Oid run_as, int64 rank, int limit,
 	ScanKeyData keys[3];
 	int			n = 0;
 
-	ScanKeyInit(&keys[2], READY_RANK, BTGreaterEqualStrategyNumber, F_INT8GE,
-				Int64GetDatum(rank));
 	init_role_key(&keys[1], run_as);
+	init_rank_key(&keys[2], rank);
 	begin_scan(&scan, queue, 3, keys);
 	while (n < limit && uaef_scan_next(&scan, ForwardScanDirection))
 	{
@@ -153,7 +170,43 @@ claim_from(const char *queue, Oid run_as, int64 rank, int limit,
 		n++;
 	}
 	uaef_scan_end(&scan);
+	last.next = n < limit ? UAEF_NO_RANK : Min(last.rank, UAEF_NO_RANK - 1);
 	return n;
+}
+
+/*
+ * Hear what has been queued.  Who is told nothing looks on from where it was.
+ */
+static void
+hear_news(void)
+{
+	int64		rank;
+
+	if (!uaef_ready_news_hear(&rank))
+		last.next = last.rank;
+	else if (rank < last.rank - NEAR_US)
+		last.told_low = true;
+	else
+		last.next = Min(last.next, rank);
+}
+
+static void
+tell_rest(void)
+{
+	uaef_ready_news_left_at(last.told_low ? PG_INT64_MIN : last.next);
+}
+
+/*
+ * When to look from the front again in any case.
+ */
+static double
+front_due_us(void)
+{
+	int			share = uaef_ready_news_is_told() && !last.told_low ?
+		NO_REASON_SHARE : FRONT_SHARE;
+
+	return last.front_end_us +
+		Min((share - 1) * last.front_us, FRONT_LATEST_US);
 }
 
 /*
@@ -170,52 +223,62 @@ claim_from_front(const char *queue, Oid run_as, int limit, UaefTaskRef *refs)
 		last.first = last.rank = GetCurrentTimestamp() - NEAR_US;
 	strlcpy(last.queue, queue, MAX_QUEUE);
 	last.run_as = run_as;
-	last.front_us = now_us() - began;
-	last.front_due_us = began + last.front_us +
-		Min((FRONT_SHARE - 1) * last.front_us, FRONT_LATEST_US);
+	last.told_low = false;
+	last.front_end_us = now_us();
+	last.front_us = last.front_end_us - began;
 	return n;
 }
 
-/*
- * As uaef_ready_claim().
- */
 static int
-claim(const char *queue, Oid run_as, int limit, UaefTaskRef *refs,
-	  int *again_ms)
+claim_near(const char *queue, Oid run_as, int limit, UaefTaskRef *refs)
 {
-	bool		front_is_due = now_us() >= last.front_due_us;
 	int			n = 0;
 
-	if (!is_known(queue, run_as) || (front_is_due && !last.idle))
-		return claim_from_front(queue, run_as, limit, refs);
-	n = claim_from(queue, run_as, last.rank, limit, refs);
-	if (n == 0 && !front_is_due)
+	if (last.next != UAEF_NO_RANK)
+		n = claim_from(queue, run_as, last.next, limit, refs);
+	if (n == 0 && !uaef_ready_news_is_told())
 		n = claim_from(queue, run_as, last.rank - NEAR_US, limit, refs);
-	if (n > 0)
-		return n;
-	if (again_ms == NULL || front_is_due || last.front_us < LONG_LOOK_US)
-		return claim_from_front(queue, run_as, limit, refs);
-	*again_ms = 1 + (int) (Max(last.front_due_us - now_us(), 0) / 1000.0);
-	return 0;
+	return n;
 }
 
 int
-uaef_ready_claim(const char *queue, Oid run_as, int limit, UaefTaskRef *refs,
-				 int *again_ms)
+uaef_ready_claim(const char *queue, Oid run_as, int limit, UaefTaskRef *refs)
 {
-	int			n;
+	int			n = 0;
+	bool		front_is_due;
 
-	if (again_ms != NULL)
-		*again_ms = 0;
-	n = claim(queue, run_as, limit, refs, again_ms);
+	hear_news();
+	front_is_due = now_us() >= front_due_us();
+	if (is_known(queue, run_as) && (last.idle || !front_is_due))
+		n = claim_near(queue, run_as, limit, refs);
+	if (n == 0)
+	{
+		if (!is_known(queue, run_as) || front_is_due ||
+			last.front_us < LONG_LOOK_US)
+			n = claim_from_front(queue, run_as, limit, refs);
+		else
+			last.put_off = true;
+	}
 	last.idle = n == 0;
+	tell_rest();
 	return n;
+}
+
+int
+uaef_ready_again_ms(void)
+{
+	if (!last.put_off)
+		return 0;
+	last.put_off = false;
+	return 1 + (int) (Max(front_due_us() - now_us(), 0) / 1000.0);
 }
 
 void
 uaef_ready_given_back(void)
 {
 	last.rank = last.first;
+	last.next = Min(last.next, last.first);
+	tell_rest();
 }
 
 bool
@@ -235,6 +298,21 @@ uaef_ready_take(const char *queue, Oid run_as, int64 rank, int64 task_id)
 		taken |= take_row(&scan);
 	uaef_scan_end(&scan);
 	return taken;
+}
+
+bool
+uaef_ready_has(const char *queue, Oid run_as, int64 rank)
+{
+	UaefScan	scan;
+	ScanKeyData keys[3];
+	bool		found;
+
+	init_role_key(&keys[1], run_as);
+	init_rank_key(&keys[2], rank);
+	begin_scan(&scan, queue, 3, keys);
+	found = uaef_scan_next(&scan, ForwardScanDirection);
+	uaef_scan_end(&scan);
+	return found;
 }
 
 static int

@@ -15,12 +15,14 @@
  * is just taking, and fill in refs; returns how many.  The identity must be the
  * owner.  They come back when the transaction rolls back.
  *
- * With again_ms nothing may be found although there is something, where a look
- * at all that there was takes long; then *again_ms is not 0, and in so many
- * milliseconds it should be looked again.
+ * Where a look at all that there was takes long, nothing may be found although
+ * there is something; then uaef_ready_again_ms() is in how many milliseconds to
+ * look again, even if nobody says that there is something; 0: that holds for no
+ * claim since it was asked last.
  */
 extern int	uaef_ready_claim(const char *queue, Oid run_as, int limit,
-							 UaefTaskRef *refs, int *again_ms);
+							 UaefTaskRef *refs);
+extern int	uaef_ready_again_ms(void);
 
 /* What was claimed last is in the ready set again, all or some of it. */
 extern void uaef_ready_given_back(void);
@@ -35,5 +37,8 @@ extern bool uaef_ready_take(const char *queue, Oid run_as, int64 rank,
  */
 extern Oid	uaef_ready_next_role(const char *queue, Oid after,
 								 const Oid *others, int n);
+
+/* Whether a role has tasks of at least this rank in a queue. */
+extern bool uaef_ready_has(const char *queue, Oid run_as, int64 rank);
 
 #endif							/* UAEF_READY_CLAIM_H */

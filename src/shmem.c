@@ -109,6 +109,7 @@ initialize(UaefShared *shared)
 		pg_atomic_init_u32(&shared->workers[i].reasons, 0);
 		pg_atomic_init_u32(&shared->workers[i].proc, 0);
 		pg_atomic_init_u32(&shared->workers[i].wanting, 0);
+		pg_atomic_init_u64(&shared->workers[i].timer_news, 0);
 	}
 	for (i = 0; i < UAEF_MAX_EXECUTORS; i++)
 	{
@@ -117,6 +118,8 @@ initialize(UaefShared *shared)
 		pg_atomic_init_u32(&shared->executors[i].role, InvalidOid);
 		pg_atomic_init_u32(&shared->executors[i].proc, 0);
 		pg_atomic_init_u32(&shared->executors[i].end, 0);
+		pg_atomic_init_u64(&shared->executors[i].news, 0);
+		pg_atomic_init_u64(&shared->executors[i].left_at, 0);
 		shared->executors[i].lost = false;
 	}
 	for (i = 0; i < UAEF_MAX_WAITERS; i++)
@@ -141,6 +144,16 @@ uaef_shmem_set_latch(uint32 proc)
 {
 	if (proc != 0)
 		SetLatch(&ProcGlobal->allProcs[proc - 1].procLatch);
+}
+
+void
+uaef_shmem_lower(pg_atomic_uint64 *number, int64 to)
+{
+	uint64		now = pg_atomic_read_u64(number);
+
+	while (to < (int64) now &&
+		   !pg_atomic_compare_exchange_u64(number, &now, (uint64) to))
+		;
 }
 
 UaefWorkerSlot *
@@ -183,6 +196,7 @@ uaef_shmem_claim_worker(Oid database)
 	pg_atomic_write_u32(&slot->reasons, 0);
 	pg_atomic_write_u32(&slot->proc, 0);
 	pg_atomic_write_u32(&slot->wanting, 0);
+	pg_atomic_write_u64(&slot->timer_news, (uint64) DT_NOBEGIN);
 	pg_write_barrier();
 	pg_atomic_write_u32(&slot->database, database);
 	return slot;

@@ -60,6 +60,7 @@ typedef struct UaefWorkerSlot
 	pg_atomic_uint32 reasons;	/* UAEF_WAKE_* not yet looked at */
 	pg_atomic_uint32 proc;
 	pg_atomic_uint32 wanting;	/* it wants to know of idle executors */
+	pg_atomic_uint64 timer_news;	/* the first timer set since it looked */
 	pid_t		pid;
 	UaefWorkerState state;
 	UaefWorkerNote note;
@@ -88,6 +89,8 @@ typedef struct UaefExecutorSlot
 	pg_atomic_uint32 role;
 	pg_atomic_uint32 proc;
 	pg_atomic_uint32 end;		/* it was asked to end */
+	pg_atomic_uint64 news;		/* see ready_news.c */
+	pg_atomic_uint64 left_at;
 	pid_t		pid;
 	TimestampTz started;
 	TimestampTz since;			/* of state; written by the executor alone */
@@ -142,6 +145,9 @@ extern uint32 uaef_shmem_me(void);
 
 /* Set the latch of a process of a slot; 0 is nobody. */
 extern void uaef_shmem_set_latch(uint32 proc);
+
+/* Let a number be at most this: of ranks and times, which have a sign. */
+extern void uaef_shmem_lower(pg_atomic_uint64 *number, int64 to);
 
 /* The slot of a database; NULL if it has none.  Needs no lock. */
 extern UaefWorkerSlot *uaef_shmem_worker(Oid database);

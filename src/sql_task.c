@@ -108,6 +108,16 @@ uaef_engine_role_with_work(Oid after, const Oid *busy, int n_busy)
 	return role;
 }
 
+bool
+uaef_engine_role_has_work(Oid role, int64 rank)
+{
+	UaefCaller	back = uaef_spi_begin();
+	bool		found = uaef_ready_has("#sql", role, rank);
+
+	uaef_spi_end(back);
+	return found;
+}
+
 /*
  * A paused execution begins nothing, but what it waits for may come about.
  */
@@ -161,8 +171,8 @@ claim_batch(Batch *batch, Oid role)
 	int			n;
 
 	MemoryContextSwitchTo(context);
-	n = uaef_ready_claim("#sql", role, batch->limit, refs,
-						 &batch->again_ms);
+	n = uaef_ready_claim("#sql", role, batch->limit, refs);
+	batch->again_ms = uaef_ready_again_ms();
 	for (int i = 0; i < n; i++)
 		ids[i] = refs[i].execution_id;
 

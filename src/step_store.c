@@ -293,7 +293,8 @@ write_ready(UaefStep *step)
 			continue;
 		rows[n++] = ready_row(&table, task);
 		if (uaef_task_sql(task->def) != NULL)
-			uaef_wake_executor_on_commit(task->execution->initiated_by);
+			uaef_wake_executor_on_commit(task->execution->initiated_by,
+										 uaef_task_rank(task));
 		else
 			uaef_wake_claimer_on_commit(uaef_task_queue(task));
 		if (task->def->type == UAEF_TASK_AGENT)
@@ -340,10 +341,14 @@ write_timers(UaefStep *step)
 	uaef_table_open(&table, "task_timer");
 	rows = palloc(sizeof(HeapTuple) * list_length(step->timers));
 	foreach(cell, step->timers)
-		rows[n++] = timer_row(&table, lfirst(cell));
+	{
+		const UaefTimerRow *timer = lfirst(cell);
+
+		rows[n++] = timer_row(&table, timer);
+		uaef_wake_timers_on_commit(timer->due_at);
+	}
 	uaef_table_insert_many(&table, rows, n);
 	uaef_table_close(&table);
-	uaef_wake_worker_on_commit(UAEF_WAKE_TIMERS);
 	step->timers = NIL;
 }
 

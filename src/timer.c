@@ -7,11 +7,19 @@
  * looks whether the task still is in the state, and the attempt, that the timer
  * was set for.
  *
+ * Fired timers leave dead entries at the front of the index, which stay while
+ * some old snapshot might see them.  So where a look from the front takes long, the
+ * next ones begin where it ended, or at the first timer that was set since
+ * (wake.h); what nobody tells of, as a timer that somebody held and left, is
+ * found from the front, where the worker looks now and then as long as there
+ * is anything to do, and once when there is not.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
 #include "catalog/pg_type_d.h"
+#include "portability/instr_time.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
@@ -29,14 +37,15 @@
 #include "task_kind.h"
 #include "uuid7.h"
 #include "wait_task.h"
+#include "wake.h"
 #include "workflow_task.h"
 
 static UaefQuery claim_timers = {
 	"DELETE FROM uaef.task_timer WHERE ctid = ANY (ARRAY("
-	" SELECT ctid FROM uaef.task_timer WHERE due_at <= $1"
+	" SELECT ctid FROM uaef.task_timer WHERE due_at >= $3 AND due_at <= $1"
 	" ORDER BY due_at LIMIT $2 FOR UPDATE SKIP LOCKED))"
-	" RETURNING execution_id, task_no, item, attempt, kind",
-	2, {TIMESTAMPTZOID, INT4OID}
+	" RETURNING execution_id, task_no, item, attempt, kind, due_at",
+	3, {TIMESTAMPTZOID, INT4OID, TIMESTAMPTZOID}
 };
 
 static UaefQuery put_off_timer = {
@@ -56,8 +65,9 @@ static UaefQuery put_off_first = {
 };
 
 static UaefQuery next_timer = {
-	"SELECT due_at FROM uaef.task_timer ORDER BY due_at LIMIT 1",
-	0
+	"SELECT due_at FROM uaef.task_timer WHERE due_at >= $1"
+	" ORDER BY due_at LIMIT 1",
+	1, {TIMESTAMPTZOID}
 };
 
 typedef struct Timer
@@ -67,7 +77,27 @@ typedef struct Timer
 	int			item;
 	int			attempt;
 	char	   *kind;
+	TimestampTz due_at;
 } Timer;
+
+/* Looking from the front takes at most one part in so many of the time. */
+#define FRONT_SHARE		100
+
+/* Even so, the next look is no later than this. */
+#define FRONT_LATEST_MS	10000.0
+
+/* From which time on that is long. */
+#define LONG_LOOK_MS	0.5
+
+/* Where this process has looked. */
+typedef struct Look
+{
+	TimestampTz from;			/* there may be timers from here on */
+	double		front_ms;		/* how long the last look from the front took */
+	instr_time	front_end;		/* when that was */
+} Look;
+
+static Look last = {DT_NOBEGIN};
 
 static void fire(UaefExecution *execution, const Timer *timer);
 static void fire_start(UaefExecution *execution);
@@ -131,13 +161,14 @@ static const struct
 
 
 static Timer *
-claim(TimestampTz now, int limit, int *n)
+claim(TimestampTz now, int limit, TimestampTz from, int *n)
 {
-	Datum		args[2];
+	Datum		args[3];
 	Timer	   *timers;
 
 	args[0] = TimestampTzGetDatum(now);
 	args[1] = Int32GetDatum(limit);
+	args[2] = TimestampTzGetDatum(from);
 	*n = (int) uaef_spi_run(&claim_timers, args, NULL);
 	timers = palloc(sizeof(Timer) * Max(*n, 1));
 	for (int i = 0; i < *n; i++)
@@ -149,8 +180,52 @@ claim(TimestampTz now, int limit, int *n)
 		timers[i].item = uaef_spi_int32(i, 3);
 		timers[i].attempt = uaef_spi_int32(i, 4);
 		timers[i].kind = uaef_spi_text(i, 5);
+		timers[i].due_at = uaef_spi_time(i, 6);
 	}
 	return timers;
+}
+
+static double
+ms_since(instr_time began)
+{
+	instr_time	now;
+
+	INSTR_TIME_SET_CURRENT(now);
+	INSTR_TIME_SUBTRACT(now, began);
+	return INSTR_TIME_GET_MILLISEC(now);
+}
+
+/*
+ * In how many milliseconds to look from the front again.
+ */
+static double
+front_due_ms(void)
+{
+	double		pause = last.front_ms < LONG_LOOK_MS ? 0 :
+		Min((FRONT_SHARE - 1) * last.front_ms, FRONT_LATEST_MS);
+
+	return pause - ms_since(last.front_end);
+}
+
+static TimestampTz
+look_from(bool all)
+{
+	TimestampTz heard = uaef_wake_timers_heard();
+
+	return all || last.from == DT_NOBEGIN || front_due_ms() <= 0 ?
+		DT_NOBEGIN : Min(last.from, heard);
+}
+
+/*
+ * When the first timer is due, of those from then on.
+ */
+static TimestampTz
+first_due(TimestampTz from)
+{
+	Datum		arg = TimestampTzGetDatum(from);
+
+	return uaef_spi_run(&next_timer, &arg, NULL) > 0 ? uaef_spi_time(0, 1)
+		: DT_NOEND;
 }
 
 /*
@@ -193,16 +268,11 @@ uaef_engine_put_off_timer(void)
 	uaef_spi_end(back);
 }
 
-int
-uaef_engine_fire_timers(int limit, int *claimed, TimestampTz *next)
+static void
+fire_all(UaefStep *step, const Timer *timers, int n)
 {
-	UaefCaller	back = uaef_spi_begin();
-	UaefStep   *step = uaef_step_begin("system", "timer");
-	int			n;
-	Timer	   *timers = claim(step->now, limit, &n);
 	pg_uuid_t  *ids = palloc(sizeof(pg_uuid_t) * Max(n, 1));
 
-	*claimed = n;
 	for (int i = 0; i < n; i++)
 		ids[i] = timers[i].execution_id;
 	uaef_step_try_lock(step, ids, n);
@@ -216,14 +286,49 @@ uaef_engine_fire_timers(int limit, int *claimed, TimestampTz *next)
 			fire(execution, &timers[i]);
 	}
 	uaef_step_write(step);
+}
 
-	*next = DT_NOEND;
-	if (uaef_spi_run(&next_timer, NULL, NULL) > 0)
+/*
+ * Where the next look may begin: what is due by now was fired, or, if there were
+ * too many, what is due before the last that was.
+ */
+static TimestampTz
+look_end(TimestampTz now, const Timer *timers, int n, int limit)
+{
+	TimestampTz end = n < limit ? now : DT_NOBEGIN;
+
+	for (int i = 0; i < n && n == limit; i++)
+		end = Max(end, timers[i].due_at);
+	return end;
+}
+
+int
+uaef_engine_fire_timers(int limit, bool all, int *claimed, TimestampTz *next)
+{
+	UaefCaller	back = uaef_spi_begin();
+	UaefStep   *step = uaef_step_begin("system", "timer");
+	TimestampTz from = look_from(all);
+	instr_time	began;
+	double		took_ms;
+	Timer	   *timers;
+	int			n;
+
+	INSTR_TIME_SET_CURRENT(began);
+	timers = claim(step->now, limit, from, &n);
+	took_ms = ms_since(began);
+	*claimed = n;
+	fire_all(step, timers, n);
+	last.from = look_end(step->now, timers, n, limit);
+	if (from == DT_NOBEGIN)
 	{
-		bool		isnull;
-
-		*next = DatumGetTimestampTz(uaef_spi_value(0, 1, &isnull));
+		INSTR_TIME_SET_CURRENT(began);
+		*next = first_due(DT_NOBEGIN);
+		INSTR_TIME_SET_CURRENT(last.front_end);
+		last.front_ms = took_ms + ms_since(began);
 	}
+	else
+		*next = Min(first_due(last.from),
+					step->now + (int64) (front_due_ms() * 1000.0));
 	uaef_spi_end(back);
 	return n;
 }

@@ -24,6 +24,7 @@
 #include "storage/latch.h"
 
 #include "compat.h"
+#include "ready_news.h"
 #include "shmem.h"
 #include "wait_event.h"
 #include "wake.h"
@@ -40,12 +41,14 @@
 typedef struct Pending
 {
 	int			reasons;
+	TimestampTz timer_at;		/* with UAEF_WAKE_TIMERS: the first one */
 	int			n_roles;
 	bool		all_roles;
 	struct
 	{
 		Oid			role;
 		int			tasks;
+		int64		rank;		/* the lowest one */
 	}			roles[MAX_ROLES];
 	int			n_ended;
 	bool		all_ended;
@@ -60,6 +63,7 @@ static UaefWaiterSlot *my_waiter = NULL;
 
 static void at_xact_end(XactEvent event, void *arg);
 static void forget(void);
+static void wake_worker(Oid database, int reasons, TimestampTz timer_at);
 static void wake_for_control(Oid database, int reasons);
 static void wake_all_executors(void);
 static void wake_waiters(void);
@@ -77,10 +81,33 @@ uaef_wake_worker_on_commit(int reasons)
 	uaef_shmem_attach();
 	pending.reasons |= reasons;
 	pending.any = true;
+	if ((reasons & UAEF_WAKE_TIMERS) != 0)
+		pending.timer_at = DT_NOBEGIN;
 }
 
 void
-uaef_wake_executor_on_commit(Oid role)
+uaef_wake_timers_on_commit(TimestampTz due_at)
+{
+	TimestampTz before = (pending.reasons & UAEF_WAKE_TIMERS) != 0 ?
+		pending.timer_at : DT_NOEND;
+
+	uaef_wake_worker_on_commit(UAEF_WAKE_TIMERS);
+	pending.timer_at = Min(before, due_at);
+}
+
+TimestampTz
+uaef_wake_timers_heard(void)
+{
+	UaefWorkerSlot *slot = uaef_shmem_worker(MyDatabaseId);
+
+	if (slot == NULL)
+		return DT_NOBEGIN;
+	return (TimestampTz) pg_atomic_exchange_u64(&slot->timer_news,
+												(uint64) DT_NOEND);
+}
+
+void
+uaef_wake_executor_on_commit(Oid role, int64 rank)
 {
 	int			i;
 
@@ -92,6 +119,7 @@ uaef_wake_executor_on_commit(Oid role)
 		if (pending.roles[i].role == role)
 		{
 			pending.roles[i].tasks++;
+			pending.roles[i].rank = Min(pending.roles[i].rank, rank);
 			return;
 		}
 	}
@@ -102,6 +130,7 @@ uaef_wake_executor_on_commit(Oid role)
 	}
 	pending.roles[pending.n_roles].role = role;
 	pending.roles[pending.n_roles].tasks = 1;
+	pending.roles[pending.n_roles].rank = rank;
 	pending.n_roles++;
 }
 
@@ -182,9 +211,10 @@ at_xact_end(XactEvent event, void *arg)
 		else
 			for (i = 0; i < pending.n_roles; i++)
 				uaef_wake_executors(pending.roles[i].role,
-									pending.roles[i].tasks);
+									pending.roles[i].tasks,
+									pending.roles[i].rank);
 		if (pending.reasons != 0)
-			uaef_wake_worker(MyDatabaseId, pending.reasons);
+			wake_worker(MyDatabaseId, pending.reasons, pending.timer_at);
 		wake_waiters();
 	}
 	forget();
@@ -194,8 +224,8 @@ at_xact_end(XactEvent event, void *arg)
  * Who finds the reasons set already need not set the latch: whoever set them
  * does, and the worker takes them off only before it looks at the tables.
  */
-void
-uaef_wake_worker(Oid database, int reasons)
+static void
+wake_worker(Oid database, int reasons, TimestampTz timer_at)
 {
 	UaefWorkerSlot *slot;
 	uint32		before;
@@ -209,9 +239,17 @@ uaef_wake_worker(Oid database, int reasons)
 	slot = uaef_shmem_worker(database);
 	if (slot == NULL)
 		return;
+	if ((reasons & UAEF_WAKE_TIMERS) != 0)
+		uaef_shmem_lower(&slot->timer_news, timer_at);
 	before = pg_atomic_fetch_or_u32(&slot->reasons, (uint32) reasons);
 	if ((before & reasons) != (uint32) reasons)
 		uaef_shmem_set_latch(pg_atomic_read_u32(&slot->proc));
+}
+
+void
+uaef_wake_worker(Oid database, int reasons)
+{
+	wake_worker(database, reasons, DT_NOBEGIN);
 }
 
 bool
@@ -241,6 +279,7 @@ wake_for_control(Oid database, int reasons)
 		: uaef_shmem_worker(database);
 	if (slot != NULL)
 	{
+		uaef_shmem_lower(&slot->timer_news, DT_NOBEGIN);
 		pg_atomic_fetch_or_u32(&slot->reasons, (uint32) reasons);
 		uaef_shmem_set_latch(slot->pid != 0
 							 ? pg_atomic_read_u32(&slot->proc) : launcher);
@@ -253,10 +292,10 @@ wake_for_control(Oid database, int reasons)
  * turned busy here so that the next committer takes another.  Where they are
  * too few, the busy ones are told to look once more before they sleep, and the
  * worker may start another.  An executor that readies tasks of its own role
- * takes one of them itself.
+ * takes one of them itself.  Who is told their rank will look there.
  */
 void
-uaef_wake_executors(Oid role, int n)
+uaef_wake_executors(Oid role, int n, int64 rank)
 {
 	uint32		me = uaef_shmem_me();
 	int			i;
@@ -273,6 +312,7 @@ uaef_wake_executors(Oid role, int n)
 			pg_atomic_read_u32(&slot->database) != MyDatabaseId)
 			continue;
 
+		uaef_ready_news_tell(slot, rank);
 		proc = pg_atomic_read_u32(&slot->proc);
 		if (proc == me)
 			n--;
@@ -300,8 +340,10 @@ wake_all_executors(void)
 	{
 		UaefExecutorSlot *slot = &uaef_shared->executors[i];
 
-		if (pg_atomic_read_u32(&slot->database) == MyDatabaseId)
-			uaef_shmem_set_latch(pg_atomic_read_u32(&slot->proc));
+		if (pg_atomic_read_u32(&slot->database) != MyDatabaseId)
+			continue;
+		uaef_ready_news_tell(slot, PG_INT64_MIN);
+		uaef_shmem_set_latch(pg_atomic_read_u32(&slot->proc));
 	}
 	uaef_wake_worker(MyDatabaseId, UAEF_WAKE_EXECUTORS);
 }

@@ -15,6 +15,7 @@
 #ifndef UAEF_WAKE_H
 #define UAEF_WAKE_H
 
+#include "datatype/timestamp.h"
 #include "utils/uuid.h"
 
 /* What the committing transaction leaves behind. */
@@ -37,11 +38,20 @@ extern void uaef_wake_init(void);
 /* At commit, wake this database's worker for these reasons. */
 extern void uaef_wake_worker_on_commit(int reasons);
 
+/* The same for a timer that is due then. */
+extern void uaef_wake_timers_on_commit(TimestampTz due_at);
+
+/*
+ * For the worker, before it looks at timers: when the first one is due of those
+ * that were set since it asked last (DT_NOEND: none were, DT_NOBEGIN: some, any time).
+ */
+extern TimestampTz uaef_wake_timers_heard(void);
+
 /*
  * At commit, wake an executor of this role, or have one started.  Each call
- * stands for one task that became ready.
+ * stands for one task that became ready, with its rank.
  */
-extern void uaef_wake_executor_on_commit(Oid role);
+extern void uaef_wake_executor_on_commit(Oid role, int64 rank);
 
 /* At commit, wake whoever waits for this execution to end. */
 extern void uaef_wake_waiters_on_commit(const pg_uuid_t *execution_id);
@@ -59,8 +69,11 @@ extern void uaef_wake_worker(Oid database, int reasons);
 /* Whether a worker runs in this database. */
 extern bool uaef_worker_is_there(void);
 
-/* At once, wake up to n more executors of a role of this database. */
-extern void uaef_wake_executors(Oid role, int n);
+/*
+ * At once, wake up to n more executors of a role of this database, for tasks of
+ * this rank and higher ones.
+ */
+extern void uaef_wake_executors(Oid role, int n, int64 rank);
 
 /*
  * Wait until an execution may have ended, at most timeout_ms; returns early

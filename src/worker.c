@@ -631,6 +631,7 @@ static TimestampTz
 run_timers(void)
 {
 	TimestampTz next = DT_NOEND;
+	bool		all = TIMER_STEP->failures > 0 || timers_alone > 0;
 	int			limit;
 	int			n;
 
@@ -648,7 +649,7 @@ run_timers(void)
 	limit = timers_alone > 0 ? 1 : TIMER_BATCH;
 	begin();
 	timers_claimed = 0;
-	n = uaef_engine_fire_timers(limit, &timers_claimed, &next);
+	n = uaef_engine_fire_timers(limit, all, &timers_claimed, &next);
 	commit();
 	timers_alone = n < limit ? 0 : Max(timers_alone - 1, 0);
 	return n >= limit ? GetCurrentTimestamp() : wall_time(next);

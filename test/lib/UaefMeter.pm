@@ -10,7 +10,7 @@ use warnings;
 use Exporter qw(import);
 use POSIX ();
 
-our @EXPORT_OK = qw(meter_start meter_stop cpu_seconds resident_mb);
+our @EXPORT_OK = qw(meter_start meter_stop cpu_seconds cpu_seconds_of resident_mb);
 
 my $ticks = POSIX::sysconf(POSIX::_SC_CLK_TCK());
 
@@ -50,6 +50,22 @@ sub cpu_seconds
 
 	for my $pid (@children)
 	{
+		my @stat = _stat($pid) or next;
+		$sum += $stat[11] + $stat[12];
+	}
+	return $sum / $ticks;
+}
+
+# The same of those of its processes that run and whose title is like this.
+sub cpu_seconds_of
+{
+	my ($cluster, $title) = @_;
+	my $sum = 0;
+
+	for my $pid (_processes($cluster))
+	{
+		open my $file, '<', "/proc/$pid/cmdline" or next;
+		next if (<$file> // '') !~ $title;
 		my @stat = _stat($pid) or next;
 		$sum += $stat[11] + $stat[12];
 	}
