@@ -32,6 +32,7 @@
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 
+#include "append_bytes.h"
 #include "canonical.h"
 #include "event_hash.h"
 #include "guc.h"
@@ -312,6 +313,7 @@ append_int_key(const UaefTablePlan *plan, const TupleTableSlot *slot,
 	{
 		UaefTableColumn *column = &plan->columns[plan->key[i]];
 		Datum		datum = slot->tts_values[column->number - 1];
+		char		digits[MAXINT8LEN + 1];
 		int64		number;
 
 		if (column->type.kind == UAEF_VALUE_INT4)
@@ -322,10 +324,10 @@ append_int_key(const UaefTablePlan *plan, const TupleTableSlot *slot,
 			return false;
 		if (number > INT64CONST(1) << 53 || number < -(INT64CONST(1) << 53))
 			return false;
-		appendStringInfo(word, "%c%lld", i == 0 ? '[' : ',',
-						 (long long) number);
+		uaef_append_char(word, i == 0 ? '[' : ',');
+		uaef_append_bytes(word, digits, pg_lltoa(number, digits));
 	}
-	appendStringInfoChar(word, ']');
+	uaef_append_char(word, ']');
 	return true;
 }
 
