@@ -58,6 +58,9 @@ typedef struct Decimal
 #define BASE_DIGITS		4		/* decimal ones of a digit */
 #define MAX_BASE_DIGITS 4		/* that are read here */
 
+/* Objects of no more members are put in order by moving them about. */
+#define FEW_MEMBERS		16
+
 /* A member of an object, its key in UTF-8. */
 typedef struct Member
 {
@@ -194,15 +197,27 @@ read_members(const JsonbContainer *container, Member *members)
 	}
 }
 
+/*
+ * A jsonb has shorter keys first.  Most objects are small, and a call of a
+ * comparison for each step of qsort() costs more than moving a few members.
+ */
 static void
 put_in_order(Member *members, int n)
 {
+	if (n > FEW_MEMBERS)
+	{
+		qsort(members, n, sizeof(Member), compare_members);
+		return;
+	}
 	for (int i = 1; i < n; i++)
-		if (compare_members(&members[i - 1], &members[i]) > 0)
-		{
-			qsort(members, n, sizeof(Member), compare_members);
-			return;
-		}
+	{
+		Member		member = members[i];
+		int			at = i;
+
+		for (; at > 0 && compare_members(&members[at - 1], &member) > 0; at--)
+			members[at] = members[at - 1];
+		members[at] = member;
+	}
 }
 
 /*

@@ -142,6 +142,13 @@ typedef RangeTblEntry UaefPermInfo;
 #define uaef_new_wait_event(name)	((void) (name), PG_WAIT_EXTENSION)
 #endif
 
+/* From which transaction on the server knows how they ended. */
+#if PG_VERSION_NUM >= 170000
+#define uaef_oldest_clog_xid()	(TransamVariables->oldestClogXid)
+#else
+#define uaef_oldest_clog_xid()	(ShmemVariableCache->oldestClogXid)
+#endif
+
 /* The mark of a database whose DROP DATABASE was cut off (minor releases). */
 #ifndef DATCONNLIMIT_INVALID_DB
 #define DATCONNLIMIT_INVALID_DB (-2)

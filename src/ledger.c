@@ -27,8 +27,9 @@
  * stream_seq that is taken, the primary key refuses it, and the abort makes us
  * read the head.  A row that the executor inserts may yet be dropped, by ON
  * CONFLICT or by another trigger, which no error would tell us of; so the
- * trigger neither uses nor keeps a head from another transaction, and reads it
- * for each row.
+ * trigger neither uses nor keeps a head from another transaction, and asks for
+ * it for each row.  Who does not know a head asks ledger_head_shared.c, then the
+ * table.
  *
  * Memory: the heads of the other streams of this transaction live in a hash
  * table in TopTransactionContext; an aborted subtransaction, which may have
@@ -69,6 +70,7 @@
 #include "identity.h"
 #include "ledger.h"
 #include "ledger_head.h"
+#include "ledger_head_shared.h"
 #include "random_bytes.h"
 #include "row_write.h"
 #include "wake.h"
@@ -139,6 +141,7 @@ static bool is_own(const pg_uuid_t *stream);
 static const pg_uuid_t *choose_stream(void);
 static void read_head(Relation rel, Relation open_index, StreamHead *head);
 static StreamHead *hold_head(Relation rel, const pg_uuid_t *stream);
+static void share_head(Relation rel, const StreamHead *head, bool sure);
 static void fill_identity(Datum *values, bool *nulls);
 static void fill_payload(Datum *values, bool *nulls);
 static void check_name_length(int column, const char *name,
@@ -435,7 +438,8 @@ read_head(Relation rel, Relation open_index, StreamHead *head)
 {
 	UaefStreamEnd end;
 
-	uaef_ledger_read_end(rel, open_index, &head->stream, &end);
+	if (!uaef_shared_head_get(rel, &head->stream, &end))
+		uaef_ledger_read_end(rel, open_index, &head->stream, &end);
 	head->seq = end.seq;
 	head->recorded_at = end.seq > 0 ? end.recorded_at : PG_INT64_MIN;
 	if (end.seq > 0)
@@ -461,6 +465,19 @@ hold_head(Relation rel, const pg_uuid_t *stream)
 	if (!head->known)
 		read_head(rel, NULL, head);
 	return head;
+}
+
+/*
+ * Tell other transactions, and our next one, of an event that is about to be
+ * inserted; sure: by ourselves.
+ */
+static void
+share_head(Relation rel, const StreamHead *head, bool sure)
+{
+	UaefStreamEnd end = {.seq = head->seq,.recorded_at = head->recorded_at};
+
+	memcpy(end.hash, head->hash, UAEF_HASH_LEN);
+	uaef_shared_head_put(rel, &head->stream, &end, sure);
 }
 
 /* ----------
@@ -705,6 +722,7 @@ check_chained(Relation rel, const Datum *values, const bool *nulls)
 	uaef_wake_worker_on_commit(UAEF_WAKE_EVENTS);
 
 	/* It may stand behind what we took for the head. */
+	uaef_shared_head_forget(rel, DatumGetUUIDP(VALUE(UAEF_EVENT_STREAM)));
 	head = find_head(DatumGetUUIDP(VALUE(UAEF_EVENT_STREAM)));
 	if (head != NULL)
 		head->known = false;
@@ -737,7 +755,11 @@ uaef_ledger_chain_row(Relation rel, HeapTuple tuple)
 	head = chain_event(rel, values, nulls, GetUserId(), NULL);
 	uaef_wake_worker_on_commit(UAEF_WAKE_EVENTS);
 
-	/* ON CONFLICT may yet drop the row, so the next one reads the head. */
+	/* ON CONFLICT may yet drop the row, so the next one looks for it. */
+	if (head == &own)
+		share_head(rel, head, false);
+	else
+		uaef_shared_head_forget(rel, &head->stream);
 	head->known = false;
 	return heap_form_tuple(desc, values, nulls);
 }
@@ -795,6 +817,7 @@ uaef_ledger_append(UaefEvent *events, int n)
 	UnkeptHead	unkept = {0};
 	Datum		values[UAEF_EVENT_COLUMNS];
 	bool		nulls[UAEF_EVENT_COLUMNS];
+	StreamHead *head;
 	HeapTuple  *rows;
 	int			n_rows = 0;
 
@@ -808,8 +831,10 @@ uaef_ledger_append(UaefEvent *events, int n)
 	for (int i = 0; i < n; i++)
 	{
 		event_row(&events[i], values, nulls);
-		(void) chain_event(table.rel, values, nulls, events[i].application,
+		head = chain_event(table.rel, values, nulls, events[i].application,
 						   events[i].row_stream ? &unkept : NULL);
+		if (events[i].row_stream || head == &own)
+			share_head(table.rel, head, true);
 
 		/* The next event of a row's stream finds its head in the table. */
 		if (events[i].row_stream)

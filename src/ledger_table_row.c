@@ -32,6 +32,7 @@
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 
+#include "append_bytes.h"
 #include "canonical.h"
 #include "event_hash.h"
 #include "guc.h"
@@ -64,6 +65,7 @@ static void push_key_text(JsonbParseState **state, const char *key);
 static void push_member(JsonbParseState **state, const char *key,
 						JsonbValue *value);
 static void begin_row(RowEvent *row, UaefTablePlan *plan);
+static void push_common(RowEvent *row);
 static JsonbValue *push_image(JsonbParseState **state, UaefTablePlan *plan,
 							  TupleTableSlot *slot, const bool *wanted,
 							  UaefPinned *pinned,
@@ -177,21 +179,31 @@ push_member(JsonbParseState **state, const char *key, JsonbValue *value)
 	(void) pushJsonbValue(state, WJB_VALUE, value);
 }
 
-/*
- * What all events of rows say.
- */
 static void
 begin_row(RowEvent *row, UaefTablePlan *plan)
 {
-	JsonbValue	value;
-
 	row->plan = plan;
 	row->state = NULL;
 	row->pinned = 0;
 	row->digested = NULL;
 	(void) pushJsonbValue(&row->state, WJB_BEGIN_OBJECT, NULL);
-	push_member(&row->state, "table_id", &plan->number);
+}
+
+/*
+ * What all events of rows say.  It comes last because a jsonb has its shorter
+ * keys first: members that come in its order need no sorting.
+ */
+static void
+push_common(RowEvent *row)
+{
+	UaefTablePlan *plan = row->plan;
+	JsonbValue	value;
+
 	push_member(&row->state, "table", &plan->table_name);
+	if (row->digested != NULL)
+		push_member(&row->state, "digested",
+					pushJsonbValue(&row->digested, WJB_END_ARRAY, NULL));
+	push_member(&row->state, "table_id", &plan->number);
 	if (plan->is_partition)
 		push_member(&row->state, "partition", &plan->partition);
 	if (application_name != NULL && application_name[0] != '\0')
@@ -312,6 +324,7 @@ append_int_key(const UaefTablePlan *plan, const TupleTableSlot *slot,
 	{
 		UaefTableColumn *column = &plan->columns[plan->key[i]];
 		Datum		datum = slot->tts_values[column->number - 1];
+		char		digits[MAXINT8LEN + 1];
 		int64		number;
 
 		if (column->type.kind == UAEF_VALUE_INT4)
@@ -322,10 +335,10 @@ append_int_key(const UaefTablePlan *plan, const TupleTableSlot *slot,
 			return false;
 		if (number > INT64CONST(1) << 53 || number < -(INT64CONST(1) << 53))
 			return false;
-		appendStringInfo(word, "%c%lld", i == 0 ? '[' : ',',
-						 (long long) number);
+		uaef_append_char(word, i == 0 ? '[' : ',');
+		uaef_append_bytes(word, digits, pg_lltoa(number, digits));
 	}
-	appendStringInfoChar(word, ']');
+	uaef_append_char(word, ']');
 	return true;
 }
 
@@ -424,14 +437,8 @@ uaef_row_digests(UaefTablePlan *plan, TupleTableSlot *slot)
 static void
 end_row(RowEvent *row, const char *type, UaefEvent *event)
 {
-	JsonbValue *digested = NULL;
-
 	uaef_unpin(&row->pinned);
-	if (row->digested != NULL)
-	{
-		digested = pushJsonbValue(&row->digested, WJB_END_ARRAY, NULL);
-		push_member(&row->state, "digested", digested);
-	}
+	push_common(row);
 	memset(event, 0, sizeof(UaefEvent));
 	event->type = type;
 	event->actor_type = "user";

@@ -13,6 +13,7 @@
 #include "data_access.h"
 #include "guc.h"
 #include "launcher.h"
+#include "ledger_head_shared.h"
 #include "shmem.h"
 #include "wake.h"
 #include "worker_hook.h"
@@ -32,6 +33,7 @@ _PG_init(void)
 	if (IsBinaryUpgrade)
 		return;
 	uaef_shmem_init();
+	uaef_shared_heads_init();
 	uaef_stat_init();
 	uaef_wake_init();
 	uaef_worker_hook_init();

@@ -137,6 +137,76 @@ sql("ROLLBACK PREPARED 'p'");
 sql("SELECT uaef.record_event('slot_e')");
 ok_ledger('after a crash with a prepared transaction');
 
+# What a trigger of somebody else's drops is not what the next event follows.
+sql(<<"SQL");
+CREATE FUNCTION drop_it() RETURNS trigger LANGUAGE plpgsql AS \$\$ BEGIN RETURN NULL; END \$\$;
+CREATE TRIGGER z_last BEFORE INSERT ON uaef.ledger_event
+	FOR EACH ROW WHEN (NEW.event_type = 'dropped') EXECUTE FUNCTION drop_it();
+INSERT INTO uaef.ledger_event (event_type) VALUES ('drop_first');
+INSERT INTO uaef.ledger_event (event_type) VALUES ('dropped');
+INSERT INTO uaef.ledger_event (event_type) VALUES ('drop_second'), ('dropped'), ('dropped'), ('drop_third');
+INSERT INTO uaef.ledger_event (event_type) VALUES ('dropped');
+SELECT count(uaef.record_event('drop_fourth'));
+BEGIN;
+INSERT INTO uaef.ledger_event (event_type) VALUES ('drop_fifth');
+SAVEPOINT s;
+INSERT INTO uaef.ledger_event (event_type) VALUES ('undone');
+ROLLBACK TO s;
+INSERT INTO uaef.ledger_event (event_type) VALUES ('drop_sixth');
+COMMIT;
+SELECT count(uaef.record_event('drop_seventh'));
+DROP TRIGGER z_last ON uaef.ledger_event;
+SQL
+is( sql("SELECT string_agg(event_type, ' ' ORDER BY stream_seq) FROM uaef.ledger_event WHERE event_type ~ '^drop' GROUP BY stream"),
+	'drop_first drop_second drop_third drop_fourth drop_fifth drop_sixth drop_seventh', 'an insert goes on from the last row that is there');
+ok_ledger('after rows that were dropped');
+
+# Sessions change one row in turns: each finds the last event that stayed,
+# whatever became of what was said of others since.
+sql(<<"SQL");
+CREATE TABLE turns (id integer PRIMARY KEY, v text);
+INSERT INTO turns VALUES (1, 'begin');
+SELECT count(uaef.attach_ledger('turns'));
+UPDATE turns SET v = 'a1';
+\\! $other "UPDATE turns SET v = 'b1'"
+BEGIN;
+UPDATE turns SET v = 'undone';
+ROLLBACK;
+\\! $other "UPDATE turns SET v = 'b2'"
+BEGIN;
+UPDATE turns SET v = 'a2';
+SAVEPOINT s;
+UPDATE turns SET v = 'undone';
+UPDATE turns SET v = 'undone too';
+ROLLBACK TO s;
+UPDATE turns SET v = 'a3';
+SAVEPOINT s;
+UPDATE turns SET v = 'a4';
+RELEASE s;
+COMMIT;
+\\! $other "UPDATE turns SET v = 'b3'"
+BEGIN;
+UPDATE turns SET v = 'undone';
+PREPARE TRANSACTION 'r';
+\\! $other "ROLLBACK PREPARED 'r'" -c "UPDATE turns SET v = 'b4'"
+BEGIN;
+UPDATE turns SET v = 'a5';
+PREPARE TRANSACTION 'c';
+\\! $other "COMMIT PREPARED 'c'" -c "UPDATE turns SET v = 'b5'"
+INSERT INTO uaef.ledger_event (stream, event_type)
+SELECT stream, 'named_row' FROM uaef.ledger_event WHERE payload->'new'->>'v' = 'b5';
+UPDATE turns SET v = 'a6';
+\\! $other "UPDATE turns SET v = 'b6'"
+SQL
+is( sql(<<'SQL'),
+SELECT string_agg(coalesce(payload->'new'->>'v', event_type), ' ' ORDER BY stream_seq)
+FROM uaef.ledger_event
+WHERE stream = (SELECT stream FROM uaef.ledger_event WHERE event_type = 'named_row')
+SQL
+	'begin a1 b1 b2 a2 a3 a4 b3 b4 a5 b5 named_row a6 b6', "a row's stream goes on from the last event that stayed");
+is(sql("SELECT count(*) FROM uaef.verify_table('turns')"), 0, 'and tells what the row is');
+ok_ledger('after turns');
+
 # Every isolation level reads the head as it is now; nothing fails that would
 # not fail without the ledger.
 for my $level ('READ COMMITTED', 'REPEATABLE READ', 'SERIALIZABLE')
