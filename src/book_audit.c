@@ -260,6 +260,7 @@ typedef struct DigestCheck
 	UaefJournal journal;		/* the one that is being read; 0: none */
 	uint8		stored[UAEF_HASH_LEN];
 	UaefPosting *lines;
+	UaefMinor  *amounts;
 	int64	   *account_ids;
 	int			max_lines;
 	bool		broken;			/* a line that no digest can be made of */
@@ -324,7 +325,7 @@ matches(DigestCheck *check, bool has_effective_at)
 	for (int k = 0; k < journal->n_postings; k++)
 		uaef_book_digest_line(&digest, check->lines[k].line,
 							  check->account_ids[k], check->lines[k].credit,
-							  uaef_minor_from_numeric(check->lines[k].amount));
+							  check->amounts[k]);
 	uaef_book_digest_end(&digest, hash);
 	return memcmp(hash, check->stored, UAEF_HASH_LEN) == 0;
 }
@@ -373,6 +374,7 @@ begin_journal(DigestCheck *check, HeapTuple row, TupleDesc desc)
 	check->broken = false;
 	check->max_lines = 8;
 	check->lines = palloc(sizeof(UaefPosting) * check->max_lines);
+	check->amounts = palloc(sizeof(UaefMinor) * check->max_lines);
 	check->account_ids = palloc(sizeof(int64) * check->max_lines);
 }
 
@@ -381,22 +383,23 @@ add_line(DigestCheck *check, HeapTuple row, TupleDesc desc)
 {
 	int			k = check->journal.n_postings;
 	bool		isnull;
-	Numeric		amount;
+	Datum		amount;
 
 	if (k == check->max_lines)
 	{
 		check->max_lines *= 2;
 		check->lines = repalloc(check->lines,
 								sizeof(UaefPosting) * check->max_lines);
+		check->amounts = repalloc(check->amounts,
+								  sizeof(UaefMinor) * check->max_lines);
 		check->account_ids = repalloc(check->account_ids,
 									  sizeof(int64) * check->max_lines);
 	}
 	check->lines[k].line = DatumGetInt32(SPI_getbinval(row, desc, 11, &isnull));
 	check->account_ids[k] = DatumGetInt64(SPI_getbinval(row, desc, 12, &isnull));
 	check->lines[k].credit = DatumGetBool(SPI_getbinval(row, desc, 13, &isnull));
-	amount = DatumGetNumericCopy(SPI_getbinval(row, desc, 14, &isnull));
-	check->lines[k].amount = amount;
-	if (!uaef_minor_is_amount(amount))
+	amount = SPI_getbinval(row, desc, 14, &isnull);
+	if (!uaef_minor_is_amount(DatumGetNumeric(amount), &check->amounts[k]))
 		check->broken = true;
 	check->journal.n_postings++;
 }
