@@ -19,6 +19,7 @@
 #include "book_audit.h"
 #include "book_parse.h"
 #include "book_statement.h"
+#include "settlement_book.h"
 #include "spi_util.h"
 
 PG_FUNCTION_INFO_V1(uaef_create_account);
@@ -161,6 +162,7 @@ uaef_post(PG_FUNCTION_ARGS)
 
 	uaef_book_parse(uaef_arg_jsonb(fcinfo, 0, "journal"),
 					uaef_arg_text_or_null(fcinfo, 1), &journal);
+	uaef_settlement_book_banks(&journal, 1);
 	uaef_book_post(&actor, &journal, 1);
 	PG_RETURN_INT64(journal.journal_id);
 }
@@ -175,6 +177,7 @@ uaef_post_batch(PG_FUNCTION_ARGS)
 	int			n;
 
 	journals = uaef_book_parse_list(uaef_arg_jsonb(fcinfo, 0, "journals"), &n);
+	uaef_settlement_book_banks(journals, n);
 	uaef_book_post(&actor, journals, n);
 	ids = palloc(sizeof(Datum) * Max(n, 1));
 	for (int i = 0; i < n; i++)

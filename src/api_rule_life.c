@@ -196,11 +196,12 @@ uaef_migrate_formula(PG_FUNCTION_ARGS)
 	PG_RETURN_TEXT_P(cstring_to_text(uaef_formula_migrate(uaef_arg_text(fcinfo, 0, "formula"))));
 }
 
-/* execution_data(execution_id uuid) -> jsonb */
+/* execution_data(execution_id uuid, task text) -> jsonb */
 Datum
 uaef_execution_data(PG_FUNCTION_ARGS)
 {
 	PG_RETURN_JSONB_P(uaef_rule_execution_data(uaef_arg_uuid(fcinfo, 0, "execution_id"),
+											   uaef_arg_text_or_null(fcinfo, 1),
 											   GetUserId()));
 }
 

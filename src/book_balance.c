@@ -100,7 +100,7 @@ undefined_account(const char *code)
 			 errmsg("account \"%s\" does not exist",
 					uaef_eval_clip(code, strlen(code))),
 			 strncmp(code, "bank:", strlen("bank:")) == 0 ?
-			 errhint("The first payout that is settled through the channel makes it.") :
+			 errhint("It is bank:CHANNEL:CURRENCY, of a payout channel that takes the currency.") :
 			 errhint("Make it with uaef.create_account().")));
 }
 

@@ -105,6 +105,7 @@ SELECT pg_temp.code('SELECT uaef.activate_settlement_rule(''fee'', 1)');
 SELECT pg_temp.code('SELECT uaef.activate_settlement_rule(''fee'', 1)');
 SELECT pg_temp.code('SELECT uaef.activate_settlement_rule(''fee'', 2)');
 SELECT pg_temp.code('SELECT uaef.activate_settlement_rule(''none'', 1)');
+SELECT pg_temp.code('SELECT uaef.activate_settlement_rule(''fee'', 0)');
 SET SESSION AUTHORIZATION regress_rule_ann;
 SELECT pg_temp.code('SELECT uaef.add_rule_test(''fee'', 1, ''t'', ''{}'', ''{"result":"error"}'')');
 SELECT name, version, state, created_by, activated_by FROM uaef.settlement_rule_status;
