@@ -277,12 +277,14 @@ uaef_statement(PG_FUNCTION_ARGS)
 	return (Datum) 0;
 }
 
-/* audit_money() -> setof (problem, subject, detail) */
+/* audit_money(since_last boolean) -> setof (problem, subject, detail) */
 Datum
 uaef_audit_money(PG_FUNCTION_ARGS)
 {
+	bool		since_last = uaef_arg_bool(fcinfo, 0, "since_last");
+
 	uaef_begin_set(fcinfo);
-	uaef_book_audit(fcinfo);
+	uaef_book_audit(fcinfo, since_last, me().id);
 	return (Datum) 0;
 }
 
