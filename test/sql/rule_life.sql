@@ -82,6 +82,8 @@ SELECT uaef.add_rule_test('fee', 1, 'not in Canada', '{"in":{"region":"CA","x":5
 SELECT uaef.add_rule_test('fee', 1, 'no broker', '{"in":{"region":"US","x":50}}', '{"code":"UA202"}');
 SELECT uaef.add_rule_test('fee', 1, 'nothing', '{}', '{}');
 SELECT uaef.add_rule_test('fee', 1, 'misspelt', '{}', '{"amonut": 1}');
+SELECT uaef.add_rule_test('fee', 1, 'misspelt', '{}', '{"result": "fird"}');
+SELECT uaef.add_rule_test('fee', 1, 'misspelt', '{}', '{"result": [1]}');
 SELECT name, version, state, tests FROM uaef.settlement_rule_status;
 SELECT test, passed, got FROM uaef.run_rule_tests('fee');
 -- A draft pays nobody.
