@@ -125,14 +125,14 @@ COMMENT ON FUNCTION uaef.migrate_formula(text) IS
 --
 -- execution_data(), backtest_rule()
 --
-CREATE FUNCTION uaef.execution_data(execution_id uuid)
+CREATE FUNCTION uaef.execution_data(execution_id uuid, task text DEFAULT NULL)
 RETURNS jsonb
 AS 'MODULE_PATHNAME', 'uaef_execution_data'
 LANGUAGE C STABLE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp;
 
-COMMENT ON FUNCTION uaef.execution_data(uuid) IS
-	'what rules read of an execution: in, task, ctx, sys; for simulate_settlement()';
+COMMENT ON FUNCTION uaef.execution_data(uuid, text) IS
+	'what rules read of an execution, in, task, ctx, sys: at its completion, or what a rule for a settle task of it reads, when a task is named; for simulate_settlement()';
 
 CREATE FUNCTION uaef.backtest_rule(rule text, definition jsonb,
 	completed_from timestamptz, completed_to timestamptz DEFAULT 'infinity')
@@ -155,7 +155,7 @@ REVOKE ALL ON FUNCTION
 	uaef.add_rule_test(text, integer, text, jsonb, jsonb, timestamptz),
 	uaef.run_rule_tests(text, integer),
 	uaef.migrate_formula(text),
-	uaef.execution_data(uuid),
+	uaef.execution_data(uuid, text),
 	uaef.backtest_rule(text, jsonb, timestamptz, timestamptz)
 	FROM PUBLIC;
 

@@ -159,6 +159,38 @@ COMMENT ON TABLE uaef.account_hold IS
 COMMENT ON SEQUENCE uaef.account_hold_hold_id_seq IS 'numbers of holds';
 
 --
+-- money_audit, audited_balance
+--
+-- Not for dumps: what is restored has yet to be audited.
+CREATE TABLE uaef.money_audit (
+	one				boolean PRIMARY KEY DEFAULT true CHECK (one),
+	event_id		bigint NOT NULL,
+	journal_id		bigint NOT NULL,
+	account_id		bigint NOT NULL,
+	audited_at		timestamptz NOT NULL,
+	audited_by		text NOT NULL,
+	whole_at		timestamptz NOT NULL,
+	whole_by		text NOT NULL
+);
+COMMENT ON TABLE uaef.money_audit IS
+	'the last audit of the books that found nothing, and the last whole one that did';
+COMMENT ON COLUMN uaef.money_audit.journal_id IS
+	'all journals up to it were audited; events and accounts likewise';
+COMMENT ON COLUMN uaef.money_audit.whole_at IS
+	'when all was last audited, not only what was new';
+
+CREATE TABLE uaef.audited_balance (
+	account_id		bigint NOT NULL,
+	stripe			smallint NOT NULL,
+	postings		bigint NOT NULL,
+	debit			numeric NOT NULL,
+	credit			numeric NOT NULL,
+	PRIMARY KEY (account_id, stripe)
+);
+COMMENT ON TABLE uaef.audited_balance IS
+	'sums of the postings that were audited, in minor units: what the next audit of new ones begins with';
+
+--
 -- What nobody changes
 --
 CREATE TRIGGER ledger_guard
@@ -193,7 +225,8 @@ ALTER TABLE uaef.posting ENABLE ALWAYS TRIGGER posting_balanced;
 
 REVOKE ALL ON FUNCTION uaef._posting_balanced() FROM PUBLIC;
 REVOKE ALL ON TABLE uaef.account, uaef.account_stripe, uaef.journal,
-	uaef.posting, uaef.journal_reversal, uaef.account_hold FROM PUBLIC;
+	uaef.posting, uaef.journal_reversal, uaef.account_hold,
+	uaef.money_audit, uaef.audited_balance FROM PUBLIC;
 REVOKE ALL ON SEQUENCE uaef.account_account_id_seq, uaef.journal_id,
 	uaef.account_hold_hold_id_seq FROM PUBLIC;
 SELECT pg_catalog.pg_extension_config_dump('uaef.account', '');
@@ -336,13 +369,13 @@ SET search_path = pg_catalog, pg_temp;
 COMMENT ON FUNCTION uaef.statement(text, timestamptz, timestamptz) IS
 	'postings of an account that take effect from since on and before until, with the balance after each, after a first row with the opening balance; in minor units';
 
-CREATE FUNCTION uaef.audit_money()
+CREATE FUNCTION uaef.audit_money(since_last boolean DEFAULT false)
 RETURNS TABLE (problem text, subject text, detail text)
 AS 'MODULE_PATHNAME', 'uaef_audit_money'
-LANGUAGE C VOLATILE PARALLEL UNSAFE
-SET search_path = pg_catalog, pg_temp;
-COMMENT ON FUNCTION uaef.audit_money() IS
-	'check everything that must be true of accounts, journals, balances, holds and reversals, and return what is not';
+LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp SET jit = off SET work_mem = '64MB';
+COMMENT ON FUNCTION uaef.audit_money(boolean) IS
+	'check everything that must be true of accounts, journals, balances, holds and reversals, and return what is not; since_last: only what came since the last audit that found nothing, taking for granted what was there then';
 
 REVOKE ALL ON FUNCTION
 	uaef.create_account(text, text, text, text, text, numeric, numeric, integer, text),
@@ -358,7 +391,7 @@ REVOKE ALL ON FUNCTION
 	uaef.release_hold(bigint, text),
 	uaef.balance(text, timestamptz, timestamptz),
 	uaef.statement(text, timestamptz, timestamptz),
-	uaef.audit_money()
+	uaef.audit_money(boolean)
 	FROM PUBLIC;
 
 --

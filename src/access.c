@@ -384,6 +384,7 @@ static const AccessObject relations[] = {
 	{"delivery_status", OPERATOR | AUDITOR},
 	{"fund_hold", OPERATOR | AUDITOR},
 	{"journal_entry", OPERATOR | AUDITOR},
+	{"money_audit", AUDITOR},
 	{"parked_message", OPERATOR | AUDITOR},
 	{"external_queue", OPERATOR | WORKER | AUDITOR},
 	{"fx_rate", READERS},

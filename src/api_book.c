@@ -19,6 +19,7 @@
 #include "book_audit.h"
 #include "book_parse.h"
 #include "book_statement.h"
+#include "settlement_book.h"
 #include "spi_util.h"
 
 PG_FUNCTION_INFO_V1(uaef_create_account);
@@ -161,6 +162,7 @@ uaef_post(PG_FUNCTION_ARGS)
 
 	uaef_book_parse(uaef_arg_jsonb(fcinfo, 0, "journal"),
 					uaef_arg_text_or_null(fcinfo, 1), &journal);
+	uaef_settlement_book_banks(&journal, 1);
 	uaef_book_post(&actor, &journal, 1);
 	PG_RETURN_INT64(journal.journal_id);
 }
@@ -175,6 +177,7 @@ uaef_post_batch(PG_FUNCTION_ARGS)
 	int			n;
 
 	journals = uaef_book_parse_list(uaef_arg_jsonb(fcinfo, 0, "journals"), &n);
+	uaef_settlement_book_banks(journals, n);
 	uaef_book_post(&actor, journals, n);
 	ids = palloc(sizeof(Datum) * Max(n, 1));
 	for (int i = 0; i < n; i++)
@@ -274,12 +277,14 @@ uaef_statement(PG_FUNCTION_ARGS)
 	return (Datum) 0;
 }
 
-/* audit_money() -> setof (problem, subject, detail) */
+/* audit_money(since_last boolean) -> setof (problem, subject, detail) */
 Datum
 uaef_audit_money(PG_FUNCTION_ARGS)
 {
+	bool		since_last = uaef_arg_bool(fcinfo, 0, "since_last");
+
 	uaef_begin_set(fcinfo);
-	uaef_book_audit(fcinfo);
+	uaef_book_audit(fcinfo, since_last, me().id);
 	return (Datum) 0;
 }
 

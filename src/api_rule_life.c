@@ -17,6 +17,7 @@
 #include "errcodes.h"
 #include "eval_error.h"
 #include "formula.h"
+#include "json_util.h"
 #include "json_walk.h"
 #include "rule_backtest.h"
 #include "rule_life.h"
@@ -111,6 +112,22 @@ uaef_check_settlement_rule(PG_FUNCTION_ARGS)
  * A word that no result has would never be met.
  */
 static void
+check_expected_result(const JsonbValue *result)
+{
+	static const char *const known[] = {
+		"fired", "not_fired", "error", "not_in_force", NULL
+	};
+
+	if (result->type != jbvString ||
+		!uaef_is_one_of(known, result->val.string.val,
+						result->val.string.len))
+		ereport(ERROR,
+				(errcode(ERRCODE_UAEF_BAD_EXPRESSION),
+				 errmsg("a test cannot expect that result"),
+				 errhint("Results are fired, not_fired, error and not_in_force.")));
+}
+
+static void
 check_expected(Jsonb *expect)
 {
 	static const char *const known[] = {
@@ -136,6 +153,8 @@ check_expected(Jsonb *expect)
 										   members.keys[i].val.string.len)),
 					 errhint("It can expect result, amount, currency, parts, code, path, message and detail.")));
 	}
+	if (uaef_json_get(expect, "result", &value))
+		check_expected_result(&value);
 }
 
 /*
@@ -196,11 +215,12 @@ uaef_migrate_formula(PG_FUNCTION_ARGS)
 	PG_RETURN_TEXT_P(cstring_to_text(uaef_formula_migrate(uaef_arg_text(fcinfo, 0, "formula"))));
 }
 
-/* execution_data(execution_id uuid) -> jsonb */
+/* execution_data(execution_id uuid, task text) -> jsonb */
 Datum
 uaef_execution_data(PG_FUNCTION_ARGS)
 {
 	PG_RETURN_JSONB_P(uaef_rule_execution_data(uaef_arg_uuid(fcinfo, 0, "execution_id"),
+											   uaef_arg_text_or_null(fcinfo, 1),
 											   GetUserId()));
 }
 

@@ -4,10 +4,9 @@
  *	  Whether the books are as they must be.
  *
  * Each thing that must be true of them is a query that finds where it is not,
- * but for the digests of journals, which are computed anew.  All read the same
- * snapshot, so that posting may go on.
- *
- * Locking: none.  Memory: the journals are read some at a time.
+ * but for what is true of one journal and its lines, which are read one after
+ * the other (book_audit_lines.c).  All read the same snapshot, so that posting
+ * may go on.
  *
  *-------------------------------------------------------------------------
  */
@@ -18,21 +17,30 @@
 #include "optimizer/cost.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
+#include "utils/snapmgr.h"
 #include "utils/timestamp.h"
+#include "utils/tuplestore.h"
 
 #include "book_audit.h"
-#include "book_internal.h"
+#include "book_audit_internal.h"
 #include "errcodes.h"
 #include "spi_util.h"
-
-/* Rows of journals that are read at a time. */
-#define FETCH_ROWS 5000
 
 #define SIDES \
 	"sum(amount) FILTER (WHERE side = 'debit') AS debit," \
 	" sum(amount) FILTER (WHERE side = 'credit') AS credit"
 
 #define OUT_OF_BALANCE "debit IS DISTINCT FROM credit"
+
+/* The audit is of all, not of what is new. */
+#define WHOLE "($1 = '-9223372036854775808'::bigint)"
+
+/*
+ * Of an event: its journals come after the mark.  Those of a batch that the mark
+ * is within were there when it was made, all of them.
+ */
+#define IS_NEW "(" WHOLE " OR coalesce(e.payload->>'journal'," \
+	" e.payload->>'first')::bigint > $1)"
 
 #define TRIGGERS \
 	"('ledger_guard', 'account', 58, 'uaef_ledger_guard')," \
@@ -42,54 +50,20 @@
 	" ('posting_balanced', 'posting', 4, 'uaef_posting_balanced')"
 
 /*
- * Each returns problem, subject and detail of what is wrong.
+ * Each returns problem, subject and detail of what is wrong; of journals, events
+ * and accounts with numbers greater than $1, $2 and $3.
  */
 static const char *const checks[] = {
 	"SELECT 'CURRENCY_UNBALANCED', currency,"
 	" format('all debits are %s, all credits %s', debit, credit)"
-	" FROM (SELECT currency, " SIDES " FROM uaef.posting GROUP BY 1) s"
+	" FROM (SELECT currency, " SIDES " FROM uaef.posting"
+	"  WHERE journal_id > $1 GROUP BY 1) s"
 	" WHERE " OUT_OF_BALANCE " ORDER BY 2",
-
-	"SELECT 'JOURNAL_UNBALANCED', format('journal %s', journal_id),"
-	" format('debits are %s, credits %s %s', debit, credit, currency)"
-	" FROM (SELECT journal_id, currency, " SIDES
-	"  FROM uaef.posting GROUP BY 1, 2) s"
-	" WHERE " OUT_OF_BALANCE " ORDER BY journal_id, currency",
-
-	"SELECT 'JOURNAL_LINES', format('journal %s', j.journal_id),"
-	" format('it has %s lines, not %s', coalesce(p.n, 0), j.lines)"
-	" FROM uaef.journal j LEFT JOIN (SELECT journal_id, count(*) AS n"
-	"  FROM uaef.posting GROUP BY 1) p USING (journal_id)"
-	" WHERE coalesce(p.n, 0) <> j.lines OR j.lines < 1 ORDER BY j.journal_id",
-
-	"SELECT 'POSTING_ORPHAN',"
-	" format('journal %s line %s', p.journal_id, p.line),"
-	" CASE WHEN j.journal_id IS NULL THEN 'there is no such journal'"
-	"  ELSE format('there is no account %s', p.account_id) END"
-	" FROM uaef.posting p LEFT JOIN uaef.journal j USING (journal_id)"
-	" LEFT JOIN uaef.account a USING (account_id)"
-	" WHERE j.journal_id IS NULL OR a.account_id IS NULL"
-	" ORDER BY p.journal_id, p.line",
-
-	"SELECT 'POSTING_DIFFERS',"
-	" format('journal %s line %s', p.journal_id, p.line),"
-	" CASE WHEN p.currency <> a.currency"
-	"  THEN format('it is in %s, its account in %s', p.currency, a.currency)"
-	" WHEN p.effective_at <> j.effective_at OR p.recorded_at <> j.recorded_at"
-	"  THEN 'its times are not those of the journal'"
-	" ELSE format('%s %s is no posting', p.side, p.amount) END"
-	" FROM uaef.posting p JOIN uaef.journal j USING (journal_id)"
-	" JOIN uaef.account a USING (account_id)"
-	" WHERE p.currency <> a.currency OR p.effective_at <> j.effective_at"
-	" OR p.recorded_at <> j.recorded_at"
-	" OR p.side NOT IN ('debit', 'credit') OR NOT (p.amount > 0"
-	"  AND p.amount <= 99999999999999999999999999999999999999"
-	"  AND p.amount = trunc(p.amount))"
-	" ORDER BY p.journal_id, p.line",
 
 	"SELECT 'KEY_TWICE', format('idempotency key %s', idempotency_key),"
 	" format('%s journals have it', count(*)) FROM uaef.journal"
-	" WHERE idempotency_key IS NOT NULL GROUP BY idempotency_key"
+	" WHERE idempotency_key IS NOT NULL AND journal_id > $1"
+	" GROUP BY idempotency_key"
 	" HAVING count(*) > 1 ORDER BY 2",
 
 	"SELECT 'BALANCE_DIFFERS', format('account %s stripe %s',"
@@ -99,8 +73,11 @@ static const char *const checks[] = {
 	"  s.debit, s.credit, s.postings, coalesce(p.debit, 0),"
 	"  coalesce(p.credit, 0), coalesce(p.n, 0))"
 	" FROM uaef.account_stripe s FULL JOIN (SELECT account_id, stripe,"
-	"  " SIDES ", count(*) AS n FROM uaef.posting GROUP BY 1, 2) p"
-	"  USING (account_id, stripe)"
+	"  sum(debit) AS debit, sum(credit) AS credit, sum(n) AS n FROM ("
+	"   SELECT account_id, stripe, " SIDES ", count(*) AS n FROM uaef.posting"
+	"   WHERE journal_id > $1 GROUP BY 1, 2 UNION ALL SELECT account_id, stripe,"
+	"   debit, credit, postings FROM uaef.audited_balance WHERE NOT " WHOLE
+	"  ) u GROUP BY 1, 2) p USING (account_id, stripe)"
 	" LEFT JOIN uaef.account a USING (account_id)"
 	" WHERE s.debit IS DISTINCT FROM coalesce(p.debit, 0)"
 	" OR s.credit IS DISTINCT FROM coalesce(p.credit, 0)"
@@ -131,11 +108,13 @@ static const char *const checks[] = {
 	" LEFT JOIN uaef.ledger_event e ON e.kind = 1"
 	"  AND e.event_type = 'account_created'"
 	"  AND (e.payload->>'account_id')::bigint = a.account_id"
+	"  AND e.event_id > $2"
 	" WHERE (e.payload->>'account' = a.code AND e.payload->>'kind' = a.kind"
 	"  AND e.payload->>'currency' = a.currency"
 	"  AND coalesce((e.payload->>'stripes')::integer, 1) = a.stripes"
 	"  AND e.payload->>'owner_type' IS NOT DISTINCT FROM a.owner_type"
 	"  AND e.payload->>'owner_id' IS NOT DISTINCT FROM a.owner_id) IS NOT TRUE"
+	" AND a.account_id > $3"
 	" AND NOT EXISTS (SELECT FROM uaef.ledger_retirement)"
 	" AND NOT EXISTS (SELECT FROM uaef.ledger_redaction)"
 	" ORDER BY a.code",
@@ -168,10 +147,10 @@ static const char *const checks[] = {
 	"  JOIN uaef.posting q USING (journal_id)"
 	"  WHERE j.hold_id IS NOT NULL AND q.line = 1 GROUP BY 1) p"
 	"  USING (hold_id)"
-	" WHERE h.captured IS DISTINCT FROM coalesce(p.sum, 0)"
+	" WHERE " WHOLE " AND (h.captured IS DISTINCT FROM coalesce(p.sum, 0)"
 	" OR NOT (h.captured BETWEEN 0 AND h.amount)"
 	" OR (h.status = 'captured' AND h.captured = 0)"
-	" OR (h.status = 'held' AND h.captured >= h.amount)"
+	" OR (h.status = 'held' AND h.captured >= h.amount))"
 	" ORDER BY coalesce(h.hold_id, p.hold_id)",
 
 	"SELECT 'OVER_REVERSED', format('journal %s line %s', r.reverses, r.line),"
@@ -182,7 +161,10 @@ static const char *const checks[] = {
 	" FROM (SELECT j.reverses, p.line, p.account_id, p.side,"
 	"  sum(p.amount) AS sum, max(j.journal_id) AS last"
 	"  FROM uaef.journal j JOIN uaef.posting p USING (journal_id)"
-	"  WHERE j.reverses IS NOT NULL GROUP BY 1, 2, 3, 4) r"
+	"  WHERE j.reverses IS NOT NULL AND (" WHOLE " OR j.journal_id IN ("
+	"   SELECT x.reversal_id FROM uaef.journal n JOIN uaef.journal_reversal x"
+	"   ON x.journal_id = n.reverses WHERE n.journal_id > $1))"
+	"  GROUP BY 1, 2, 3, 4) r"
 	" LEFT JOIN uaef.posting o ON o.journal_id = r.reverses"
 	"  AND o.line = r.line"
 	" WHERE (o.account_id = r.account_id AND o.side <> r.side"
@@ -194,8 +176,8 @@ static const char *const checks[] = {
 	"  THEN format('it does not reverse journal %s', r.journal_id)"
 	"  ELSE format('that it reverses journal %s is not listed', j.reverses) END"
 	" FROM (SELECT journal_id, reverses FROM uaef.journal"
-	"  WHERE reverses IS NOT NULL) j"
-	" FULL JOIN uaef.journal_reversal r"
+	"  WHERE reverses IS NOT NULL AND journal_id > $1) j"
+	" FULL JOIN (SELECT * FROM uaef.journal_reversal WHERE reversal_id > $1) r"
 	"  ON r.reversal_id = j.journal_id AND r.journal_id = j.reverses"
 	" WHERE j.journal_id IS NULL OR r.reversal_id IS NULL"
 	" ORDER BY coalesce(j.journal_id, r.reversal_id)",
@@ -205,9 +187,10 @@ static const char *const checks[] = {
 	"  max(recorded_at) AS until,"
 	"  CASE WHEN count(*) = 1 THEN min(digest::text) ELSE"
 	"   encode(sha256(string_agg(digest::bytea, '' ORDER BY journal_id)), 'hex')"
-	"  END AS digest FROM uaef.journal GROUP BY event_id),"
+	"  END AS digest FROM uaef.journal WHERE journal_id > $1 GROUP BY event_id),"
 	" e AS (SELECT event_id, payload, payload_hash FROM uaef.ledger_event"
-	"  WHERE kind = 1 AND event_type IN ('journal_posted', 'journals_posted'))"
+	"  WHERE event_id > $2"
+	"  AND kind = 1 AND event_type IN ('journal_posted', 'journals_posted'))"
 	" SELECT CASE WHEN e.event_id IS NULL THEN 'EVENT_MISSING'"
 	"  WHEN j.event_id IS NULL THEN 'JOURNAL_MISSING'"
 	"  ELSE 'EVENT_DIFFERS' END,"
@@ -225,8 +208,8 @@ static const char *const checks[] = {
 	" FROM j FULL JOIN e USING (event_id)"
 	" WHERE (e.event_id IS NULL AND j.event_id >"
 	"  (SELECT coalesce(max(h.event_id), -1) FROM uaef.ledger_retired_head h))"
-	" OR j.event_id IS NULL"
-	" OR (e.payload IS NOT NULL AND (e.payload->>'digest' = j.digest"
+	" OR (j.event_id IS NULL AND " IS_NEW ")"
+	" OR (e.payload IS NOT NULL AND " IS_NEW " AND (e.payload->>'digest' = j.digest"
 	"  AND coalesce((e.payload->>'journals')::bigint, 1) = j.n"
 	"  AND (e.payload->>'recorded_at')::timestamptz = j.since"
 	"  AND j.since = j.until) IS NOT TRUE)"
@@ -244,39 +227,13 @@ static const char *const checks[] = {
 	" ORDER BY 2, 3",
 };
 
-static const char *const read_journals =
-"SELECT j.journal_id, j.kind, j.idempotency_key, j.description,"
-" j.effective_at, j.effective_at <> j.recorded_at, coalesce(j.reverses, 0),"
-" coalesce(j.hold_id, 0), j.metadata, j.digest::bytea, p.line,"
-" p.account_id, p.side = 'credit', p.amount"
-" FROM uaef.journal j JOIN uaef.posting p USING (journal_id)"
-" ORDER BY j.journal_id, p.line";
+static void put_found(FunctionCallInfo fcinfo, const char *query,
+					  Datum *args);
+static void run_checks(FunctionCallInfo fcinfo, const UaefAuditMark *from);
 
-/* Journals as they are read, line by line. */
-typedef struct DigestCheck
-{
-	FunctionCallInfo fcinfo;
-	MemoryContext context;		/* of one journal */
-	UaefJournal journal;		/* the one that is being read; 0: none */
-	uint8		stored[UAEF_HASH_LEN];
-	UaefPosting *lines;
-	int64	   *account_ids;
-	int			max_lines;
-	bool		broken;			/* a line that no digest can be made of */
-} DigestCheck;
-
-static void put_problem(FunctionCallInfo fcinfo, const char *problem,
-						const char *subject, const char *detail);
-static void put_found(FunctionCallInfo fcinfo, const char *query);
-static bool matches(DigestCheck *check, bool has_effective_at);
-static void end_journal(DigestCheck *check);
-static void begin_journal(DigestCheck *check, HeapTuple row, TupleDesc desc);
-static void add_line(DigestCheck *check, HeapTuple row, TupleDesc desc);
-static void check_digests(FunctionCallInfo fcinfo);
-
-static void
-put_problem(FunctionCallInfo fcinfo, const char *problem,
-			const char *subject, const char *detail)
+void
+uaef_audit_tell(FunctionCallInfo fcinfo, const char *problem,
+				const char *subject, const char *detail)
 {
 	Datum		values[3] = {CStringGetTextDatum(problem),
 	CStringGetTextDatum(subject), CStringGetTextDatum(detail)};
@@ -286,9 +243,12 @@ put_problem(FunctionCallInfo fcinfo, const char *problem,
 }
 
 static void
-put_found(FunctionCallInfo fcinfo, const char *query)
+put_found(FunctionCallInfo fcinfo, const char *query, Datum *args)
 {
-	if (SPI_execute(query, true, 0) != SPI_OK_SELECT)
+	Oid			types[] = {INT8OID, INT8OID, INT8OID};
+
+	if (SPI_execute_with_args(query, lengthof(types), types, args, NULL, true,
+							  0) != SPI_OK_SELECT)
 		elog(ERROR, "could not run \"%s\"", query);
 	for (uint64 row = 0; row < SPI_tuptable->numvals; row++)
 	{
@@ -307,165 +267,49 @@ put_found(FunctionCallInfo fcinfo, const char *query)
 	}
 }
 
-/* ----------
- * Digests
- * ----------
- */
-
-static bool
-matches(DigestCheck *check, bool has_effective_at)
-{
-	UaefJournal *journal = &check->journal;
-	BookDigest	digest;
-	uint8		hash[UAEF_HASH_LEN];
-
-	journal->has_effective_at = has_effective_at;
-	uaef_book_digest_begin(&digest, journal);
-	for (int k = 0; k < journal->n_postings; k++)
-		uaef_book_digest_line(&digest, check->lines[k].line,
-							  check->account_ids[k], check->lines[k].credit,
-							  uaef_minor_from_numeric(check->lines[k].amount));
-	uaef_book_digest_end(&digest, hash);
-	return memcmp(hash, check->stored, UAEF_HASH_LEN) == 0;
-}
-
 /*
- * All lines of a journal have been read.  Whether the time at which it takes
- * effect was given is known, unless it is the time of its recording.
+ * Whole tables are compared, if the audit is of all.  A table that has grown since
+ * it was analyzed would let the planner look up one row after the other.
  */
 static void
-end_journal(DigestCheck *check)
+run_checks(FunctionCallInfo fcinfo, const UaefAuditMark *from)
 {
-	UaefJournal *journal = &check->journal;
-
-	if (journal->journal_id == 0)
-		return;
-	if (check->broken || !(matches(check, journal->has_effective_at) ||
-						   matches(check, true)))
-		put_problem(check->fcinfo, "JOURNAL_CHANGED",
-					psprintf("journal " INT64_FORMAT, journal->journal_id),
-					"what it holds does not give its digest");
-	MemoryContextReset(check->context);
-}
-
-static void
-begin_journal(DigestCheck *check, HeapTuple row, TupleDesc desc)
-{
-	UaefJournal *journal = &check->journal;
-	bool		isnull;
-	Datum		value;
-
-#define COLUMN(n) SPI_getbinval(row, desc, n, &isnull)
-	memset(journal, 0, sizeof(UaefJournal));
-	journal->journal_id = DatumGetInt64(COLUMN(1));
-	journal->kind = SPI_getvalue(row, desc, 2);
-	journal->key = SPI_getvalue(row, desc, 3);
-	journal->description = SPI_getvalue(row, desc, 4);
-	journal->effective_at = DatumGetTimestampTz(COLUMN(5));
-	journal->has_effective_at = DatumGetBool(COLUMN(6));
-	journal->reverses = DatumGetInt64(COLUMN(7));
-	journal->hold_id = DatumGetInt64(COLUMN(8));
-	value = COLUMN(9);
-	journal->metadata = isnull ? NULL : DatumGetJsonbPCopy(value);
-	memcpy(check->stored, VARDATA_ANY(DatumGetByteaPP(COLUMN(10))),
-		   UAEF_HASH_LEN);
-#undef COLUMN
-	check->broken = false;
-	check->max_lines = 8;
-	check->lines = palloc(sizeof(UaefPosting) * check->max_lines);
-	check->account_ids = palloc(sizeof(int64) * check->max_lines);
-}
-
-static void
-add_line(DigestCheck *check, HeapTuple row, TupleDesc desc)
-{
-	int			k = check->journal.n_postings;
-	bool		isnull;
-	Numeric		amount;
-
-	if (k == check->max_lines)
-	{
-		check->max_lines *= 2;
-		check->lines = repalloc(check->lines,
-								sizeof(UaefPosting) * check->max_lines);
-		check->account_ids = repalloc(check->account_ids,
-									  sizeof(int64) * check->max_lines);
-	}
-	check->lines[k].line = DatumGetInt32(SPI_getbinval(row, desc, 11, &isnull));
-	check->account_ids[k] = DatumGetInt64(SPI_getbinval(row, desc, 12, &isnull));
-	check->lines[k].credit = DatumGetBool(SPI_getbinval(row, desc, 13, &isnull));
-	amount = DatumGetNumericCopy(SPI_getbinval(row, desc, 14, &isnull));
-	check->lines[k].amount = amount;
-	if (!uaef_minor_is_amount(amount))
-		check->broken = true;
-	check->journal.n_postings++;
-}
-
-static void
-check_digests(FunctionCallInfo fcinfo)
-{
-	DigestCheck check = {.fcinfo = fcinfo};
-	Portal		portal = SPI_cursor_open_with_args(NULL, read_journals, 0, NULL,
-												   NULL, NULL, true, 0);
-	MemoryContext back;
-
-	check.context = AllocSetContextCreate(CurrentMemoryContext,
-										  "uaef journal",
-										  ALLOCSET_DEFAULT_SIZES);
-	back = MemoryContextSwitchTo(check.context);
-	for (;;)
-	{
-		SPITupleTable *table;
-
-		SPI_cursor_fetch(portal, true, FETCH_ROWS);
-		table = SPI_tuptable;
-		if (SPI_processed == 0)
-			break;
-		for (uint64 i = 0; i < SPI_processed; i++)
-		{
-			bool		isnull;
-			int64		id = DatumGetInt64(SPI_getbinval(table->vals[i],
-														 table->tupdesc, 1,
-														 &isnull));
-
-			CHECK_FOR_INTERRUPTS();
-			if (id != check.journal.journal_id)
-			{
-				end_journal(&check);
-				begin_journal(&check, table->vals[i], table->tupdesc);
-			}
-			add_line(&check, table->vals[i], table->tupdesc);
-		}
-		SPI_freetuptable(table);
-	}
-	end_journal(&check);
-	MemoryContextSwitchTo(back);
-	MemoryContextDelete(check.context);
-	SPI_cursor_close(portal);
-}
-
-/*
- * Whole tables are compared.  A table that has grown since it was analyzed
- * would let the planner look up one row after the other.
- */
-void
-uaef_book_audit(FunctionCallInfo fcinfo)
-{
-	UaefCaller	caller = uaef_spi_begin();
 	bool		nestloop = enable_nestloop;
+	Datum		args[] = {Int64GetDatum(from->journal_id),
+	Int64GetDatum(from->event_id), Int64GetDatum(from->account_id)};
 
+	PushActiveSnapshot(GetLatestSnapshot());
 	PG_TRY();
 	{
-		enable_nestloop = false;
+		if (from->journal_id == UAEF_AUDIT_WHOLE)
+			enable_nestloop = false;
 		for (int i = 0; i < lengthof(checks); i++)
-			put_found(fcinfo, checks[i]);
-		check_digests(fcinfo);
+			put_found(fcinfo, checks[i], args);
+		uaef_audit_lines(fcinfo, from->journal_id);
 	}
 	PG_FINALLY();
 	{
 		enable_nestloop = nestloop;
 	}
 	PG_END_TRY();
+	PopActiveSnapshot();
+}
+
+void
+uaef_book_audit(FunctionCallInfo fcinfo, bool since_last, const char *actor)
+{
+	Tuplestorestate *found = ((ReturnSetInfo *) fcinfo->resultinfo)->setResult;
+	UaefCaller	caller = uaef_spi_begin();
+	UaefAuditMark from = {UAEF_AUDIT_WHOLE, UAEF_AUDIT_WHOLE, UAEF_AUDIT_WHOLE};
+	UaefAuditMark mark;
+	bool		marks = uaef_audit_mark_begin();
+
+	if (since_last)
+		uaef_audit_mark_last(&from);
+	marks = marks && uaef_audit_mark_draw(&mark);
+	run_checks(fcinfo, &from);
+	if (marks && tuplestore_tuple_count(found) == 0)
+		uaef_audit_mark_put(&from, &mark, actor);
 	uaef_spi_end(caller);
 }
 

@@ -11,8 +11,13 @@
 #include "commands/trigger.h"
 #include "set_result.h"
 
-/* Put a row for each thing that is not: problem, subject, detail. */
-extern void uaef_book_audit(FunctionCallInfo fcinfo);
+/*
+ * Put a row for each thing that is not: problem, subject, detail; of all, or of
+ * what came since the last audit that found nothing (55000 when there was none).
+ * One that finds nothing is remembered, where the transaction may write.
+ */
+extern void uaef_book_audit(FunctionCallInfo fcinfo, bool since_last,
+							const char *actor);
 
 /*
  * The body of trigger posting_balanced: raises UA512 unless what a statement

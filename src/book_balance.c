@@ -28,6 +28,8 @@
 #include "eval_error.h"
 
 static void read_account(UaefScan *scan, BookAccount *account);
+static bool find_account(BookAccounts *accounts, const char *code);
+pg_noreturn static void undefined_account(const char *code);
 static void init_stripe_keys(ScanKeyData *keys, int64 account_id, int stripe);
 static void lock_row(UaefScan *scan, TupleTableSlot *slot, Snapshot snapshot);
 static UaefMinor read_minor(TupleTableSlot *slot, int column, bool *given);
@@ -71,41 +73,64 @@ read_account(UaefScan *scan, BookAccount *account)
 	pfree(currency);
 }
 
+/*
+ * Find an account that this backend does not know; the scan stands on its row.
+ */
+static bool
+find_account(BookAccounts *accounts, const char *code)
+{
+	ScanKeyData key;
+
+	ScanKeyInit(&key, 1, BTEqualStrategyNumber, F_TEXTEQ,
+				CStringGetTextDatum(code));
+	if (accounts->scanning)
+		uaef_scan_again(&accounts->scan, 1, &key);
+	else
+		uaef_scan_begin(&accounts->scan, "account", "account_code",
+						accounts->snapshot, 1, &key);
+	accounts->scanning = true;
+	return uaef_scan_next(&accounts->scan, ForwardScanDirection);
+}
+
+static void
+undefined_account(const char *code)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_UAEF_UNDEFINED_ACCOUNT),
+			 errmsg("account \"%s\" does not exist",
+					uaef_eval_clip(code, strlen(code))),
+			 strncmp(code, "bank:", strlen("bank:")) == 0 ?
+			 errhint("It is bank:CHANNEL:CURRENCY, of a payout channel that takes the currency.") :
+			 errhint("Make it with uaef.create_account().")));
+}
+
+/*
+ * What our own transaction has made is not known yet: it may be undone.
+ */
 BookAccount *
 uaef_accounts_get(BookAccounts *accounts, const char *code)
 {
-	char		name[MAX_ACCOUNT_CODE + 1];
+	const BookAccount *known;
 	BookAccount *account;
-	ScanKeyData key;
-	bool		found = false;
 
 	/* What is longer is no account, and must not be cut to one. */
-	if (strlen(code) <= MAX_ACCOUNT_CODE)
+	if (strlen(code) > MAX_ACCOUNT_CODE)
+		undefined_account(code);
+	account = hash_search(accounts->by_code, code, HASH_FIND, NULL);
+	if (account != NULL)
+		return account;
+	known = uaef_known_account(code);
+	if (known == NULL && !find_account(accounts, code))
+		undefined_account(code);
+	account = hash_search(accounts->by_code, code, HASH_ENTER, NULL);
+	if (known != NULL)
+		*account = *known;
+	else
 	{
-		strlcpy(name, code, sizeof(name));
-		account = hash_search(accounts->by_code, name, HASH_FIND, NULL);
-		if (account != NULL)
-			return account;
-		ScanKeyInit(&key, 1, BTEqualStrategyNumber, F_TEXTEQ,
-					CStringGetTextDatum(code));
-		if (accounts->scanning)
-			uaef_scan_again(&accounts->scan, 1, &key);
-		else
-			uaef_scan_begin(&accounts->scan, "account", "account_code",
-							accounts->snapshot, 1, &key);
-		accounts->scanning = true;
-		found = uaef_scan_next(&accounts->scan, ForwardScanDirection);
+		read_account(&accounts->scan, account);
+		if (!uaef_row_is_ours(accounts->scan.slot))
+			uaef_know_account(RelationGetRelid(accounts->scan.rel), account);
 	}
-	if (!found)
-		ereport(ERROR,
-				(errcode(ERRCODE_UAEF_UNDEFINED_ACCOUNT),
-				 errmsg("account \"%s\" does not exist",
-						uaef_eval_clip(code, strlen(code))),
-				 strncmp(code, "bank:", strlen("bank:")) == 0 ?
-				 errhint("The first payout that is settled through the channel makes it.") :
-				 errhint("Make it with uaef.create_account().")));
-	account = hash_search(accounts->by_code, name, HASH_ENTER, NULL);
-	read_account(&accounts->scan, account);
 	return account;
 }
 

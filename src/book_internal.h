@@ -106,6 +106,12 @@ extern void uaef_accounts_end(BookAccounts *accounts);
 extern BookAccount *uaef_accounts_get(BookAccounts *accounts,
 									  const char *code);
 
+/* An account that this backend has met; NULL: it must be looked up. */
+extern const BookAccount *uaef_known_account(const char *code);
+
+/* Remember an account of a transaction that has committed. */
+extern void uaef_know_account(Oid table, const BookAccount *account);
+
 /*
  * Lock the balances of all accounts that were got, in their order: one row of
  * each, which of several the hash says.

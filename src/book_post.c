@@ -14,6 +14,11 @@
  * first key.  So the unique index stops only a key that comes with two
  * contents at the same moment, and then one of the two is told to try again.
  *
+ * To look for a key costs as much as to write it.  So of the keys of a batch
+ * only some are looked for, and if all of these are new it is written in a
+ * subtransaction: where the unique index finds another one that is not, that is
+ * undone, and all are looked for.
+ *
  * Locking: see book.h.  Memory: a context of its own for each call.
  *
  *-------------------------------------------------------------------------
@@ -27,6 +32,7 @@
 #include "common/hashfn.h"
 #include "miscadmin.h"
 #include "storage/lmgr.h"
+#include "storage/proc.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
@@ -44,11 +50,18 @@
 #include "identity.h"
 #include "json_util.h"
 #include "ledger.h"
+#include "subtransaction.h"
 
 #define MAX_KIND		63
 
 /* More lines than these are not listed in the event of one journal. */
 #define MAX_TOLD_LINES	20
+
+/* Of a batch of more journals only each so many-th key is looked for at first. */
+#define KEY_SAMPLE		64
+
+/* More subtransactions than these would cost every snapshot. */
+#define MAX_SUBXACTS	(PGPROC_MAX_CACHED_SUBXIDS / 2)
 
 /* A posting as it is worked with. */
 typedef struct Line
@@ -73,10 +86,13 @@ typedef struct PostCall
 	Line	   *lines;			/* of all journals, one after the other */
 	int			n_lines;
 	int		   *first;			/* each journal's first line */
+	int		   *same;			/* the earlier one with the same key, or -1 */
 	BookAccounts accounts;
 	TimestampTz recorded_at;
 	int64		event_id;
 	int			n_new;
+	Datum		posted_by;		/* texts that all rows share */
+	Datum		side[2];		/* debit, credit */
 } PostCall;
 
 static void tell_journal(void *arg);
@@ -91,7 +107,7 @@ static void reuse(UaefJournal *journal, int64 journal_id,
 				  const uint8 *digest);
 static void find_key(UaefScan *scan, SnapshotData *dirty,
 					 UaefJournal *journal);
-static void find_keys(PostCall *call);
+static bool find_keys(PostCall *call, int step);
 static void apply_journal(PostCall *call, int i);
 static void apply(PostCall *call);
 static void draw_ids(PostCall *call);
@@ -103,8 +119,10 @@ static HeapTuple journal_row(const PostCall *call, TupleDesc desc,
 							 const UaefJournal *journal);
 static HeapTuple *line_rows(const PostCall *call, TupleDesc desc, int i,
 							HeapTuple *rows);
-static void write_journals(const PostCall *call);
-static void write_all(const PostCall *call);
+static void write_all(PostCall *call);
+static void post_new(void *arg);
+static bool post_unsure(PostCall *call);
+static void post_sure(PostCall *call);
 
 static void
 tell_journal(void *arg)
@@ -181,14 +199,16 @@ resolve_journal(PostCall *call, int i)
 	for (int k = 0; k < journal->n_postings; k++)
 	{
 		UaefPosting *posting = &journal->postings[k];
-		char		what[64];
 
 		if (posting->line == 0)
 			posting->line = k + 1;
-		snprintf(what, sizeof(what), "amount of line %d", posting->line);
 		lines[k].account = uaef_accounts_get(&call->accounts,
 											 posting->account);
-		lines[k].amount = uaef_minor_require(posting->amount, what);
+		if (k > 0 && posting->amount == posting[-1].amount)
+			lines[k].amount = lines[k - 1].amount;	/* of a transfer */
+		else if (!uaef_minor_is_amount(posting->amount, &lines[k].amount))
+			(void) uaef_minor_require(posting->amount,
+									  psprintf("amount of line %d", posting->line));
 		if (posting->currency != NULL &&
 			strcmp(posting->currency, lines[k].account->currency) != 0)
 			ereport(ERROR,
@@ -269,9 +289,11 @@ resolve(PostCall *call)
 	int64		n_lines = 0;
 
 	call->first = palloc(sizeof(int) * call->n);
+	call->same = palloc(sizeof(int) * call->n);
 	for (int i = 0; i < call->n; i++)
 	{
 		call->first[i] = (int) n_lines;
+		call->same[i] = -1;
 		n_lines += call->journals[i].n_postings;
 		if (n_lines > UAEF_BOOK_MAX_LINES)
 			ereport(ERROR,
@@ -292,7 +314,7 @@ resolve(PostCall *call)
 
 /*
  * A key may come twice in a call, with the same content: the second journal is
- * the first one, which has no number yet, so it has that of its place.
+ * the first one, which has no number yet.
  */
 static void
 find_repeated(PostCall *call)
@@ -323,8 +345,10 @@ find_repeated(PostCall *call)
 		if (!found)
 			entry->journal = i;
 		else
-			reuse(journal, -1 - entry->journal,
-				  call->journals[entry->journal].digest);
+		{
+			call->same[i] = entry->journal;
+			reuse(journal, 0, call->journals[entry->journal].digest);
+		}
 	}
 	hash_destroy(seen);
 }
@@ -385,21 +409,30 @@ find_key(UaefScan *scan, SnapshotData *dirty, UaefJournal *journal)
 		  uaef_datum_hash(uaef_scan_value(scan, JOURNAL_DIGEST + 1)));
 }
 
-static void
-find_keys(PostCall *call)
+/*
+ * Look for each step-th key; returns whether one was found.
+ */
+static bool
+find_keys(PostCall *call, int step)
 {
 	SnapshotData dirty;
 	UaefScan	scan = {0};
+	bool		found = false;
 
 	InitDirtySnapshot(dirty);
-	for (int i = 0; i < call->n; i++)
+	for (int i = 0; i < call->n; i += step)
 	{
+		UaefJournal *journal = &call->journals[i];
+
 		call->current = i;
-		if (call->journals[i].key != NULL && !call->journals[i].existed)
-			find_key(&scan, &dirty, &call->journals[i]);
+		if (journal->key != NULL && !journal->existed)
+			find_key(&scan, &dirty, journal);
+		if (journal->existed && call->same[i] < 0)
+			found = true;
 	}
 	if (scan.rel != NULL)
 		uaef_scan_end(&scan);
+	return found;
 }
 
 /* ----------
@@ -459,11 +492,10 @@ draw_ids(PostCall *call)
 	{
 		UaefJournal *journal = &call->journals[i];
 
-		if (!journal->existed)
+		if (call->same[i] >= 0)
+			journal->journal_id = call->journals[call->same[i]].journal_id;
+		else if (!journal->existed)
 			journal->journal_id = nextval_internal(sequence, false);
-		else if (journal->journal_id < 0)
-			journal->journal_id =
-				call->journals[-1 - journal->journal_id].journal_id;
 	}
 }
 
@@ -603,8 +635,7 @@ journal_row(const PostCall *call, TupleDesc desc, const UaefJournal *journal)
 	set_text(&row, JOURNAL_KIND, journal->kind);
 	set_text(&row, JOURNAL_KEY, journal->key);
 	set_text(&row, JOURNAL_DESCRIPTION, journal->description);
-	set_text(&row, JOURNAL_POSTED_BY, call->actor->id != NULL ?
-			 call->actor->id : call->actor->type);
+	row.values[JOURNAL_POSTED_BY] = call->posted_by;
 	row.values[JOURNAL_METADATA] = JsonbPGetDatum(journal->metadata);
 	row.nulls[JOURNAL_METADATA] = journal->metadata == NULL;
 	return heap_form_tuple(desc, row.values, row.nulls);
@@ -632,11 +663,13 @@ line_rows(const PostCall *call, TupleDesc desc, int i, HeapTuple *rows)
 		row.values[POSTING_ACCOUNT_ID] = Int64GetDatum(account->account_id);
 		row.values[POSTING_LINE] = Int32GetDatum(journal->postings[k].line);
 		row.values[POSTING_STRIPE] = Int16GetDatum(account->balance->stripe);
-		set_text(&row, POSTING_SIDE,
-				 journal->postings[k].credit ? "credit" : "debit");
-		row.values[POSTING_AMOUNT] =
-			NumericGetDatum(uaef_minor_numeric(lines[k].amount));
-		set_text(&row, POSTING_CURRENCY, account->currency);
+		row.values[POSTING_SIDE] = call->side[journal->postings[k].credit];
+		if (k == 0 || lines[k].amount != lines[k - 1].amount)
+			row.values[POSTING_AMOUNT] =
+				NumericGetDatum(uaef_minor_numeric(lines[k].amount));
+		if (k == 0 || strcmp(account->currency,
+							 lines[k - 1].account->currency) != 0)
+			set_text(&row, POSTING_CURRENCY, account->currency);
 		*rows++ = heap_form_tuple(desc, row.values, row.nulls);
 	}
 	return rows;
@@ -646,7 +679,7 @@ line_rows(const PostCall *call, TupleDesc desc, int i, HeapTuple *rows)
  * Both tables are written without the executor, so their CHECKs are ours.
  */
 static void
-write_all(const PostCall *call)
+write_all(PostCall *call)
 {
 	UaefTable	journals;
 	UaefTable	postings;
@@ -655,6 +688,10 @@ write_all(const PostCall *call)
 	HeapTuple  *next = lines;
 	int			n = 0;
 
+	call->posted_by = CStringGetTextDatum(call->actor->id != NULL ?
+										  call->actor->id : call->actor->type);
+	call->side[false] = CStringGetTextDatum("debit");
+	call->side[true] = CStringGetTextDatum("credit");
 	uaef_table_open(&journals, "journal");
 	uaef_table_open(&postings, "posting");
 	uaef_require_columns(RelationGetDescr(journals.rel), "journal",
@@ -675,17 +712,75 @@ write_all(const PostCall *call)
 	uaef_table_close(&journals);
 }
 
+/* ----------
+ * The call
+ * ----------
+ */
+
+/*
+ * Calls with the same first key take the same rows of balances.
+ */
+static uint32
+stripe_hash(const UaefJournal *first)
+{
+	if (first->key == NULL)
+		return (uint32) uaef_backend_slot();
+	return hash_bytes((const unsigned char *) first->key,
+					  strlen(first->key));
+}
+
+/*
+ * Post what was not there.
+ */
+static void
+post_new(void *arg)
+{
+	PostCall   *call = arg;
+
+	call->n_new = 0;
+	apply(call);
+	call->recorded_at = uaef_clock_now();
+	draw_ids(call);
+	if (call->n_new > 0)
+	{
+		record(call);
+		write_all(call);
+	}
+}
+
+/*
+ * Post a batch whose keys seem to be new; false when one is not.
+ */
+static bool
+post_unsure(PostCall *call)
+{
+	ErrorData  *error;
+
+	if (call->n <= KEY_SAMPLE ||
+		MyProc->subxidStatus.count >= MAX_SUBXACTS ||
+		find_keys(call, KEY_SAMPLE))
+		return false;
+	error = uaef_try(post_new, call);
+	if (error == NULL)
+		return true;
+	if (error->sqlerrcode != ERRCODE_UNIQUE_VIOLATION)
+		ReThrowError(error);
+	uaef_accounts_lock(&call->accounts, stripe_hash(call->journals));	/* as they were */
+	return false;
+}
+
 /*
  * What the unique index of keys refuses was not there when we looked.
  */
 static void
-write_journals(const PostCall *call)
+post_sure(PostCall *call)
 {
 	MemoryContext context = CurrentMemoryContext;
 
+	(void) find_keys(call, 1);
 	PG_TRY();
 	{
-		write_all(call);
+		post_new(call);
 	}
 	PG_CATCH();
 	{
@@ -703,23 +798,6 @@ write_journals(const PostCall *call)
 				 errhint("Retry the transaction.")));
 	}
 	PG_END_TRY();
-}
-
-/* ----------
- * The call
- * ----------
- */
-
-/*
- * Calls with the same first key take the same rows of balances.
- */
-static uint32
-stripe_hash(const UaefJournal *first)
-{
-	if (first->key == NULL)
-		return (uint32) uaef_backend_slot();
-	return hash_bytes((const unsigned char *) first->key,
-					  strlen(first->key));
 }
 
 void
@@ -747,15 +825,8 @@ uaef_book_post(const UaefBookActor *actor, UaefJournal *journals, int n)
 	uaef_accounts_begin(&call.accounts);
 	resolve(&call);
 	uaef_accounts_lock(&call.accounts, stripe_hash(&journals[0]));
-	find_keys(&call);
-	apply(&call);
-	call.recorded_at = uaef_clock_now();
-	draw_ids(&call);
-	if (call.n_new > 0)
-	{
-		record(&call);
-		write_journals(&call);
-	}
+	if (!post_unsure(&call))
+		post_sure(&call);
 	uaef_accounts_end(&call.accounts);
 
 	error_context_stack = context.previous;

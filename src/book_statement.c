@@ -89,7 +89,8 @@ undefined_account(const char *code)
 	ereport(ERROR,
 			(errcode(ERRCODE_UAEF_UNDEFINED_ACCOUNT),
 			 errmsg("account \"%s\" does not exist",
-					uaef_eval_clip(code, strlen(code)))));
+					uaef_eval_clip(code, strlen(code))),
+			 errhint("View uaef.account_balance lists those that are there.")));
 }
 
 Numeric

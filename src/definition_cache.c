@@ -345,14 +345,19 @@ int32
 uaef_definition_find_start(const char *name, int32 version, bool *held)
 {
 	int32		definition_id = look_up(name, version, held);
+	int32		newest = 0;
 
-	if (definition_id == 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_UAEF_UNDEFINED_WORKFLOW),
-				 version == 0 ?
-				 errmsg("workflow \"%s\" does not exist", name) :
-				 errmsg("workflow \"%s\" has no version %d", name, version),
-				 version == 0 ?
-				 errhint("Use uaef.create_workflow() to create it.") : 0));
-	return definition_id;
+	if (definition_id != 0)
+		return definition_id;
+	if (version != 0)
+		newest = look_up(name, 0, held);
+	ereport(ERROR,
+			(errcode(ERRCODE_UAEF_UNDEFINED_WORKFLOW),
+			 newest == 0 ?
+			 errmsg("workflow \"%s\" does not exist", name) :
+			 errmsg("workflow \"%s\" has no version %d", name, version),
+			 newest == 0 ?
+			 errhint("Use uaef.create_workflow() to create it.") :
+			 errhint("Its newest version is %d, which starts when no version is given.",
+					 uaef_definition_get(newest)->version)));
 }

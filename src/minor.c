@@ -123,13 +123,17 @@ uaef_minor_require_limit(Numeric number, const char *what)
 }
 
 bool
-uaef_minor_is_amount(Numeric number)
+uaef_minor_is_amount(Numeric number, UaefMinor *amount)
 {
-	UaefMinor	amount;
+	char	   *text;
+	bool		is_amount;
 
-	return !numeric_is_nan(number) && !numeric_is_inf(number) &&
-		read_text(uaef_numeric_text(number), &amount) == READ_INTEGER &&
-		amount > 0;
+	if (numeric_is_nan(number) || numeric_is_inf(number))
+		return false;
+	text = uaef_numeric_text(number);
+	is_amount = read_text(text, amount) == READ_INTEGER && *amount > 0;
+	pfree(text);
+	return is_amount;
 }
 
 Numeric

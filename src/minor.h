@@ -37,8 +37,8 @@ extern UaefMinor uaef_minor_require(Numeric amount, const char *what);
 /* The same for a limit, which may be zero or below. */
 extern UaefMinor uaef_minor_require_limit(Numeric amount, const char *what);
 
-/* Whether a numeric is an amount above 0. */
-extern bool uaef_minor_is_amount(Numeric number);
+/* Whether a numeric is an amount above 0, and which; not raised. */
+extern bool uaef_minor_is_amount(Numeric number, UaefMinor *amount);
 
 extern Numeric uaef_minor_numeric(UaefMinor amount);
 

@@ -117,6 +117,9 @@ extern void uaef_payout_channel_require(const UaefPayoutChannel *channel,
 extern void uaef_payee_set(const char *recipient, const char *channel,
 						   Jsonb *destination, Oid owner, Oid actor);
 
+/* Whether there is a channel that takes a currency. */
+extern bool uaef_payout_channel_takes(const char *name, const char *currency);
+
 /* Raise UA533 unless a channel takes an amount. */
 extern void uaef_payout_channel_check(const UaefPayoutChannel *channel,
 									  Numeric amount, const char *currency);

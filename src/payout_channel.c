@@ -70,22 +70,30 @@ read_contract(UaefPayoutChannel *channel, Jsonb *contract)
 				 errhint("Say in the contract what the other side can do, or make it a channel of kind file or manual.")));
 }
 
-void
-uaef_payout_channel_get(const char *name, UaefPayoutChannel *channel)
+static bool
+find_channel(const char *name, UaefPayoutChannel *channel)
 {
 	Datum		arg = CStringGetTextDatum(name);
 
 	memset(channel, 0, sizeof(*channel));
 	if (uaef_spi_run(&select_channel, &arg, NULL) == 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_UAEF_PAYOUT_CHANNEL),
-				 errmsg("payout channel \"%s\" does not exist", name),
-				 errhint("Use uaef.create_payout_channel() to create it.")));
+		return false;
 	channel->name = pstrdup(name);
 	channel->kind = uaef_spi_text(0, 1);
 	channel->connector = uaef_spi_text(0, 2);
 	channel->role = uaef_spi_oid(0, 4);
 	read_contract(channel, uaef_spi_jsonb(0, 3));
+	return true;
+}
+
+void
+uaef_payout_channel_get(const char *name, UaefPayoutChannel *channel)
+{
+	if (!find_channel(name, channel))
+		ereport(ERROR,
+				(errcode(ERRCODE_UAEF_PAYOUT_CHANNEL),
+				 errmsg("payout channel \"%s\" does not exist", name),
+				 errhint("Use uaef.create_payout_channel() to create it.")));
 }
 
 /*
@@ -215,6 +223,14 @@ takes_currency(const UaefPayoutChannel *channel, const char *currency)
 		if (strcmp(channel->contract.currencies[i], currency) == 0)
 			return true;
 	return channel->contract.n_currencies < 0;
+}
+
+bool
+uaef_payout_channel_takes(const char *name, const char *currency)
+{
+	UaefPayoutChannel channel;
+
+	return find_channel(name, &channel) && takes_currency(&channel, currency);
 }
 
 void

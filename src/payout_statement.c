@@ -217,10 +217,10 @@ csv_line(const char *from, Line *line, int line_no)
 	{
 		line->fields[i] = csv_field(from, &from, line_no);
 		if (i < N_CSV_COLUMNS - 1 && *from++ != ',')
-			refuse(line_no, "has not six fields");
+			refuse(line_no, "has not the six fields booked_on, amount, currency, end_to_end_id, reference, text");
 	}
 	if (*from != '\0' && *from++ != '\n')
-		refuse(line_no, "has not six fields");
+		refuse(line_no, "has not the six fields booked_on, amount, currency, end_to_end_id, reference, text");
 	return from;
 }
 

@@ -24,8 +24,8 @@
 #include "compat.h"
 #include "row_write.h"
 
-/* Rows that are written at a time. */
-#define MANY_ROWS	1000
+/* Rows that are put into the heap at a time. */
+#define MANY_ROWS	250
 
 /* So few are written with the relation's own description. */
 #define FEW_ROWS	8
@@ -38,13 +38,24 @@ typedef struct IndexEntry
 	ItemPointer tid;
 } IndexEntry;
 
+/* By their first column, a bigint. */
+#define ST_SORT sort_entries
+#define ST_ELEMENT_TYPE IndexEntry
+#define ST_COMPARE(a, b) \
+	(DatumGetInt64((a)->values[0]) < DatumGetInt64((b)->values[0]) ? -1 : \
+	 DatumGetInt64((a)->values[0]) > DatumGetInt64((b)->values[0]))
+#define ST_SCOPE static
+#define ST_DEFINE
+#include "lib/sort_template.h"
+
 static void require_plain_indexes(const UaefTable *table);
-static int	compare_int64(const void *a, const void *b);
-static IndexEntry *index_entries(IndexInfo *info, TupleTableSlot **slots,
-								 int n);
-static void insert_entries(UaefTable *table, int index,
-						   TupleTableSlot **slots, int n);
-static void insert_some(UaefTable *table, TupleTableSlot **slots, int n);
+static IndexEntry *index_entries(const UaefTable *table, IndexInfo *info,
+								 HeapTuple *rows, int n);
+static void insert_entries(UaefTable *table, int index, HeapTuple *rows,
+						   int n);
+static void insert_some(UaefTable *table, TupleTableSlot **slots,
+						HeapTuple *rows, int n);
+static void insert_rows(UaefTable *table, HeapTuple *rows, int n);
 
 void
 uaef_require_columns(TupleDesc desc, const char *table, int columns)
@@ -114,18 +125,10 @@ uaef_table_insert(UaefTable *table, Datum *values, bool *nulls,
 	heap_freetuple(tuple);
 }
 
-static int
-compare_int64(const void *a, const void *b)
-{
-	int64		left = DatumGetInt64(((const IndexEntry *) a)->values[0]);
-	int64		right = DatumGetInt64(((const IndexEntry *) b)->values[0]);
-
-	return left < right ? -1 : left > right;
-}
-
 static IndexEntry *
-index_entries(IndexInfo *info, TupleTableSlot **slots, int n)
+index_entries(const UaefTable *table, IndexInfo *info, HeapTuple *rows, int n)
 {
+	TupleDesc	desc = RelationGetDescr(table->rel);
 	int			columns = info->ii_NumIndexAttrs;
 	IndexEntry *entries = palloc(sizeof(IndexEntry) * n);
 	Datum	   *values = palloc(sizeof(Datum) * columns * n);
@@ -134,11 +137,11 @@ index_entries(IndexInfo *info, TupleTableSlot **slots, int n)
 	for (int i = 0; i < n; i++)
 	{
 		for (int k = 0; k < columns; k++)
-			values[k] = slot_getattr(slots[i],
-									 info->ii_IndexAttrNumbers[k], &nulls[k]);
+			values[k] = heap_getattr(rows[i], info->ii_IndexAttrNumbers[k],
+									 desc, &nulls[k]);
 		entries[i].values = values;
 		entries[i].nulls = nulls;
-		entries[i].tid = &slots[i]->tts_tid;
+		entries[i].tid = &rows[i]->t_self;
 		values += columns;
 		nulls += columns;
 	}
@@ -149,7 +152,7 @@ index_entries(IndexInfo *info, TupleTableSlot **slots, int n)
  * Put rows that are in the heap into an index.
  */
 static void
-insert_entries(UaefTable *table, int index, TupleTableSlot **slots, int n)
+insert_entries(UaefTable *table, int index, HeapTuple *rows, int n)
 {
 	Relation	rel = table->indexes->ri_IndexRelationDescs[index];
 	IndexInfo  *info = table->indexes->ri_IndexRelationInfo[index];
@@ -157,11 +160,11 @@ insert_entries(UaefTable *table, int index, TupleTableSlot **slots, int n)
 
 	if (!info->ii_ReadyForInserts)
 		return;
-	entries = index_entries(info, slots, n);
+	entries = index_entries(table, info, rows, n);
 	if (TupleDescAttr(RelationGetDescr(rel), 0)->atttypid == INT8OID &&
 		TupleDescAttr(RelationGetDescr(table->rel),
 					  info->ii_IndexAttrNumbers[0] - 1)->attnotnull)
-		qsort(entries, n, sizeof(IndexEntry), compare_int64);
+		sort_entries(entries, n);
 	for (int i = 0; i < n; i++)
 		(void) index_insert(rel, entries[i].values, entries[i].nulls,
 							entries[i].tid, table->rel,
@@ -169,30 +172,48 @@ insert_entries(UaefTable *table, int index, TupleTableSlot **slots, int n)
 							UNIQUE_CHECK_YES : UNIQUE_CHECK_NO, false, info);
 }
 
+/*
+ * A slot that does not own its row would have it copied before it is written,
+ * and one that does frees it with the slot: so it owns it only meanwhile.
+ */
 static void
-insert_some(UaefTable *table, TupleTableSlot **slots, int n)
+insert_some(UaefTable *table, TupleTableSlot **slots, HeapTuple *rows, int n)
 {
-	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext,
-												  "uaef rows",
-												  ALLOCSET_DEFAULT_SIZES);
-	MemoryContext back = MemoryContextSwitchTo(context);
-
+	for (int i = 0; i < n; i++)
+		ExecStoreHeapTuple(rows[i], slots[i], true);
 	heap_multi_insert(table->rel, slots, n, GetCurrentCommandId(true), 0,
 					  NULL);
-	for (int i = 0; i < table->indexes->ri_NumIndices; i++)
-		insert_entries(table, i, slots, n);
-	MemoryContextSwitchTo(back);
-	MemoryContextDelete(context);
+	for (int i = 0; i < n; i++)
+	{
+		rows[i]->t_self = slots[i]->tts_tid;
+		slots[i]->tts_flags &= ~TTS_FLAG_SHOULDFREE;
+		ExecClearTuple(slots[i]);
+	}
+}
+
+static void
+insert_rows(UaefTable *table, HeapTuple *rows, int n)
+{
+	int			n_slots = Min(n, MANY_ROWS);
+	TupleTableSlot **slots = palloc(sizeof(TupleTableSlot *) * n_slots);
+	TupleDesc	desc = RelationGetDescr(table->rel);
+
+	/* The relation's own counts its users one by one. */
+	if (n > FEW_ROWS)
+		desc = CreateTupleDescCopy(desc);
+	for (int i = 0; i < n_slots; i++)
+		slots[i] = MakeSingleTupleTableSlot(desc, &TTSOpsHeapTuple);
+	for (int from = 0; from < n; from += n_slots)
+		insert_some(table, slots, rows + from, Min(n - from, n_slots));
+	for (int i = 0; i < n_slots; i++)
+		ExecDropSingleTupleTableSlot(slots[i]);
 }
 
 void
 uaef_table_insert_many(UaefTable *table, HeapTuple *rows, int n)
 {
-	int			n_slots = Min(n, MANY_ROWS);
-	TupleTableSlot **slots = palloc(sizeof(TupleTableSlot *) * Max(n_slots, 1));
-	bool		few = n <= FEW_ROWS;
-	TupleDesc	desc;			/* for many rows a copy, as the relation's own
-								 * counts its users one by one */
+	MemoryContext context;
+	MemoryContext back;
 
 	if (n == 0)
 		return;
@@ -201,28 +222,14 @@ uaef_table_insert_many(UaefTable *table, HeapTuple *rows, int n)
 		CatalogTupleInsertWithInfo(table->rel, rows[0], table->indexes);
 		return;
 	}
-	desc = few ? RelationGetDescr(table->rel) :
-		CreateTupleDescCopy(RelationGetDescr(table->rel));
-	for (int i = 0; i < n_slots; i++)
-		slots[i] = MakeSingleTupleTableSlot(desc, &TTSOpsHeapTuple);
-	for (int from = 0; from < n; from += n_slots)
-	{
-		int			some = Min(n - from, n_slots);
-
-		for (int i = 0; i < some; i++)
-			ExecStoreHeapTuple(rows[from + i], slots[i], false);
-		insert_some(table, slots, some);
-		for (int i = 0; i < some; i++)
-		{
-			rows[from + i]->t_self = slots[i]->tts_tid;
-			ExecClearTuple(slots[i]);
-		}
-	}
-	for (int i = 0; i < n_slots; i++)
-		ExecDropSingleTupleTableSlot(slots[i]);
-	if (!few)
-		FreeTupleDesc(desc);
-	pfree(slots);
+	context = AllocSetContextCreate(CurrentMemoryContext, "uaef rows",
+									ALLOCSET_DEFAULT_SIZES);
+	back = MemoryContextSwitchTo(context);
+	insert_rows(table, rows, n);
+	for (int i = 0; i < table->indexes->ri_NumIndices; i++)
+		insert_entries(table, i, rows, n);
+	MemoryContextSwitchTo(back);
+	MemoryContextDelete(context);
 }
 
 void

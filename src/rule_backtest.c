@@ -74,10 +74,11 @@ static int	compare_payees(const ListCell *a, const ListCell *b);
 static List *list_payees(Backtest *test);
 
 Jsonb *
-uaef_rule_execution_data(const pg_uuid_t *execution_id, Oid actor)
+uaef_rule_execution_data(const pg_uuid_t *execution_id, const char *task,
+						 Oid actor)
 {
 	static UaefQuery find = {
-		"SELECT " EXECUTION_DATA
+		"SELECT " EXECUTION_DATA ", d.definition_id"
 		" FROM uaef.workflow_execution e"
 		" JOIN uaef.workflow_definition d USING (definition_id)"
 		" WHERE e.execution_id = $1"
@@ -95,6 +96,13 @@ uaef_rule_execution_data(const pg_uuid_t *execution_id, Oid actor)
 				(errcode(ERRCODE_UAEF_UNDEFINED_EXECUTION),
 				 errmsg("execution does not exist")));
 	data = uaef_spi_jsonb(0, 1);
+	if (task != NULL)
+		data = uaef_rule_task_data(data, uaef_spi_int32(0, 2), task);
+	if (data == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UAEF_UNDEFINED_TASK),
+				 errmsg("task \"%s\" of this execution is no settle task, or its input cannot be made",
+						task)));
 	uaef_spi_end(caller);
 	return data;
 }

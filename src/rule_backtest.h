@@ -15,11 +15,12 @@
 #include "utils/uuid.h"
 
 /*
- * What rules read of an execution: in, task, ctx, sys.  Raises UA303 when
- * there is none that actor may see.
+ * What rules read of an execution: in, task, ctx, sys; at its completion, or at
+ * a settle task.  Raises UA303 when there is none that actor may see, UA304
+ * when the task does not settle.
  */
 extern Jsonb *uaef_rule_execution_data(const pg_uuid_t *execution_id,
-									   Oid actor);
+									   const char *task, Oid actor);
 
 /*
  * The same at a settle task of it, whose definition may give rules another in:

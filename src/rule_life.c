@@ -70,15 +70,27 @@ lock_rules(void)
 static void
 no_such_rule(const char *name, int32 version)
 {
+	static UaefQuery find_newest = {
+		"SELECT max(version) FROM uaef.settlement_rule WHERE name = $1",
+		1, {TEXTOID}
+	};
+	Datum		arg = CStringGetTextDatum(name);
+	Datum		newest;
+	bool		isnull;
+
+	(void) uaef_spi_run(&find_newest, &arg, NULL);
+	newest = uaef_spi_value(0, 1, &isnull);
 	ereport(ERROR,
 			(errcode(ERRCODE_UAEF_UNDEFINED_SETTLEMENT),
-			 version == 0
+			 isnull
 			 ? errmsg("settlement rule \"%s\" does not exist", name)
 			 : errmsg("settlement rule \"%s\" has no version %d", name,
-					  version)));
+					  version),
+			 isnull
+			 ? errhint("Use uaef.create_settlement_rule() to create it.")
+			 : errhint("Its newest version is %d.", DatumGetInt32(newest))));
 }
 
-/* Number 0 is the newest. */
 static void
 read_version(const char *name, int32 number, Version *version)
 {
@@ -228,6 +240,8 @@ uaef_rule_activate(const char *name, int32 number, Oid actor)
 
 	lock_rules();
 	read_version(name, number, &version);
+	if (version.version != number)
+		no_such_rule(name, number);
 	uaef_settlement_rule_check_workflow_owner(version.workflow, actor);
 	if (version.retired)
 		ereport(ERROR,

@@ -17,6 +17,7 @@
 
 #include "event_hash.h"
 #include "json_util.h"
+#include "money.h"
 #include "settlement_book.h"
 #include "spi_util.h"
 #include "uuid7.h"
@@ -377,5 +378,53 @@ uaef_settlement_book_payout(UaefPayout *payout, UaefPayoutStatus from,
 			break;
 		default:
 			break;
+	}
+}
+
+/* ----------
+ * Money for payouts
+ * ----------
+ */
+
+/*
+ * bank:CHANNEL:CUR; what is no such code is left to who posts.
+ */
+static void
+make_bank(const char *code)
+{
+	const char *name = code + strlen(UAEF_BOOK_BANK);
+	const char *colon = strrchr(name, ':');
+	const char *currency;
+	Lines		lines;
+
+	if (colon == NULL || uaef_currency_exponent(colon + 1) < 0)
+		return;
+	currency = colon + 1;
+	if (!uaef_payout_channel_takes(pnstrdup(name, colon - name), currency))
+		return;
+	lines_begin(&lines, NULL, currency, 0);
+	(void) own_account(&lines, "asset", "bank", pnstrdup(name, colon - name));
+}
+
+void
+uaef_settlement_book_banks(const UaefJournal *journals, int n)
+{
+	const char *last = "";
+	UaefCaller	caller;
+
+	for (int i = 0; i < n; i++)
+	{
+		for (int k = 0; k < journals[i].n_postings; k++)
+		{
+			const char *code = journals[i].postings[k].account;
+
+			if (strncmp(code, UAEF_BOOK_BANK, strlen(UAEF_BOOK_BANK)) != 0 ||
+				strcmp(code, last) == 0)
+				continue;
+			last = code;
+			caller = uaef_spi_begin();
+			make_bank(code);
+			uaef_spi_end(caller);
+		}
 	}
 }

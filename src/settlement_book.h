@@ -52,4 +52,11 @@ extern void uaef_settlement_book_payout(UaefPayout *payout,
 										UaefPayoutStatus from,
 										UaefPayoutAction action);
 
+/*
+ * Make the banks' accounts that journals of people name, where the channel is
+ * there and takes the currency: money comes to a channel's disposal before its
+ * first payout.
+ */
+extern void uaef_settlement_book_banks(const UaefJournal *journals, int n);
+
 #endif							/* UAEF_SETTLEMENT_BOOK_H */

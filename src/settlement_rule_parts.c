@@ -44,8 +44,20 @@ static void find_remainder_part(UaefSettlementRule *rule);
 static void parse_part(UaefSplitPart *part, JsonbValue *value);
 static void check_shares(UaefSettlementRule *rule);
 static UaefTemplate *compile_recipient(const char *text);
+static char *sole_part_name(const char *recipient);
 static void parse_band(UaefSettlementRule *rule, int no, JsonbValue *value);
 static void parse_distinct_from(UaefApprovalBand *band, Jsonb *object);
+
+/*
+ * The part of one who gets all: who that is, or of what kind, where the data say
+ * who.
+ */
+static char *
+sole_part_name(const char *recipient)
+{
+	return strstr(recipient, "{{") == NULL ? pstrdup(recipient) :
+		pnstrdup(recipient, strcspn(recipient, ":"));
+}
 
 /*
  * "recipient" for one, or "split" for several.
@@ -70,7 +82,7 @@ uaef_rule_parse_recipients(UaefRuleParser *parser, UaefSettlementRule *rule, Jso
 		uaef_rule_at(parser, "recipient");
 		rule->n_parts = 1;
 		rule->parts = palloc0(sizeof(UaefSplitPart));
-		rule->parts->name = recipient;
+		rule->parts->name = sole_part_name(recipient);
 		rule->parts->share = pstrdup("100%");
 		rule->parts->weight = int64_to_numeric(100);
 		rule->parts->recipient = compile_recipient(recipient);

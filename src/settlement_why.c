@@ -109,7 +109,7 @@ list_rules(const Evaluation *evaluations, int n, const pg_uuid_t *execution_id,
 		if (evaluations[i].is_silent)
 		{
 			if (data == NULL)
-				data = uaef_rule_execution_data(execution_id, reader);
+				data = uaef_rule_execution_data(execution_id, NULL, reader);
 			one = explain_silence(&evaluations[i], data, definition_id);
 		}
 		JsonbToJsonbValue(one, &value);

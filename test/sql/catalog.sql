@@ -94,12 +94,14 @@ END
 $$;
 
 -- pg_dump keeps the rows of every table and the place of every sequence, but
--- for what is kept by OID and is found out again
+-- for what is kept by OID and is found out again, and what was audited, which
+-- a restored database must find out anew
 SELECT r.oid::regclass
 FROM pg_class r
 WHERE r.relnamespace = 'uaef'::regnamespace
   AND r.relkind IN ('r', 'p', 'S')
-  AND r.relname NOT IN ('workflow_plan', 'workflow_dependency')
+  AND r.relname NOT IN ('workflow_plan', 'workflow_dependency',
+						'money_audit', 'audited_balance')
   AND NOT EXISTS (SELECT FROM pg_extension x
                   WHERE x.extname = 'uaef' AND r.oid = ANY (x.extconfig))
 ORDER BY 1;

@@ -61,6 +61,12 @@ SELECT pg_temp.try($$SELECT uaef.create_payout_channel('blind', 'connector', '{"
 SELECT uaef.create_payout_channel('psp', 'worker', '{"idempotency":"native","key_ttl":"24h",
 	"webhooks":true,"statement":"csv","currencies":["NOK"],"max_amount":{"NOK":"1000.00"}}');
 SELECT pg_temp.try($$SELECT uaef.create_payout_channel('psp', 'manual')$$);
+-- Money is put at its disposal before its first payout, in what it takes.
+SELECT count(uaef.create_account('treasury.' || c, 'asset', c)) FROM unnest('{NOK,DKK}'::text[]) c;
+SELECT pg_temp.try(format('SELECT uaef.post(''{"debit": "%s", "credit": "treasury.%s", "amount": 500}'') > 0', code, right(code, 3))) AS posted, code
+FROM unnest('{bank:psp:NOK,bank:psp:DKK,bank:nowhere:NOK,bank:psp:XXY,bank:,bank:psp,bank::NOK}'::text[]) code;
+SELECT code, kind, currency, stripes, balance FROM uaef.account_balance WHERE code LIKE 'bank:psp:%';
+SELECT pg_temp.try('SELECT uaef.post_batch(''[{"credit": "bank:psp:NOK", "debit": "treasury.NOK", "amount": 500}]'') IS NOT NULL') AS back;
 SELECT pg_temp.try($$SELECT uaef.set_payee('p1', 'psp')$$);
 SELECT recipient, pg_temp.try(format('SELECT uaef.set_payee(%L, ''psp'')', recipient)) AS result
 FROM unnest('{bank:p1,external:," external:p1","external: p1",EXTERNAL:p1,houses}'::text[]) AS recipient;

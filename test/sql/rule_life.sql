@@ -82,6 +82,8 @@ SELECT uaef.add_rule_test('fee', 1, 'not in Canada', '{"in":{"region":"CA","x":5
 SELECT uaef.add_rule_test('fee', 1, 'no broker', '{"in":{"region":"US","x":50}}', '{"code":"UA202"}');
 SELECT uaef.add_rule_test('fee', 1, 'nothing', '{}', '{}');
 SELECT uaef.add_rule_test('fee', 1, 'misspelt', '{}', '{"amonut": 1}');
+SELECT uaef.add_rule_test('fee', 1, 'misspelt', '{}', '{"result": "fird"}');
+SELECT uaef.add_rule_test('fee', 1, 'misspelt', '{}', '{"result": [1]}');
 SELECT name, version, state, tests FROM uaef.settlement_rule_status;
 SELECT test, passed, got FROM uaef.run_rule_tests('fee');
 -- A draft pays nobody.
@@ -105,6 +107,7 @@ SELECT pg_temp.code('SELECT uaef.activate_settlement_rule(''fee'', 1)');
 SELECT pg_temp.code('SELECT uaef.activate_settlement_rule(''fee'', 1)');
 SELECT pg_temp.code('SELECT uaef.activate_settlement_rule(''fee'', 2)');
 SELECT pg_temp.code('SELECT uaef.activate_settlement_rule(''none'', 1)');
+SELECT pg_temp.code('SELECT uaef.activate_settlement_rule(''fee'', 0)');
 SET SESSION AUTHORIZATION regress_rule_ann;
 SELECT pg_temp.code('SELECT uaef.add_rule_test(''fee'', 1, ''t'', ''{}'', ''{"result":"error"}'')');
 SELECT name, version, state, created_by, activated_by FROM uaef.settlement_rule_status;

@@ -178,6 +178,11 @@ SELECT uaef.fork_workflow(pg_temp.exec('again'), 'pay', input => '{"x": 98}', na
 SELECT count(*) FROM pg_temp.signals WHERE name IN ('again', 'thrice');
 SELECT pg_temp.output('again', 'pay') -> 'total', pg_temp.output('thrice', 'pay') #> '{signals,0}';
 
+\echo # what the rule read there, and what a rule for the completion would read
+SELECT d->'in' AS "in", d->'sys'->>'status' AS status, d->'sys' ? 'completed_at' AS completed_at,
+	uaef.execution_data(pg_temp.exec('anew'))->'in' AS whole FROM uaef.execution_data(pg_temp.exec('anew'), 'pay') d;
+SELECT uaef.execution_data(pg_temp.exec('anew'), 'none');
+
 \echo # who waits: nothing comes before the approval; a refusal takes all of it back
 SELECT uaef.create_workflow('slow', uaef.workflow('pay -> done', uaef.settle_task('pay', wait => 'approved', timeout => '1 day'), uaef.task('done', 'parallel')));
 SELECT pg_temp.rule('slow', 'pay', '{"recipient": null, "approval": {"bands": [{"need": 1, "distinct_from": []}]}, "split": {"parts": [{"to": "external:a", "share": "50%"}, {"to": "external:b", "share": "50%"}]}}', 'slow');
