@@ -19,6 +19,7 @@
 
 #include "catalog/pg_type_d.h"
 #include "utils/builtins.h"
+#include "utils/memutils.h"
 #include "utils/timestamp.h"
 
 #include "clock.h"
@@ -518,6 +519,7 @@ uaef_anchor_max_age(void)
 char *
 uaef_anchor_covered_note(void)
 {
+	MemoryContext context = CurrentMemoryContext;
 	UaefCaller	caller = uaef_spi_begin();
 	UaefAnchoring covered;
 	char	   *note = NULL;
@@ -533,6 +535,7 @@ uaef_anchor_covered_note(void)
 			note = psprintf("%s%s", note,
 							uaef_cosignature_lines(covered.origin,
 												   covered.tree_size));
+			note = MemoryContextStrdup(context, note);
 		}
 	}
 	uaef_spi_end(caller);

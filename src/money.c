@@ -26,6 +26,7 @@ typedef struct Currency
 
 static int	compare_code(const void *code, const void *currency);
 static bool too_many_digits(Numeric minor);
+static Numeric minor_unit(int exponent);
 static bool round_away(UaefRounding rounding, int half, bool odd,
 					   bool negative);
 
@@ -261,8 +262,22 @@ uaef_money_from_minor(Numeric minor, const char *currency)
 
 	if (exponent < 0)
 		elog(ERROR, "unknown currency \"%s\"", currency);
-	return uaef_numeric_op(numeric_mul, minor,
-						   int64_div_fast_to_numeric(1, exponent));
+	return uaef_numeric_op(numeric_mul, minor, minor_unit(exponent));
+}
+
+/*
+ * One minor unit as a part of the unit.  The server's division by a power of
+ * ten is wrong for multiples of four in 14.0 to 14.6, 15.0 and 15.1.
+ */
+static Numeric
+minor_unit(int exponent)
+{
+	if (exponent == 0)
+		return int64_to_numeric(1);
+	if (exponent % 4 != 0)
+		return int64_div_fast_to_numeric(1, exponent);
+	return uaef_numeric_op(numeric_mul, int64_div_fast_to_numeric(1, 1),
+						   int64_div_fast_to_numeric(1, exponent - 1));
 }
 
 /*

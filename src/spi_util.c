@@ -286,8 +286,15 @@ uaef_spi_numeric(uint64 row, int column)
 {
 	bool		isnull;
 	Datum		value = uaef_spi_value(row, column, &isnull);
+	Numeric		detoasted;
+	Numeric		copy;
 
-	return isnull ? NULL : DatumGetNumericCopy(value);
+	if (isnull)
+		return NULL;
+	detoasted = DatumGetNumeric(value);
+	copy = SPI_palloc(VARSIZE(detoasted));
+	memcpy(copy, detoasted, VARSIZE(detoasted));
+	return copy;
 }
 
 pg_uuid_t

@@ -178,7 +178,7 @@ uaef_dependency_store(int32 definition_id, const UaefDefinition *def)
 	uaef_spi_end(caller);
 }
 
-/* The definitions that a query finds, in the context outside of SPI. */
+/* The definitions that a query finds. */
 static List *
 read_stored(UaefQuery *query, Datum *args)
 {
@@ -313,15 +313,16 @@ tell(StringInfo all, int *n, const Stored *stored, const char *problem)
 static void
 check(UaefQuery *any, UaefQuery *find)
 {
-	UaefCaller	caller = uaef_spi_begin();
+	UaefCaller	caller;
 	List	   *concerned = NIL;
-	StringInfoData all;
+	StringInfoData all;			/* outlives SPI's context */
 	ListCell   *cell;
 	int			n = 0;
 
+	initStringInfo(&all);
+	caller = uaef_spi_begin();
 	if (uaef_spi_run(any, NULL, NULL) > 0)
 		concerned = read_stored(find, NULL);
-	initStringInfo(&all);
 	foreach(cell, concerned)
 	{
 		const Stored *stored = lfirst(cell);

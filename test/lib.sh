@@ -79,7 +79,7 @@ stage() {
 	fi
 	if [ "$PG_CONFIG" != "$server/bin/pg_config" ]; then
 		mkdir -p "$server"
-		(cd "$(bindir)/.." && tar cf - bin lib share) | tar xf - -C "$server"
+		(cd "$(bindir)/.." && tar cf - bin include lib share) | tar xf - -C "$server"
 		PG_CONFIG=$server/bin/pg_config
 	fi
 	make -s -C "$top" install >/dev/null

@@ -213,17 +213,21 @@ is(column($bomb, q(status || ' ' || length(response_body ->> 'base64'))) =~ /^su
 cmp_ok(worker_peak_kb() - $before, '<', 48 * 1024, 'memory of the worker');
 
 # An answer that there is no memory to parse waits until there is.
-my ($mapped) = slurp_file("/proc/$worker/status") =~ /^VmSize:\s+(\d+) kB/m;
-my $log_start = -s $node->logfile;
-system_or_bail('prlimit', "--pid=$worker", '--as=' . ($mapped + 16 * 1024) * 1024 . ':');
-my $ones = deliver("$url/ones/500000", $get);
-eventually(sub { column($ones, 'status') eq 'succeeded'
-	|| slurp_file($node->logfile, $log_start) =~ /could not record the result of delivery $ones: out of memory/ });
-is(column($ones, 'status'), 'sending', 'an answer that does not fit the memory now');
-system_or_bail('prlimit', "--pid=$worker", '--as=unlimited:');
-wait_for($ones, 'finished_at IS NOT NULL');
-is(column($ones, q(concat_ws(' ', status, attempt, jsonb_typeof(response_body)))),
-	'succeeded 1 array', 'is recorded later, as what it is');
+SKIP:
+{
+	skip 'the sanitizers need addresses without a limit', 2 if $ENV{UAEF_SANITIZE};
+	my ($mapped) = slurp_file("/proc/$worker/status") =~ /^VmSize:\s+(\d+) kB/m;
+	my $log_start = -s $node->logfile;
+	system_or_bail('prlimit', "--pid=$worker", '--as=' . ($mapped + 16 * 1024) * 1024 . ':');
+	my $ones = deliver("$url/ones/500000", $get);
+	eventually(sub { column($ones, 'status') eq 'succeeded'
+		|| slurp_file($node->logfile, $log_start) =~ /could not record the result of delivery $ones: out of memory/ });
+	is(column($ones, 'status'), 'sending', 'an answer that does not fit the memory now');
+	system_or_bail('prlimit', "--pid=$worker", '--as=unlimited:');
+	wait_for($ones, 'finished_at IS NOT NULL');
+	is(column($ones, q(concat_ws(' ', status, attempt, jsonb_typeof(response_body)))),
+		'succeeded 1 array', 'is recorded later, as what it is');
+}
 
 # A connector that is paused waits.
 my $paused = sql(qq(SELECT uaef.create_connector('paused', 'webhook', '{"url":"$url/echo/paused"}');

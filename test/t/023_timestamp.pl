@@ -23,6 +23,7 @@ append_to_file("$dir/reader.c", <<'C');
 #include "fmgr.h"
 #include "utils/timestamp.h"
 #include "utils/builtins.h"
+#include "compat.h"
 #include "ledger_timestamp.h"
 
 PG_MODULE_MAGIC;
