@@ -255,6 +255,7 @@ read_board(TimestampTz now)
 {
 	TimestampTz begin = GetCurrentTimestamp();
 	UaefLane   *lanes;
+	int			n;
 
 	uaef_board_forget();
 	uaef_gates_trim(now);
@@ -262,7 +263,8 @@ read_board(TimestampTz now)
 		state.context = AllocSetContextCreate(TopMemoryContext,
 											  "uaef lanes",
 											  ALLOCSET_DEFAULT_SIZES);
-	put_up(lanes, read_lanes(&lanes, now));
+	n = read_lanes(&lanes, now);
+	put_up(lanes, n);
 	state.read_at = GetCurrentTimestamp();
 	state.read_us = Max(state.read_at - begin, 0);
 	state.outdated = false;
