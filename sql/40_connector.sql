@@ -15,6 +15,7 @@ CREATE TABLE uaef.egress_rule (
 	created_at		timestamptz NOT NULL,
 	methods			text[]
 );
+CREATE INDEX egress_rule_host ON uaef.egress_rule (host);
 COMMENT ON TABLE uaef.egress_rule IS
 	'where requests may go: host, port (null: any), scheme, network of addresses that are not public, role (null: all), methods (null: all)';
 -- A rule of a role that is gone is not carried over to whoever has its number.

@@ -493,3 +493,16 @@ uaef_read_rethrow(MemoryContext context, const char *where, const char *hint)
 		error->hint = pstrdup(hint);
 	ReThrowError(error);
 }
+
+void
+uaef_read_rethrow_argument(MemoryContext context)
+{
+	ErrorData  *error;
+
+	MemoryContextSwitchTo(context);
+	error = CopyErrorData();
+	FlushErrorState();
+	if (error->sqlerrcode == ERRCODE_UAEF_BAD_DEFINITION)
+		error->sqlerrcode = ERRCODE_INVALID_PARAMETER_VALUE;
+	ReThrowError(error);
+}

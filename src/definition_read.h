@@ -114,6 +114,12 @@ extern UaefSchema *uaef_read_schema(const UaefObject *object, const char *key);
 pg_noreturn extern void uaef_read_rethrow(MemoryContext context,
 										  const char *where, const char *hint);
 
+/*
+ * In PG_CATCH: raise the error again, as one of an argument (22023) if it is of
+ * a definition: what was read is the config of something else.
+ */
+pg_noreturn extern void uaef_read_rethrow_argument(MemoryContext context);
+
 /* definition_config.c: "config" of a task whose type is known. */
 extern void uaef_read_config(UaefBuilder *builder, UaefTaskDef *task,
 							 JsonbValue *config, const char *where);

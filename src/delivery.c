@@ -27,6 +27,7 @@
 
 #include "clock.h"
 #include "delivery.h"
+#include "delivery_board.h"
 #include "delivery_connector.h"
 #include "delivery_judge.h"
 #include "delivery_lane.h"
@@ -60,6 +61,7 @@ static struct
 	dlist_head	fetched;		/* of sessions, that are not read */
 	TimestampTz record_again_at;	/* do not record before; 0: at once */
 	TimestampTz next_due;		/* look for due ones then */
+	TimestampTz look_again;		/* a look was put off until then */
 	bool		gates_changed;	/* since they were stored */
 	bool		full;			/* and when one that is under way has ended */
 }			state;
@@ -153,6 +155,7 @@ uaef_delivery_init(void)
 	uaef_gates_load();
 	end_step();
 	state.full = true;
+	state.look_again = DT_NOEND;
 	MemoryContextSwitchTo(context);
 }
 
@@ -516,9 +519,12 @@ send_due(void)
 	TimestampTz now;
 	int			n;
 
-	state.full = limit == 0;
 	if (limit == 0)
+	{
+		state.full = true;
+		state.next_due = state.look_again = DT_NOEND;
 		return;
+	}
 	begin_step();
 	uaef_delivery_claim(limit, &claimed);
 	requests = palloc((claimed.n + 1) * sizeof(UaefHttpRequest));
@@ -526,8 +532,10 @@ send_due(void)
 	n = make_requests(&claimed, requests, flights);
 	end_step();
 
+	uaef_board_claimed();
 	state.full = claimed.more;
 	state.next_due = claimed.next;
+	state.look_again = claimed.again;
 	now = uaef_clock_now();
 	for (int i = 0; i < claimed.n; i++)
 	{
@@ -735,7 +743,10 @@ uaef_delivery_work(bool look, TimestampTz *next)
 	collect();
 	read_sessions();
 	record_results();
-	if (look || state.next_due <= uaef_clock_now() ||
+	look |= state.next_due <= uaef_clock_now();
+	if (look)
+		uaef_board_outdate();
+	if (look ||
 		(state.full && uaef_http_pool_in_flight(state.pool) < in_flight))
 	{
 		send_due();
@@ -746,7 +757,7 @@ uaef_delivery_work(bool look, TimestampTz *next)
 	store_gates();
 
 	soon = TimestampTzPlusMilliseconds(uaef_clock_now(), LOCKED_AGAIN_MS);
-	*next = Max(state.next_due, soon);
+	*next = Min(Max(state.next_due, soon), state.look_again);
 	if (state.record_again_at != 0)
 		*next = Min(*next, state.record_again_at);
 	MemoryContextSwitchTo(context);
@@ -759,5 +770,6 @@ uaef_delivery_shutdown(void)
 		return;
 	uaef_http_pool_destroy(state.pool);
 	state.pool = NULL;
+	uaef_board_forget();
 	uaef_gates_forget();
 }

@@ -15,15 +15,8 @@
 #ifndef UAEF_DELIVERY_LANE_H
 #define UAEF_DELIVERY_LANE_H
 
-#include "delivery_gate.h"
+#include "delivery_board.h"
 #include "delivery_store.h"
-
-/* The gates that one delivery passes. */
-typedef struct UaefPassage
-{
-	UaefGate   *connector;		/* NULL: it goes through none */
-	UaefGate   *host;
-} UaefPassage;
 
 /* What was claimed, and when there may be more. */
 typedef struct UaefClaimed
@@ -32,15 +25,16 @@ typedef struct UaefClaimed
 	UaefDelivery *deliveries;	/* palloc'd in the caller's context */
 	TimestampTz next;			/* look again then; DT_NOEND: no need */
 	bool		more;			/* look again when one has ended */
+	TimestampTz again;			/* look then for what has come; DT_NOEND: no
+								 * need */
 } UaefClaimed;
 
 /*
  * Claim at most room deliveries that are due: mark them as being sent, with an
- * attempt begun.  They have not entered their gates.
+ * attempt begun.  They have not entered their gates.  uaef_board_claimed() once
+ * that is committed.
  */
 extern void uaef_delivery_claim(int room, UaefClaimed *claimed);
-
-extern UaefPassage uaef_delivery_passage(const char *lane);
 
 /* Write the breakers that have changed, with an event for each that is shut. */
 extern void uaef_gates_store(void);

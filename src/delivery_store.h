@@ -26,6 +26,7 @@
 	" task_attempt, task_id, method, url, headers, body, expect, idempotent," \
 	" idempotency_key, coalesce(timeout_ms, 0), retry, uncertain, anchor," \
 	" body_bytes, operation, lane, attempts_before, payout_id, free_attempts"
+#define UAEF_DELIVERY_N_COLUMNS 26
 
 /* A delivery that is being sent. */
 typedef struct UaefDelivery

@@ -19,6 +19,7 @@
 #include "utils/timestamp.h"
 
 #include "clock.h"
+#include "column.h"
 #include "connector_config.h"
 #include "egress.h"
 #include "errcodes.h"
@@ -28,13 +29,10 @@
 
 static UaefQuery matching_rules = {
 	"SELECT network FROM uaef.egress_rule"
-	" WHERE (host = $2 OR (host LIKE '*.%'"
-	"  AND right($2, length(host) - 1) = substr(host, 2)"
-	"  AND length($2) >= length(host)))"
-	" AND scheme = $3 AND (port IS NULL OR port = $4)"
+	" WHERE host = ANY ($2) AND scheme = $3 AND (port IS NULL OR port = $4)"
 	" AND (methods IS NULL OR $5 = ANY (methods))"
 	" AND (role IS NULL OR pg_has_role($1::oid, role::oid, 'USAGE'))",
-	5, {OIDOID, TEXTOID, TEXTOID, INT4OID, TEXTOID}
+	5, {OIDOID, TEXTARRAYOID, TEXTOID, INT4OID, TEXTOID}
 };
 
 static UaefQuery insert_rule = {
@@ -53,6 +51,7 @@ static UaefQuery delete_rule = {
 	1, {INT8OID}
 };
 
+static Datum rule_hosts(const char *host);
 static char *check_host(const char *host);
 static void check_methods(const UaefEgressRule *rule);
 static Datum method_array(const UaefEgressRule *rule);
@@ -71,6 +70,25 @@ uaef_network_from_inet(Datum from, UaefNetwork *network)
 	uaef_network_unmap(network);
 }
 
+/*
+ * What rules for a host may call it: its name, and "*." before each domain that
+ * its name ends in.
+ */
+static Datum
+rule_hosts(const char *host)
+{
+	UaefColumn *names = uaef_column(TEXTOID, strlen(host) + 1);
+
+	uaef_column_text(names, host);
+	for (const char *dot = strchr(host, '.'); dot != NULL;
+		 dot = strchr(dot + 1, '.'))
+	{
+		if (dot > host)
+			uaef_column_text(names, psprintf("*%s", dot));
+	}
+	return uaef_column_array(names);
+}
+
 bool
 uaef_egress_find(Oid role, const char *method, const UaefUrl *url,
 				 UaefEgressGrant *grant)
@@ -80,7 +98,7 @@ uaef_egress_find(Oid role, const char *method, const UaefUrl *url,
 	uint64		n_rules;
 
 	args[0] = ObjectIdGetDatum(role);
-	args[1] = CStringGetTextDatum(url->host);
+	args[1] = rule_hosts(url->host);
 	args[2] = CStringGetTextDatum(uaef_url_scheme(url));
 	args[3] = Int32GetDatum(url->port);
 	args[4] = CStringGetTextDatum(method);

@@ -128,11 +128,11 @@ uaef_inbox_lock(int64 inbox_id, UaefInboundRow *row)
 }
 
 void
-uaef_inbox_write(const UaefInboundRow *row, const UaefInboundOutcome *outcome,
+uaef_inbox_write(const UaefInboundRow *row, const UaefArrivalOutcome *outcome,
 				 Jsonb *error, Jsonb *headers, Jsonb *body)
 {
 	const char *status = error != NULL ? "failed" :
-		outcome->rule == 0 ? "ignored" : "accepted";
+		outcome->ignored ? "ignored" : "accepted";
 	char		nulls[10];
 	Datum		args[10];
 

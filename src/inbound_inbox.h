@@ -10,7 +10,8 @@
 #ifndef UAEF_INBOUND_INBOX_H
 #define UAEF_INBOUND_INBOX_H
 
-#include "inbound_rule.h"
+#include "arrival_act.h"
+#include "inbound_kind.h"
 
 /* One delivery. */
 typedef struct UaefInboundRow
@@ -42,7 +43,7 @@ extern void uaef_inbox_lock(int64 inbox_id, UaefInboundRow *row);
  * are kept unless they are NULL.
  */
 extern void uaef_inbox_write(const UaefInboundRow *row,
-							 const UaefInboundOutcome *outcome, Jsonb *error,
+							 const UaefArrivalOutcome *outcome, Jsonb *error,
 							 Jsonb *headers, Jsonb *body);
 
 /* Forget deliveries of a source that came before, at most limit. */

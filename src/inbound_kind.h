@@ -15,6 +15,7 @@
 
 #include "datatype/timestamp.h"
 
+#include "arrival_rule.h"
 #include "definition_read.h"
 #include "event_hash.h"
 #include "http_headers.h"
@@ -79,8 +80,7 @@ typedef struct UaefInboundSource
 	int			n_organizations;	/* salesforce */
 	char	  **organizations;
 	Jsonb	   *require_headers;	/* or NULL */
-	struct UaefInboundRule *rules;
-	int			n_rules;
+	UaefArrivalRules *rules;
 } UaefInboundSource;
 
 /* What came, before it is believed. */

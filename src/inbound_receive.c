@@ -35,6 +35,9 @@
 #include "spi_util.h"
 #include "subtransaction.h"
 
+/* How the keys begin by which a delivery starts or signals only once. */
+#define KEY_PREFIX	"webhook/"
+
 /* Of a source's old deliveries, so many go with every so-manieth new one. */
 #define PURGE_EVERY	64
 #define PURGE_BATCH	256
@@ -50,7 +53,7 @@ static UaefQuery list_sources = {
 typedef struct Message
 {
 	UaefInboundRow row;
-	UaefInboundOutcome outcome;
+	UaefArrivalOutcome outcome;
 	const char *result;			/* accepted, ignored, duplicate, failed */
 	ErrorData  *error;
 	Jsonb	   *headers;
@@ -185,11 +188,25 @@ uaef_inbound_answer_json(const UaefInboundAnswer *answer)
  * ----------
  */
 
+static Jsonb *
+arrival_data(const UaefInboundSource *source, const char *delivery_id,
+			 Jsonb *headers, Jsonb *body)
+{
+	UaefJson	json;
+
+	uaef_json_begin(&json);
+	uaef_json_text(&json, "source", source->name);
+	uaef_json_text(&json, "delivery_id", delivery_id);
+	uaef_json_jsonb(&json, "headers", headers);
+	uaef_json_jsonb(&json, "body", body);
+	return uaef_json_end(&json);
+}
+
 typedef struct Act
 {
 	const UaefInboundSource *source;
 	Jsonb	   *data;
-	UaefInboundOutcome *outcome;
+	UaefArrivalOutcome *outcome;
 } Act;
 
 static void
@@ -197,7 +214,15 @@ act(void *arg)
 {
 	Act		   *it = arg;
 
-	uaef_inbound_act(it->source, it->data, it->outcome);
+	UaefArrival arrival = {
+		.data = it->data,
+		.key = psprintf(KEY_PREFIX "%s/%s", it->source->name,
+						uaef_json_get_text(it->data, "delivery_id")),
+		.source = psprintf("webhook source \"%s\"", it->source->name),
+		.owner = it->source->owner
+	};
+
+	uaef_arrival_act(it->source->rules, &arrival, it->outcome);
 }
 
 /*
@@ -206,7 +231,7 @@ act(void *arg)
  */
 static ErrorData *
 try_act(const UaefInboundSource *source, Jsonb *data,
-		UaefInboundOutcome *outcome)
+		UaefArrivalOutcome *outcome)
 {
 	Act			it = {source, data, outcome};
 	ErrorData  *error = uaef_try(act, &it);
@@ -261,13 +286,13 @@ static void
 process(const UaefInboundSource *source, Message *message, const char *event,
 		Oid caller)
 {
-	Jsonb	   *data = uaef_inbound_data(source, message->row.delivery_id,
-										 message->headers, message->body);
+	Jsonb	   *data = arrival_data(source, message->row.delivery_id,
+									message->headers, message->body);
 	bool		keep;
 
 	message->error = try_act(source, data, &message->outcome);
 	message->result = message->error != NULL ? "failed" :
-		message->outcome.rule == 0 ? "ignored" : "accepted";
+		message->outcome.ignored ? "ignored" : "accepted";
 	keep = source->keep_all || message->error != NULL;
 	uaef_inbox_write(&message->row, &message->outcome,
 					 error_json(message->error),
@@ -288,8 +313,8 @@ static char *
 id_by_path(const UaefInboundSource *source, const Message *message)
 {
 	UaefScope	scope = {
-		.document = uaef_inbound_data(source, NULL, message->headers,
-									  message->body)
+		.document = arrival_data(source, NULL, message->headers,
+								 message->body)
 	};
 	JsonbValue	value;
 

@@ -20,7 +20,6 @@
 #include "compat.h"
 #include "errcodes.h"
 #include "guc.h"
-#include "inbound_rule.h"
 #include "inbound_source.h"
 #include "json_util.h"
 #include "ledger.h"
@@ -139,6 +138,9 @@ read_config(UaefInboundSource *source)
 {
 	static const char *const contents[] = {"failed", "all", NULL};
 	static const char *const same_bodies[] = {"duplicate", "accept", NULL};
+	static const char *const roots[] = {
+		"body", "headers", "source", "delivery_id", NULL
+	};
 	UaefBuilder builder = {0};
 	JsonbValue	value;
 	UaefObject	config;
@@ -165,7 +167,7 @@ read_config(UaefInboundSource *source)
 								 true);
 	if (source->kind->configure != NULL)
 		source->kind->configure(&config, source);
-	uaef_inbound_rules_read(&config, source);
+	source->rules = uaef_arrival_rules_read(&config, false, roots);
 }
 
 /*
@@ -182,14 +184,7 @@ check_config(UaefInboundSource *source)
 	}
 	PG_CATCH();
 	{
-		ErrorData  *error;
-
-		MemoryContextSwitchTo(context);
-		error = CopyErrorData();
-		FlushErrorState();
-		if (error->sqlerrcode == ERRCODE_UAEF_BAD_DEFINITION)
-			error->sqlerrcode = ERRCODE_INVALID_PARAMETER_VALUE;
-		ReThrowError(error);
+		uaef_read_rethrow_argument(context);
 	}
 	PG_END_TRY();
 }

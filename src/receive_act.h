@@ -1,20 +1,22 @@
 /*-------------------------------------------------------------------------
  *
  * receive_act.h
- *	  What becomes of the messages of a queue: a start or a signal.
+ *	  What becomes of the messages of a queue.
  *
  *-------------------------------------------------------------------------
  */
 #ifndef UAEF_RECEIVE_ACT_H
 #define UAEF_RECEIVE_ACT_H
 
+#include "arrival_act.h"
 #include "connector_type.h"
 
 /*
- * Start or signal what a message asks for, as role; raises what is wrong.
- * Returns the execution's id.
+ * Do what the connector's rules say of a message, as role; raises what is
+ * wrong, and UA443 when no rule fits.
  */
-extern pg_uuid_t uaef_receive_act(const UaefConnector *connector, Oid role,
-								  const UaefMessage *message);
+extern void uaef_receive_act(const UaefConnector *connector, Oid role,
+							 const UaefMessage *message,
+							 UaefArrivalOutcome *outcome);
 
 #endif							/* UAEF_RECEIVE_ACT_H */

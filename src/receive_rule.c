@@ -9,58 +9,50 @@
  */
 #include "postgres.h"
 
-#include "connector_read.h"
 #include "json_util.h"
 #include "receive_rule.h"
 
-static const struct
-{
-	const char *name;
-	const char *keys[6];
-}			actions[] = {
+static UaefReceiveConfig *read_receive(JsonbValue *value);
 
-	[UAEF_RECEIVE_START] =
-	{"start", {"workflow", "version", "input", "name", "priority"}},
-	[UAEF_RECEIVE_SIGNAL] =
-	{"signal", {"execution", "signal", "payload"}}
-};
+static UaefReceiveConfig *
+read_receive(JsonbValue *value)
+{
+	static const char *const keys[] = {
+		"on", "max_messages", "wait", "visibility", "max_receives", NULL
+	};
+	static const char *const roots[] = {
+		"body", "attributes", "message_id", "receives", "connector", NULL
+	};
+	UaefReceiveConfig *receive = palloc0(sizeof(UaefReceiveConfig));
+	UaefBuilder builder = {0};
+	UaefObject	object = uaef_read_object(&builder, value, keys,
+										  "\"receive\" of a connector's config");
+
+	receive->rules = uaef_arrival_rules_read(&object, true, roots);
+	receive->max_messages = uaef_read_int(&object, "max_messages", 10, 1, 10);
+	receive->wait_s = uaef_read_int(&object, "wait", 20, 0, 20);
+	receive->visibility_s = uaef_read_int(&object, "visibility", 30, 1, 43200);
+	receive->max_receives = uaef_read_int(&object, "max_receives", 5, 1, 1000);
+	return receive;
+}
 
 UaefReceiveConfig *
 uaef_receive_parse(Jsonb *config)
 {
-	static const char *const keys[] = {
-		"start", "signal", "max_messages", "wait", "visibility",
-		"max_receives", NULL
-	};
-	Jsonb	   *document = uaef_config_object(config, "receive");
-	UaefReceiveConfig *receive;
+	MemoryContext context = CurrentMemoryContext;
+	UaefReceiveConfig *volatile receive = NULL;
+	JsonbValue	value;
 
-	if (document == NULL)
+	if (!uaef_json_get(config, "receive", &value))
 		return NULL;
-	uaef_config_keys(document, keys, "\"receive\" of a connector's config");
-	receive = palloc0(sizeof(UaefReceiveConfig));
-	for (int i = 0; i < lengthof(actions); i++)
+	PG_TRY();
 	{
-		Jsonb	   *what = uaef_config_object(document, actions[i].name);
-
-		if (what == NULL)
-			continue;
-		if (receive->what != NULL)
-			uaef_connector_bad_config("receive", "either a \"start\" or a \"signal\"");
-		uaef_config_keys(what, actions[i].keys,
-						 psprintf("\"%s\" of a connector's config",
-								  actions[i].name));
-		(void) uaef_config_text(what, actions[i].keys[0], true);
-		receive->action = i;
-		receive->what = uaef_config_template(document, actions[i].name);
+		receive = read_receive(&value);
 	}
-	if (receive->what == NULL)
-		uaef_connector_bad_config("receive", "either a \"start\" or a \"signal\"");
-	receive->max_messages = uaef_config_int(document, "max_messages", 10, 1, 10);
-	receive->wait_s = uaef_config_int(document, "wait", 20, 0, 20);
-	receive->visibility_s = uaef_config_int(document, "visibility", 30, 1,
-											43200);
-	receive->max_receives = uaef_config_int(document, "max_receives", 5, 1,
-											1000);
+	PG_CATCH();
+	{
+		uaef_read_rethrow_argument(context);
+	}
+	PG_END_TRY();
 	return receive;
 }

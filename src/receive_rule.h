@@ -3,31 +3,21 @@
  * receive_rule.h
  *	  What a connector's config says of messages that it receives.
  *
- * "receive" of a connector's config:
- *
- *	{"start":{"workflow","version","input","name","priority"}}
- *	{"signal":{"execution","signal","payload"}}
- *	and "max_messages","wait","visibility","max_receives"
- *
- * Templates in them read body, attributes, message_id, receives, connector.
+ * "receive" of a connector's config: the rules (arrival_rule.h) as "on", and
+ * "max_messages", "wait", "visibility", "max_receives".  Paths in the rules
+ * begin with body, attributes, message_id, receives or connector.
  *
  *-------------------------------------------------------------------------
  */
 #ifndef UAEF_RECEIVE_RULE_H
 #define UAEF_RECEIVE_RULE_H
 
+#include "arrival_rule.h"
 #include "connector_type.h"
-
-typedef enum UaefReceiveAction
-{
-	UAEF_RECEIVE_START,
-	UAEF_RECEIVE_SIGNAL
-} UaefReceiveAction;
 
 struct UaefReceiveConfig
 {
-	UaefReceiveAction action;
-	UaefTemplate *what;			/* the action's object, filled in whole */
+	UaefArrivalRules *rules;
 	int			max_messages;	/* of one answer */
 	int			wait_s;			/* how long the queue waits for one */
 	int			visibility_s;	/* how long others do not see it */

@@ -74,8 +74,7 @@ typedef struct Taking
 	const UaefMessage *message;
 } Taking;
 
-static void store_execution(const UaefConnector *connector,
-							const UaefMessage *message, pg_uuid_t *id);
+static void act(const UaefConnector *connector, const UaefMessage *message);
 static void take(void *arg);
 static void park(const UaefConnector *connector, const UaefMessage *message,
 				 const char *code, const char *reason);
@@ -102,17 +101,25 @@ uaef_receive_connectors(void)
 	return names;
 }
 
+/*
+ * Do what the rules say of a message, and write down what came of it.
+ */
 static void
-store_execution(const UaefConnector *connector, const UaefMessage *message,
-				pg_uuid_t *id)
+act(const UaefConnector *connector, const UaefMessage *message)
 {
-	UaefCaller	caller = uaef_spi_begin();
+	UaefArrivalOutcome outcome;
+	UaefCaller	caller;
 	Datum		args[3];
+	char		nulls[4] = "   ";
+
+	uaef_receive_act(connector, connector->created_by, message, &outcome);
+	caller = uaef_spi_begin();
 
 	args[0] = CStringGetTextDatum(connector->name);
 	args[1] = CStringGetTextDatum(message->id);
-	args[2] = UUIDPGetDatum(id);
-	(void) uaef_spi_run(&set_execution, args, NULL);
+	args[2] = UUIDPGetDatum(&outcome.execution_id);
+	nulls[2] = outcome.has_execution ? ' ' : 'n';
+	(void) uaef_spi_run(&set_execution, args, nulls);
 	uaef_spi_end(caller);
 }
 
@@ -125,7 +132,6 @@ take(void *arg)
 	UaefCaller	caller = uaef_spi_begin();
 	Datum		args[4];
 	bool		is_new;
-	pg_uuid_t	id;
 
 	args[0] = CStringGetTextDatum(connector->name);
 	args[1] = CStringGetTextDatum(message->id);
@@ -135,8 +141,7 @@ take(void *arg)
 	uaef_spi_end(caller);
 	if (!is_new)
 		return;
-	id = uaef_receive_act(connector, connector->created_by, message);
-	store_execution(connector, message, &id);
+	act(connector, message);
 	record("message_received", connector->name, message, NULL);
 }
 
@@ -239,7 +244,6 @@ uaef_receive_replay(const char *connector_name, const char *message_id)
 	UaefCaller	caller;
 	Datum		args[2];
 	bool		found;
-	pg_uuid_t	id;
 
 	uaef_connector_load(connector_name, &connector);
 	caller = uaef_spi_begin();
@@ -258,7 +262,6 @@ uaef_receive_replay(const char *connector_name, const char *message_id)
 				(errcode(ERRCODE_UAEF_UNDEFINED_MESSAGE),
 				 errmsg("connector \"%s\" has no parked message \"%s\"",
 						connector_name, message_id)));
-	id = uaef_receive_act(&connector, connector.created_by, &message);
-	store_execution(&connector, &message, &id);
+	act(&connector, &message);
 	record("message_replayed", connector_name, &message, NULL);
 }

@@ -35,6 +35,14 @@ SELECT uaef.create_connector('hook', 'webhook', '{"url":"https://example.com/","
 SELECT uaef.create_connector('hook', 'webhook', '{"url":"https://example.com/","retry":{"tries":3}}');
 SELECT uaef.create_connector('hook', NULL, '{"url":"https://example.com/"}');
 
+-- What becomes of messages is said as it is for webhooks.
+SELECT uaef.create_connector('q', 'sqs', '{"url":"https://sqs.eu-west-1.amazonaws.com/1/q","receive":{"start":{"workflow":"w"}}}');
+SELECT uaef.create_connector('q', 'sqs', '{"url":"https://sqs.eu-west-1.amazonaws.com/1/q","receive":[]}');
+SELECT uaef.create_connector('q', 'sqs', '{"url":"https://sqs.eu-west-1.amazonaws.com/1/q","receive":{"wait":1}}');
+SELECT uaef.create_connector('q', 'sqs', '{"url":"https://sqs.eu-west-1.amazonaws.com/1/q","receive":{"on":[]}}');
+SELECT uaef.create_connector('q', 'sqs', '{"url":"https://sqs.eu-west-1.amazonaws.com/1/q","receive":{"on":[{"start":{"workflow":"{{headers.x}}"}}]}}');
+SELECT uaef.create_connector('q', 'sqs', '{"url":"https://sqs.eu-west-1.amazonaws.com/1/q","receive":{"wait":"1","on":[{"ignore":{}}]}}');
+
 -- URLs that two parsers might read differently are refused.
 CREATE FUNCTION pg_temp.try_url(url text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE detail text;

@@ -161,6 +161,21 @@ eventually("breaker = 'closed' FROM uaef.delivery_gate WHERE name = 'connector b
 like(sql("SELECT array_agg(event_type ORDER BY event_id) FROM uaef.ledger_event WHERE event_type LIKE 'breaker%'"),
 	qr/^\{(breaker_opened,){2,}breaker_closed\}$/, 'the ledger has it all');
 
+# Hundreds of hosts that are down hold nobody else up, and one of them that is
+# resumed is asked again while the others are left alone.
+sql("SELECT count(uaef.allow_egress('127.0.1.' || n, 1, 'http', '127.0.1.0/24')) FROM generate_series(1, 250) n");
+sql(q(SELECT count(uaef.create_connector('down' || n, 'webhook', format('{"url":"http://127.0.1.%s:1/",
+	"breaker":{"failures":1,"open":"1h"},"retry":{"max_attempts":3,"initial":"50ms"}}', n)::jsonb)) FROM generate_series(1, 250) n));
+sql("SELECT count(uaef.send('down' || n, '{}')) FROM generate_series(1, 250) n");
+eventually("count(*) = 250 FROM uaef.delivery_gate WHERE name LIKE 'connector down%' AND breaker = 'open'",
+	'hundreds of hosts are down');
+my $passing = sql("SELECT uaef.send('fast', '{}')");
+eventually("status = 'succeeded' FROM uaef.delivery WHERE delivery_id = $passing", 'one that is up gets its own');
+sql("SELECT uaef.resume_connector('down7')");
+eventually("attempt = 2 FROM uaef.delivery WHERE connector = 'down7'", 'one that is resumed is asked again');
+is(sql("SELECT count(*) FROM uaef.delivery WHERE connector LIKE 'down%' AND attempt = 1"), 249, 'the others are not');
+sql("UPDATE uaef.delivery SET status = 'cancelled', finished_at = now() WHERE connector LIKE 'down%'");
+
 # What failed is sent again with its key.
 is(sql("SELECT uaef.replay_deliveries('broken', until => clock_timestamp()) > 0"), 't', 'what failed can be sent again');
 eventually("NOT EXISTS (SELECT FROM uaef.delivery WHERE connector = 'broken' AND status IN ('pending', 'retry', 'sending'))",

@@ -39,7 +39,7 @@ foreach my $type ('sqs', 'servicebus')
 		my ($queue, %receive) = @_;
 		return { url => $place{$type}->($queue),
 			receive => { wait => 2, visibility => 1, max_receives => 2,
-				start => { workflow => 'take', input => '{{body}}' }, %receive } };
+				on => [ { start => { workflow => 'take', input => '{{body}}' } } ], %receive } };
 	};
 	my $before = $peer->sql('SELECT ' . started('take'));
 	my $writer = $peer->connector($type, $to->('in'));
@@ -100,17 +100,36 @@ foreach my $type ('sqs', 'servicebus')
 	# Signals.
 	my $execution = $peer->sql(q(SELECT uaef.start_workflow('hear', '{}')));
 	$peer->connector($type, { url => $place{$type}->('signals'), receive => { wait => 2,
-		signal => { execution => '{{body.to}}', signal => 'said', payload => '{{body.what}}' } } });
+		on => [ { signal => { execution => '{{body.to}}', signal => 'said', payload => '{{body.what}}' } } ] } });
 	$peer->send($peer->connector($type, $to->('signals')), { to => $execution, what => { a => $type } });
 	eventually("SELECT status = 'completed' AND output #>> '{heard,payload,a}' = '$type'
 		FROM uaef.workflow_execution WHERE execution_id = '$execution'", "$type: a signal");
+
+	# Several rules: the first that fits acts, one ignores, and what fits none is
+	# parked until there is one.
+	my $mixed = $peer->connector($type, { url => $place{$type}->('mixed'), receive => { wait => 2, on => [
+		{ when => { 'body.kind' => 'order' }, start => { workflow => 'take', idempotency_key => 'order {{body.n}}' } },
+		{ when => { 'body.kind' => 'noise' }, ignore => {} },
+		{ when => { 'attributes.nothing' => 1 }, start => { workflow => 'hear' } } ] } });
+	my $mixer = $peer->connector($type, $to->('mixed'));
+	my $taken = $peer->sql('SELECT ' . started('take'));
+	$peer->send($mixer, { kind => $_, n => $type eq 'sqs' ? 101 : 102 }) foreach qw(order noise order other);
+	eventually("SELECT count(*) = 4 FROM uaef.queue_inbox WHERE connector = '$mixed'", "$type: four messages by rules");
+	is($peer->sql('SELECT ' . started('take')), $taken + 1, "$type: two of them are one start, by their key");
+	is($peer->sql("SELECT error_code, body ->> 'kind' FROM uaef.parked_message WHERE connector = '$mixed'"),
+		'UA443|other', "$type: one that fits no rule is parked");
+	is($peer->sql("SELECT count(*) FROM uaef.queue_inbox WHERE connector = '$mixed' AND status = 'accepted' AND execution_id IS NULL"),
+		1, "$type: one is ignored");
+	$peer->sql("SELECT uaef.alter_connector('$mixed', jsonb_set(config, '{receive,on}', '[{\"ignore\": {}}]')) FROM uaef.connector WHERE name = '$mixed'");
+	$peer->sql("SELECT uaef.replay_message(connector, message_id) FROM uaef.parked_message WHERE connector = '$mixed'");
+	is($peer->sql("SELECT count(*) FROM uaef.parked_message WHERE connector = '$mixed'"), 0, "$type: until a rule fits it");
 
 	# A queue that is not there; then somebody asks by hand.
 	my $broken = $peer->connector($type, $from->('missing'));
 	my (undef, undef, $none) = $node->psql('postgres', "SELECT uaef.receive('$writer')");
 	like($none, qr/does not receive/, "$type: one that does not receive");
 	$peer->sql("SELECT uaef.receive('$broken')");
-	eventually('SELECT ' . started('take') . " = $now + 1", "$type: others go on");
+	eventually('SELECT ' . started('take') . " = $taken + 1", "$type: others go on");
 }
 my $log = slurp_file($node->logfile);
 like($log, qr/could not receive from connector "sqs-\d+": sqs_queue_does_not_exist/, 'what fails is told');

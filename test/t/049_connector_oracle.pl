@@ -113,9 +113,9 @@ sub left_in
 
 sql(q(SELECT uaef.create_workflow('take', '{"tasks": [{"id": "a", "type": "condition", "config": {"when": {"in.text": {"$ne": ""}}}}]}')));
 sql(connector('cycle', 'sqs', { %queue, url => $server->{cycle},
-			receive => { start => { workflow => 'take', input => '{{body}}' }, wait => 1, visibility => 1 } }, \%keys)
+			receive => { on => [ { start => { workflow => 'take', input => '{{body}}' } } ], wait => 1, visibility => 1 } }, \%keys)
 	  . connector('poison', 'sqs', { %queue, url => $server->{poison},
-			receive => { start => { workflow => '{{body.workflow}}' }, wait => 1 } }, \%keys));
+			receive => { on => [ { start => { workflow => '{{body.workflow}}' } } ], wait => 1 } }, \%keys));
 $http->post("$url/keep/2");
 sql("SELECT count(uaef.send('cycle', jsonb_build_object('text', 't' || n))) FROM generate_series(1, 15) n;
 	SELECT uaef.send('poison', '{\"workflow\": \"nowhere\"}')");

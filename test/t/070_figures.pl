@@ -66,7 +66,7 @@ is($figure{$_}{value}, 0, "$_: none") for qw(money_problems ledger_problems);
 $output = `'$^X' '$FindBin::Bin/../bench/connectors' --small --json`;
 is($?, 0, 'the benchmark of connectors runs');
 %figure = map { $_->{name} => $_ } @{ decode_json($output) };
-for my $name (qw(posts_per_s start_p99_ms memory_mb shutdown_s))
+for my $name (qw(posts_per_s hosts_ratio hosts_cpu_ratio hosts_files start_p99_ms memory_mb shutdown_s))
 {
 	like($figure{$name}{value}, qr/^-?[\d.e-]+$/, "$name is a number");
 	like($figure{$name}{goal}, qr/^[<>]=? \d/, "$name has a goal");

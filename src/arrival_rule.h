@@ -1,0 +1,55 @@
+/*-------------------------------------------------------------------------
+ *
+ * arrival_rule.h
+ *	  What is done with what arrives, by webhook or from a queue: the rules.
+ *
+ * "on" is a list of {"when": condition, and one of "start", "signal",
+ * "complete", "fail", "ignore"}; the first whose condition holds acts.  The
+ * words are the same wherever something comes from; only what the paths of
+ * conditions and templates begin with is not.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef UAEF_ARRIVAL_RULE_H
+#define UAEF_ARRIVAL_RULE_H
+
+#include "condition.h"
+#include "definition_read.h"
+#include "template.h"
+
+typedef enum UaefArrivalAction
+{
+	UAEF_ARRIVAL_START,
+	UAEF_ARRIVAL_SIGNAL,
+	UAEF_ARRIVAL_COMPLETE,
+	UAEF_ARRIVAL_FAIL,
+	UAEF_ARRIVAL_IGNORE
+} UaefArrivalAction;
+
+typedef struct UaefArrivalRule
+{
+	UaefCondition *when;		/* NULL: always */
+	UaefArrivalAction action;
+	UaefTemplate *what;			/* the action's object, filled in whole */
+} UaefArrivalRule;
+
+typedef struct UaefArrivalRules
+{
+	int			n;
+	UaefArrivalRule *rules;
+} UaefArrivalRules;
+
+/*
+ * The rules of "on", of which paths begin with one of the roots, which NULL
+ * ends; raises for what is wrong.
+ */
+extern UaefArrivalRules *uaef_arrival_rules_read(const UaefObject *config,
+												 bool required,
+												 const char *const *roots);
+
+/* An action's name, and its object once that is filled in. */
+extern const char *uaef_arrival_action_name(UaefArrivalAction action);
+extern UaefObject uaef_arrival_filled(UaefArrivalAction action, int rule,
+									  UaefBuilder *builder, Jsonb *filled);
+
+#endif							/* UAEF_ARRIVAL_RULE_H */
