@@ -304,7 +304,10 @@ uaef_book_audit(FunctionCallInfo fcinfo, bool since_last, const char *actor)
 
 	marks = marks && uaef_audit_mark_draw(&mark);
 
-	/* The last mark and its sums are of one moment, even where it is unlocked. */
+	/*
+	 * The last mark and its sums are of one moment, even where it is
+	 * unlocked.
+	 */
 	PushActiveSnapshot(GetLatestSnapshot());
 	if (since_last)
 		uaef_audit_mark_last(&from);
