@@ -278,7 +278,6 @@ run_checks(FunctionCallInfo fcinfo, const UaefAuditMark *from)
 	Datum		args[] = {Int64GetDatum(from->journal_id),
 	Int64GetDatum(from->event_id), Int64GetDatum(from->account_id)};
 
-	PushActiveSnapshot(GetLatestSnapshot());
 	PG_TRY();
 	{
 		if (from->journal_id == UAEF_AUDIT_WHOLE)
@@ -292,7 +291,6 @@ run_checks(FunctionCallInfo fcinfo, const UaefAuditMark *from)
 		enable_nestloop = nestloop;
 	}
 	PG_END_TRY();
-	PopActiveSnapshot();
 }
 
 void
@@ -304,10 +302,17 @@ uaef_book_audit(FunctionCallInfo fcinfo, bool since_last, const char *actor)
 	UaefAuditMark mark;
 	bool		marks = uaef_audit_mark_begin();
 
+	marks = marks && uaef_audit_mark_draw(&mark);
+
+	/*
+	 * The last mark and its sums are of one moment, even where it is
+	 * unlocked.
+	 */
+	PushActiveSnapshot(GetLatestSnapshot());
 	if (since_last)
 		uaef_audit_mark_last(&from);
-	marks = marks && uaef_audit_mark_draw(&mark);
 	run_checks(fcinfo, &from);
+	PopActiveSnapshot();
 	if (marks && tuplestore_tuple_count(found) == 0)
 		uaef_audit_mark_put(&from, &mark, actor);
 	uaef_spi_end(caller);

@@ -34,7 +34,10 @@ typedef struct UaefAuditMark
 /* Whether a mark can be made here; nobody else makes one then. */
 extern bool uaef_audit_mark_begin(void);
 
-/* The last mark that was made; raises 55000 when there is none. */
+/*
+ * The last mark that was made, as the active snapshot has it; raises 55000 when
+ * there is none.
+ */
 extern void uaef_audit_mark_last(UaefAuditMark *mark);
 
 /*

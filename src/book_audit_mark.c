@@ -79,13 +79,16 @@ static UaefQuery add_balances = {
 static int64 last_value(const char *sequence);
 static bool wait_for_posters(const char *table, int *patience);
 
+/*
+ * A transaction with an old snapshot would not add up what came since.
+ */
 bool
 uaef_audit_mark_begin(void)
 {
 	Oid			table = get_relname_relid("money_audit",
 										  get_namespace_oid("uaef", false));
 
-	if (RecoveryInProgress() || XactReadOnly)
+	if (RecoveryInProgress() || XactReadOnly || IsolationUsesXactSnapshot())
 		return false;
 	LockRelationOid(table, ExclusiveLock);
 	return true;
@@ -94,7 +97,7 @@ uaef_audit_mark_begin(void)
 void
 uaef_audit_mark_last(UaefAuditMark *mark)
 {
-	if (uaef_spi_run(&find_mark, NULL, NULL) == 0)
+	if (uaef_spi_read(&find_mark, NULL) == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("the books were not yet audited as a whole with nothing found"),

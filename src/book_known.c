@@ -48,6 +48,9 @@ begin_anew(Oid table)
 	if (!registered)
 		CacheRegisterRelcacheCallback(note_change, (Datum) 0);
 	registered = true;
+
+	/* Whatever fails from here on, nothing is known. */
+	known_table = InvalidOid;
 	if (known != NULL)
 		hash_destroy(known);
 	known = NULL;

@@ -102,6 +102,16 @@ is_known(const char *queue, Oid run_as)
 	return last.run_as == run_as && strcmp(last.queue, queue) == 0;
 }
 
+/*
+ * Whether this process is told of what comes to a queue: an executor of its own,
+ * which others are not even if a task claims of them.
+ */
+static bool
+is_told(const char *queue)
+{
+	return uaef_ready_news_is_told() && strcmp(queue, UAEF_SQL_QUEUE) == 0;
+}
+
 static void
 begin_scan(UaefScan *scan, const char *queue, int n_keys, ScanKeyData *keys)
 {
@@ -178,11 +188,11 @@ claim_from(const char *queue, Oid run_as, int64 rank, int limit,
  * Hear what has been queued.  Who is told nothing looks on from where it was.
  */
 static void
-hear_news(void)
+hear_news(const char *queue)
 {
 	int64		rank;
 
-	if (!uaef_ready_news_hear(&rank))
+	if (!is_told(queue) || !uaef_ready_news_hear(&rank))
 		last.next = last.rank;
 	else if (rank < last.rank - NEAR_US)
 		last.told_low = true;
@@ -193,7 +203,8 @@ hear_news(void)
 static void
 tell_rest(void)
 {
-	uaef_ready_news_left_at(last.told_low ? PG_INT64_MIN : last.next);
+	if (is_told(last.queue))
+		uaef_ready_news_left_at(last.told_low ? PG_INT64_MIN : last.next);
 }
 
 /*
@@ -202,7 +213,7 @@ tell_rest(void)
 static double
 front_due_us(void)
 {
-	int			share = uaef_ready_news_is_told() && !last.told_low ?
+	int			share = is_told(last.queue) && !last.told_low ?
 		NO_REASON_SHARE : FRONT_SHARE;
 
 	return last.front_end_us +
@@ -236,7 +247,7 @@ claim_near(const char *queue, Oid run_as, int limit, UaefTaskRef *refs)
 
 	if (last.next != UAEF_NO_RANK)
 		n = claim_from(queue, run_as, last.next, limit, refs);
-	if (n == 0 && !uaef_ready_news_is_told())
+	if (n == 0 && !is_told(queue))
 		n = claim_from(queue, run_as, last.rank - NEAR_US, limit, refs);
 	return n;
 }
@@ -247,7 +258,7 @@ uaef_ready_claim(const char *queue, Oid run_as, int limit, UaefTaskRef *refs)
 	int			n = 0;
 	bool		front_is_due;
 
-	hear_news();
+	hear_news(queue);
 	front_is_due = now_us() >= front_due_us();
 	if (is_known(queue, run_as) && (last.idle || !front_is_due))
 		n = claim_near(queue, run_as, limit, refs);

@@ -10,6 +10,9 @@
 
 #include "engine.h"
 
+/* The queue of the tasks that executors run; no other has such a name. */
+#define UAEF_SQL_QUEUE	"#sql"
+
 /*
  * Take at most limit tasks of a queue and role, the first ones that nobody else
  * is just taking, and fill in refs; returns how many.  The identity must be the

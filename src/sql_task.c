@@ -102,7 +102,7 @@ Oid
 uaef_engine_role_with_work(Oid after, const Oid *busy, int n_busy)
 {
 	UaefCaller	back = uaef_spi_begin();
-	Oid			role = uaef_ready_next_role("#sql", after, busy, n_busy);
+	Oid			role = uaef_ready_next_role(UAEF_SQL_QUEUE, after, busy, n_busy);
 
 	uaef_spi_end(back);
 	return role;
@@ -112,7 +112,7 @@ bool
 uaef_engine_role_has_work(Oid role, int64 rank)
 {
 	UaefCaller	back = uaef_spi_begin();
-	bool		found = uaef_ready_has("#sql", role, rank);
+	bool		found = uaef_ready_has(UAEF_SQL_QUEUE, role, rank);
 
 	uaef_spi_end(back);
 	return found;
@@ -171,7 +171,7 @@ claim_batch(Batch *batch, Oid role)
 	int			n;
 
 	MemoryContextSwitchTo(context);
-	n = uaef_ready_claim("#sql", role, batch->limit, refs);
+	n = uaef_ready_claim(UAEF_SQL_QUEUE, role, batch->limit, refs);
 	batch->again_ms = uaef_ready_again_ms();
 	for (int i = 0; i < n; i++)
 		ids[i] = refs[i].execution_id;

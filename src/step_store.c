@@ -211,7 +211,7 @@ uaef_step_write_tasks(UaefStep *step)
 const char *
 uaef_task_queue(const UaefTask *task)
 {
-	return uaef_task_sql(task->def) != NULL ? "#sql" : task->def->queue;
+	return uaef_task_sql(task->def) != NULL ? UAEF_SQL_QUEUE : task->def->queue;
 }
 
 /*
@@ -309,8 +309,16 @@ write_ready(UaefStep *step)
 bool
 uaef_step_unready(UaefTask *task)
 {
-	return uaef_ready_take(uaef_task_queue(task), uaef_task_run_as(task),
-						   uaef_task_rank(task), task->task_id);
+	const char *queue = uaef_task_queue(task);
+	int64		rank = uaef_task_rank(task);
+
+	if (!uaef_ready_take(queue, uaef_task_run_as(task), rank, task->task_id))
+		return false;
+	if (uaef_task_sql(task->def) != NULL)
+		uaef_wake_executor_on_abort(task->execution->initiated_by, rank);
+	else
+		uaef_wake_claimer_on_abort(queue);
+	return true;
 }
 
 static HeapTuple

@@ -37,19 +37,26 @@
 /* Longest wait of a session that found no waiter slot. */
 #define UNREGISTERED_WAIT_MS 100
 
-/* What the current transaction has asked for. */
-typedef struct Pending
+/* Tasks by the roles whose executors run them. */
+typedef struct RoleTasks
 {
-	int			reasons;
-	TimestampTz timer_at;		/* with UAEF_WAKE_TIMERS: the first one */
-	int			n_roles;
-	bool		all_roles;
+	int			n;
+	bool		all;			/* of any role */
 	struct
 	{
 		Oid			role;
 		int			tasks;
 		int64		rank;		/* the lowest one */
 	}			roles[MAX_ROLES];
+} RoleTasks;
+
+/* What the current transaction has asked for. */
+typedef struct Pending
+{
+	int			reasons;
+	TimestampTz timer_at;		/* with UAEF_WAKE_TIMERS: the first one */
+	RoleTasks	ready;
+	RoleTasks	taken;			/* which a rollback gives back */
 	int			n_ended;
 	bool		all_ended;
 	pg_uuid_t	ended[MAX_ENDED];
@@ -62,6 +69,10 @@ static Pending pending;
 static UaefWaiterSlot *my_waiter = NULL;
 
 static void at_xact_end(XactEvent event, void *arg);
+static void at_subxact_end(SubXactEvent event, SubTransactionId subid,
+						   SubTransactionId parent, void *arg);
+static void add_task(RoleTasks *list, Oid role, int64 rank);
+static void wake_roles(const RoleTasks *list);
 static void forget(void);
 static void wake_worker(Oid database, int reasons, TimestampTz timer_at);
 static void wake_for_control(Oid database, int reasons);
@@ -73,6 +84,7 @@ void
 uaef_wake_init(void)
 {
 	RegisterXactCallback(at_xact_end, NULL);
+	RegisterSubXactCallback(at_subxact_end, NULL);
 }
 
 void
@@ -106,32 +118,44 @@ uaef_wake_timers_heard(void)
 												(uint64) DT_NOEND);
 }
 
-void
-uaef_wake_executor_on_commit(Oid role, int64 rank)
+static void
+add_task(RoleTasks *list, Oid role, int64 rank)
 {
 	int			i;
 
 	uaef_shmem_attach();
 	pending.any = true;
 
-	for (i = 0; i < pending.n_roles; i++)
+	for (i = 0; i < list->n; i++)
 	{
-		if (pending.roles[i].role == role)
+		if (list->roles[i].role == role)
 		{
-			pending.roles[i].tasks++;
-			pending.roles[i].rank = Min(pending.roles[i].rank, rank);
+			list->roles[i].tasks++;
+			list->roles[i].rank = Min(list->roles[i].rank, rank);
 			return;
 		}
 	}
-	if (pending.n_roles == MAX_ROLES)
+	if (list->n == MAX_ROLES)
 	{
-		pending.all_roles = true;
+		list->all = true;
 		return;
 	}
-	pending.roles[pending.n_roles].role = role;
-	pending.roles[pending.n_roles].tasks = 1;
-	pending.roles[pending.n_roles].rank = rank;
-	pending.n_roles++;
+	list->roles[list->n].role = role;
+	list->roles[list->n].tasks = 1;
+	list->roles[list->n].rank = rank;
+	list->n++;
+}
+
+void
+uaef_wake_executor_on_commit(Oid role, int64 rank)
+{
+	add_task(&pending.ready, role, rank);
+}
+
+void
+uaef_wake_executor_on_abort(Oid role, int64 rank)
+{
+	add_task(&pending.taken, role, rank);
 }
 
 void
@@ -150,7 +174,7 @@ void
 uaef_wake_all_on_commit(void)
 {
 	uaef_wake_worker_on_commit(UAEF_WAKE_WORK);
-	pending.all_roles = true;
+	pending.ready.all = true;
 	pending.all_ended = true;
 	uaef_wake_claimers_on_commit();
 }
@@ -174,8 +198,8 @@ static void
 forget(void)
 {
 	pending.reasons = 0;
-	pending.n_roles = 0;
-	pending.all_roles = false;
+	pending.ready.n = pending.taken.n = 0;
+	pending.ready.all = pending.taken.all = false;
 	pending.n_ended = 0;
 	pending.all_ended = false;
 	pending.any = false;
@@ -204,20 +228,38 @@ at_xact_end(XactEvent event, void *arg)
 
 	if (event == XACT_EVENT_COMMIT)
 	{
-		int			i;
-
-		if (pending.all_roles)
-			wake_all_executors();
-		else
-			for (i = 0; i < pending.n_roles; i++)
-				uaef_wake_executors(pending.roles[i].role,
-									pending.roles[i].tasks,
-									pending.roles[i].rank);
+		wake_roles(&pending.ready);
 		if (pending.reasons != 0)
 			wake_worker(MyDatabaseId, pending.reasons, pending.timer_at);
 		wake_waiters();
 	}
+	else if (event == XACT_EVENT_ABORT)
+		wake_roles(&pending.taken);
 	forget();
+}
+
+/*
+ * Tasks that it took are there again, and who looked meanwhile passed them over.
+ */
+static void
+at_subxact_end(SubXactEvent event, SubTransactionId subid,
+			   SubTransactionId parent, void *arg)
+{
+	if (event != SUBXACT_EVENT_ABORT_SUB)
+		return;
+	uaef_claimers_at_subabort();
+	wake_roles(&pending.taken);
+}
+
+static void
+wake_roles(const RoleTasks *list)
+{
+	if (list->all)
+		wake_all_executors();
+	else
+		for (int i = 0; i < list->n; i++)
+			uaef_wake_executors(list->roles[i].role, list->roles[i].tasks,
+								list->roles[i].rank);
 }
 
 /*

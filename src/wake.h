@@ -5,10 +5,11 @@
  *
  * Nothing polls and nothing is NOTIFYed: the one commit callback of a backend
  * looks at what the transaction asked for and sets latches through shared
- * memory (shmem.h).  A rollback wakes nobody.  A request that was made in a
- * subtransaction that rolled back may wake for nothing.  PREPARE TRANSACTION
- * forgets the requests; COMMIT PREPARED then wakes for every reason (by the
- * utility hook of worker_hook.c, in a session that has loaded the library).
+ * memory (shmem.h).  A rollback wakes only for the tasks that it gives back.  A
+ * request that was made in a subtransaction that rolled back may wake for
+ * nothing.  PREPARE TRANSACTION forgets the requests; COMMIT PREPARED and ROLLBACK
+ * PREPARED then wake for every reason (by the utility hook of worker_hook.c, in
+ * a session that has loaded the library).
  *
  *-------------------------------------------------------------------------
  */
@@ -52,6 +53,9 @@ extern TimestampTz uaef_wake_timers_heard(void);
  * stands for one task that became ready, with its rank.
  */
 extern void uaef_wake_executor_on_commit(Oid role, int64 rank);
+
+/* The same for a task that was taken, when a rollback gives it back. */
+extern void uaef_wake_executor_on_abort(Oid role, int64 rank);
 
 /* At commit, wake whoever waits for this execution to end. */
 extern void uaef_wake_waiters_on_commit(const pg_uuid_t *execution_id);

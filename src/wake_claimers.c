@@ -159,6 +159,16 @@ uaef_claimers_at_abort(void)
 	uaef_claimers_forget();
 }
 
+/*
+ * What was taken before the subtransaction is still held; who is woken for that
+ * finds nothing.
+ */
+void
+uaef_claimers_at_subabort(void)
+{
+	wake_list(&at_abort);
+}
+
 void
 uaef_claimers_forget(void)
 {

@@ -29,9 +29,10 @@ extern void uaef_claimer_register(char *const *queues, int n);
 extern void uaef_claimer_wait(long timeout_ms);
 extern void uaef_claimer_unregister(bool took_some);
 
-/* For wake.c: the end of the transaction. */
+/* For wake.c: the end of the transaction, or of a part of it. */
 extern void uaef_claimers_at_commit(void);
 extern void uaef_claimers_at_abort(void);
+extern void uaef_claimers_at_subabort(void);
 extern void uaef_claimers_forget(void);
 
 #endif							/* UAEF_WAKE_CLAIMERS_H */

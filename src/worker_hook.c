@@ -10,8 +10,8 @@
  * disturb anybody.
  *
  * DROP EXTENSION wakes the worker at commit, which finds it gone.  COMMIT
- * PREPARED has every kind of work looked for, since what the transaction asked
- * for is not kept with it.
+ * PREPARED and ROLLBACK PREPARED have every kind of work looked for, since what
+ * the transaction asked for is not kept with it.
  *
  * Locking: a hold is a count in the worker's slot, changed under the lock.
  *
@@ -136,7 +136,8 @@ after_command(Node *command)
 											true);
 			break;
 		case T_TransactionStmt:
-			if (((TransactionStmt *) command)->kind == TRANS_STMT_COMMIT_PREPARED)
+			if (((TransactionStmt *) command)->kind == TRANS_STMT_COMMIT_PREPARED ||
+				((TransactionStmt *) command)->kind == TRANS_STMT_ROLLBACK_PREPARED)
 				uaef_wake_all_on_commit();
 			break;
 		default:

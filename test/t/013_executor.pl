@@ -119,6 +119,27 @@ $id = $node->safe_psql('one',
 	"SELECT execution_id FROM uaef.workflow_start_key WHERE idempotency_key = 'prepared'");
 is(wait_for($id, '10s'), 'completed', 'a prepared transaction is seen to');
 
+# A task that a transaction took, and gives back when it is undone, while the
+# executors saw nothing to do.
+for my $undo ('ROLLBACK', 'ROLLBACK TO before', 'ROLLBACK PREPARED')
+{
+	start_as('ann', 'nap', '{"s":1}') for 1 .. 2;
+	ok( $node->poll_query_until('one',
+			"SELECT count(*) = 2 FROM pg_stat_activity WHERE wait_event = 'PgSleep'"
+			  . " AND backend_type = 'uaef executor'"),
+		'all executors are busy');
+	$id = start_as('ann', 'who');
+	my $session = $node->background_psql('one', extra_params => [ '-U', 'ann' ]);
+	$session->query_safe("BEGIN; SAVEPOINT before; SELECT uaef.cancel_workflow('$id')");
+	$session->query_safe("PREPARE TRANSACTION 'q'") if $undo =~ /PREPARED/;
+	ok($node->poll_query_until('one', "SELECT (SELECT string_agg(role || ' ' || state, ', ')"
+			  . " FROM uaef.worker_status WHERE kind = 'executor') = 'ann idle, ann idle'"),
+		'and then find nothing');
+	$session->query_safe($undo =~ /PREPARED/ ? "$undo 'q'" : $undo);
+	is(wait_for($id, '10s'), 'completed', "a task that $undo gives back is run");
+	$session->quit;
+}
+
 # A role that cannot log in has no executor before version 17.
 SKIP:
 {
