@@ -574,10 +574,8 @@ check_limits(const UaefAgentSpec *spec)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("\"max_concurrent\" must be between 1 and %d",
 						MAX_CONCURRENT)));
-	if (spec->currency != NULL && uaef_currency_exponent(spec->currency) < 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("unknown currency \"%s\"", spec->currency)));
+	if (spec->currency != NULL)
+		uaef_currency_require(spec->currency);
 }
 
 /*

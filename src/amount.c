@@ -194,10 +194,8 @@ uaef_amount_compile(const char *text, const char *currency, bool any_root,
 {
 	UaefAmount *amount = palloc0(sizeof(UaefAmount));
 
-	if (currency != NULL && uaef_currency_exponent(currency) < 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_UAEF_CURRENCY),
-				 errmsg("unknown currency \"%s\"", currency)));
+	if (currency != NULL)
+		uaef_currency_require(currency);
 	amount->root = uaef_amount_parse(text, any_root, typing);
 	uaef_amount_check_result(text, amount->root, currency);
 	strlcpy(amount->currency, currency ? currency : amount->root->currency,

@@ -255,10 +255,7 @@ uaef_amount_compile_tiers(Jsonb *document, const char *currency,
 		bad_tiers("It must be an object.");
 	check_keys(&document->root, names, lengthof(names));
 	currency = read_currency(&document->root, currency);
-	if (uaef_currency_exponent(currency) < 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_UAEF_CURRENCY),
-				 errmsg("unknown currency \"%s\"", currency)));
+	uaef_currency_require(currency);
 	strlcpy(amount->currency, currency, sizeof(amount->currency));
 	amount->tiers = read_tiers(&document->root);
 	if (!get_member(&document->root, "on", &on) || on.type != jbvString)

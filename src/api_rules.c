@@ -216,10 +216,7 @@ result_row(FunctionCallInfo fcinfo)
 static void
 check_currency(const char *currency)
 {
-	if (uaef_currency_exponent(currency) < 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_UAEF_CURRENCY),
-				 errmsg("unknown currency \"%s\"", currency)));
+	uaef_currency_require(currency);
 }
 
 /* uaef.evaluate_condition(condition jsonb, data jsonb) RETURNS boolean */

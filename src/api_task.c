@@ -194,8 +194,10 @@ read_results(FunctionCallInfo fcinfo, int arg, int *n)
 		lengths[0] > MAX_CLAIM)
 		ereport(ERROR,
 				(errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR),
-				 errmsg("arrays of results must have the same length, at most %d",
-						MAX_CLAIM)));
+				 errmsg("\"task_ids\", \"outputs\" and \"lease_tokens\" must be of one length, at most %d",
+						MAX_CLAIM),
+				 errdetail("They have %d, %d and %d elements.",
+						   lengths[0], lengths[1], lengths[2])));
 	*n = lengths[0];
 	results = palloc0(sizeof(UaefResult) * Max(*n, 1));
 	for (int i = 0; i < *n; i++)

@@ -30,6 +30,20 @@
 #define MAX_RATE 1000000.0
 
 /*
+ * A version that is given, or 0 for the newest.
+ */
+static int32
+version_arg(FunctionCallInfo fcinfo, int argno)
+{
+	if (!PG_ARGISNULL(argno) && PG_GETARG_INT32(argno) < 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("\"version\" must be 1 or more"),
+				 errhint("Leave it out for the newest one.")));
+	return uaef_arg_int32_or(fcinfo, argno, 0);
+}
+
+/*
  * uaef.start_workflow(workflow text, input jsonb, idempotency_key text,
  * name text, priority int, start_at timestamptz, version int,
  * timeout interval, singleton_key text, debounce_key text, debounce interval)
@@ -48,7 +62,7 @@ uaef_start_workflow(PG_FUNCTION_ARGS)
 	start.name = uaef_arg_text_or_null(fcinfo, 3);
 	start.priority = uaef_arg_int32_or(fcinfo, 4, 0);
 	start.start_at = uaef_arg_time_or(fcinfo, 5, 0);
-	start.version = uaef_arg_int32_or(fcinfo, 6, 0);
+	start.version = version_arg(fcinfo, 6);
 	start.timeout_us = uaef_arg_interval_us_or_zero(fcinfo, 7, "timeout");
 	start.singleton_key = uaef_arg_text_or_null(fcinfo, 8);
 	start.debounce_key = uaef_arg_text_or_null(fcinfo, 9);
@@ -76,7 +90,7 @@ uaef_start_workflows(PG_FUNCTION_ARGS)
 
 	start.workflow = uaef_arg_text(fcinfo, 0, "workflow");
 	start.priority = uaef_arg_int32_or(fcinfo, 2, 0);
-	start.version = uaef_arg_int32_or(fcinfo, 3, 0);
+	start.version = version_arg(fcinfo, 3);
 	for (int i = 0; i < n; i++)
 		inputs[i] = DatumGetJsonbP(documents[i]);
 	uaef_engine_start_many(&start, inputs, n, ids);
@@ -150,7 +164,7 @@ uaef_fork_workflow(PG_FUNCTION_ARGS)
 	fork.source = *uaef_arg_uuid(fcinfo, 0, "execution_id");
 	fork.from_task = uaef_arg_text(fcinfo, 1, "from_task");
 	fork.input = uaef_arg_jsonb_or_null(fcinfo, 2);
-	fork.version = uaef_arg_int32_or(fcinfo, 3, 0);
+	fork.version = version_arg(fcinfo, 3);
 	fork.name = uaef_arg_text_or_null(fcinfo, 4);
 	fork.reason = uaef_arg_text_or_null(fcinfo, 5);
 	*id = uaef_engine_fork(&fork);

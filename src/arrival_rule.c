@@ -91,6 +91,16 @@ check_uuid(const UaefObject *what, const char *key)
 	PG_END_TRY();
 }
 
+static void
+check_task_id(const UaefObject *what)
+{
+	JsonbValue	value;
+
+	(void) uaef_read_value(what, "task_id", &value);
+	if (value.type != jbvNumeric)
+		uaef_read_wrong(what, "task_id", "a number, or a template for one");
+}
+
 /*
  * Raise for what can never be right, whatever arrives.
  */
@@ -109,6 +119,8 @@ check_constants(const UaefObject *what)
 		(void) uaef_read_bool(what, "retryable", false);
 	if (has_key(what, "execution") && !is_template(what, "execution"))
 		check_uuid(what, "execution");
+	if (has_key(what, "task_id") && !is_template(what, "task_id"))
+		check_task_id(what);
 }
 
 /*
@@ -142,6 +154,12 @@ check_action(const UaefObject *what, UaefArrivalAction action)
 		(void) uaef_read_text(what, "signal", true);
 	else if (!by_task)
 		(void) uaef_read_text(what, "task", true);
+	else if (has_key(what, "task") || has_key(what, "item") ||
+			 has_key(what, "workflow") || has_key(what, "key"))
+		ereport(ERROR,
+				(errcode(ERRCODE_UAEF_BAD_DEFINITION),
+				 errmsg("%s names a task twice", what->where),
+				 errhint("A \"task_id\" is enough; \"task\" and \"item\" are for a task of an execution.")));
 }
 
 static void

@@ -144,12 +144,7 @@ check_spec(const UaefAccountSpec *spec)
 
 	check_text(spec->code, MAX_ACCOUNT_CODE, "code of an account");
 	check_one_of(spec->kind, kinds, lengthof(kinds), "kind of account");
-	if (spec->currency == NULL || uaef_currency_exponent(spec->currency) < 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_UAEF_CURRENCY),
-				 errmsg("unknown currency \"%s\"",
-						spec->currency == NULL ? "" : spec->currency),
-				 errhint("Currencies are codes of ISO 4217 in capital letters, such as EUR.")));
+	uaef_currency_require(spec->currency == NULL ? "" : spec->currency);
 	if (spec->owner_type != NULL)
 		check_one_of(spec->owner_type, owners, lengthof(owners),
 					 "type of owner");

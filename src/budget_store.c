@@ -90,10 +90,7 @@ minor_cap(Datum cap, const char *currency)
 	UaefEvalError error = {0};
 	Numeric		minor;
 
-	if (uaef_currency_exponent(currency) < 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_UAEF_CURRENCY),
-				 errmsg("unknown currency \"%s\"", currency)));
+	uaef_currency_require(currency);
 	if (cap == (Datum) 0)
 		return cap;
 	if (numeric_is_nan(DatumGetNumeric(cap)) ||

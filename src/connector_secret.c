@@ -43,6 +43,7 @@ uaef_connector_check_secret(const UaefConnectorType *type, Jsonb *secret)
 	JsonbIterator *it;
 	JsonbIteratorToken token;
 	JsonbValue	key;
+	bool		is_headers = false;
 
 	if (secret == NULL)
 		return;
@@ -62,6 +63,14 @@ uaef_connector_check_secret(const UaefConnectorType *type, Jsonb *secret)
 					 errmsg("unknown key in the secret of a connector of type \"%s\"",
 							type->name),
 					 errhint("Keys are %s.", list_keys(type))));
+		if (token == WJB_KEY)
+			is_headers = key.val.string.len == strlen("headers") &&
+				strncmp(key.val.string.val, "headers", strlen("headers")) == 0;
+		if (token == WJB_VALUE && !is_headers && key.type != jbvString)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("the secret of a connector must be an object of strings"),
+					 errdetail("Only \"headers\" is an object.")));
 	}
 	if (uaef_json_get(secret, "headers", &key))
 		uaef_http_headers_check(uaef_json_from_value(&key));

@@ -356,10 +356,7 @@ uaef_amount_compile_table(Jsonb *document, const char *currency,
 	JsonbValue	value;
 	UaefMembers members;
 
-	if (uaef_currency_exponent(currency) < 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_UAEF_CURRENCY),
-				 errmsg("unknown currency \"%s\"", currency)));
+	uaef_currency_require(currency);
 	memcpy(copy, document, VARSIZE(document));
 	uaef_document_value(copy, &object);
 	if (!is_container(&object, false))

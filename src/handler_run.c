@@ -370,8 +370,14 @@ run_result(const UaefObject *request, int64 task_id, UaefJson *json)
 {
 	pg_uuid_t  *token = read_uuid(request, "lease_token");
 	JsonbValue	output;
+	JsonbValue	error;
 	const char *status = "completed";
 
+	if (uaef_read_value(request, "output", &output) &&
+		uaef_read_value(request, "error", &error))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("output and error exclude each other")));
 	if (uaef_read_value(request, "output", &output))
 		uaef_claim_complete(task_id, uaef_json_from_value(&output), token);
 	else if (uaef_read_value(request, "error", &output))

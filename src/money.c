@@ -87,6 +87,19 @@ uaef_currency_exponent(const char *code)
 }
 
 /*
+ * uaef_currency_require -- raise UA208 unless there is such a currency
+ */
+void
+uaef_currency_require(const char *code)
+{
+	if (uaef_currency_exponent(code) < 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_UAEF_CURRENCY),
+				 errmsg("unknown currency \"%s\"", code),
+				 errhint("Currencies are codes of ISO 4217 in capital letters, such as EUR.")));
+}
+
+/*
  * uaef_rounding_by_name -- a rounding mode
  *
  * Raises UA221 for an unknown name.

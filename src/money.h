@@ -39,6 +39,9 @@ typedef enum UaefRounding
 /* Digits after the point (ISO 4217), or -1 for an unknown currency. */
 extern int	uaef_currency_exponent(const char *code);
 
+/* Raises UA208 for an unknown currency. */
+extern void uaef_currency_require(const char *code);
+
 /* By its name ("half_even"); raises UA221 for another. */
 extern UaefRounding uaef_rounding_by_name(const char *name);
 

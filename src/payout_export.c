@@ -120,8 +120,11 @@ require_text(char *text, const char *what, const char *whose)
 	return text;
 }
 
+/*
+ * An IBAN; built: of a payout whose body is made, which no new one changes.
+ */
 static char *
-require_iban(char *text, const char *whose)
+require_iban(char *text, const char *whose, bool built)
 {
 	(void) require_text(text, "iban", whose);
 	if (!uaef_iban_is_valid(text))
@@ -129,7 +132,7 @@ require_iban(char *text, const char *whose)
 				(errcode(ERRCODE_UAEF_PAYOUT_CHANNEL),
 				 errmsg("\"iban\" of %s is no IBAN: \"%s\"", whose, text),
 				 errdetail("It has 15 to 34 capitals and digits without blanks, and its check digits must fit (ISO 13616)."),
-				 errhint("What is built keeps its destination: uaef.cancel_payout(), uaef.set_payee(), and schedule its signals again.")));
+				 built ? errhint("What is built keeps its destination: uaef.cancel_payout(), uaef.set_payee(), and schedule its signals again.") : 0));
 	return text;
 }
 
@@ -151,7 +154,7 @@ uaef_payout_check_destination(const char *recipient, Jsonb *destination)
 	char	   *whose = psprintf("recipient \"%s\"", recipient);
 
 	(void) require_text(uaef_json_get_text(destination, "name"), "name", whose);
-	(void) require_iban(uaef_json_get_text(destination, "iban"), whose);
+	(void) require_iban(uaef_json_get_text(destination, "iban"), whose, false);
 	(void) check_bic(uaef_json_get_text(destination, "bic"), whose);
 }
 
@@ -230,7 +233,7 @@ read_transfers(int64 batch_id, Transfer **transfers)
 		transfer->amount = DatumGetNumericCopy(uaef_spi_value(i, 2, &isnull));
 		transfer->currency = uaef_spi_text(i, 3);
 		transfer->name = require_text(uaef_spi_text(i, 4), "name", whose);
-		transfer->iban = require_iban(uaef_spi_text(i, 5), whose);
+		transfer->iban = require_iban(uaef_spi_text(i, 5), whose, true);
 		transfer->bic = check_bic(uaef_spi_text(i, 6), whose);
 	}
 	return n;
@@ -300,7 +303,7 @@ put_payment(StringInfo xml, const char *id, const char *date, Jsonb *debtor,
 									 "name", "the debtor"));
 	appendStringInfoString(xml, "</Dbtr>");
 	put_account(xml, "Dbtr", require_iban(uaef_json_get_text(debtor, "iban"),
-										  "the debtor"));
+										  "the debtor", false));
 	put_agent(xml, "Dbtr", check_bic(uaef_json_get_text(debtor, "bic"),
 									 "the debtor"));
 	appendStringInfoString(xml, "\n");

@@ -266,12 +266,7 @@ uaef_rule_data_set_rate(const char *source, const char *base,
 
 	check_name("source of rates", source);
 	for (int i = 0; i < 2; i++)
-	{
-		if (uaef_currency_exponent(currencies[i]) < 0)
-			ereport(ERROR,
-					(errcode(ERRCODE_UAEF_CURRENCY),
-					 errmsg("unknown currency \"%s\"", currencies[i])));
-	}
+		uaef_currency_require(currencies[i]);
 	if (strcmp(base, quote) == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),

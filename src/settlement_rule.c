@@ -477,8 +477,7 @@ parse_currency(UaefRuleParser *parser, UaefSettlementRule *rule, Jsonb *definiti
 	char	   *currency = uaef_rule_text(definition, "currency", true);
 
 	uaef_rule_at(parser, "currency");
-	if (uaef_currency_exponent(currency) < 0)
-		refuse(ERRCODE_UAEF_CURRENCY, "unknown currency \"%s\"", currency);
+	uaef_currency_require(currency);
 	rule->currency = currency;
 }
 

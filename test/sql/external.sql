@@ -99,3 +99,7 @@ ROLLBACK;
 SELECT uaef.heartbeat_task(:task_id, :'lease_token') > now() AS extended;
 
 SELECT count(uaef.cancel_workflow(execution_id)) > 0 AS cancelled FROM uaef.workflow_run WHERE workflow = 'ext' AND status = 'running';
+
+-- there is no version 0, and none is not the newest
+SELECT uaef.start_workflow('ext', version => 0);
+SELECT uaef.start_workflows('ext', '{"{}"}', version => 0);

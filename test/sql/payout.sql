@@ -275,6 +275,8 @@ FROM (VALUES (1, '{"name":"Jo"}'), (2, '{"iban":"DE89370400440532013000"}'), (3,
 	(7, '{"name":"Jo","iban":"DE89370400440532013000","bic":"COBADEFFXX"}'), (8, '{"name":"Jo","iban":"DE89370400440532013000","bic":"COBA1EFF"}'),
 	(9, '{"name":"J\to","iban":"DE89370400440532013000"}'), (10, format('{"name":"%s","iban":"DE89370400440532013000"}', repeat('x', 141))),
 	(11, '{"name":"Jo","iban":"NO9386011117947"}'), (12, '{"name":"Jo","iban":"MT84MALT011000012345MTLCAST001S","bic":"COBADEFFXXX"}')) v (i, d) ORDER BY i;
+-- what it says is of use before anything is built
+SELECT uaef.set_payee('external:j', 'bank', '{"name":"Jo","iban":"DE89370400440532013001"}');
 UPDATE uaef.payee SET destination = '{"name":"Jo"}' WHERE recipient = 'external:j';
 SELECT pg_temp.run(12.34, 'i');
 SELECT uaef.build_payouts() AS batch \gset

@@ -80,6 +80,8 @@ SELECT count(*) FROM uaef.secret_status WHERE name = 'secretive';
 SELECT uaef.create_connector('secretive', 'webhook', '{"url":"https://example.com/"}', '{"headers":{}}');
 SELECT uaef.create_connector('broken', 'webhook', '{"url":"https://example.com/"}', '[1]');
 SELECT uaef.create_connector('broken', 'webhook', '{"url":"https://example.com/"}', '{"canary":"y"}');
+SELECT uaef.create_connector('broken', 'webhook', '{"url":"https://example.com/"}', '{"token":1}');
+SELECT uaef.create_connector('broken', 'webhook', '{"url":"https://example.com/"}', '{"headers":{}, "token":{"headers": "x"}}');
 SELECT uaef.create_connector('broken', 'webhook', '{"url":"https://example.com/"}', '{"headers":"canary"}');
 SELECT uaef.create_connector('broken', 'webhook', '{"url":"https://example.com/"}', '{"headers":{"X-Key":"canary\r\nHost: a"}}');
 SELECT uaef.create_connector('broken', 'webhook', '{"url":"https://example.com/"}', '{"headers":{"Host":"canary"}}');

@@ -128,7 +128,7 @@ SELECT uaef.create_workflow('hd_work', '{"tasks": [{"id": "a", "type": "external
 SELECT uaef.start_workflow('hd_work', '{"n": 1}') AS one, uaef.start_workflow('hd_work', '{"n": 2}') AS two \gset
 SELECT (uaef.handle_task_execution('{"queue": "hd", "worker": "lambda", "max_tasks": 1, "lease": "1min"}')->>'body')::jsonb->'tasks'->0 AS claim \gset
 SELECT :'claim'::jsonb - ARRAY['task_id', 'execution_id', 'lease_token'] AS claim, :'claim'::jsonb->>'execution_id' = :'one' AS first;
-SELECT pg_temp.answer(uaef.handle_task_execution(:'claim'::jsonb || e)) FROM (VALUES ('{"extend": "5min"}'::jsonb), ('{}'), ('{"lease_token": "0190b1a0-0000-7000-8000-000000000000", "output": {}}'), ('{"output": {"ok": true}}'), ('{"output": {"ok": true}}'), ('{"output": {"ok": false}}')) v (e);
+SELECT pg_temp.answer(uaef.handle_task_execution(:'claim'::jsonb || e)) FROM (VALUES ('{"extend": "5min"}'::jsonb), ('{}'), ('{"output": {}, "error": "no paper"}'), ('{"lease_token": "0190b1a0-0000-7000-8000-000000000000", "output": {}}'), ('{"output": {"ok": true}}'), ('{"output": {"ok": true}}'), ('{"output": {"ok": false}}')) v (e);
 SELECT pg_temp.answer(uaef.handle_task_execution(jsonb_build_object('task_id', task_id::text, 'error', 'no paper', 'retryable', false))) FROM uaef.task_run WHERE execution_id = :'two';
 SELECT execution_id = :'one' AS one, status, output, error->>'message' AS error FROM uaef.task_run WHERE execution_id IN (:'one', :'two') ORDER BY task_id;
 SELECT uaef.create_workflow('hd_sql', '{"tasks": [{"id": "s", "type": "sql", "config": {"sql": "SELECT 1 AS one"}}]}');
