@@ -143,7 +143,7 @@ for my $undo ('ROLLBACK', 'ROLLBACK TO before', 'ROLLBACK PREPARED')
 # A role that cannot log in has no executor before version 17.
 SKIP:
 {
-	skip 'workers may be of any role', 3 if $node->pg_version >= '17beta1';
+	skip 'workers may be of any role', 3 if $node->safe_psql('one', 'SHOW server_version_num') >= 170000;
 	$id = $node->safe_psql('one',
 		"SET ROLE cat; SELECT uaef.start_workflow('who', '{}')");
 	ok( $node->poll_query_until(
