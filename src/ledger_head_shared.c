@@ -33,7 +33,6 @@
 #include "access/xact.h"
 #include "miscadmin.h"
 #include "storage/bufmgr.h"
-#include "storage/ipc.h"
 #include "storage/lwlock.h"
 #include "storage/shmem.h"
 #include "storage/spin.h"
@@ -43,6 +42,7 @@
 #include "compat.h"
 #include "event_hash.h"
 #include "ledger_head_shared.h"
+#include "shmem_area.h"
 
 #define N_PLACES	8192
 
@@ -67,12 +67,6 @@ typedef struct Place
 
 static Place *places = NULL;
 
-static shmem_startup_hook_type previous_startup_hook = NULL;
-#ifdef UAEF_HAVE_SHMEM_REQUEST_HOOK
-static shmem_request_hook_type previous_request_hook = NULL;
-#endif
-
-static void request(void);
 static void startup(void);
 static Place *place_of(const pg_uuid_t *stream);
 static bool is_of(const SharedHead *head, Relation rel,
@@ -82,22 +76,9 @@ static bool is_event(HeapTuple tuple, Relation rel, const SharedHead *head);
 static bool is_where_we_inserted(Relation rel, const SharedHead *head);
 
 static void
-request(void)
-{
-#ifdef UAEF_HAVE_SHMEM_REQUEST_HOOK
-	if (previous_request_hook)
-		previous_request_hook();
-#endif
-	RequestAddinShmemSpace(mul_size(N_PLACES, sizeof(Place)));
-}
-
-static void
 startup(void)
 {
 	bool		found;
-
-	if (previous_startup_hook)
-		previous_startup_hook();
 
 	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
 	places = ShmemInitStruct("uaef stream heads",
@@ -114,17 +95,8 @@ startup(void)
 void
 uaef_shared_heads_init(void)
 {
-	if (!process_shared_preload_libraries_in_progress)
-		return;
-
-#ifdef UAEF_HAVE_SHMEM_REQUEST_HOOK
-	previous_request_hook = shmem_request_hook;
-	shmem_request_hook = request;
-#else
-	request();
-#endif
-	previous_startup_hook = shmem_startup_hook;
-	shmem_startup_hook = startup;
+	if (process_shared_preload_libraries_in_progress)
+		uaef_shmem_area(mul_size(N_PLACES, sizeof(Place)), startup);
 }
 
 /*

@@ -10,7 +10,6 @@
 #include "postgres.h"
 
 #include "miscadmin.h"
-#include "storage/ipc.h"
 #include "storage/latch.h"
 #include "storage/proc.h"
 #include "storage/shmem.h"
@@ -18,15 +17,10 @@
 
 #include "compat.h"
 #include "shmem.h"
+#include "shmem_area.h"
 
 UaefShared *uaef_shared = NULL;
 
-static shmem_startup_hook_type previous_startup_hook = NULL;
-#ifdef UAEF_HAVE_SHMEM_REQUEST_HOOK
-static shmem_request_hook_type previous_request_hook = NULL;
-#endif
-
-static void request(void);
 static void startup(void);
 static void initialize(UaefShared *shared);
 
@@ -37,38 +31,16 @@ static void initialize(UaefShared *shared);
 void
 uaef_shmem_init(void)
 {
-	if (!process_shared_preload_libraries_in_progress)
-		return;
-
-#ifdef UAEF_HAVE_SHMEM_REQUEST_HOOK
-	previous_request_hook = shmem_request_hook;
-	shmem_request_hook = request;
-#else
-	request();
-#endif
-	previous_startup_hook = shmem_startup_hook;
-	shmem_startup_hook = startup;
-}
-
-static void
-request(void)
-{
-#ifdef UAEF_HAVE_SHMEM_REQUEST_HOOK
-	if (previous_request_hook)
-		previous_request_hook();
-#endif
-	RequestAddinShmemSpace(MAXALIGN(sizeof(UaefShared)));
+	if (process_shared_preload_libraries_in_progress)
+		uaef_shmem_area(MAXALIGN(sizeof(UaefShared)), startup);
 }
 
 /*
- * The server makes its shared memory: at its start, and again after a crash
- * of one of its processes, when what we knew is gone with the processes.
+ * After a crash of a process what we knew is gone with the processes.
  */
 static void
 startup(void)
 {
-	if (previous_startup_hook)
-		previous_startup_hook();
 	uaef_shared = NULL;
 	uaef_shmem_attach();
 }

@@ -210,16 +210,22 @@ uaef_copy_text(Datum value)
 	return copy;
 }
 
-Jsonb *
-uaef_copy_jsonb(Datum value)
+static void *
+copy_detoasted(Datum value)
 {
-	Jsonb	   *detoasted = DatumGetJsonbP(value);
-	Jsonb	   *copy = SPI_palloc(VARSIZE(detoasted));
+	struct varlena *detoasted = PG_DETOAST_DATUM(value);
+	void	   *copy = SPI_palloc(VARSIZE(detoasted));
 
 	memcpy(copy, detoasted, VARSIZE(detoasted));
 	if ((Pointer) detoasted != DatumGetPointer(value))
 		pfree(detoasted);
 	return copy;
+}
+
+Jsonb *
+uaef_copy_jsonb(Datum value)
+{
+	return copy_detoasted(value);
 }
 
 /*
@@ -243,33 +249,13 @@ uaef_spi_jsonb(uint64 row, int column)
 	return isnull ? NULL : uaef_copy_jsonb(value);
 }
 
-/*
- * A value of variable length that may be compressed, or be kept elsewhere;
- * NULL when null.  It can be read for as long as our snapshot sees its row.
- */
-void *
-uaef_spi_toasted(uint64 row, int column)
-{
-	bool		isnull;
-	Datum		value = uaef_spi_value(row, column, &isnull);
-
-	return isnull ? NULL : uaef_copy_toasted(value);
-}
-
 bytea *
 uaef_spi_bytea(uint64 row, int column)
 {
 	bool		isnull;
 	Datum		value = uaef_spi_value(row, column, &isnull);
-	bytea	   *detoasted;
-	bytea	   *copy;
 
-	if (isnull)
-		return NULL;
-	detoasted = DatumGetByteaP(value);
-	copy = SPI_palloc(VARSIZE(detoasted));
-	memcpy(copy, detoasted, VARSIZE(detoasted));
-	return copy;
+	return isnull ? NULL : copy_detoasted(value);
 }
 
 TimestampTz
@@ -286,15 +272,8 @@ uaef_spi_numeric(uint64 row, int column)
 {
 	bool		isnull;
 	Datum		value = uaef_spi_value(row, column, &isnull);
-	Numeric		detoasted;
-	Numeric		copy;
 
-	if (isnull)
-		return NULL;
-	detoasted = DatumGetNumeric(value);
-	copy = SPI_palloc(VARSIZE(detoasted));
-	memcpy(copy, detoasted, VARSIZE(detoasted));
-	return copy;
+	return isnull ? NULL : copy_detoasted(value);
 }
 
 pg_uuid_t

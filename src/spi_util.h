@@ -84,7 +84,6 @@ extern void *uaef_copy_toasted(Datum value);
 /* Copied to the context that was current at uaef_spi_begin(). */
 extern char *uaef_spi_text(uint64 row, int column);
 extern Jsonb *uaef_spi_jsonb(uint64 row, int column);	/* NULL when null */
-extern void *uaef_spi_toasted(uint64 row, int column);	/* as it is stored */
 extern bytea *uaef_spi_bytea(uint64 row, int column);	/* NULL when null */
 extern pg_uuid_t uaef_spi_uuid(uint64 row, int column);
 extern TimestampTz uaef_spi_time(uint64 row, int column);	/* 0 when null */

@@ -21,14 +21,13 @@
 #include "mb/pg_wchar.h"
 #include "nodes/pg_list.h"
 #include "port/pg_bitutils.h"
-#include "storage/ipc.h"
 #include "storage/lwlock.h"
 #include "storage/shmem.h"
 #include "utils/hsearch.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
-#include "compat.h"
+#include "shmem_area.h"
 #include "workflow_stat.h"
 
 /* Workflows and tasks that are counted, in the whole server. */
@@ -69,31 +68,11 @@ static StatControl *control = NULL;
 static HTAB *entries = NULL;
 static List *gathered = NIL;	/* in TopTransactionContext */
 
-static shmem_startup_hook_type previous_startup_hook = NULL;
-#ifdef UAEF_HAVE_SHMEM_REQUEST_HOOK
-static shmem_request_hook_type previous_request_hook = NULL;
-#endif
-
-static void
-request(void)
-{
-#ifdef UAEF_HAVE_SHMEM_REQUEST_HOOK
-	if (previous_request_hook)
-		previous_request_hook();
-#endif
-	RequestAddinShmemSpace(add_size(MAXALIGN(sizeof(StatControl)),
-									hash_estimate_size(MAX_STATS,
-													   sizeof(Entry))));
-}
-
 static void
 startup(void)
 {
 	HASHCTL		how = {0};
 	bool		found;
-
-	if (previous_startup_hook)
-		previous_startup_hook();
 
 	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
 	control = ShmemInitStruct("uaef statistics", sizeof(StatControl), &found);
@@ -320,14 +299,8 @@ uaef_stat_init(void)
 	if (!process_shared_preload_libraries_in_progress)
 		return;
 
-#ifdef UAEF_HAVE_SHMEM_REQUEST_HOOK
-	previous_request_hook = shmem_request_hook;
-	shmem_request_hook = request;
-#else
-	request();
-#endif
-	previous_startup_hook = shmem_startup_hook;
-	shmem_startup_hook = startup;
+	uaef_shmem_area(add_size(MAXALIGN(sizeof(StatControl)),
+							 hash_estimate_size(MAX_STATS, sizeof(Entry))), startup);
 	RegisterXactCallback(at_xact_end, NULL);
 	RegisterSubXactCallback(at_subxact_end, NULL);
 }
