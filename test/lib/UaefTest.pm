@@ -9,6 +9,7 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(time);
+use UaefNode;
 
 our @EXPORT = qw(new_node worker_pid wait_for_worker wait_for_no_worker
   seconds_of count_log);
@@ -17,7 +18,7 @@ our @EXPORT = qw(new_node worker_pid wait_for_worker wait_for_no_worker
 sub new_node
 {
 	my ($name, $conf, %init) = @_;
-	my $node = PostgreSQL::Test::Cluster->new($name);
+	my $node = UaefNode->new($name);
 
 	$node->init(%init);
 	$node->append_conf('postgresql.conf', "autovacuum = off\n" . ($conf // ''));

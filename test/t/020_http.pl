@@ -5,12 +5,12 @@ use warnings;
 use HttpServer;
 use IO::Select;
 use IO::Socket::INET;
-use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(time);
+use UaefNode;
 
-my $node = PostgreSQL::Test::Cluster->new('http');
+my $node = UaefNode->new('http');
 $node->init;
 $node->append_conf('postgresql.conf', <<'CONF');
 uaef.http_max_response_size = '1MB'

@@ -6,11 +6,11 @@ use warnings;
 use FaultServer;
 use HttpServer;
 use IPC::Run ();
-use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
+use UaefNode;
 
-my $node = PostgreSQL::Test::Cluster->new('anchor');
+my $node = UaefNode->new('anchor');
 $node->init;
 $node->append_conf('postgresql.conf', <<'CONF');
 uaef.seal_interval = '20ms'

@@ -6,9 +6,9 @@ use warnings;
 
 use FaultServer;
 use JSON::PP;
-use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Time::HiRes qw(time);
+use UaefNode;
 
 # A running node and a running server that it may reach.
 sub start
@@ -16,7 +16,7 @@ sub start
 	my ($class, $name, $conf) = @_;
 	my $self = bless { made => 0 }, $class;
 
-	$self->{node} = PostgreSQL::Test::Cluster->new($name);
+	$self->{node} = UaefNode->new($name);
 	$self->{node}->init;
 	$self->{node}->append_conf('postgresql.conf', "log_statement = none\n" . ($conf // ''));
 	$self->{node}->start;
