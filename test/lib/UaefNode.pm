@@ -4,10 +4,10 @@ package UaefNode;
 use strict;
 use warnings FATAL => 'all';
 
-use parent -norequire, 'PostgreSQL::Test::Cluster';
-use PostgreSQL::Test::Cluster;
-use PostgreSQL::Test::Utils;
-use Time::HiRes qw(sleep time);
+# Nothing is imported: to a class, what it imports are methods.
+use parent 'PostgreSQL::Test::Cluster';
+use PostgreSQL::Test::Utils ();
+use Time::HiRes ();
 
 # psql that finds the server going down ends before it has read the query, and
 # who writes to it dies of the broken pipe.  To a poll that is an answer like
@@ -15,14 +15,14 @@ use Time::HiRes qw(sleep time);
 sub poll_query_until
 {
 	my ($self, @query) = @_;
-	my $deadline = time() + $PostgreSQL::Test::Utils::timeout_default;
+	my $deadline = Time::HiRes::time() + $PostgreSQL::Test::Utils::timeout_default;
 
 	while (1)
 	{
 		my $answer = eval { $self->SUPER::poll_query_until(@query) };
 		return $answer if !$@;
-		die $@ if $@ !~ /Broken pipe/ || time() > $deadline;
-		sleep 0.1;
+		die $@ if $@ !~ /Broken pipe/ || Time::HiRes::time() > $deadline;
+		Time::HiRes::sleep(0.1);
 	}
 }
 
