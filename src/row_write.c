@@ -14,6 +14,8 @@
 #include "access/xact.h"
 #include "catalog/index.h"
 #include "catalog/namespace.h"
+#include "catalog/pg_am_d.h"
+#include "catalog/pg_index.h"
 #include "catalog/pg_type_d.h"
 #include "executor/tuptable.h"
 #include "miscadmin.h"
@@ -49,6 +51,11 @@ typedef struct IndexEntry
 #include "lib/sort_template.h"
 
 static void require_plain_indexes(const UaefTable *table);
+static IndexInfo *index_info(Relation index, IndexInfo *plain);
+static CatalogIndexState open_indexes(Relation rel);
+static void insert_entry(UaefTable *table, int index, Datum *values,
+						 bool *nulls, ItemPointer tid);
+static void insert_row(UaefTable *table, HeapTuple row);
 static IndexEntry *index_entries(const UaefTable *table, IndexInfo *info,
 								 HeapTuple *rows, int n);
 static void insert_entries(UaefTable *table, int index, HeapTuple *rows,
@@ -92,6 +99,59 @@ require_plain_indexes(const UaefTable *table)
 	}
 }
 
+/*
+ * What has to be known of an index to write to it.  Of a B-tree on columns that
+ * is so little that it is put together here; the server would look up what
+ * building it needs.
+ */
+static IndexInfo *
+index_info(Relation index, IndexInfo *plain)
+{
+	Form_pg_index form = index->rd_index;
+
+	if (index->rd_rel->relam != BTREE_AM_OID || form->indisexclusion ||
+		!heap_attisnull(index->rd_indextuple, Anum_pg_index_indexprs, NULL) ||
+		!heap_attisnull(index->rd_indextuple, Anum_pg_index_indpred, NULL))
+		return BuildIndexInfo(index);
+
+	plain->type = T_IndexInfo;
+	plain->ii_NumIndexAttrs = form->indnatts;
+	plain->ii_NumIndexKeyAttrs = form->indnkeyatts;
+	for (int i = 0; i < form->indnatts; i++)
+		plain->ii_IndexAttrNumbers[i] = form->indkey.values[i];
+	plain->ii_Unique = form->indisunique;
+	plain->ii_ReadyForInserts = form->indisready;
+	plain->ii_Am = BTREE_AM_OID;
+	plain->ii_Context = CurrentMemoryContext;
+	return plain;
+}
+
+/*
+ * CatalogOpenIndexes(), with our own index_info().
+ */
+static CatalogIndexState
+open_indexes(Relation rel)
+{
+	CatalogIndexState indexes = makeNode(ResultRelInfo);
+	List	   *oids = RelationGetIndexList(rel);
+	int			n = list_length(oids);
+	IndexInfo  *infos = palloc0(Max(n, 1) * sizeof(IndexInfo));
+
+	indexes->ri_RelationDesc = rel;
+	indexes->ri_NumIndices = n;
+	indexes->ri_IndexRelationDescs = palloc(Max(n, 1) * sizeof(Relation));
+	indexes->ri_IndexRelationInfo = palloc(Max(n, 1) * sizeof(IndexInfo *));
+	for (int i = 0; i < n; i++)
+	{
+		Relation	index = index_open(list_nth_oid(oids, i), RowExclusiveLock);
+
+		indexes->ri_IndexRelationDescs[i] = index;
+		indexes->ri_IndexRelationInfo[i] = index_info(index, &infos[i]);
+	}
+	list_free(oids);
+	return indexes;
+}
+
 void
 uaef_table_open(UaefTable *table, const char *name)
 {
@@ -108,8 +168,41 @@ uaef_table_open_oid(UaefTable *table, Oid relation)
 {
 	PreventCommandIfReadOnly("INSERT, UPDATE or DELETE");
 	table->rel = table_open(relation, RowExclusiveLock);
-	table->indexes = CatalogOpenIndexes(table->rel);
+	table->indexes = open_indexes(table->rel);
 	require_plain_indexes(table);
+}
+
+static void
+insert_entry(UaefTable *table, int index, Datum *values, bool *nulls,
+			 ItemPointer tid)
+{
+	Relation	rel = table->indexes->ri_IndexRelationDescs[index];
+
+	(void) index_insert(rel, values, nulls, tid, table->rel,
+						rel->rd_index->indisunique ?
+						UNIQUE_CHECK_YES : UNIQUE_CHECK_NO, false,
+						table->indexes->ri_IndexRelationInfo[index]);
+}
+
+static void
+insert_row(UaefTable *table, HeapTuple row)
+{
+	TupleDesc	desc = RelationGetDescr(table->rel);
+	Datum		values[INDEX_MAX_KEYS];
+	bool		nulls[INDEX_MAX_KEYS];
+
+	simple_heap_insert(table->rel, row);
+	for (int i = 0; i < table->indexes->ri_NumIndices; i++)
+	{
+		const IndexInfo *info = table->indexes->ri_IndexRelationInfo[i];
+
+		if (!info->ii_ReadyForInserts)
+			continue;
+		for (int k = 0; k < info->ii_NumIndexAttrs; k++)
+			values[k] = heap_getattr(row, info->ii_IndexAttrNumbers[k], desc,
+									 &nulls[k]);
+		insert_entry(table, i, values, nulls, &row->t_self);
+	}
 }
 
 void
@@ -119,7 +212,7 @@ uaef_table_insert(UaefTable *table, Datum *values, bool *nulls,
 	HeapTuple	tuple = heap_form_tuple(RelationGetDescr(table->rel), values,
 										nulls);
 
-	CatalogTupleInsertWithInfo(table->rel, tuple, table->indexes);
+	insert_row(table, tuple);
 	if (tid != NULL)
 		*tid = tuple->t_self;
 	heap_freetuple(tuple);
@@ -166,10 +259,8 @@ insert_entries(UaefTable *table, int index, HeapTuple *rows, int n)
 					  info->ii_IndexAttrNumbers[0] - 1)->attnotnull)
 		sort_entries(entries, n);
 	for (int i = 0; i < n; i++)
-		(void) index_insert(rel, entries[i].values, entries[i].nulls,
-							entries[i].tid, table->rel,
-							rel->rd_index->indisunique ?
-							UNIQUE_CHECK_YES : UNIQUE_CHECK_NO, false, info);
+		insert_entry(table, index, entries[i].values, entries[i].nulls,
+					 entries[i].tid);
 }
 
 /*
@@ -219,7 +310,7 @@ uaef_table_insert_many(UaefTable *table, HeapTuple *rows, int n)
 		return;
 	if (n == 1)
 	{
-		CatalogTupleInsertWithInfo(table->rel, rows[0], table->indexes);
+		insert_row(table, rows[0]);
 		return;
 	}
 	context = AllocSetContextCreate(CurrentMemoryContext, "uaef rows",
