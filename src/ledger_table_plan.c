@@ -34,6 +34,7 @@ static HTAB *plans = NULL;
 static void at_invalidation(Datum arg, Oid relid);
 static void make_table(void);
 static bool has_name(char *const *names, int n, const char *name);
+static int	compare_names(const void *a, const void *b, void *columns);
 static void add_columns(UaefTablePlan *plan, TupleDesc desc,
 						const UaefLedgerTable *table);
 static void add_key(UaefTablePlan *plan, const UaefLedgerTable *table);
@@ -86,6 +87,20 @@ has_name(char *const *names, int n, const char *name)
 }
 
 /*
+ * Shorter names first, then byte by byte.
+ */
+static int
+compare_names(const void *a, const void *b, void *columns)
+{
+	const JsonbValue *l = &((UaefTableColumn *) columns)[*(const int *) a].name;
+	const JsonbValue *r = &((UaefTableColumn *) columns)[*(const int *) b].name;
+
+	if (l->val.string.len != r->val.string.len)
+		return l->val.string.len - r->val.string.len;
+	return memcmp(l->val.string.val, r->val.string.val, l->val.string.len);
+}
+
+/*
  * The recorded columns: all, or the chosen ones and the key's.
  */
 static void
@@ -115,6 +130,12 @@ add_columns(UaefTablePlan *plan, TupleDesc desc, const UaefLedgerTable *table)
 		uaef_value_find_type(&column->type, attribute->atttypid, plan->context);
 		plan->ncolumns++;
 	}
+	plan->sorted = MemoryContextAlloc(plan->context,
+									  Max(plan->ncolumns, 1) * sizeof(int));
+	for (int i = 0; i < plan->ncolumns; i++)
+		plan->sorted[i] = i;
+	qsort_arg(plan->sorted, plan->ncolumns, sizeof(int), compare_names,
+			  plan->columns);
 }
 
 /*

@@ -36,6 +36,7 @@ typedef struct UaefTablePlan
 	pg_uuid_t	stream;			/* of events on the table as a whole */
 	int			ncolumns;
 	UaefTableColumn *columns;
+	int		   *sorted;			/* index into columns, as a jsonb sorts names */
 	int			nkey;			/* 0: rows have no name */
 	int		   *key;			/* index into columns */
 } UaefTablePlan;

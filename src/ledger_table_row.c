@@ -46,11 +46,33 @@
 /* What the values of one version of a row may take in an event, at most. */
 #define MAX_IMAGE_KB (64 * 1024)
 
+/* What an event of a row says, in the order in which a jsonb has the words. */
+typedef enum Member
+{
+	MEMBER_KEY,
+	MEMBER_NEW,
+	MEMBER_OLD,
+	MEMBER_TABLE,
+	MEMBER_NEW_KEY,
+	MEMBER_OLD_KEY,
+	MEMBER_DIGESTED,
+	MEMBER_TABLE_ID,
+	MEMBER_PARTITION,
+	MEMBER_APPLICATION_NAME
+} Member;
+
+#define N_MEMBERS (MEMBER_APPLICATION_NAME + 1)
+
+static const char *const member_names[N_MEMBERS] = {
+	"key", "new", "old", "table", "new_key", "old_key", "digested",
+	"table_id", "partition", "application_name"
+};
+
 /* An event in the making. */
 typedef struct RowEvent
 {
 	UaefTablePlan *plan;
-	JsonbParseState *state;
+	JsonbValue	members[N_MEMBERS]; /* jbvNull: not there */
 	UaefPinned	pinned;
 	JsonbParseState *digested;	/* columns whose digest stands for them */
 	pg_uuid_t	stream;
@@ -61,20 +83,21 @@ static bool is_wanted(const UaefTableColumn *column, const bool *wanted);
 static void choose_digests(const UaefTablePlan *plan,
 						   const TupleTableSlot *slot, const bool *wanted,
 						   bool *digest);
-static void push_key_text(JsonbParseState **state, const char *key);
-static void push_member(JsonbParseState **state, const char *key,
-						JsonbValue *value);
+static void begin_object(JsonbValue *object, int room);
+static JsonbValue *add_member(JsonbValue *object, const JsonbValue *name);
 static void begin_row(RowEvent *row, UaefTablePlan *plan);
-static void push_common(RowEvent *row);
-static JsonbValue *push_image(JsonbParseState **state, UaefTablePlan *plan,
-							  TupleTableSlot *slot, const bool *wanted,
-							  UaefPinned *pinned,
-							  JsonbParseState **digested);
-static void add_image(RowEvent *row, const char *name, TupleTableSlot *slot,
+static void add_common(RowEvent *row);
+static Jsonb *row_payload(RowEvent *row);
+static void column_value(UaefTableColumn *column, const TupleTableSlot *slot,
+						 UaefPinned *pinned, JsonbValue *value);
+static void make_image(UaefTablePlan *plan, TupleTableSlot *slot,
+					   const bool *wanted, UaefPinned *pinned,
+					   JsonbParseState **digested, JsonbValue *image);
+static void add_image(RowEvent *row, Member member, TupleTableSlot *slot,
 					  const bool *wanted);
-static JsonbValue *push_key(JsonbParseState **state, UaefTablePlan *plan,
-							TupleTableSlot *slot, UaefPinned *pinned);
-static void add_key(RowEvent *row, const char *name, TupleTableSlot *slot);
+static void make_key(UaefTablePlan *plan, TupleTableSlot *slot,
+					 UaefPinned *pinned, JsonbValue *key);
+static void add_key(RowEvent *row, Member member, TupleTableSlot *slot);
 static void derive_stream(UaefTablePlan *plan, TupleTableSlot *slot,
 						  UaefPinned *pinned, pg_uuid_t *stream);
 static bool append_int_key(const UaefTablePlan *plan,
@@ -85,7 +108,7 @@ static void append_row(RowEvent *row, const char *type);
 static bool same_value(const UaefTableColumn *column, const TupleTableSlot *a,
 					   const TupleTableSlot *b);
 static void record_one(UaefTablePlan *plan, TupleTableSlot *slot,
-					   const char *type, const char *name);
+					   const char *type, Member image);
 static void record_update(UaefTablePlan *plan, TupleTableSlot *old,
 						  TupleTableSlot *new);
 static void record_key_change(UaefTablePlan *plan, TupleTableSlot *old,
@@ -163,131 +186,166 @@ choose_digests(const UaefTablePlan *plan, const TupleTableSlot *slot,
 	pfree(size);
 }
 
+/*
+ * An object of so many members at most, which are added in the order in which
+ * a jsonb has them: then they need no sorting.
+ */
 static void
-push_key_text(JsonbParseState **state, const char *key)
+begin_object(JsonbValue *object, int room)
 {
-	JsonbValue	value;
-
-	uaef_json_string(&value, key);
-	(void) pushJsonbValue(state, WJB_KEY, &value);
+	object->type = jbvObject;
+	object->val.object.nPairs = 0;
+	object->val.object.pairs = palloc(Max(room, 1) * sizeof(JsonbPair));
 }
 
-static void
-push_member(JsonbParseState **state, const char *key, JsonbValue *value)
+/*
+ * The place of the value of a new member.
+ */
+static JsonbValue *
+add_member(JsonbValue *object, const JsonbValue *name)
 {
-	push_key_text(state, key);
-	(void) pushJsonbValue(state, WJB_VALUE, value);
+	JsonbPair  *pair = &object->val.object.pairs[object->val.object.nPairs++];
+
+	pair->key = *name;
+	return &pair->value;
 }
 
 static void
 begin_row(RowEvent *row, UaefTablePlan *plan)
 {
 	row->plan = plan;
-	row->state = NULL;
+	for (int i = 0; i < N_MEMBERS; i++)
+		row->members[i].type = jbvNull;
 	row->pinned = 0;
 	row->digested = NULL;
-	(void) pushJsonbValue(&row->state, WJB_BEGIN_OBJECT, NULL);
 }
 
 /*
- * What all events of rows say.  It comes last because a jsonb has its shorter
- * keys first: members that come in its order need no sorting.
+ * What all events of rows say.
  */
 static void
-push_common(RowEvent *row)
+add_common(RowEvent *row)
 {
 	UaefTablePlan *plan = row->plan;
-	JsonbValue	value;
 
-	push_member(&row->state, "table", &plan->table_name);
+	row->members[MEMBER_TABLE] = plan->table_name;
+	row->members[MEMBER_TABLE_ID] = plan->number;
 	if (row->digested != NULL)
-		push_member(&row->state, "digested",
-					pushJsonbValue(&row->digested, WJB_END_ARRAY, NULL));
-	push_member(&row->state, "table_id", &plan->number);
+		row->members[MEMBER_DIGESTED] =
+			*pushJsonbValue(&row->digested, WJB_END_ARRAY, NULL);
 	if (plan->is_partition)
-		push_member(&row->state, "partition", &plan->partition);
+		row->members[MEMBER_PARTITION] = plan->partition;
 	if (application_name != NULL && application_name[0] != '\0')
+		uaef_json_string(&row->members[MEMBER_APPLICATION_NAME],
+						 application_name);
+}
+
+static Jsonb *
+row_payload(RowEvent *row)
+{
+	JsonbValue	payload;
+	JsonbValue	name;
+
+	begin_object(&payload, N_MEMBERS);
+	for (int i = 0; i < N_MEMBERS; i++)
 	{
-		uaef_json_string(&value, application_name);
-		push_member(&row->state, "application_name", &value);
+		if (row->members[i].type == jbvNull)
+			continue;
+		uaef_json_string(&name, member_names[i]);
+		*add_member(&payload, &name) = row->members[i];
 	}
+	return JsonbValueToJsonb(&payload);
+}
+
+/*
+ * A document that a column holds is taken apart, for within an object only what
+ * was put together can be written.
+ */
+static void
+column_value(UaefTableColumn *column, const TupleTableSlot *slot,
+			 UaefPinned *pinned, JsonbValue *value)
+{
+	JsonbParseState *state = NULL;
+
+	uaef_value_json(&column->type, slot->tts_values[column->number - 1],
+					pinned, value);
+	if (value->type == jbvBinary)
+		*value = *pushJsonbValue(&state, WJB_VALUE, value);
 }
 
 /*
  * Values of a row by column; digested, if not NULL, gets the names of those
  * whose digest stands for them, or else no value is replaced.
  */
-static JsonbValue *
-push_image(JsonbParseState **state, UaefTablePlan *plan, TupleTableSlot *slot,
-		   const bool *wanted, UaefPinned *pinned, JsonbParseState **digested)
+static void
+make_image(UaefTablePlan *plan, TupleTableSlot *slot, const bool *wanted,
+		   UaefPinned *pinned, JsonbParseState **digested, JsonbValue *image)
 {
 	bool	   *digest = palloc(plan->ncolumns * sizeof(bool));
-	JsonbValue	value;
 
 	slot_getallattrs(slot);
 	choose_digests(plan, slot, wanted, digest);
-	(void) pushJsonbValue(state, WJB_BEGIN_OBJECT, NULL);
+	begin_object(image, plan->ncolumns);
 	for (int i = 0; i < plan->ncolumns; i++)
 	{
-		UaefTableColumn *column = &plan->columns[i];
-		Datum		datum = slot->tts_values[column->number - 1];
+		int			n = plan->sorted[i];
+		UaefTableColumn *column = &plan->columns[n];
+		JsonbValue *value;
 
-		if (!WANTED(plan, wanted, i))
+		if (!WANTED(plan, wanted, n))
 			continue;
-		(void) pushJsonbValue(state, WJB_KEY, &column->name);
+		value = add_member(image, &column->name);
 		if (slot->tts_isnull[column->number - 1])
-			value.type = jbvNull;
-		else if (digest[i])
-		{
-			uaef_value_digest(&column->type, datum, pinned, &value);
-			if (*digested == NULL)
-				(void) pushJsonbValue(digested, WJB_BEGIN_ARRAY, NULL);
-			(void) pushJsonbValue(digested, WJB_ELEM, &column->name);
-		}
+			value->type = jbvNull;
+		else if (digest[n])
+			uaef_value_digest(&column->type,
+							  slot->tts_values[column->number - 1], pinned,
+							  value);
 		else
-			uaef_value_json(&column->type, datum, pinned, &value);
-		(void) pushJsonbValue(state, WJB_VALUE, &value);
+			column_value(column, slot, pinned, value);
+	}
+	for (int i = 0; i < plan->ncolumns; i++)
+	{
+		if (!digest[i])
+			continue;
+		if (*digested == NULL)
+			(void) pushJsonbValue(digested, WJB_BEGIN_ARRAY, NULL);
+		(void) pushJsonbValue(digested, WJB_ELEM, &plan->columns[i].name);
 	}
 	pfree(digest);
-	return pushJsonbValue(state, WJB_END_OBJECT, NULL);
 }
 
 static void
-add_image(RowEvent *row, const char *name, TupleTableSlot *slot,
+add_image(RowEvent *row, Member member, TupleTableSlot *slot,
 		  const bool *wanted)
 {
-	push_key_text(&row->state, name);
-	(void) push_image(&row->state, row->plan, slot, wanted, &row->pinned,
-					  &row->digested);
+	make_image(row->plan, slot, wanted, &row->pinned, &row->digested,
+			   &row->members[member]);
 }
 
 /*
  * The key as an object by column.
  */
-static JsonbValue *
-push_key(JsonbParseState **state, UaefTablePlan *plan, TupleTableSlot *slot,
-		 UaefPinned *pinned)
+static void
+make_key(UaefTablePlan *plan, TupleTableSlot *slot, UaefPinned *pinned,
+		 JsonbValue *key)
 {
 	slot_getallattrs(slot);
-	(void) pushJsonbValue(state, WJB_BEGIN_OBJECT, NULL);
-	for (int i = 0; i < plan->nkey; i++)
+	begin_object(key, plan->nkey);
+	for (int i = 0; i < plan->ncolumns; i++)
 	{
-		UaefTableColumn *column = &plan->columns[plan->key[i]];
-		JsonbValue	value;
+		UaefTableColumn *column = &plan->columns[plan->sorted[i]];
 
-		(void) pushJsonbValue(state, WJB_KEY, &column->name);
-		uaef_value_json(&column->type, slot->tts_values[column->number - 1],
-						pinned, &value);
-		(void) pushJsonbValue(state, WJB_VALUE, &value);
+		if (column->is_key)
+			column_value(column, slot, pinned,
+						 add_member(key, &column->name));
 	}
-	return pushJsonbValue(state, WJB_END_OBJECT, NULL);
 }
 
 static void
-add_key(RowEvent *row, const char *name, TupleTableSlot *slot)
+add_key(RowEvent *row, Member member, TupleTableSlot *slot)
 {
-	push_key_text(&row->state, name);
-	(void) push_key(&row->state, row->plan, slot, &row->pinned);
+	make_key(row->plan, slot, &row->pinned, &row->members[member]);
 }
 
 /* ----------
@@ -377,24 +435,25 @@ void
 uaef_row_stream(UaefTablePlan *plan, TupleTableSlot *slot, pg_uuid_t *stream,
 				Jsonb **key)
 {
-	JsonbParseState *state = NULL;
 	UaefPinned	pinned = 0;
+	JsonbValue	value;
 
 	derive_stream(plan, slot, &pinned, stream);
-	*key = JsonbValueToJsonb(push_key(&state, plan, slot, &pinned));
+	make_key(plan, slot, &pinned, &value);
+	*key = JsonbValueToJsonb(&value);
 	uaef_unpin(&pinned);
 }
 
 Jsonb *
 uaef_row_image(UaefTablePlan *plan, TupleTableSlot *slot)
 {
-	JsonbParseState *state = NULL;
 	JsonbParseState *digested = NULL;
 	UaefPinned	pinned = 0;
+	JsonbValue	value;
 	Jsonb	   *image;
 
-	image = JsonbValueToJsonb(push_image(&state, plan, slot, NULL, &pinned,
-										 &digested));
+	make_image(plan, slot, NULL, &pinned, &digested, &value);
+	image = JsonbValueToJsonb(&value);
 	uaef_unpin(&pinned);
 	return image;
 }
@@ -438,13 +497,12 @@ static void
 end_row(RowEvent *row, const char *type, UaefEvent *event)
 {
 	uaef_unpin(&row->pinned);
-	push_common(row);
+	add_common(row);
 	memset(event, 0, sizeof(UaefEvent));
 	event->type = type;
 	event->actor_type = "user";
 	event->actor_id = GetUserNameFromId(GetUserId(), true);
-	event->payload = JsonbValueToJsonb(pushJsonbValue(&row->state,
-													  WJB_END_OBJECT, NULL));
+	event->payload = row_payload(row);
 	if (row->plan->nkey > 0)
 	{
 		event->stream = &row->stream;
@@ -492,21 +550,21 @@ same_value(const UaefTableColumn *column, const TupleTableSlot *a,
 }
 
 /*
- * A row that came or went, as a whole; name is "old" or "new".
+ * A row that came or went, as a whole, as "old" or "new".
  */
 static void
 record_one(UaefTablePlan *plan, TupleTableSlot *slot, const char *type,
-		   const char *name)
+		   Member image)
 {
 	RowEvent	row;
 
 	begin_row(&row, plan);
 	if (plan->nkey > 0)
 	{
-		add_key(&row, "key", slot);
+		add_key(&row, MEMBER_KEY, slot);
 		derive_stream(plan, slot, &row.pinned, &row.stream);
 	}
-	add_image(&row, name, slot, NULL);
+	add_image(&row, image, slot, NULL);
 	append_row(&row, type);
 }
 
@@ -521,17 +579,17 @@ record_key_change(UaefTablePlan *plan, TupleTableSlot *old,
 	RowEvent	row;
 
 	begin_row(&row, plan);
-	add_key(&row, "key", old);
-	add_key(&row, "new_key", new);
+	add_key(&row, MEMBER_KEY, old);
+	add_key(&row, MEMBER_NEW_KEY, new);
 	derive_stream(plan, old, &row.pinned, &row.stream);
-	add_image(&row, "old", old, NULL);
+	add_image(&row, MEMBER_OLD, old, NULL);
 	append_row(&row, UAEF_ROW_UPDATED);
 
 	begin_row(&row, plan);
-	add_key(&row, "key", new);
-	add_key(&row, "old_key", old);
+	add_key(&row, MEMBER_KEY, new);
+	add_key(&row, MEMBER_OLD_KEY, old);
 	derive_stream(plan, new, &row.pinned, &row.stream);
-	add_image(&row, "new", new, NULL);
+	add_image(&row, MEMBER_NEW, new, NULL);
 	append_row(&row, UAEF_ROW_UPDATED);
 }
 
@@ -563,11 +621,11 @@ record_update(UaefTablePlan *plan, TupleTableSlot *old, TupleTableSlot *new)
 	begin_row(&row, plan);
 	if (plan->nkey > 0)
 	{
-		add_key(&row, "key", new);
+		add_key(&row, MEMBER_KEY, new);
 		derive_stream(plan, new, &row.pinned, &row.stream);
 	}
-	add_image(&row, "old", old, plan->nkey > 0 ? changed : NULL);
-	add_image(&row, "new", new, plan->nkey > 0 ? changed : NULL);
+	add_image(&row, MEMBER_OLD, old, plan->nkey > 0 ? changed : NULL);
+	add_image(&row, MEMBER_NEW, new, plan->nkey > 0 ? changed : NULL);
 	append_row(&row, UAEF_ROW_UPDATED);
 }
 
@@ -585,9 +643,9 @@ uaef_table_record_change(TriggerData *trigger)
 				 errhint("Use uaef.attach_ledger().")));
 	plan = uaef_table_plan(trigger->tg_relation, table_id_of(trigger));
 	if (TRIGGER_FIRED_BY_INSERT(trigger->tg_event))
-		record_one(plan, trigger->tg_trigslot, UAEF_ROW_INSERTED, "new");
+		record_one(plan, trigger->tg_trigslot, UAEF_ROW_INSERTED, MEMBER_NEW);
 	else if (TRIGGER_FIRED_BY_DELETE(trigger->tg_event))
-		record_one(plan, trigger->tg_trigslot, UAEF_ROW_DELETED, "old");
+		record_one(plan, trigger->tg_trigslot, UAEF_ROW_DELETED, MEMBER_OLD);
 	else
 		record_update(plan, trigger->tg_trigslot, trigger->tg_newslot);
 }
@@ -645,10 +703,10 @@ record_heap(const UaefLedgerTable *table, Oid relation, const char *type,
 		begin_row(&rows[n], plan);
 		if (plan->nkey > 0)
 		{
-			add_key(&rows[n], "key", slot);
+			add_key(&rows[n], MEMBER_KEY, slot);
 			derive_stream(plan, slot, &rows[n].pinned, &rows[n].stream);
 		}
-		add_image(&rows[n], "new", slot, NULL);
+		add_image(&rows[n], MEMBER_NEW, slot, NULL);
 		end_row(&rows[n], type, &events[n]);
 		events[n].actor_id = GetUserNameFromId(role, true);
 		bytes += VARSIZE(events[n].payload);

@@ -3,6 +3,9 @@
  * row_write.c
  *	  Writing rows of our own tables without the executor.
  *
+ * Locking: RowExclusiveLock on a table to the end of the transaction, and on
+ * its indexes while it is open, or as long.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -32,6 +35,20 @@
 /* So few are written with the relation's own description. */
 #define FEW_ROWS	8
 
+/* Locks are remembered of so many relations. */
+#define MAX_LEFT	8
+
+/* What uaef_table_leave() left locked, and in which (sub)transaction. */
+typedef struct LeftLocks
+{
+	TransactionId xid;
+	SubTransactionId subid;
+	int			n;
+	Oid			relations[MAX_LEFT];
+} LeftLocks;
+
+static LeftLocks left;
+
 /* What goes into an index for one row. */
 typedef struct IndexEntry
 {
@@ -50,9 +67,11 @@ typedef struct IndexEntry
 #define ST_DEFINE
 #include "lib/sort_template.h"
 
+static bool is_left_locked(Oid relation);
+static void remember_lock(Relation rel);
 static void require_plain_indexes(const UaefTable *table);
 static IndexInfo *index_info(Relation index, IndexInfo *plain);
-static CatalogIndexState open_indexes(Relation rel);
+static void open_indexes(UaefTable *table);
 static void insert_entry(UaefTable *table, int index, Datum *values,
 						 bool *nulls, ItemPointer tid);
 static void insert_row(UaefTable *table, HeapTuple row);
@@ -74,6 +93,30 @@ uaef_require_columns(TupleDesc desc, const char *table, int columns)
 						desc->natts, columns),
 				 errdetail("Columns were added, or the library is of another version than the extension."),
 				 errhint("ALTER EXTENSION uaef UPDATE may be missing.")));
+}
+
+/*
+ * What the (sub)transaction that runs has left locked stays so until it ends,
+ * and need not be looked for among its locks again.
+ */
+static bool
+is_left_locked(Oid relation)
+{
+	if (!TransactionIdIsValid(left.xid) ||
+		left.xid != GetTopTransactionIdIfAny() ||
+		left.subid != GetCurrentSubTransactionId())
+		return false;
+	for (int i = 0; i < left.n; i++)
+		if (left.relations[i] == relation)
+			return true;
+	return false;
+}
+
+static void
+remember_lock(Relation rel)
+{
+	if (left.n < MAX_LEFT)
+		left.relations[left.n++] = RelationGetRelid(rel);
 }
 
 /*
@@ -129,27 +172,33 @@ index_info(Relation index, IndexInfo *plain)
 /*
  * CatalogOpenIndexes(), with our own index_info().
  */
-static CatalogIndexState
-open_indexes(Relation rel)
+static void
+open_indexes(UaefTable *table)
 {
 	CatalogIndexState indexes = makeNode(ResultRelInfo);
-	List	   *oids = RelationGetIndexList(rel);
+	List	   *oids = RelationGetIndexList(table->rel);
 	int			n = list_length(oids);
 	IndexInfo  *infos = palloc0(Max(n, 1) * sizeof(IndexInfo));
 
-	indexes->ri_RelationDesc = rel;
+	table->indexes = indexes;
+	table->index_lock = NoLock;
+	for (int i = 0; i < n; i++)
+		if (!is_left_locked(list_nth_oid(oids, i)))
+			table->index_lock = RowExclusiveLock;
+
+	indexes->ri_RelationDesc = table->rel;
 	indexes->ri_NumIndices = n;
 	indexes->ri_IndexRelationDescs = palloc(Max(n, 1) * sizeof(Relation));
 	indexes->ri_IndexRelationInfo = palloc(Max(n, 1) * sizeof(IndexInfo *));
 	for (int i = 0; i < n; i++)
 	{
-		Relation	index = index_open(list_nth_oid(oids, i), RowExclusiveLock);
+		Relation	index = index_open(list_nth_oid(oids, i),
+									   table->index_lock);
 
 		indexes->ri_IndexRelationDescs[i] = index;
 		indexes->ri_IndexRelationInfo[i] = index_info(index, &infos[i]);
 	}
 	list_free(oids);
-	return indexes;
 }
 
 void
@@ -167,8 +216,9 @@ void
 uaef_table_open_oid(UaefTable *table, Oid relation)
 {
 	PreventCommandIfReadOnly("INSERT, UPDATE or DELETE");
-	table->rel = table_open(relation, RowExclusiveLock);
-	table->indexes = open_indexes(table->rel);
+	table->rel = table_open(relation, is_left_locked(relation) ?
+							NoLock : RowExclusiveLock);
+	open_indexes(table);
 	require_plain_indexes(table);
 }
 
@@ -345,6 +395,12 @@ uaef_table_delete(UaefTable *table, ItemPointer tid)
 void
 uaef_table_close(UaefTable *table)
 {
+	/* Locks that are not ours alone are not given up. */
+	if (table->index_lock == NoLock)
+	{
+		uaef_table_leave(table);
+		return;
+	}
 	CatalogCloseIndexes(table->indexes);
 	table_close(table->rel, NoLock);
 	CommandCounterIncrement();
@@ -357,12 +413,17 @@ uaef_table_close(UaefTable *table)
 void
 uaef_table_leave(UaefTable *table)
 {
+	left.xid = GetTopTransactionIdIfAny();
+	left.subid = GetCurrentSubTransactionId();
+	left.n = 0;
+	remember_lock(table->rel);
 	for (int i = 0; i < table->indexes->ri_NumIndices; i++)
 	{
 		Relation	index = table->indexes->ri_IndexRelationDescs[i];
 
 		uaef_index_insert_cleanup(index,
 								  table->indexes->ri_IndexRelationInfo[i]);
+		remember_lock(index);
 		index_close(index, NoLock);
 	}
 	pfree(table->indexes);

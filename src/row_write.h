@@ -15,12 +15,14 @@
 #include "access/tupdesc.h"
 #include "catalog/indexing.h"
 #include "storage/itemptr.h"
+#include "storage/lockdefs.h"
 #include "utils/relcache.h"
 
 typedef struct UaefTable
 {
 	Relation	rel;
 	CatalogIndexState indexes;
+	LOCKMODE	index_lock;		/* NoLock: held already, and to stay */
 } UaefTable;
 
 /*
