@@ -256,6 +256,32 @@ RESET plan_cache_mode;
 RESET ROLE;
 DROP SCHEMA lt_trap CASCADE;
 
+-- the ledger's indexes stay locked until the end, whatever is recorded next
+CREATE TABLE lt_lock (id int PRIMARY KEY, note text);
+CREATE VIEW lt_locked AS SELECT count(*) AS locked FROM pg_locks
+WHERE pid = pg_backend_pid() AND mode = 'RowExclusiveLock' AND relation = 'uaef.ledger_event_pkey'::regclass;
+SELECT uaef.attach_ledger('lt_lock') > 0 AS attached;
+BEGIN;
+INSERT INTO lt_lock VALUES (1, 'a');
+SELECT uaef.record_event('noted', '{}') > 0 AS recorded;
+SELECT * FROM lt_locked;
+ROLLBACK;
+BEGIN;
+SAVEPOINT s;
+INSERT INTO lt_lock VALUES (2, 'b');
+ROLLBACK TO s;
+SELECT * FROM lt_locked;
+INSERT INTO lt_lock VALUES (2, 'c');
+SELECT uaef.record_event('noted', '{}') > 0 AS recorded;
+SELECT * FROM lt_locked;
+COMMIT;
+SELECT operation, new, stream_seq FROM uaef.row_history('lt_lock', '2');
+DROP VIEW lt_locked;
+DROP TABLE lt_lock;
+
+-- what is put together for an event is a jsonb as any other
+SELECT count(*) AS bad FROM uaef.ledger_event WHERE payload <> payload::text::jsonb;
+
 SELECT code FROM uaef.verify_ledger();
 DROP TABLE lt_own, lt_some;
 DROP FUNCTION lt_changes();

@@ -71,6 +71,7 @@ UPDATE ltt_big SET t = t || '!', b = b || '\x00' WHERE id = 1;
 ALTER TABLE ltt_big ENABLE ALWAYS TRIGGER uaef_ledger_row;
 SELECT code, detail FROM uaef.verify_table('ltt_big');
 
+SELECT count(*) AS bad FROM uaef.ledger_event WHERE payload <> payload::text::jsonb;
 SELECT code FROM uaef.verify_ledger();
 DROP TABLE ltt, ltt_big;
 DROP FUNCTION ltt_write;
