@@ -120,8 +120,8 @@ is_damage(int sqlerrcode)
 }
 
 /*
- * Whether an error tells that a process that helped was terminated.  Were it
- * this one, there would be nobody to ask.
+ * Whether an error tells that a process that helps was terminated.  One that is
+ * terminated itself does not come to ask.
  */
 static bool
 is_helpers_end(int sqlerrcode)
