@@ -228,7 +228,7 @@ add_old_leaves(VerifyScan *scan, BlockList *list, int64 from_block)
 	for (int64 i = 0; i < UAEF_TILE_WIDTH &&
 		 i < plan->tree_size - plan->first_leaf; i++)
 		if (ids[i] != NO_EVENT)
-			(void) uaef_verify_ids_add(list->ids, ids[i]);
+			(void) uaef_verify_ids_add(list->ids, &ids[i], 1);
 }
 
 /* ----------

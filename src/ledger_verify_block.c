@@ -209,6 +209,7 @@ check_ids(const UaefReport *report, BlockWalk *walk, const BlockRow *row,
 {
 	const UaefBlock *block = &row->block;
 	UaefPlace	place = {.block_no = block->no};
+	int64		at = 0;
 
 	if (row->misplaced > 0)
 	{
@@ -217,16 +218,23 @@ check_ids(const UaefReport *report, BlockWalk *walk, const BlockRow *row,
 		uaef_report_problem(report, "ORDER_CHANGED", &place,
 							"the block's events are not in the order of event_id");
 	}
-	for (int64 i = 0; i < row->nids; i++)
+	while (at < row->nids)
 	{
-		place.event_id = block->event_ids[i];
-		place.leaf_no = first_leaf + i + 1;
-		if (walk->retired->n > 0 &&
-			uaef_retired_has(walk->retired, first_leaf + i))
+		int64		n = walk->retired->n > 0 ? 1 : row->nids - at;
+		int64		added = n;
+
+		if (walk->retired->n == 0 ||
+			!uaef_retired_has(walk->retired, first_leaf + at))
+			added = uaef_verify_ids_add(walk->list->ids,
+										&block->event_ids[at], n);
+		at += added;
+		if (added == n)
 			continue;
-		if (!uaef_verify_ids_add(walk->list->ids, block->event_ids[i]))
-			uaef_report_problem(report, "LEAF_EXTRA", &place,
-								"the event is in more than one place of the tree");
+		place.event_id = block->event_ids[at];
+		place.leaf_no = first_leaf + at + 1;
+		uaef_report_problem(report, "LEAF_EXTRA", &place,
+							"the event is in more than one place of the tree");
+		at++;
 	}
 	place.event_id = place.leaf_no = 0;
 	if (row->nids > 0 &&
@@ -247,10 +255,12 @@ fill_ref(BlockRef *ref, const BlockRow *row, int64 first_leaf, bool with_ids)
 	memcpy(ref->root, row->block.tree_root, UAEF_HASH_LEN);
 	ref->lowest = row->block.first_event_id;
 	ref->highest = row->block.last_event_id;
-	for (int64 i = 0; i < row->nids; i++)
+	if (row->nids > 0)
 	{
-		ref->lowest = Min(ref->lowest, row->block.event_ids[i]);
-		ref->highest = Max(ref->highest, row->block.event_ids[i]);
+		/* They are in order by now. */
+		ref->lowest = Min(ref->lowest, row->block.event_ids[0]);
+		ref->highest = Max(ref->highest,
+						   row->block.event_ids[row->nids - 1]);
 	}
 }
 

@@ -320,8 +320,11 @@ extern IdSet *uaef_verify_ids_new(void);
 /* A leaf whose event is not known. */
 #define NO_EVENT PG_INT64_MIN
 
-/* False when it is there already. */
-extern bool uaef_verify_ids_add(IdSet *set, int64 event_id);
+/*
+ * Add ids, fastest where many rise; returns how many there are before the
+ * first that is there already, behind which nothing is added.
+ */
+extern int64 uaef_verify_ids_add(IdSet *set, const int64 *ids, int64 n);
 extern int64 uaef_verify_ids_pages(const IdSet *set);
 extern void uaef_verify_ids_copy(const IdSet *set, VerifyPlan *plan);
 extern bool uaef_verify_sealed(VerifyScan *scan, int64 event_id);

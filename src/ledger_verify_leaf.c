@@ -25,6 +25,9 @@
 
 #include "ledger_verify_internal.h"
 
+/* The bit of a number within its word of 64. */
+#define ID_BIT(id) (UINT64CONST(1) << ((id) & 63))
+
 /* The set while it is made: pages by number. */
 typedef struct NewPage
 {
@@ -52,6 +55,7 @@ typedef struct Lookup
 	bool		found;
 } Lookup;
 
+static uint64 *find_word(IdSet *set, int64 event_id);
 static int	compare_pages(const void *a, const void *b);
 static IdPage *find_page(VerifyScan *scan, int64 no);
 static uint64 keyed(const uint64 *key, int64 event_id, const uint8 *hash);
@@ -82,12 +86,13 @@ uaef_verify_ids_new(void)
 	return set;
 }
 
-bool
-uaef_verify_ids_add(IdSet *set, int64 event_id)
+/*
+ * The word of the set that has a number.
+ */
+static uint64 *
+find_word(IdSet *set, int64 event_id)
 {
 	int64		no = event_id >> ID_PAGE_BITS;
-	int			at = event_id & (ID_PAGE_IDS - 1);
-	uint64		bit = UINT64CONST(1) << (at % 64);
 
 	if (set->last == NULL || set->last->no != no)
 	{
@@ -97,10 +102,32 @@ uaef_verify_ids_add(IdSet *set, int64 event_id)
 		if (!found)
 			memset(set->last->sealed, 0, sizeof(set->last->sealed));
 	}
-	if ((set->last->sealed[at / 64] & bit) != 0)
-		return false;
-	set->last->sealed[at / 64] |= bit;
-	return true;
+	return &set->last->sealed[(event_id & (ID_PAGE_IDS - 1)) / 64];
+}
+
+/*
+ * Numbers of one word are gathered before it is written: one process does this
+ * for all events before the others can begin.
+ */
+int64
+uaef_verify_ids_add(IdSet *set, const int64 *ids, int64 n)
+{
+	int64		i = 0;
+
+	while (i < n)
+	{
+		int64		first = i;
+		uint64	   *word = find_word(set, ids[i]);
+		uint64		sealed = *word;
+
+		while (i < n && ids[i] >> 6 == ids[first] >> 6 &&
+			   (sealed & ID_BIT(ids[i])) == 0)
+			sealed |= ID_BIT(ids[i++]);
+		*word = sealed;
+		if (i == first)
+			break;
+	}
+	return i;
 }
 
 int64

@@ -1,6 +1,6 @@
 # The verifier and pages that are damaged: it goes on, names the place, and the
-# server does not crash.  Also: being cancelled, and events that are written
-# meanwhile.
+# server does not crash.  Also: being cancelled, losing those that help, and
+# events that are written meanwhile.
 use strict;
 use warnings;
 use PostgreSQL::Test::Cluster;
@@ -177,6 +177,49 @@ for my $jobs (1, 2)
 ok($node->poll_query_until('postgres', "SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type = 'parallel worker'"),
 	'no helper is left');
 
+# Helpers that are terminated, or that there is no room for: this one goes on
+# alone, and finds what there is.
+sub verify_forged
+{
+	my ($setting) = @_;
+	my ($out, $err);
+	$node->psql('postgres', qq{
+SET client_min_messages = debug1; SET $setting;
+BEGIN;
+ALTER TABLE uaef.ledger_event DISABLE TRIGGER ALL;
+UPDATE uaef.ledger_event SET payload = '"forged"' WHERE event_id = 60000;
+SELECT code, event_id FROM uaef.verify_ledger(jobs => 2) WHERE code <> 'GUARD_TAMPERED';
+ROLLBACK}, stdout => \$out, stderr => \$err);
+	return ($out, $err);
+}
+
+my $forged = 'PAYLOAD_MISMATCH|60000';
+my $said = '';
+my @found;
+for (1 .. 50)
+{
+	my $pid = fork // die;
+	if ($pid == 0)
+	{
+		$node->psql('postgres', q{
+DO $$ BEGIN
+	FOR i IN 1 .. 20000 LOOP
+		PERFORM pg_stat_clear_snapshot();
+		EXIT WHEN (SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE backend_type = 'parallel worker') > 0;
+	END LOOP;
+END $$});
+		require POSIX;
+		POSIX::_exit(0);
+	}
+	(my $out, $said) = verify_forged('max_parallel_workers = 8');
+	push @found, $out;
+	waitpid $pid, 0;
+	last if $said =~ /goes on alone: terminating/;
+}
+like($said, qr/goes on alone: terminating/, 'a helper was terminated');
+is_deeply([ grep { $_ ne $forged } @found ], [], 'and nothing else is found than with it');
+is((verify_forged('max_parallel_workers = 0'))[0], $forged, 'no helper is allowed');
+
 # Events and blocks that come meanwhile are no problems.
 my $pid = fork // die;
 if ($pid == 0)
@@ -193,6 +236,10 @@ my $problems = '';
 $problems .= verify($_ % 2 ? '' : 'jobs => 2') for 1 .. 8;
 waitpid $pid, 0;
 is($problems, '', 'no problem while events are written and sealed');
+
+$node->append_conf('postgresql.conf', 'max_worker_processes = 0');
+$node->restart;
+is((verify_forged('max_parallel_workers = 8'))[0], $forged, 'no process is free to help');
 
 unlike(slurp_file($node->logfile), qr/terminated by signal|TRAP:|PANIC:/, 'the server never crashed');
 $node->stop;
