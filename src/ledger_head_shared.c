@@ -35,6 +35,7 @@
 #include "storage/bufmgr.h"
 #include "storage/lwlock.h"
 #include "storage/shmem.h"
+#include "storage/smgr.h"
 #include "storage/spin.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"

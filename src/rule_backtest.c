@@ -87,6 +87,7 @@ uaef_rule_execution_data(const pg_uuid_t *execution_id, const char *task,
 	};
 	UaefCaller	caller = uaef_spi_begin();
 	Jsonb	   *data;
+	int32		definition_id;
 	Datum		args[2];
 
 	args[0] = UUIDPGetDatum(execution_id);
@@ -96,14 +97,17 @@ uaef_rule_execution_data(const pg_uuid_t *execution_id, const char *task,
 				(errcode(ERRCODE_UAEF_UNDEFINED_EXECUTION),
 				 errmsg("execution does not exist")));
 	data = uaef_spi_jsonb(0, 1);
+	definition_id = uaef_spi_int32(0, 2);
+	uaef_spi_end(caller);
+
+	/* What is made of it is returned, so it must not be in SPI's context. */
 	if (task != NULL)
-		data = uaef_rule_task_data(data, uaef_spi_int32(0, 2), task);
+		data = uaef_rule_task_data(data, definition_id, task);
 	if (data == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_UAEF_UNDEFINED_TASK),
 				 errmsg("task \"%s\" of this execution is no settle task, or its input cannot be made",
 						task)));
-	uaef_spi_end(caller);
 	return data;
 }
 

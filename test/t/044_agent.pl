@@ -56,8 +56,8 @@ $node->psql('postgres', "SELECT uaef.deactivate_agent('first')");
 $node->psql('postgres', "SELECT uaef.claim_agent_tasks('$key{first}')");
 my $log = slurp_file($node->logfile);
 like($log, qr/the key is not that of an agent/, 'a wrong key is in the log as an error');
-my $dump = $node->run_log([ 'pg_dump', '-d', $node->connstr('postgres'),
-	'-f', "$node->{_basedir}/dump.sql" ]) ? slurp_file("$node->{_basedir}/dump.sql") : '';
+$node->run_log([ 'pg_dump', '-d', $node->connstr('postgres'), '-f', "$node->{_basedir}/dump.sql" ]);
+my $dump = slurp_file("$node->{_basedir}/dump.sql");
 like($dump, qr/\tfirst\tcustom\t/, 'a dump has the registry');
 foreach my $name (qw(first second))
 {
