@@ -117,6 +117,12 @@ extern bool uaef_engine_role_has_work(Oid role, int64 rank);
 extern int	uaef_sql_run_batch(Oid role, int *again_ms);
 
 /*
+ * Look at what the next claim will look at, so that it finds that in the
+ * processor's caches; takes and changes nothing.  To be called as the former.
+ */
+extern void uaef_sql_make_ready(Oid role);
+
+/*
  * A SQL task was running when its executor went down: count it, and fail the
  * task when it has happened too often.
  */

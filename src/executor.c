@@ -19,10 +19,12 @@
  */
 #include "postgres.h"
 
+#include <sched.h>
 #include <signal.h>
 
 #include "miscadmin.h"
 #include "pgstat.h"
+#include "portability/instr_time.h"
 #include "postmaster/interrupt.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
@@ -43,6 +45,13 @@
 
 /* An executor that is busy for so long has work to share. */
 #define SHARE_AFTER_MS 20
+
+/*
+ * Longest time in which an executor that is ready for a task stays awake, and how
+ * long giving way to others takes where there are any, in microseconds.
+ */
+#define AWAKE_US	1000
+#define GAVE_WAY_US	50
 
 /*
  * A server that shuts down has told the worker to end by then too.
@@ -70,6 +79,8 @@ static void detach(int code, Datum arg);
 static int	work_until_idle(UaefExecutorSlot *slot, Oid role);
 static int	run_batch(Oid role, int *again_ms);
 static bool sleep_idle(UaefExecutorSlot *slot, int again_ms);
+static void stay_awake(void);
+static bool was_announcement(UaefExecutorSlot *slot);
 static void offer_place(void);
 static void set_state(UaefExecutorSlot *slot, UaefExecutorState state);
 static void end_if_asked(UaefExecutorSlot *slot);
@@ -142,6 +153,7 @@ reserve(Oid role)
 		slot->started = slot->since = now;
 		pg_atomic_write_u32(&slot->proc, 0);
 		pg_atomic_write_u32(&slot->end, 0);
+		pg_atomic_write_u32(&slot->announced, 0);
 		uaef_ready_news_reset(slot);
 		pg_atomic_write_u32(&slot->role, role);
 		pg_atomic_write_u32(&slot->database, MyDatabaseId);
@@ -416,22 +428,74 @@ sleep_idle(UaefExecutorSlot *slot, int again_ms)
 {
 	int			rc;
 
+	pg_atomic_write_u32(&slot->announced, 0);
 	set_state(slot, UAEF_EXECUTOR_IDLE);
 	offer_place();
 	uaef_report_stat();
 	pgstat_report_activity(STATE_IDLE, NULL);
 	end_if_asked(slot);
 
-	rc = WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-				   again_ms > 0 ? Min(again_ms, uaef_executor_idle_ms) :
-				   uaef_executor_idle_ms, uaef_wait_event(UAEF_WAIT_EXECUTOR));
-	end_if_asked(slot);
+	do
+	{
+		rc = WaitLatch(MyLatch,
+					   WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+					   again_ms > 0 ? Min(again_ms, uaef_executor_idle_ms) :
+					   uaef_executor_idle_ms,
+					   uaef_wait_event(UAEF_WAIT_EXECUTOR));
+		end_if_asked(slot);
+	} while (again_ms == 0 && was_announcement(slot));
 	if ((rc & WL_TIMEOUT) == 0 || again_ms > 0)
 		return true;
 
 	set_state(slot, UAEF_EXECUTOR_BUSY);
 	return run_batch(pg_atomic_read_u32(&slot->role), &again_ms) > 0 ||
 		again_ms > 0;
+}
+
+/*
+ * Stay awake for as long as a flush of the disk takes, unless somebody else wants
+ * the processor: falling asleep and being woken takes as long as running a task.
+ */
+static void
+stay_awake(void)
+{
+	instr_time	began;
+	instr_time	now;
+	double		us = 0;
+	double		before;
+
+	INSTR_TIME_SET_CURRENT(began);
+	do
+	{
+		before = us;
+		sched_yield();
+		INSTR_TIME_SET_CURRENT(now);
+		INSTR_TIME_SUBTRACT(now, began);
+		us = INSTR_TIME_GET_DOUBLE(now) * 1000000.0;
+	} while (!MyLatch->is_set && us < AWAKE_US && us - before < GAVE_WAY_US);
+}
+
+/*
+ * Whether we were woken only because somebody is about to commit a task: then we
+ * have made ready for it.  Whoever wakes us for what is there has made us busy or
+ * has told us news before, and sets the latch after that.
+ */
+static bool
+was_announcement(UaefExecutorSlot *slot)
+{
+	MemoryContext context = CurrentMemoryContext;
+
+	if (pg_atomic_exchange_u32(&slot->announced, 0) == 0)
+		return false;
+	ResetLatch(MyLatch);
+	if (pg_atomic_read_u32(&slot->state) != UAEF_EXECUTOR_IDLE ||
+		uaef_ready_news_left(slot) != UAEF_NO_RANK || ConfigReloadPending)
+		return false;
+	uaef_sql_make_ready(pg_atomic_read_u32(&slot->role));
+	stay_awake();
+	MemoryContextSwitchTo(context);
+	MemoryContextReset(context);
+	return true;
 }
 
 /*

@@ -373,6 +373,38 @@ uaef_table_insert_many(UaefTable *table, HeapTuple *rows, int n)
 	MemoryContextDelete(context);
 }
 
+/*
+ * The fillfactor in the cache of relations is what the heap goes by; nothing but
+ * the room in pages comes of it.  The cache may make the entry anew meanwhile, so
+ * its options are asked for again.
+ */
+static void
+set_fillfactor(Relation rel, int fillfactor)
+{
+	StdRdOptions *options = (StdRdOptions *) rel->rd_options;
+
+	if (options != NULL)
+		options->fillfactor = fillfactor;
+}
+
+void
+uaef_table_insert_last(UaefTable *table, HeapTuple *rows, int n)
+{
+	int			fillfactor = RelationGetFillFactor(table->rel,
+												   HEAP_DEFAULT_FILLFACTOR);
+
+	PG_TRY();
+	{
+		set_fillfactor(table->rel, HEAP_DEFAULT_FILLFACTOR);
+		uaef_table_insert_many(table, rows, n);
+	}
+	PG_FINALLY();
+	{
+		set_fillfactor(table->rel, fillfactor);
+	}
+	PG_END_TRY();
+}
+
 void
 uaef_table_update(UaefTable *table, Datum *values, bool *nulls,
 				  ItemPointer tid)

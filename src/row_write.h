@@ -50,6 +50,12 @@ extern void uaef_table_insert(UaefTable *table, Datum *values, bool *nulls,
 extern void uaef_table_insert_many(UaefTable *table, HeapTuple *rows, int n);
 
 /*
+ * The same for rows that nobody is expected to update: they fill their pages,
+ * whatever part of them the table's fillfactor leaves free.
+ */
+extern void uaef_table_insert_last(UaefTable *table, HeapTuple *rows, int n);
+
+/*
  * Put another version in the place of the row at *tid, which nobody else can
  * be changing; *tid is where it is then.
  */

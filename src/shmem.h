@@ -89,6 +89,7 @@ typedef struct UaefExecutorSlot
 	pg_atomic_uint32 role;
 	pg_atomic_uint32 proc;
 	pg_atomic_uint32 end;		/* it was asked to end */
+	pg_atomic_uint32 announced; /* somebody is about to commit a task */
 	pg_atomic_uint64 news;		/* see ready_news.c */
 	pg_atomic_uint64 left_at;
 	pid_t		pid;

@@ -52,6 +52,7 @@
 #include "spi_util.h"
 #include "sql_run.h"
 #include "task_input.h"
+#include "uuid7.h"
 
 /* The kind of advisory lock that is ours; pg_advisory_lock() has 1 and 2. */
 #define SUSPECT_LOCK 0x7561
@@ -470,6 +471,34 @@ uaef_sql_run_batch(Oid role, int *again_ms)
 	MemoryContextSwitchTo(context);
 	*again_ms = batch->again_ms;
 	return batch->n_claimed;
+}
+
+/*
+ * The task that is about to come, and its execution, will stand at the end of the
+ * indexes, where those of now would.
+ */
+void
+uaef_sql_make_ready(Oid role)
+{
+	int			guc_level;
+	UaefCaller	back;
+	pg_uuid_t	id;
+
+	SetCurrentStatementStartTimestamp();
+	StartTransactionCommand();
+	if (uaef_lock_extension())
+	{
+		PushActiveSnapshot(GetTransactionSnapshot());
+		guc_level = uaef_pin_search_path();
+		back = uaef_spi_begin();
+		(void) uaef_ready_has(UAEF_SQL_QUEUE, role, GetCurrentTimestamp());
+		uaef_uuid7(&id);
+		uaef_step_peek(uaef_step_begin("system", NULL), &id, 1);
+		uaef_spi_end(back);
+		AtEOXact_GUC(true, guc_level);
+		PopActiveSnapshot();
+	}
+	CommitTransactionCommand();
 }
 
 /*

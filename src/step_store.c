@@ -56,9 +56,16 @@ typedef struct NewRows
 {
 	UaefTable  *table;
 	int			n;
+	bool		open;			/* some will be updated */
 	HeapTuple	rows[MANY_ROWS];
 	ItemPointer tids[MANY_ROWS];	/* whose, where they come to lie */
 } NewRows;
+
+/*
+ * As many that have ended are worth it that the rest of a page goes to them, in
+ * which rows of others that have not may lie.
+ */
+#define MANY_ENDED	32
 
 /* Tasks that one event names as completed; the next one has its own. */
 #define MAX_COMPLETED	100
@@ -143,20 +150,25 @@ task_row(Row *row, UaefTask *task)
 static void
 insert_rows(NewRows *new)
 {
-	uaef_table_insert_many(new->table, new->rows, new->n);
+	if (new->n >= MANY_ENDED && !new->open)
+		uaef_table_insert_last(new->table, new->rows, new->n);
+	else
+		uaef_table_insert_many(new->table, new->rows, new->n);
 	for (int i = 0; i < new->n; i++)
 	{
 		*new->tids[i] = new->rows[i]->t_self;
 		heap_freetuple(new->rows[i]);
 	}
 	new->n = 0;
+	new->open = false;
 }
 
 static void
-add_row(NewRows *new, Row *row, ItemPointer tid)
+add_row(NewRows *new, Row *row, bool ended, ItemPointer tid)
 {
 	if (new->n == MANY_ROWS)
 		insert_rows(new);
+	new->open = new->open || !ended;
 	new->tids[new->n] = tid;
 	new->rows[new->n++] = heap_form_tuple(RelationGetDescr(new->table->rel),
 										  row->values, row->nulls);
@@ -177,7 +189,7 @@ write_task(NewRows *new, UaefTask *task)
 	if (task->stored)
 		uaef_table_update(new->table, row.values, row.nulls, &task->tid);
 	else
-		add_row(new, &row, &task->tid);
+		add_row(new, &row, uaef_task_ended(task->status), &task->tid);
 	task->stored = true;
 }
 
@@ -622,7 +634,8 @@ write_execution(NewRows *new, UaefExecution *execution)
 	if (execution->stored)
 		uaef_table_update(new->table, row.values, row.nulls, &execution->tid);
 	else
-		add_row(new, &row, &execution->tid);
+		add_row(new, &row, uaef_execution_ended(execution->status),
+				&execution->tid);
 	if (execution->dirty && uaef_execution_ended(execution->status))
 	{
 		uaef_wake_waiters_on_commit(&execution->id);

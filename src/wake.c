@@ -34,6 +34,9 @@
 #define MAX_ROLES	8
 #define MAX_ENDED	64
 
+/* An executor that has slept for so long is told before the commit. */
+#define COLD_AFTER_US 10000
+
 /* Longest wait of a session that found no waiter slot. */
 #define UNREGISTERED_WAIT_MS 100
 
@@ -72,6 +75,7 @@ static void at_xact_end(XactEvent event, void *arg);
 static void at_subxact_end(SubXactEvent event, SubTransactionId subid,
 						   SubTransactionId parent, void *arg);
 static void add_task(RoleTasks *list, Oid role, int64 rank);
+static void announce(const RoleTasks *list);
 static void wake_roles(const RoleTasks *list);
 static void forget(void);
 static void wake_worker(Oid database, int reasons, TimestampTz timer_at);
@@ -208,6 +212,8 @@ forget(void)
 static void
 at_xact_end(XactEvent event, void *arg)
 {
+	if (event == XACT_EVENT_PRE_COMMIT && pending.any)
+		announce(&pending.ready);
 	if (event != XACT_EVENT_COMMIT && event != XACT_EVENT_ABORT &&
 		event != XACT_EVENT_PREPARE)
 		return;
@@ -249,6 +255,46 @@ at_subxact_end(SubXactEvent event, SubTransactionId subid,
 		return;
 	uaef_claimers_at_subabort();
 	wake_roles(&pending.taken);
+}
+
+/*
+ * Tell an executor of a role that a task is about to come, if it has slept for
+ * long.
+ */
+static void
+announce_to(Oid role, TimestampTz now)
+{
+	for (int i = 0; i < UAEF_MAX_EXECUTORS; i++)
+	{
+		UaefExecutorSlot *slot = &uaef_shared->executors[i];
+
+		if (pg_atomic_read_u32(&slot->state) != UAEF_EXECUTOR_IDLE ||
+			pg_atomic_read_u32(&slot->role) != role ||
+			pg_atomic_read_u32(&slot->database) != MyDatabaseId)
+			continue;
+		if (now - slot->since > COLD_AFTER_US &&
+			pg_atomic_exchange_u32(&slot->announced, 1) == 0)
+			uaef_shmem_set_latch(pg_atomic_read_u32(&slot->proc));
+		return;
+	}
+}
+
+/*
+ * Before a commit that waits for the disk: meanwhile the executor that will run
+ * the task wakes and makes ready, though it sees the task only afterwards.  An
+ * executor that commits runs what comes of its tasks by itself.
+ */
+static void
+announce(const RoleTasks *list)
+{
+	TimestampTz now;
+
+	if (list->n == 0 || synchronous_commit == SYNCHRONOUS_COMMIT_OFF ||
+		uaef_ready_news_is_told())
+		return;
+	now = GetCurrentTimestamp();
+	for (int i = 0; i < list->n; i++)
+		announce_to(list->roles[i].role, now);
 }
 
 static void

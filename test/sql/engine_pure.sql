@@ -169,6 +169,9 @@ SELECT count(*), count(DISTINCT x.execution_id) AS different, bool_and(x.output 
 FROM unnest(:'ids'::uuid[]) WITH ORDINALITY AS o(execution_id, n) JOIN uaef.workflow_execution AS x USING (execution_id);
 SELECT status, count(*) FROM uaef.task_execution WHERE execution_id = ANY (:'ids') GROUP BY status ORDER BY status;
 SELECT event_type, count(*) FROM uaef.ledger_event WHERE stream = ANY (:'ids') GROUP BY event_type ORDER BY event_type;
+-- what has ended leaves no room in its page for an update
+SELECT max(n * size) > 5000 AS full FROM (SELECT count(*) AS n, avg(pg_column_size(t)) AS size FROM uaef.task_execution AS t
+	WHERE execution_id = ANY (:'ids') GROUP BY (ctid::text::point)[0]) AS page;
 SELECT uaef.start_workflows('eng_odd', '{}');
 SELECT cardinality(uaef.start_workflows('eng_version', '{"{}", "{}"}', version => 1)) AS older;
 -- where one cannot be started none is
