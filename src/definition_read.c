@@ -38,6 +38,17 @@ static void set_reader(const UaefObject *object, const char *key);
  * ----------
  */
 
+/*
+ * What stands before the name of a value's type: null is no name of many.
+ */
+static const char *
+article(const JsonbValue *value)
+{
+	if (value->type == jbvNull)
+		return "";
+	return strchr("aeiou", *uaef_value_type(value)) ? "an " : "a ";
+}
+
 UaefObject
 uaef_read_object(UaefBuilder *builder, JsonbValue *value,
 				 const char *const *keys, const char *where)
@@ -51,9 +62,8 @@ uaef_read_object(UaefBuilder *builder, JsonbValue *value,
 		!JsonContainerIsObject(value->val.binary.data))
 		ereport(ERROR,
 				(errcode(ERRCODE_UAEF_BAD_DEFINITION),
-				 errmsg("%s must be an object, not %s %s", where,
-						strchr("aeiou", *uaef_value_type(value)) ? "an" : "a",
-						uaef_value_type(value))));
+				 errmsg("%s must be an object, not %s%s", where,
+						article(value), uaef_value_type(value))));
 	object.container = value->val.binary.data;
 
 	iterator = JsonbIteratorInit(object.container);
