@@ -61,6 +61,18 @@ add_key(UaefClaimRequest *request, char *key)
 }
 
 /*
+ * Raise for a name that nobody can have.
+ */
+static void
+check_not_empty(const char *argument, const char *name)
+{
+	if (*name == '\0')
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("empty name in \"%s\"", argument)));
+}
+
+/*
  * The queues of a request: each without, and with each of the capabilities.
  * queue and more are the places of the arguments "queue" and "queues", which
  * "capabilities" follows.
@@ -99,6 +111,7 @@ read_keys(FunctionCallInfo fcinfo, int queue, int more,
 	request->keys = palloc(sizeof(char *) * n_queues * (n_capabilities + 1));
 	for (int i = 0; i < n_queues; i++)
 	{
+		check_not_empty(PG_ARGISNULL(more) ? "queue" : "queues", queues[i]);
 		add_key(request, uaef_queue_key(queues[i], NULL));
 		for (int j = 0; j < n_capabilities; j++)
 			add_key(request, uaef_queue_key(queues[i], capabilities[j]));
@@ -131,6 +144,7 @@ read_request(FunctionCallInfo fcinfo, int queue, UaefClaimRequest *request)
 {
 	memset(request, 0, sizeof(*request));
 	request->worker = uaef_arg_text(fcinfo, 0, "worker");
+	check_not_empty("worker", request->worker);
 	request->limit = uaef_arg_int32(fcinfo, queue + 1, "max_tasks");
 	if (request->limit < 1 || request->limit > MAX_CLAIM)
 		ereport(ERROR,

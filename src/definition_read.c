@@ -209,8 +209,13 @@ uaef_read_double(const UaefObject *object, const char *key, double fallback,
 int64
 uaef_read_duration(const UaefObject *object, const char *key, int64 fallback)
 {
-	char	   *text = uaef_read_text(object, key, false);
+	JsonbValue	value;
+	char	   *text;
 
+	if (uaef_read_value(object, key, &value) && value.type != jbvString)
+		uaef_read_wrong(object, key,
+						"a duration in a string, such as \"30s\" or \"2 days\"");
+	text = uaef_read_text(object, key, false);
 	return text == NULL ? fallback :
 		uaef_duration_ms(text, psprintf("\"%s\" in %s", key, object->where));
 }

@@ -51,6 +51,10 @@ SELECT c.completed, c.code FROM (SELECT jsonb_agg(jsonb_build_object('task_id', 
 		'output', jsonb_build_object('n', CASE n WHEN 4 THEN 99 ELSE n END)) ORDER BY n) AS r FROM got) a, uaef.complete_tasks(r) c;
 SELECT count(*) FROM uaef.complete_tasks('[]');
 SELECT uaef.complete_tasks('{1}', '{}', '{}');
+-- names that nobody has
+SELECT * FROM uaef.claim_tasks('');
+SELECT * FROM uaef.claim_tasks('w', '');
+SELECT * FROM uaef.claim_tasks('w', queues => '{ext_a,""}');
 -- what cannot be read is told by its place, before anything is done
 CREATE FUNCTION pg_temp.refused(command text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE detail text;
