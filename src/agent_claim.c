@@ -30,6 +30,7 @@
 #include "own_execution.h"
 #include "spi_util.h"
 #include "task_input.h"
+#include "wake.h"
 
 static UaefQuery find_ready = {
 	"SELECT 1 FROM unnest($1) q WHERE EXISTS ("
@@ -233,7 +234,9 @@ compare_ready(const void *a, const void *b)
 }
 
 /*
- * Take rows out of the ready set, in their order.
+ * Take rows out of the ready set, in their order.  The worker, which calls other
+ * agents, passes over what is taken or only locked, and looks again when that is
+ * there once more.
  */
 static Ready *
 take(Datum queues, int limit, int *n)
@@ -244,6 +247,9 @@ take(Datum queues, int limit, int *n)
 	args[0] = queues;
 	args[1] = Int32GetDatum(limit);
 	*n = (int) uaef_spi_run(&take_ready, args, NULL);
+	uaef_wake_worker_on_abort(UAEF_WAKE_AGENTS);
+	if (*n == limit)
+		uaef_wake_worker_on_commit(UAEF_WAKE_AGENTS);
 	ready = palloc(sizeof(Ready) * Max(*n, 1));
 	for (int i = 0; i < *n; i++)
 	{

@@ -16,6 +16,8 @@
 
 #include "arguments.h"
 #include "claim.h"
+#include "definition_read.h"
+#include "errcodes.h"
 #include "failure.h"
 #include "json_util.h"
 #include "payload_check.h"
@@ -32,9 +34,6 @@
 
 /* Longest wait of one call. */
 #define MAX_WAIT_US (10 * USECS_PER_MINUTE)
-
-/* Longest code of a failure. */
-#define MAX_CODE 100
 
 static void
 claim_row(const UaefClaim *claim, Datum *values, bool *nulls)
@@ -59,6 +58,18 @@ add_key(UaefClaimRequest *request, char *key)
 		if (strcmp(request->keys[i], key) == 0)
 			return;
 	request->keys[request->n_keys++] = key;
+}
+
+/*
+ * Raise for a name that nobody can have.
+ */
+static void
+check_not_empty(const char *argument, const char *name)
+{
+	if (*name == '\0')
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("empty name in \"%s\"", argument)));
 }
 
 /*
@@ -100,6 +111,7 @@ read_keys(FunctionCallInfo fcinfo, int queue, int more,
 	request->keys = palloc(sizeof(char *) * n_queues * (n_capabilities + 1));
 	for (int i = 0; i < n_queues; i++)
 	{
+		check_not_empty(PG_ARGISNULL(more) ? "queue" : "queues", queues[i]);
 		add_key(request, uaef_queue_key(queues[i], NULL));
 		for (int j = 0; j < n_capabilities; j++)
 			add_key(request, uaef_queue_key(queues[i], capabilities[j]));
@@ -132,6 +144,7 @@ read_request(FunctionCallInfo fcinfo, int queue, UaefClaimRequest *request)
 {
 	memset(request, 0, sizeof(*request));
 	request->worker = uaef_arg_text(fcinfo, 0, "worker");
+	check_not_empty("worker", request->worker);
 	request->limit = uaef_arg_int32(fcinfo, queue + 1, "max_tasks");
 	if (request->limit < 1 || request->limit > MAX_CLAIM)
 		ereport(ERROR,
@@ -181,9 +194,8 @@ read_results(FunctionCallInfo fcinfo, int arg, int *n)
 	int			lengths[3];
 	UaefResult *results;
 
-	deconstruct_array(uaef_arg_array(fcinfo, arg, "task_ids"), types[0], 8,
-					  FLOAT8PASSBYVAL, TYPALIGN_DOUBLE, &values[0],
-					  &nulls[0], &lengths[0]);
+	values[0] = uaef_array_elements(uaef_arg_array(fcinfo, arg, "task_ids"),
+									types[0], "task_ids", &lengths[0]);
 	deconstruct_array(uaef_arg_array(fcinfo, arg + 1, "outputs"), types[1],
 					  -1, false, TYPALIGN_INT, &values[1], &nulls[1],
 					  &lengths[1]);
@@ -202,7 +214,7 @@ read_results(FunctionCallInfo fcinfo, int arg, int *n)
 	results = palloc0(sizeof(UaefResult) * Max(*n, 1));
 	for (int i = 0; i < *n; i++)
 	{
-		results[i].task_id = nulls[0][i] ? 0 : DatumGetInt64(values[0][i]);
+		results[i].task_id = DatumGetInt64(values[0][i]);
 		results[i].output = nulls[1][i] ? uaef_json_empty() :
 			DatumGetJsonbP(values[1][i]);
 		results[i].has_token = !nulls[2][i];
@@ -298,33 +310,76 @@ uaef_complete_and_claim(PG_FUNCTION_ARGS)
 	return (Datum) 0;
 }
 
+static int64
+read_task_id(const UaefObject *object)
+{
+	JsonbValue	value;
+	char	   *end = "";
+	int64		task_id = 0;
+
+	errno = 0;
+	if (uaef_read_value(object, "task_id", &value) &&
+		value.type == jbvNumeric)
+		task_id = strtoll(numeric_normalize(value.val.numeric), &end, 10);
+	else
+		uaef_read_wrong(object, "task_id", "a number");
+	if (*end != '\0' || errno != 0)
+		uaef_read_wrong(object, "task_id", "the number of a task");
+	return task_id;
+}
+
 /*
  * A result of complete_tasks(), by an object.
  */
 static void
-read_result(Jsonb *object, int no, UaefResult *result)
+read_result(JsonbValue *value, const char *where, UaefResult *result)
 {
-	JsonbValue	value;
+	static const char *const keys[] = {
+		"task_id", "output", "lease_token", NULL
+	};
+	UaefObject	object = uaef_read_object(NULL, value, keys, where);
+	JsonbValue	output;
 	char	   *token;
 
-	if (!JB_ROOT_IS_OBJECT(object) ||
-		!uaef_json_get(object, "task_id", &value) || value.type != jbvNumeric)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("result %d is not an object with the number \"task_id\"",
-						no + 1),
-				 errhint("Write [{\"task_id\": ..., \"output\": ..., \"lease_token\": \"...\"}, ...].")));
-	result->task_id =
-		DatumGetInt64(DirectFunctionCall1(numeric_int8,
-										  NumericGetDatum(value.val.numeric)));
-	result->output = uaef_json_get(object, "output", &value) &&
-		value.type != jbvNull ? uaef_json_from_value(&value) :
-		uaef_json_empty();
-	token = uaef_json_get_text(object, "lease_token");
+	result->task_id = read_task_id(&object);
+	result->output = uaef_read_value(&object, "output", &output) ?
+		uaef_json_from_value(&output) : uaef_json_empty();
+	token = uaef_read_text(&object, "lease_token", false);
 	result->has_token = token != NULL;
 	if (token != NULL)
 		result->token = *DatumGetUUIDP(DirectFunctionCall1(uuid_in,
 														   CStringGetDatum(token)));
+}
+
+/*
+ * All of them, before anything is done; raises 22023, and 22P02 for a token, with
+ * the place.
+ */
+static UaefResult *
+read_result_list(JsonbContainer *list, int n)
+{
+	MemoryContext context = CurrentMemoryContext;
+	UaefResult *results = palloc0(sizeof(UaefResult) * Max(n, 1));
+	volatile int no = 0;
+
+	PG_TRY();
+	{
+		for (; no < n; no++)
+		{
+			JsonbValue	value = uaef_read_element(list, no);
+
+			read_result(&value, psprintf("result %d", no + 1), &results[no]);
+		}
+	}
+	PG_CATCH();
+	{
+		if (geterrcode() == ERRCODE_INVALID_TEXT_REPRESENTATION)
+			uaef_read_rethrow(context, psprintf("\"lease_token\" in result %d",
+												no + 1), NULL);
+		uaef_read_rethrow_argument(context);
+	}
+	PG_END_TRY();
+	return results;
 }
 
 /*
@@ -344,11 +399,7 @@ uaef_complete_tasks_json(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("\"results\" must be an array of at most %d objects",
 						MAX_CLAIM)));
-	results = palloc0(sizeof(UaefResult) * Max(n, 1));
-	for (int i = 0; i < n; i++)
-		read_result(uaef_json_from_value(getIthJsonbValueFromContainer(&list->root,
-																	   i)),
-					i, &results[i]);
+	results = read_result_list(&list->root, n);
 	complete_many(fcinfo, results, n);
 	return (Datum) 0;
 }
@@ -384,7 +435,7 @@ failure_code(FunctionCallInfo fcinfo, int i)
 	char	   *code = PG_ARGISNULL(i) ? "task_error" :
 		text_to_cstring(PG_GETARG_TEXT_PP(i));
 
-	if (strlen(code) > MAX_CODE || !uaef_is_error_code(code, false))
+	if (!uaef_is_failure_code(code))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("\"%s\" is no code of an error", uaef_clip(code)),

@@ -184,7 +184,8 @@ uaef_array_elements(ArrayType *array, Oid type, const char *name, int *n)
 		if (nulls[i])
 			ereport(ERROR,
 					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-					 errmsg("argument \"%s\" must not hold null", name)));
+					 errmsg("argument \"%s\" must not hold null", name),
+					 errdetail("Element %d is null.", i + 1)));
 	return values;
 }
 

@@ -42,24 +42,10 @@ static UaefQuery find_task = {
 	3, {UUIDOID, TEXTOID, INT4OID}
 };
 
-/*
- * The text of a member that a template gave: a string, or a number.
- */
-static char *
-text_of(const UaefObject *what, const char *key, bool required)
-{
-	JsonbValue	value;
-
-	if (uaef_read_value(what, key, &value) && value.type == jbvNumeric)
-		return DatumGetCString(DirectFunctionCall1(numeric_out,
-												   NumericGetDatum(value.val.numeric)));
-	return uaef_read_text(what, key, required);
-}
-
 static int64
 bigint_of(const UaefObject *what, const char *key)
 {
-	char	   *text = text_of(what, key, true);
+	char	   *text = uaef_arrival_text(what, key, true);
 
 	return DatumGetInt64(DirectFunctionCall1(int8in, CStringGetDatum(text)));
 }
@@ -93,8 +79,8 @@ act_start(const UaefObject *what, const UaefArrival *arrival,
 	UaefStart	start = {
 		.workflow = uaef_read_text(what, "workflow", true),
 		.version = uaef_read_int(what, "version", 0, 1, PG_INT32_MAX),
-		.idempotency_key = text_of(what, "idempotency_key", false),
-		.name = text_of(what, "name", false),
+		.idempotency_key = uaef_arrival_text(what, "idempotency_key", false),
+		.name = uaef_arrival_text(what, "name", false),
 		.priority = uaef_read_int(what, "priority", 0, PG_INT32_MIN,
 								  PG_INT32_MAX),
 		.input = document_of(what, "input"),
@@ -132,7 +118,7 @@ find_execution(const UaefObject *what)
 		return *DatumGetUUIDP(DirectFunctionCall1(uuid_in,
 												  CStringGetDatum(execution)));
 	args[0] = CStringGetTextDatum(uaef_read_text(what, "workflow", true));
-	args[1] = CStringGetTextDatum(text_of(what, "key", true));
+	args[1] = CStringGetTextDatum(uaef_arrival_text(what, "key", true));
 	back = uaef_spi_begin();
 	if (uaef_spi_run(&find_started, args, NULL) == 0)
 		ereport(ERROR,
@@ -204,10 +190,10 @@ act_complete(const UaefObject *what, const UaefArrival *arrival,
 static void
 act_fail(const UaefObject *what, UaefArrivalOutcome *outcome)
 {
-	char	   *message = text_of(what, "error", false);
-	char	   *code = text_of(what, "code", false);
+	char	   *message = uaef_arrival_text(what, "error", false);
+	char	   *code = uaef_arrival_code(what);
 	UaefFailure failure = {
-		.code = code == NULL ? "task_error" : uaef_clip(code),
+		.code = code == NULL ? "task_error" : code,
 		.message = message == NULL ? "what arrived says that it failed" :
 		uaef_clip(message),
 		.transient = uaef_read_bool(what, "retryable", false)

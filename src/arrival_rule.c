@@ -101,6 +101,28 @@ check_task_id(const UaefObject *what)
 		uaef_read_wrong(what, "task_id", "a number, or a template for one");
 }
 
+char *
+uaef_arrival_text(const UaefObject *what, const char *key, bool required)
+{
+	JsonbValue	value;
+
+	if (uaef_read_value(what, key, &value) && value.type == jbvNumeric)
+		return DatumGetCString(DirectFunctionCall1(numeric_out,
+												   NumericGetDatum(value.val.numeric)));
+	return uaef_read_text(what, key, required);
+}
+
+char *
+uaef_arrival_code(const UaefObject *what)
+{
+	char	   *code = uaef_arrival_text(what, "code", false);
+
+	if (code != NULL && !uaef_is_failure_code(code))
+		uaef_read_wrong(what, "code",
+						"a word of small letters, digits and \"_\" such as paper_jam, or a SQLSTATE");
+	return code;
+}
+
 /*
  * Raise for what can never be right, whatever arrives.
  */
@@ -117,6 +139,8 @@ check_constants(const UaefObject *what)
 	}
 	if (!is_template(what, "retryable"))
 		(void) uaef_read_bool(what, "retryable", false);
+	if (!is_template(what, "code"))
+		(void) uaef_arrival_code(what);
 	if (has_key(what, "execution") && !is_template(what, "execution"))
 		check_uuid(what, "execution");
 	if (has_key(what, "task_id") && !is_template(what, "task_id"))

@@ -52,4 +52,11 @@ extern const char *uaef_arrival_action_name(UaefArrivalAction action);
 extern UaefObject uaef_arrival_filled(UaefArrivalAction action, int rule,
 									  UaefBuilder *builder, Jsonb *filled);
 
+/* The text of a member of such an object: a string, or a number. */
+extern char *uaef_arrival_text(const UaefObject *what, const char *key,
+							   bool required);
+
+/* The code of a failure; NULL when none is given, raises for what is none. */
+extern char *uaef_arrival_code(const UaefObject *what);
+
 #endif							/* UAEF_ARRIVAL_RULE_H */

@@ -104,6 +104,8 @@ check_one_of(const char *value, const char *const *allowed, int n,
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 			 errmsg("invalid %s", what),
+			 value == NULL ? 0 : errdetail("It is \"%s\".",
+										   uaef_eval_clip(value, strlen(value))),
 			 errhint("Use %s.", names.data)));
 }
 

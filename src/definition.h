@@ -442,6 +442,9 @@ extern bool uaef_task_type_by_name(const char *name, UaefTaskType *type);
  */
 extern bool uaef_is_error_code(const char *code, bool classes);
 
+/* Whether it may be the code of a failure that somebody tells of. */
+extern bool uaef_is_failure_code(const char *code);
+
 /* "100/min" as the time between two; false when it is no rate. */
 extern bool uaef_rate_parse(const char *text, int64 *interval_us);
 

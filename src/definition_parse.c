@@ -29,6 +29,9 @@
 /* Longest id of a task. */
 #define MAX_ID 200
 
+/* Longest code of a failure, in bytes. */
+#define MAX_FAILURE_CODE 100
+
 /* Names of types; "map" is parallel that must have "over". */
 static const struct
 {
@@ -579,6 +582,12 @@ uaef_is_error_code(const char *code, bool classes)
 	if (strspn(code, state) == len && (len == 5 || (classes && len == 2)))
 		return true;
 	return *code >= 'a' && *code <= 'z' && strspn(code, word) == len;
+}
+
+bool
+uaef_is_failure_code(const char *code)
+{
+	return strlen(code) <= MAX_FAILURE_CODE && uaef_is_error_code(code, false);
 }
 
 static void

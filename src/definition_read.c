@@ -38,6 +38,17 @@ static void set_reader(const UaefObject *object, const char *key);
  * ----------
  */
 
+/*
+ * What stands before the name of a value's type: null is no name of many.
+ */
+static const char *
+article(const JsonbValue *value)
+{
+	if (value->type == jbvNull)
+		return "";
+	return strchr("aeiou", *uaef_value_type(value)) ? "an " : "a ";
+}
+
 UaefObject
 uaef_read_object(UaefBuilder *builder, JsonbValue *value,
 				 const char *const *keys, const char *where)
@@ -51,9 +62,8 @@ uaef_read_object(UaefBuilder *builder, JsonbValue *value,
 		!JsonContainerIsObject(value->val.binary.data))
 		ereport(ERROR,
 				(errcode(ERRCODE_UAEF_BAD_DEFINITION),
-				 errmsg("%s must be an object, not %s %s", where,
-						strchr("aeiou", *uaef_value_type(value)) ? "an" : "a",
-						uaef_value_type(value))));
+				 errmsg("%s must be an object, not %s%s", where,
+						article(value), uaef_value_type(value))));
 	object.container = value->val.binary.data;
 
 	iterator = JsonbIteratorInit(object.container);
@@ -199,8 +209,13 @@ uaef_read_double(const UaefObject *object, const char *key, double fallback,
 int64
 uaef_read_duration(const UaefObject *object, const char *key, int64 fallback)
 {
-	char	   *text = uaef_read_text(object, key, false);
+	JsonbValue	value;
+	char	   *text;
 
+	if (uaef_read_value(object, key, &value) && value.type != jbvString)
+		uaef_read_wrong(object, key,
+						"a duration in a string, such as \"30s\" or \"2 days\"");
+	text = uaef_read_text(object, key, false);
 	return text == NULL ? fallback :
 		uaef_duration_ms(text, psprintf("\"%s\" in %s", key, object->where));
 }

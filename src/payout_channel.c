@@ -216,21 +216,12 @@ uaef_payee_set(const char *recipient, const char *channel, Jsonb *destination,
 	uaef_spi_end(caller);
 }
 
-static bool
-takes_currency(const UaefPayoutChannel *channel, const char *currency)
-{
-	for (int i = 0; i < channel->contract.n_currencies; i++)
-		if (strcmp(channel->contract.currencies[i], currency) == 0)
-			return true;
-	return channel->contract.n_currencies < 0;
-}
-
 bool
 uaef_payout_channel_takes(const char *name, const char *currency)
 {
 	UaefPayoutChannel channel;
 
-	return find_channel(name, &channel) && takes_currency(&channel, currency);
+	return find_channel(name, &channel) && uaef_payout_contract_takes(&channel.contract, currency);
 }
 
 void
@@ -239,7 +230,7 @@ uaef_payout_channel_check(const UaefPayoutChannel *channel, Numeric amount,
 {
 	char	   *most = uaef_json_get_text(channel->contract.max_amount, currency);
 
-	if (!takes_currency(channel, currency))
+	if (!uaef_payout_contract_takes(&channel->contract, currency))
 		ereport(ERROR,
 				(errcode(ERRCODE_UAEF_PAYOUT_CHANNEL),
 				 errmsg("payout channel \"%s\" does not take %s",

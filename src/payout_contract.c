@@ -10,6 +10,7 @@
 #include "postgres.h"
 
 #include "definition_read.h"
+#include "errcodes.h"
 #include "json_util.h"
 #include "money.h"
 #include "payout_contract.h"
@@ -30,6 +31,8 @@ static void read_currencies(const UaefObject *object,
 static bool is_amount(const JsonbValue *value);
 static void read_max_amount(const UaefObject *object,
 							UaefPayoutContract *contract);
+static void check_max_amount(const UaefPayoutContract *contract,
+							 const char *currency, const char *amount);
 static void read_reference(const UaefObject *object,
 						   UaefPayoutContract *contract);
 
@@ -88,6 +91,12 @@ read_currencies(const UaefObject *object, UaefPayoutContract *contract)
 	}
 }
 
+static char *
+text_of(const JsonbValue *string)
+{
+	return pnstrdup(string->val.string.val, string->val.string.len);
+}
+
 static bool
 is_amount(const JsonbValue *value)
 {
@@ -95,10 +104,36 @@ is_amount(const JsonbValue *value)
 
 	if (value->type != jbvString || value->val.string.len > MAX_AMOUNT_LEN)
 		return false;
-	text = pnstrdup(value->val.string.val, value->val.string.len);
+	text = text_of(value);
 	return *text >= '0' && *text <= '9' &&
 		strspn(text, "0123456789.") == strlen(text) &&
 		strchr(text, '.') == strrchr(text, '.');
+}
+
+/*
+ * Raise for a currency that is none or is not taken, and for more digits than it
+ * has.
+ */
+static void
+check_max_amount(const UaefPayoutContract *contract, const char *currency,
+				 const char *amount)
+{
+	int			digits = uaef_currency_exponent(currency);
+	const char *point = strchr(amount, '.');
+
+	uaef_currency_require(currency);
+	if (!uaef_payout_contract_takes(contract, currency))
+		ereport(ERROR,
+				(errcode(ERRCODE_UAEF_BAD_DEFINITION),
+				 errmsg("\"max_amount\" in the contract: %s is not one of its \"currencies\"",
+						currency)));
+	if (point != NULL && strlen(point + 1) > digits)
+		ereport(ERROR,
+				(errcode(ERRCODE_UAEF_BAD_DEFINITION),
+				 errmsg("\"max_amount\" in the contract: %s is no amount of %s",
+						amount, currency),
+				 errdetail("%s has %d digits after the point.", currency,
+						   digits)));
 }
 
 /*
@@ -110,6 +145,7 @@ read_max_amount(const UaefObject *object, UaefPayoutContract *contract)
 	JsonbIterator *it;
 	JsonbIteratorToken token;
 	JsonbValue	value;
+	char	   *currency = NULL;
 
 	contract->max_amount = uaef_read_document(object, "max_amount");
 	if (contract->max_amount == NULL)
@@ -117,9 +153,14 @@ read_max_amount(const UaefObject *object, UaefPayoutContract *contract)
 	it = JsonbIteratorInit(&contract->max_amount->root);
 	while ((token = JsonbIteratorNext(&it, &value, true)) != WJB_DONE)
 	{
-		if (token == WJB_VALUE && !is_amount(&value))
+		if (token == WJB_KEY)
+			currency = text_of(&value);
+		if (token != WJB_VALUE)
+			continue;
+		if (!is_amount(&value))
 			uaef_read_wrong(object, "max_amount",
 							"an object of amounts in strings, by currency");
+		check_max_amount(contract, currency, text_of(&value));
 	}
 }
 
@@ -172,6 +213,16 @@ uaef_payout_contract_read(Jsonb *document, UaefPayoutContract *contract)
 	read_currencies(&object, contract);
 	read_max_amount(&object, contract);
 	read_reference(&object, contract);
+}
+
+bool
+uaef_payout_contract_takes(const UaefPayoutContract *contract,
+						   const char *currency)
+{
+	for (int i = 0; i < contract->n_currencies; i++)
+		if (strcmp(contract->currencies[i], currency) == 0)
+			return true;
+	return contract->n_currencies < 0;
 }
 
 bool

@@ -46,4 +46,8 @@ extern void uaef_payout_contract_read(Jsonb *document,
 /* Whether anybody could learn of a payment whose answer was lost. */
 extern bool uaef_payout_contract_tells(const UaefPayoutContract *contract);
 
+/* Whether it pays in a currency. */
+extern bool uaef_payout_contract_takes(const UaefPayoutContract *contract,
+									   const char *currency);
+
 #endif							/* UAEF_PAYOUT_CONTRACT_H */

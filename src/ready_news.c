@@ -52,7 +52,7 @@ uaef_ready_news_is_told(void)
 void
 uaef_ready_news_tell(UaefExecutorSlot *slot, int64 rank)
 {
-	uaef_shmem_lower(&slot->news, rank);
+	uaef_shmem_lower(&slot->news, Min(rank, UAEF_NO_RANK - 1));
 }
 
 bool

@@ -24,6 +24,7 @@
 #include "json_util.h"
 #include "schedule.h"
 #include "spi_util.h"
+#include "versioned_name.h"
 #include "wake.h"
 
 static UaefQuery insert_schedule = {
@@ -115,6 +116,7 @@ uaef_schedule_create(Datum *args, const char *nulls)
 	UaefCaller	back = uaef_spi_begin();
 	UaefSchedule *schedule;
 
+	uaef_check_name("schedule", name);
 	memcpy(all, args, sizeof(Datum) * UAEF_SCHEDULE_ARGS);
 	memcpy(all_nulls, nulls, UAEF_SCHEDULE_ARGS);
 	all[UAEF_SCHEDULE_ARGS] = ObjectIdGetDatum(caller);
@@ -275,6 +277,7 @@ uaef_calendar_create(const char *name, Datum weekdays)
 	UaefCaller	back = uaef_spi_begin();
 	Datum		args[4];
 
+	uaef_check_name("calendar", name);
 	args[0] = CStringGetTextDatum(name);
 	args[1] = weekdays;
 	args[2] = ObjectIdGetDatum(caller);

@@ -330,6 +330,8 @@ uaef_step_unready(UaefTask *task)
 		uaef_wake_executor_on_abort(task->execution->initiated_by, rank);
 	else
 		uaef_wake_claimer_on_abort(queue);
+	if (task->def->type == UAEF_TASK_AGENT)
+		uaef_wake_worker_on_abort(UAEF_WAKE_AGENTS);
 	return true;
 }
 

@@ -60,6 +60,7 @@ typedef struct Pending
 	TimestampTz timer_at;		/* with UAEF_WAKE_TIMERS: the first one */
 	RoleTasks	ready;
 	RoleTasks	taken;			/* which a rollback gives back */
+	int			abort_reasons;	/* for which it wakes the worker */
 	int			n_ended;
 	bool		all_ended;
 	pg_uuid_t	ended[MAX_ENDED];
@@ -76,6 +77,7 @@ static void at_subxact_end(SubXactEvent event, SubTransactionId subid,
 						   SubTransactionId parent, void *arg);
 static void add_task(RoleTasks *list, Oid role, int64 rank);
 static void announce(const RoleTasks *list);
+static void wake_for_undone(void);
 static void wake_roles(const RoleTasks *list);
 static void forget(void);
 static void wake_worker(Oid database, int reasons, TimestampTz timer_at);
@@ -120,6 +122,14 @@ uaef_wake_timers_heard(void)
 		return DT_NOBEGIN;
 	return (TimestampTz) pg_atomic_exchange_u64(&slot->timer_news,
 												(uint64) DT_NOEND);
+}
+
+void
+uaef_wake_worker_on_abort(int reasons)
+{
+	uaef_shmem_attach();
+	pending.abort_reasons |= reasons;
+	pending.any = true;
 }
 
 static void
@@ -201,7 +211,7 @@ uaef_wake_restore(const void *saved)
 static void
 forget(void)
 {
-	pending.reasons = 0;
+	pending.reasons = pending.abort_reasons = 0;
 	pending.ready.n = pending.taken.n = 0;
 	pending.ready.all = pending.taken.all = false;
 	pending.n_ended = 0;
@@ -240,7 +250,7 @@ at_xact_end(XactEvent event, void *arg)
 		wake_waiters();
 	}
 	else if (event == XACT_EVENT_ABORT)
-		wake_roles(&pending.taken);
+		wake_for_undone();
 	forget();
 }
 
@@ -254,7 +264,15 @@ at_subxact_end(SubXactEvent event, SubTransactionId subid,
 	if (event != SUBXACT_EVENT_ABORT_SUB)
 		return;
 	uaef_claimers_at_subabort();
+	wake_for_undone();
+}
+
+static void
+wake_for_undone(void)
+{
 	wake_roles(&pending.taken);
+	if (pending.abort_reasons != 0)
+		wake_worker(MyDatabaseId, pending.abort_reasons, DT_NOEND);
 }
 
 /*

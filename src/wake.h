@@ -57,6 +57,9 @@ extern void uaef_wake_executor_on_commit(Oid role, int64 rank);
 /* The same for a task that was taken, when a rollback gives it back. */
 extern void uaef_wake_executor_on_abort(Oid role, int64 rank);
 
+/* When a rollback gives back what was taken, wake this database's worker. */
+extern void uaef_wake_worker_on_abort(int reasons);
+
 /* At commit, wake whoever waits for this execution to end. */
 extern void uaef_wake_waiters_on_commit(const pg_uuid_t *execution_id);
 

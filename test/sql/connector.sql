@@ -41,6 +41,7 @@ SELECT uaef.create_connector('q', 'sqs', '{"url":"https://sqs.eu-west-1.amazonaw
 SELECT uaef.create_connector('q', 'sqs', '{"url":"https://sqs.eu-west-1.amazonaws.com/1/q","receive":{"wait":1}}');
 SELECT uaef.create_connector('q', 'sqs', '{"url":"https://sqs.eu-west-1.amazonaws.com/1/q","receive":{"on":[]}}');
 SELECT uaef.create_connector('q', 'sqs', '{"url":"https://sqs.eu-west-1.amazonaws.com/1/q","receive":{"on":[{"start":{"workflow":"{{headers.x}}"}}]}}');
+SELECT uaef.create_connector('q', 'sqs', '{"url":"https://sqs.eu-west-1.amazonaws.com/1/q","receive":{"on":[{"fail":{"task_id":1,"code":"Bad Code!"}}]}}');
 SELECT uaef.create_connector('q', 'sqs', '{"url":"https://sqs.eu-west-1.amazonaws.com/1/q","receive":{"wait":"1","on":[{"ignore":{}}]}}');
 
 -- URLs that two parsers might read differently are refused.

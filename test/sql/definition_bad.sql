@@ -53,6 +53,7 @@ SELECT r.* FROM (VALUES
 	('a b', '[{"from":"a"}]'),
 	('a b', '[{"from":"a","to":"b","if":1}]'),
 	('a b', '[7]'),
+	('a b', '[null]'),
 	('a b', '[{"from":"a","to":"a"}]'),
 	('a b', '[{"from":"a","to":"b"},{"from":"a","to":"b"}]'),
 	('a b', '[{"from":"a","to":"b","when":{"in.x":1}},{"from":"a","to":"b","when":{"in.x":1.0}}]'),

@@ -51,7 +51,30 @@ SELECT c.completed, c.code FROM (SELECT jsonb_agg(jsonb_build_object('task_id', 
 		'output', jsonb_build_object('n', CASE n WHEN 4 THEN 99 ELSE n END)) ORDER BY n) AS r FROM got) a, uaef.complete_tasks(r) c;
 SELECT count(*) FROM uaef.complete_tasks('[]');
 SELECT uaef.complete_tasks('{1}', '{}', '{}');
-SELECT completed, code FROM uaef.complete_tasks(ARRAY[NULL::bigint], ARRAY['{}'::jsonb], ARRAY[NULL::uuid]);
+-- names that nobody has
+SELECT * FROM uaef.claim_tasks('');
+SELECT * FROM uaef.claim_tasks('w', '');
+SELECT * FROM uaef.claim_tasks('w', queues => '{ext_a,""}');
+-- what cannot be read is told by its place, before anything is done
+CREATE FUNCTION pg_temp.refused(command text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE detail text;
+BEGIN
+	EXECUTE command;
+	RETURN 'done';
+EXCEPTION WHEN OTHERS THEN
+	GET STACKED DIAGNOSTICS detail = PG_EXCEPTION_DETAIL;
+	RETURN concat_ws(' | ', SQLSTATE, SQLERRM, nullif(detail, ''));
+END $$;
+SELECT uaef.start_workflow('ext', name => 'x unread') AS unread \gset
+SELECT task_id, lease_token FROM uaef.claim_tasks('w', 'ext_a', 1) \gset
+SELECT pg_temp.refused(format('SELECT uaef.complete_tasks(%L, %L, %L)', ARRAY[:task_id, NULL], '{"{}", "{}"}', ARRAY[:'lease_token', NULL]));
+SELECT pg_temp.refused(format('SELECT uaef.complete_and_claim(%L, %L, %L, %L)', 'w', ARRAY[:task_id, NULL], '{"{}", "{}"}', ARRAY[:'lease_token', NULL]));
+SELECT bad, pg_temp.refused(format('SELECT uaef.complete_tasks(%L)', jsonb_build_array(jsonb_build_object('task_id', :task_id, 'lease_token', :'lease_token'), bad)))
+FROM unnest(ARRAY['{"task_id": null}', 'null', '{"task_id": 1.5}', '{"task_id": 1e30}', '{"task_id": "1"}', '{"task_id": 1, "ouptut": {}}',
+	'{"task_id": 1, "lease_token": 7}', '{"task_id": 1, "lease_token": "seven"}']::jsonb[]) AS bad;
+SELECT status FROM uaef.task_run WHERE task_id = :task_id;
+SELECT completed, code FROM uaef.complete_tasks(ARRAY[:task_id], ARRAY[NULL::jsonb], ARRAY[:'lease_token'::uuid]);
+SELECT uaef.cancel_workflow(:'unread');
 
 -- results and claims in one step; what was refused comes last, and what was set free is claimed by the next call
 SELECT uaef.create_workflow('ext_both', '{"tasks": [{"id": "m", "type": "map", "config": {"over": "{{in.l}}", "concurrency": 2, "task": {"type": "external", "queue": "ext_c"}}}]}');

@@ -56,7 +56,8 @@ FROM (VALUES (1, '7'::jsonb), (2, '{"retries":5}'), (3, '{"idempotency":"maybe"}
 	(6, '{"webhooks":"yes"}'), (7, '{"settles":0}'), (8, '{"key_ttl":"0s"}'), (9, '{"key_ttl":"soon"}'), (10, '{"key_margin":1.5}'),
 	(11, '{"duplicate_window":3}'), (12, '{"currencies":"NOK"}'), (13, '{"currencies":["NOPE"]}'), (14, '{"max_amount":5}'),
 	(15, '{"max_amount":{"NOK":5}}'), (16, '{"max_amount":{"NOK":"1.0.0"}}'), (17, '{"reference":"a..b"}'), (18, '{"reference":""}'),
-	(19, '{}')) v (no, bad) ORDER BY no;
+	(19, '{"max_amount":{"EUR":"10.001"}}'), (20, '{"max_amount":{"NOK":"10.00", "JPY":"10.5"}}'), (21, '{"max_amount":{"EURO":"10"}}'),
+	(22, '{"max_amount":{"DKK":"10"},"currencies":["NOK"]}'), (23, '{"max_amount":{"BHD":"10.0001"}}'), (24, '{"max_amount":null,"retries":1}'), (25, '{}')) v (no, bad) ORDER BY no;
 SELECT pg_temp.try($$SELECT uaef.create_payout_channel('blind', 'connector', '{"idempotency":"native"}', 'nowhere')$$);
 SELECT uaef.create_payout_channel('psp', 'worker', '{"idempotency":"native","key_ttl":"24h",
 	"webhooks":true,"statement":"csv","currencies":["NOK"],"max_amount":{"NOK":"1000.00"}}');

@@ -40,6 +40,9 @@ SELECT uaef.next_runs('* * * * *', n => -1);
 
 -- one tick, with a template of its time; a second look finds nothing
 SET uaef.test_now = '2026-01-01 00:00:00+00';
+SELECT uaef.create_schedule('', 'sch', '0 * * * *');
+SELECT uaef.create_schedule(E'two\nlines', 'sch', '0 * * * *');
+SELECT uaef.create_calendar('');
 SELECT uaef.create_schedule('xhourly', 'sch', '0 * * * *', timezone => 'Europe/Berlin',
 	input => '{"at": "{{schedule.tick}}", "day": "{{schedule.date}}", "by": "{{schedule.name}}"}', priority => 7);
 SELECT name, status, next_tick, next_run FROM schedules;

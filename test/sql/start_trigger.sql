@@ -27,6 +27,11 @@ SELECT initiated_by, output FROM uaef.workflow_run WHERE workflow = 'trg' AND in
 -- names it refuses the row
 SELECT uaef.attach_workflow('trg_order', 'trg_nothing');
 \echo :LAST_ERROR_SQLSTATE
+-- a near name may be the one that is meant
+SELECT uaef.start_workflow('TRG', '{}');
+SELECT uaef.start_workflow('trq', '{}');
+SELECT uaef.start_workflow('tr', '{}');
+SELECT uaef.start_workflow(repeat('t', 300), '{}');
 CREATE TRIGGER nothing AFTER INSERT ON trg_order FOR EACH ROW EXECUTE FUNCTION uaef.start_workflow_trigger('trg_nothing');
 INSERT INTO trg_order VALUES (6, 50, NULL);
 \echo :LAST_ERROR_SQLSTATE

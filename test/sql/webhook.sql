@@ -55,6 +55,11 @@ FROM (VALUES
 	('github', '{"on": [{"start": {"workflow": "w", "version": "first"}}]}'),
 	('github', '{"on": [{"signal": {"execution": "order 7", "signal": "s"}}]}'),
 	('github', '{"on": [{"fail": {"task_id": 1, "retryable": "perhaps"}}]}'),
+	('github', '{"on": [{"fail": {"task_id": 1, "code": "Bad Code!"}}]}'),
+	('github', '{"on": [{"ignore": {}, "when": {"body.x": 1}}, {"fail": {"task_id": 1, "code": true}}]}'),
+	('github', '{"on": [{"fail": {"task_id": 1, "code": 503}}]}'),
+	('github', '{"on": [{"fail": null}]}'),
+	('github', '{"on": [null]}'),
 	('github', '{"on": [{"ignore": {"why": "noise"}}]}'),
 	('github', '{"on": [{"start": {"workflow": "w"}}, {"when": {"body.x": 1}, "ignore": {}}]}'),
 	('github', '{"on": [{"start": {"workflow": "w", "inputs": {}}}]}'),
@@ -197,7 +202,7 @@ SELECT task, status, output - 'signal_id' AS output FROM uaef.task_run WHERE exe
 -- Standard Webhooks: a shared key, and a key pair.
 SELECT uaef.create_webhook_source('in_standard', 'standard_webhooks', '{"on": [
 	{"when": {"body.type": "shipped"}, "complete": {"execution": "{{body.execution}}", "task": "ship", "output": {"parcel": "{{body.parcel}}"}}},
-	{"when": {"body.type": "lost"}, "fail": {"task_id": "{{body.task}}", "error": "the parcel is lost"}}]}',
+	{"when": {"body.type": "lost"}, "fail": {"task_id": "{{body.task}}", "error": "the parcel is lost", "code": "{{body.code}}"}}]}',
 	'{"keys": ["whsec_MDEyMzQ1Njc4OWFiY2RlZg==", "whpk_1VlvNphIXoXSbtmDPZh8SANCmPwjpF8aOHJ8GhpATgk="]}') > 0 AS made;
 CREATE FUNCTION pg_temp.standard(id text, at bigint, body text, signature text DEFAULT NULL) RETURNS text LANGUAGE sql AS $$
 	SELECT pg_temp.send('in_standard', jsonb_build_object('webhook-id', id, 'webhook-timestamp', at::text, 'webhook-signature',
@@ -212,8 +217,9 @@ SELECT pg_temp.standard('msg_3', :now, '{"type": "shipped", "execution": "no", "
 SELECT uaef.start_workflow('in_pay', '{}') AS pay2 \gset
 SELECT uaef.signal_workflow(:'pay2', 'paid', '{}');
 SELECT task_id AS ship FROM uaef.task_run WHERE execution_id = :'pay2' AND task = 'ship' \gset
-SELECT pg_temp.standard('msg_4', :now, format('{"type": "lost", "task": %s}', :ship)) AS lost;
-SELECT status, error->>'message' AS error FROM uaef.task_run WHERE task_id = :ship;
+SELECT pg_temp.standard('msg_0', :now, format('{"type": "lost", "task": %s, "code": "Lost, alas"}', :ship)) AS no_code;
+SELECT pg_temp.standard('msg_4', :now, format('{"type": "lost", "task": %s, "code": "lost_in_post"}', :ship)) AS lost;
+SELECT status, error->>'code' AS code, error->>'message' AS error FROM uaef.task_run WHERE task_id = :ship;
 SELECT delivery_id, status, action, error_code, regexp_replace(error, '\d+', 'N') AS error FROM uaef.webhook_delivery WHERE source = 'in_standard' AND action IS NOT NULL ORDER BY inbox_id;
 
 -- Slack: the challenge, an event, a command as a form.

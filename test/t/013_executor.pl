@@ -26,15 +26,18 @@ $node->safe_psql('one', q{
 		"config":{"sql":"SELECT session_user::text AS name, pg_backend_pid() AS pid"}}]}');
 	SELECT uaef.create_workflow('nap', '{"tasks":[{"id":"t","type":"sql",
 		"config":{"sql":"SELECT pg_sleep(($1->>''s'')::float8)"}}]}');
+	SELECT uaef.create_workflow('claim', '{"tasks":[{"id":"t","type":"sql",
+		"config":{"sql":"SELECT pg_advisory_xact_lock(77), (SELECT count(*) FROM uaef.claim_tasks(''w'', ''none'')), pg_sleep(4)"}}]}');
 });
 
 # Start an execution as a role; returns its id.
 sub start_as
 {
-	my ($role, $workflow, $input) = @_;
+	my ($role, $workflow, $input, $more) = @_;
 	$input //= '{}';
+	$more //= '';
 	return $node->safe_psql('one',
-		"SELECT uaef.start_workflow('$workflow', '$input')",
+		"SELECT uaef.start_workflow('$workflow', '$input'$more)",
 		extra_params => [ '-U', $role ]);
 }
 
@@ -83,11 +86,28 @@ is(wait_for($id, '10s'), 'completed', 'a role waits for a busy place');
 is(wait_for($nap, '10s'), 'completed', 'what was running has ended well');
 is(wait_for($late, '10s'), 'completed', 'and what waited behind it');
 
+# A task that claims of another queue does not take what its executor was told.
+my $holder = $node->background_psql('one');
+$holder->query_safe('SELECT pg_advisory_lock(77)');
+$nap = start_as('ann', 'claim');
+ok( $node->poll_query_until('one', "SELECT count(*) = 1 FROM pg_locks"
+		  . " WHERE locktype = 'advisory' AND NOT granted"),
+	'the only executor is busy');
+my $told = start_as('ann', 'who');
+$holder->query_safe('SELECT pg_advisory_unlock(77)');
+ok( $node->poll_query_until('one', "SELECT count(*) = 1 FROM pg_stat_activity"
+		  . " WHERE wait_event = 'PgSleep' AND backend_type = 'uaef executor'"),
+	'and has claimed');
+$holder->quit;
+
 # More executors for one role whose first is busy.
-$node->append_conf('postgresql.conf', 'uaef.max_executors = 2');
+$node->append_conf('postgresql.conf', "uaef.max_executors = 2\nuaef.priority_step = '24h'");
 $node->reload;
 ok($node->poll_query_until('one', "SELECT current_setting('uaef.max_executors') = '2'"),
 	'two executors are allowed');
+is(wait_for($told, '3s'), 'completed', 'and a second one takes what the first was told');
+is(wait_for($nap, '10s'), 'completed', 'the claim ends');
+is(wait_for(start_as('bob', 'who'), '10s'), 'completed', 'a place is taken back');
 $nap = start_as('ann', 'nap', '{"s":5}');
 ok( $node->poll_query_until(
 		'one',
@@ -96,6 +116,21 @@ ok( $node->poll_query_until(
 	'one executor is busy');
 $id = start_as('ann', 'who');
 is(wait_for($id, '4s'), 'completed', 'a second one takes the next task');
+
+# Also if that is the last of all: its rank is the highest there is.
+is(wait_for($nap, '10s'), 'completed', 'the nap ends');
+is(executors(), 'ann idle, ann idle', 'nobody is busy');
+for (1 .. 2)
+{
+	$id = start_as('bob', 'who');
+	is(wait_for($id, '5s'), 'completed', 'quick tasks, which are taken by many');
+}
+$nap = start_as('bob', 'nap', '{"s":4}');
+ok( $node->poll_query_until('one', "SELECT count(*) = 1 FROM pg_stat_activity"
+		  . " WHERE wait_event = 'PgSleep' AND backend_type = 'uaef executor'"),
+	'one executor is busy');
+$id = start_as('bob', 'who', '{}', ', priority => -2147483648');
+is(wait_for($id, '3s'), 'completed', 'a task of the lowest priority waits no longer');
 
 # An executor that is ended in the middle of a task: it is run again.
 is(wait_for($nap, '10s'), 'completed', 'the nap ends');
@@ -188,7 +223,7 @@ $node->safe_psql('postgres', q{
 	SELECT uaef.create_workflow('who', '{"tasks":[{"id":"t","type":"sql",
 		"config":{"sql":"SELECT 1 AS one"}}]}');
 });
-for (1 .. 5)
+for (1 .. 2)
 {
 	$id = $node->safe_psql('postgres', "SELECT uaef.start_workflow('who', '{}')");
 	is( $node->safe_psql('postgres',

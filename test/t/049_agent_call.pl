@@ -51,6 +51,14 @@ sub run
 	return $status eq 'completed' ? $json->decode($output) : $error;
 }
 
+# Until it has nothing to do.
+sub worker_sleeps
+{
+	$peer->node->poll_query_until('postgres', "SELECT state = 'idle'
+		FROM pg_stat_activity WHERE backend_type = 'uaef worker'");
+	return;
+}
+
 sub reputation
 {
 	my ($name, $columns) = @_;
@@ -139,6 +147,32 @@ foreach my $bad ([ 'anthropic', $gpt, qr/not for agents of platform/ ], [ 'http'
 }
 my (undef, undef, $error) = $peer->node->psql('postgres', "SELECT uaef.drop_connector('$claude')");
 like($error, qr/agent "ann" is called through it/, 'a connector that agents need');
+
+# A task that a transaction took, and gives back when it is undone, while the
+# worker saw nothing to call an agent for.  Another agent's claim is such a
+# transaction too.
+my $key = $peer->sql("SELECT api_key FROM uaef.register_agent('own', 'custom', capabilities => '{swap}')");
+agent('swap', 'anthropic', $claude, 'swap');
+workflow('swap', { capability => 'swap', prompt => 'say x' });
+workflow('look', { capability => 'talk', prompt => 'say {{in.word}}' });
+foreach my $take ("uaef.cancel_workflow('ID')", "uaef.claim_agent_tasks('$key')")
+{
+	foreach my $undo ('ROLLBACK', 'ROLLBACK TO before')
+	{
+		$peer->sql("SELECT uaef.deactivate_agent('swap')");
+		$id = $peer->sql("SELECT uaef.start_workflow('swap', '{}')");
+		my $session = $peer->node->background_psql('postgres');
+		my $taking = $take =~ s/ID/$id/r;
+		$session->query_safe("BEGIN; SAVEPOINT before; SELECT count(*) FROM $taking");
+		$peer->sql("SELECT uaef.activate_agent('swap')");
+		is(run('look', { word => 'y' })->{text}, 'y', 'the worker looks');
+		worker_sleeps();
+		$session->query_safe($undo);
+		is($peer->sql("SELECT uaef.wait_for_workflow('$id', '10s')"), 'completed',
+			"the worker hears of $undo");
+		$session->quit;
+	}
+}
 
 # A worker that is killed loses no task and no answer twice.
 $peer->sql("SELECT uaef.start_workflow('talk', jsonb_build_object('word', n)) FROM generate_series(1, 20) n");
