@@ -391,32 +391,30 @@ uaef_table_insert_many(UaefTable *table, HeapTuple *rows, int n)
 
 /*
  * The fillfactor in the cache of relations is what the heap goes by; nothing but
- * the room in pages comes of it.  The cache may make the entry anew meanwhile, so
- * its options are asked for again.
+ * the room in pages comes of it.  When the cache makes the entry anew meanwhile,
+ * it has other options, which are right.
  */
-static void
-set_fillfactor(Relation rel, int fillfactor)
-{
-	StdRdOptions *options = (StdRdOptions *) rel->rd_options;
-
-	if (options != NULL)
-		options->fillfactor = fillfactor;
-}
-
 void
 uaef_table_insert_last(UaefTable *table, HeapTuple *rows, int n)
 {
-	int			fillfactor = RelationGetFillFactor(table->rel,
-												   HEAP_DEFAULT_FILLFACTOR);
+	StdRdOptions *options = (StdRdOptions *) table->rel->rd_options;
+	int			fillfactor;
 
+	if (options == NULL)
+	{
+		uaef_table_insert_many(table, rows, n);
+		return;
+	}
+	fillfactor = options->fillfactor;
 	PG_TRY();
 	{
-		set_fillfactor(table->rel, HEAP_DEFAULT_FILLFACTOR);
+		options->fillfactor = HEAP_DEFAULT_FILLFACTOR;
 		uaef_table_insert_many(table, rows, n);
 	}
 	PG_FINALLY();
 	{
-		set_fillfactor(table->rel, fillfactor);
+		if ((StdRdOptions *) table->rel->rd_options == options)
+			options->fillfactor = fillfactor;
 	}
 	PG_END_TRY();
 }
