@@ -314,15 +314,16 @@ static int64
 read_task_id(const UaefObject *object)
 {
 	JsonbValue	value;
-	char	   *end = "";
-	int64		task_id = 0;
+	char	   *digits;
+	char	   *end;
+	int64		task_id;
 
-	errno = 0;
-	if (uaef_read_value(object, "task_id", &value) &&
-		value.type == jbvNumeric)
-		task_id = strtoll(numeric_normalize(value.val.numeric), &end, 10);
-	else
+	if (!uaef_read_value(object, "task_id", &value) ||
+		value.type != jbvNumeric)
 		uaef_read_wrong(object, "task_id", "a number");
+	digits = numeric_normalize(value.val.numeric);
+	errno = 0;
+	task_id = strtoll(digits, &end, 10);
 	if (*end != '\0' || errno != 0)
 		uaef_read_wrong(object, "task_id", "the number of a task");
 	return task_id;

@@ -433,17 +433,18 @@ sleep_idle(UaefExecutorSlot *slot, int again_ms)
 	offer_place();
 	uaef_report_stat();
 	pgstat_report_activity(STATE_IDLE, NULL);
-	end_if_asked(slot);
 
+	/* An announcement resets the latch, so before each sleep we are asked. */
 	do
 	{
+		end_if_asked(slot);
 		rc = WaitLatch(MyLatch,
 					   WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
 					   again_ms > 0 ? Min(again_ms, uaef_executor_idle_ms) :
 					   uaef_executor_idle_ms,
 					   uaef_wait_event(UAEF_WAIT_EXECUTOR));
-		end_if_asked(slot);
 	} while (again_ms == 0 && was_announcement(slot));
+	end_if_asked(slot);
 	if ((rc & WL_TIMEOUT) == 0 || again_ms > 0)
 		return true;
 

@@ -290,15 +290,21 @@ collect_records(VerifyScan *scan, SharedTuplestoreAccessor *records)
 
 /*
  * Let processes that have said that they are done end without being waited
- * for.  Their transactions are over; what is left to them is to give back the
- * server's shared memory page by page, 3 % of the time that all of the check
- * takes, and the context's end would wait for it.
+ * for.  What is left to them is to give back the server's shared memory page by
+ * page, 3 % of the time that all of the check takes.
+ *
+ * The server waits since a process that it terminates may still be within our
+ * transaction.  These are not: it is the last thing that they say, when their
+ * transactions are over, and locks and snapshots gone.  Shared memory, files and
+ * the group of locks are cleared away by whoever leaves them last, be it they or
+ * we.  An error does not come by here, and then all are waited for.
  */
 static void
 forget_workers(ParallelContext *context)
 {
 	for (int i = 0; i < context->nworkers_launched; i++)
 	{
+		Assert(context->worker[i].error_mqh == NULL);
 		pfree(context->worker[i].bgwhandle);
 		context->worker[i].bgwhandle = NULL;
 	}
@@ -325,6 +331,8 @@ run_with_help(VerifyScan *scan)
 	shm_toc_estimate_chunk(&context->estimator, store_size);
 	shm_toc_estimate_keys(&context->estimator, 4);
 	InitializeParallelDSM(context);
+	if (context->seg == NULL)
+		elog(ERROR, "no shared memory for processes that help");
 
 	shared = shm_toc_allocate(context->toc, sizeof(Shared));
 	shared->chain_memory = help->chain_memory;

@@ -22,9 +22,11 @@
 #include "catalog/pg_type_d.h"
 #include "executor/tuptable.h"
 #include "miscadmin.h"
+#include "storage/lmgr.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
+#include "utils/resowner.h"
 
 #include "compat.h"
 #include "row_write.h"
@@ -41,7 +43,7 @@
 /* What uaef_table_leave() left locked, and in which (sub)transaction. */
 typedef struct LeftLocks
 {
-	TransactionId xid;
+	FullTransactionId xid;
 	SubTransactionId subid;
 	int			n;
 	Oid			relations[MAX_LEFT];
@@ -68,7 +70,7 @@ typedef struct IndexEntry
 #include "lib/sort_template.h"
 
 static bool is_left_locked(Oid relation);
-static void remember_lock(Relation rel);
+static void keep_lock(Relation rel, bool kept);
 static void require_plain_indexes(const UaefTable *table);
 static IndexInfo *index_info(Relation index, IndexInfo *plain);
 static void open_indexes(UaefTable *table);
@@ -102,8 +104,8 @@ uaef_require_columns(TupleDesc desc, const char *table, int columns)
 static bool
 is_left_locked(Oid relation)
 {
-	if (!TransactionIdIsValid(left.xid) ||
-		left.xid != GetTopTransactionIdIfAny() ||
+	if (!FullTransactionIdIsValid(left.xid) ||
+		!FullTransactionIdEquals(left.xid, GetTopFullTransactionIdIfAny()) ||
 		left.subid != GetCurrentSubTransactionId())
 		return false;
 	for (int i = 0; i < left.n; i++)
@@ -112,9 +114,22 @@ is_left_locked(Oid relation)
 	return false;
 }
 
+/*
+ * Have the (sub)transaction keep a lock until it ends, unless it does so already.
+ * That of a cursor ends with the cursor, and that may be in a subtransaction
+ * which fails, though it began outside.
+ */
 static void
-remember_lock(Relation rel)
+keep_lock(Relation rel, bool kept)
 {
+	ResourceOwner owner = CurrentResourceOwner;
+
+	if (!kept)
+	{
+		CurrentResourceOwner = CurTransactionResourceOwner;
+		LockRelationOid(RelationGetRelid(rel), RowExclusiveLock);
+		CurrentResourceOwner = owner;
+	}
 	if (left.n < MAX_LEFT)
 		left.relations[left.n++] = RelationGetRelid(rel);
 }
@@ -181,7 +196,8 @@ open_indexes(UaefTable *table)
 	IndexInfo  *infos = palloc0(Max(n, 1) * sizeof(IndexInfo));
 
 	table->indexes = indexes;
-	table->index_lock = NoLock;
+	table->index_lock = is_left_locked(RelationGetRelid(table->rel)) ?
+		NoLock : RowExclusiveLock;
 	for (int i = 0; i < n; i++)
 		if (!is_left_locked(list_nth_oid(oids, i)))
 			table->index_lock = RowExclusiveLock;
@@ -374,37 +390,44 @@ uaef_table_insert_many(UaefTable *table, HeapTuple *rows, int n)
 }
 
 /*
- * The fillfactor in the cache of relations is what the heap goes by; nothing but
- * the room in pages comes of it.  The cache may make the entry anew meanwhile, so
- * its options are asked for again.
+ * When the cache of relations has made the entry anew meanwhile, it has other
+ * options, which are right.
  */
 static void
-set_fillfactor(Relation rel, int fillfactor)
+set_back(Relation rel, StdRdOptions *options, int fillfactor)
 {
-	StdRdOptions *options = (StdRdOptions *) rel->rd_options;
-
-	if (options != NULL)
+	if ((StdRdOptions *) rel->rd_options == options)
 		options->fillfactor = fillfactor;
 }
 
+/*
+ * The fillfactor in the cache of relations is what the heap goes by; nothing but
+ * the room in pages comes of it.
+ */
 void
 uaef_table_insert_last(UaefTable *table, HeapTuple *rows, int n)
 {
-	int			fillfactor = RelationGetFillFactor(table->rel,
-												   HEAP_DEFAULT_FILLFACTOR);
+	StdRdOptions *options = (StdRdOptions *) table->rel->rd_options;
+	int			fillfactor;
 
-	set_fillfactor(table->rel, HEAP_DEFAULT_FILLFACTOR);
+	if (options == NULL)
+	{
+		uaef_table_insert_many(table, rows, n);
+		return;
+	}
+	fillfactor = options->fillfactor;
+	options->fillfactor = HEAP_DEFAULT_FILLFACTOR;
 	PG_TRY();
 	{
 		uaef_table_insert_many(table, rows, n);
 	}
 	PG_CATCH();
 	{
-		set_fillfactor(table->rel, fillfactor);
+		set_back(table->rel, options, fillfactor);
 		PG_RE_THROW();
 	}
 	PG_END_TRY();
-	set_fillfactor(table->rel, fillfactor);
+	set_back(table->rel, options, fillfactor);
 }
 
 void
@@ -447,17 +470,19 @@ uaef_table_close(UaefTable *table)
 void
 uaef_table_leave(UaefTable *table)
 {
-	left.xid = GetTopTransactionIdIfAny();
+	bool		kept = table->index_lock == NoLock;
+
+	left.xid = GetTopFullTransactionIdIfAny();
 	left.subid = GetCurrentSubTransactionId();
 	left.n = 0;
-	remember_lock(table->rel);
+	keep_lock(table->rel, kept);
 	for (int i = 0; i < table->indexes->ri_NumIndices; i++)
 	{
 		Relation	index = table->indexes->ri_IndexRelationDescs[i];
 
 		uaef_index_insert_cleanup(index,
 								  table->indexes->ri_IndexRelationInfo[i]);
-		remember_lock(index);
+		keep_lock(index, kept);
 		index_close(index, NoLock);
 	}
 	pfree(table->indexes);

@@ -276,6 +276,24 @@ SELECT uaef.record_event('noted', '{}') > 0 AS recorded;
 SELECT * FROM lt_locked;
 COMMIT;
 SELECT operation, new, stream_seq FROM uaef.row_history('lt_lock', '2');
+-- so they do when it was a cursor that wrote, and it fails in a subtransaction of it
+CREATE FUNCTION lt_put(n int) RETURNS int LANGUAGE plpgsql AS $$
+BEGIN
+	INSERT INTO lt_lock VALUES (10 / (2 - n), 'd');
+	RETURN n;
+END $$;
+BEGIN;
+DECLARE c CURSOR FOR SELECT lt_put(n) FROM generate_series(1, 2) n;
+FETCH c;
+SAVEPOINT s;
+FETCH c;
+ROLLBACK TO s;
+RELEASE s;
+SELECT * FROM lt_locked;
+INSERT INTO lt_lock VALUES (11, 'e');
+COMMIT;
+SELECT id, note FROM lt_lock ORDER BY id;
+DROP FUNCTION lt_put;
 DROP VIEW lt_locked;
 DROP TABLE lt_lock;
 
