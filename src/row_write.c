@@ -393,16 +393,18 @@ uaef_table_insert_last(UaefTable *table, HeapTuple *rows, int n)
 	int			fillfactor = RelationGetFillFactor(table->rel,
 												   HEAP_DEFAULT_FILLFACTOR);
 
+	set_fillfactor(table->rel, HEAP_DEFAULT_FILLFACTOR);
 	PG_TRY();
 	{
-		set_fillfactor(table->rel, HEAP_DEFAULT_FILLFACTOR);
 		uaef_table_insert_many(table, rows, n);
 	}
-	PG_FINALLY();
+	PG_CATCH();
 	{
 		set_fillfactor(table->rel, fillfactor);
+		PG_RE_THROW();
 	}
 	PG_END_TRY();
+	set_fillfactor(table->rel, fillfactor);
 }
 
 void

@@ -148,11 +148,12 @@ sub revive
 	return;
 }
 
+# The last checkpoint may have the files of a hundred databases to flush.
 sub stop
 {
 	my ($self, $mode) = @_;
 
-	system("$bindir/pg_ctl -s -w -D $self->{dir}/data -m "
+	system("$bindir/pg_ctl -s -w -t 600 -D $self->{dir}/data -m "
 		  . ($mode || 'fast') . " stop >/dev/null 2>&1");
 	return $?;
 }
@@ -161,7 +162,7 @@ sub restart
 {
 	my ($self) = @_;
 
-	$self->stop;
+	$self->stop == 0 or die "could not stop the server:\n" . $self->log_tail;
 	$self->start;
 	return;
 }
