@@ -18,7 +18,9 @@ SELECT * FROM uaef.claim_tasks('w', queues => '{a,NULL}');
 -- a check of nothing is no check that found nothing
 SELECT * FROM uaef.row_history('pg_class', NULL);
 SELECT * FROM uaef.row_history(NULL, '1');
+SELECT * FROM uaef.row_history(0, '1');
 SELECT * FROM uaef.verify_table(NULL);
+SELECT * FROM uaef.verify_table('pg_class');
 SELECT * FROM uaef.verify_ledger(NULL);
 SELECT * FROM uaef.verify_ledger(0);
 SELECT * FROM uaef.verify_ledger(quorum => NULL);
