@@ -125,7 +125,7 @@ RETURNS TABLE (event_id bigint, recorded_at timestamptz, tx xid8,
 	operation text, old jsonb, new jsonb, role text, session_role text,
 	application_name text, partition text, stream uuid, stream_seq bigint)
 AS 'MODULE_PATHNAME', 'uaef_row_history_sql'
-LANGUAGE C STABLE STRICT PARALLEL UNSAFE
+LANGUAGE C STABLE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp;
 COMMENT ON FUNCTION uaef.row_history(regclass, jsonb) IS
 	'what happened to a row of a ledgered table, oldest first; the key is an object by column, or the value itself where it is one column';

@@ -34,7 +34,7 @@ CREATE INDEX workflow_dependency_definition
 CREATE FUNCTION uaef.workflow_dependencies(name text)
 RETURNS TABLE (task text, kind text, object text)
 AS 'MODULE_PATHNAME', 'uaef_workflow_dependencies'
-LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE
+LANGUAGE C VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp;
 COMMENT ON FUNCTION uaef.workflow_dependencies(text) IS
 	'the tables, columns, functions, types, schemas and roles that the tasks of a workflow''s newest version name';

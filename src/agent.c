@@ -31,6 +31,7 @@
 #include "ledger.h"
 #include "money.h"
 #include "payload_check.h"
+#include "near_name.h"
 #include "spi_util.h"
 #include "url.h"
 #include "uuid7.h"
@@ -217,6 +218,18 @@ describe(const UaefAgentSpec *spec)
 	return uaef_json_end(&json);
 }
 
+static const char *
+agent_hint(const char *name)
+{
+	static UaefQuery near_agents = {
+		UAEF_NAMES_AROUND("name", "agent"), 1, {TEXTOID}
+	};
+	Datum		arg = CStringGetTextDatum(name);
+
+	return uaef_name_hint(name, &near_agents, &arg,
+						  "Use uaef.register_agent() to register one.");
+}
+
 /*
  * Lock an agent by its name; raises UA360 when there is none.
  */
@@ -226,9 +239,14 @@ lock_agent(const char *name, char **currency)
 	Datum		arg = CStringGetTextDatum(name);
 
 	if (uaef_spi_run(&find_agent, &arg, NULL) == 0)
+	{
+		const char *hint = agent_hint(name);
+
 		ereport(ERROR,
 				(errcode(ERRCODE_UAEF_UNDEFINED_AGENT),
-				 errmsg("agent \"%s\" does not exist", name)));
+				 errmsg("agent \"%s\" does not exist", name),
+				 errhint("%s", hint)));
+	}
 	if (currency != NULL)
 		*currency = uaef_spi_text(0, 2);
 	return uaef_spi_uuid(0, 1);
@@ -456,16 +474,20 @@ uaef_agent_require(const char *name, const char *capability,
 	UaefCaller	caller = uaef_spi_begin();
 	uint64		found = uaef_spi_run(name != NULL ? &find_named :
 									 &find_capable, &arg, NULL);
+	const char *hint = "Use uaef.register_agent() to register one.";
 
 	uaef_spi_end(caller);
-	if (found == 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_UAEF_UNDEFINED_AGENT),
-				 name != NULL ?
-				 errmsg("%s: agent \"%s\" does not exist", where, name) :
-				 errmsg("%s: no agent has capability \"%s\"", where,
-						capability),
-				 errhint("Use uaef.register_agent() to register one.")));
+	if (found > 0)
+		return;
+	if (name != NULL)
+		hint = agent_hint(name);
+	ereport(ERROR,
+			(errcode(ERRCODE_UAEF_UNDEFINED_AGENT),
+			 name != NULL ?
+			 errmsg("%s: agent \"%s\" does not exist", where, name) :
+			 errmsg("%s: no agent has capability \"%s\"", where,
+					capability),
+			 errhint("%s", hint)));
 }
 
 /*----------

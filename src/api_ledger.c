@@ -26,7 +26,7 @@
 #include "set_result.h"
 
 static int	bounded(FunctionCallInfo fcinfo, int argno, const char *name,
-					int missing, int low, int high);
+					int low, int high);
 static void verify_options(FunctionCallInfo fcinfo,
 						   UaefVerifyOptions *options);
 
@@ -200,13 +200,12 @@ uaef_hash_event(PG_FUNCTION_ARGS)
 }
 
 /*
- * A number within bounds, or what stands for null.
+ * A number within bounds.
  */
 static int
-bounded(FunctionCallInfo fcinfo, int argno, const char *name, int missing,
-		int low, int high)
+bounded(FunctionCallInfo fcinfo, int argno, const char *name, int low, int high)
 {
-	int			value = uaef_arg_int32_or(fcinfo, argno, missing);
+	int			value = uaef_arg_int32(fcinfo, argno, name);
 
 	if (value < low || value > high)
 		ereport(ERROR,
@@ -229,13 +228,19 @@ check_quorum(const UaefVerifyOptions *options)
 }
 
 /*
- * The arguments that verify_ledger() and ledger_verdict() have.
+ * The arguments that verify_ledger() and ledger_verdict() have.  A null that
+ * somebody did not expect must not make the check another one than he asked
+ * for, of which no rows say that all is well.
  */
 static void
 verify_options(FunctionCallInfo fcinfo, UaefVerifyOptions *options)
 {
 	memset(options, 0, sizeof(UaefVerifyOptions));
-	options->from_block = PG_ARGISNULL(0) ? 1 : PG_GETARG_INT64(0);
+	options->from_block = uaef_arg_int64(fcinfo, 0, "from_block");
+	if (options->from_block < 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("from_block must be at least 1")));
 	if (!PG_ARGISNULL(1))
 		options->trusted_hash = uaef_datum_hash(PG_GETARG_DATUM(1));
 	options->checkpoints =
@@ -243,10 +248,10 @@ verify_options(FunctionCallInfo fcinfo, UaefVerifyOptions *options)
 									&options->ncheckpoints);
 	options->keys = uaef_arg_text_array_or_null(fcinfo, 3, "keys",
 												&options->nkeys);
-	options->quorum = bounded(fcinfo, 4, "quorum", 0, 0, 1000);
-	options->jobs = bounded(fcinfo, 5, "jobs", 1, 1, 1024);
-	options->sample = bounded(fcinfo, 6, "sample", 0, 0, INT_MAX);
-	options->indexes = !PG_ARGISNULL(7) && PG_GETARG_BOOL(7);
+	options->quorum = bounded(fcinfo, 4, "quorum", 0, 1000);
+	options->jobs = bounded(fcinfo, 5, "jobs", 1, 1024);
+	options->sample = bounded(fcinfo, 6, "sample", 0, INT_MAX);
+	options->indexes = uaef_arg_bool(fcinfo, 7, "indexes");
 	check_quorum(options);
 }
 

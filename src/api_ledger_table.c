@@ -119,9 +119,11 @@ uaef_row_history_sql(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
 
+	Oid			table = uaef_arg_oid(fcinfo, 0, "table");
+	Jsonb	   *key = uaef_arg_jsonb(fcinfo, 1, "key");
+
 	uaef_begin_set(fcinfo);
-	uaef_row_history(PG_GETARG_OID(0), PG_GETARG_JSONB_P(1),
-					 result->setResult, result->setDesc);
+	uaef_row_history(table, key, result->setResult, result->setDesc);
 	return (Datum) 0;
 }
 

@@ -105,8 +105,10 @@ PG_FUNCTION_INFO_V1(uaef_workflow_dependencies);
 Datum
 uaef_workflow_dependencies(PG_FUNCTION_ARGS)
 {
+	char	   *name = uaef_arg_text(fcinfo, 0, "name");
+
 	uaef_begin_set(fcinfo);
-	uaef_dependency_list(fcinfo, text_to_cstring(PG_GETARG_TEXT_PP(0)));
+	uaef_dependency_list(fcinfo, name);
 	return (Datum) 0;
 }
 

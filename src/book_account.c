@@ -293,11 +293,7 @@ lock_account(const char *code, LockedAccount *account)
 	bool		isnull;
 
 	if (rows == 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_UAEF_UNDEFINED_ACCOUNT),
-				 errmsg("account \"%s\" does not exist",
-						uaef_eval_clip(code, strlen(code))),
-				 errhint("Make it with uaef.create_account().")));
+		uaef_account_undefined(code);
 	account->account_id = uaef_spi_int64(0, 1);
 	kind = uaef_spi_text(0, 2);
 	account->status = uaef_spi_text(0, 3);

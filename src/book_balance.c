@@ -26,10 +26,10 @@
 #include "book_internal.h"
 #include "errcodes.h"
 #include "eval_error.h"
+#include "near_name.h"
 
 static void read_account(UaefScan *scan, BookAccount *account);
 static bool find_account(BookAccounts *accounts, const char *code);
-pg_noreturn static void undefined_account(const char *code);
 static void init_stripe_keys(ScanKeyData *keys, int64 account_id, int stripe);
 static void lock_row(UaefScan *scan, TupleTableSlot *slot, Snapshot snapshot);
 static UaefMinor read_minor(TupleTableSlot *slot, int column, bool *given);
@@ -92,16 +92,23 @@ find_account(BookAccounts *accounts, const char *code)
 	return uaef_scan_next(&accounts->scan, ForwardScanDirection);
 }
 
-static void
-undefined_account(const char *code)
+void
+uaef_account_undefined(const char *code)
 {
+	static UaefQuery near_accounts = {
+		UAEF_NAMES_AROUND("code", "account"), 1, {TEXTOID}
+	};
+	Datum		arg = CStringGetTextDatum(code);
+	const char *hint = "It is bank:CHANNEL:CURRENCY, of a payout channel that takes the currency.";
+
+	if (strncmp(code, "bank:", strlen("bank:")) != 0)
+		hint = uaef_name_hint(code, &near_accounts, &arg,
+							  "Make it with uaef.create_account(); the view uaef.account_balance lists those that are there.");
 	ereport(ERROR,
 			(errcode(ERRCODE_UAEF_UNDEFINED_ACCOUNT),
 			 errmsg("account \"%s\" does not exist",
 					uaef_eval_clip(code, strlen(code))),
-			 strncmp(code, "bank:", strlen("bank:")) == 0 ?
-			 errhint("It is bank:CHANNEL:CURRENCY, of a payout channel that takes the currency.") :
-			 errhint("Make it with uaef.create_account().")));
+			 errhint("%s", hint)));
 }
 
 /*
@@ -115,13 +122,13 @@ uaef_accounts_get(BookAccounts *accounts, const char *code)
 
 	/* What is longer is no account, and must not be cut to one. */
 	if (strlen(code) > MAX_ACCOUNT_CODE)
-		undefined_account(code);
+		uaef_account_undefined(code);
 	account = hash_search(accounts->by_code, code, HASH_FIND, NULL);
 	if (account != NULL)
 		return account;
 	known = uaef_known_account(code);
 	if (known == NULL && !find_account(accounts, code))
-		undefined_account(code);
+		uaef_account_undefined(code);
 	account = hash_search(accounts->by_code, code, HASH_ENTER, NULL);
 	if (known != NULL)
 		*account = *known;

@@ -14,6 +14,7 @@
 #include "utils/hsearch.h"
 
 #include "book.h"
+#include "compat.h"
 #include "minor.h"
 #include "row_write.h"
 #include "table_scan.h"
@@ -105,6 +106,9 @@ extern void uaef_accounts_end(BookAccounts *accounts);
 /* An account by its code; raises UA510 when there is none. */
 extern BookAccount *uaef_accounts_get(BookAccounts *accounts,
 									  const char *code);
+
+/* Raise UA510: no such account, and which one was perhaps meant. */
+pg_noreturn extern void uaef_account_undefined(const char *code);
 
 /* An account that this backend has met; NULL: it must be looked up. */
 extern const BookAccount *uaef_known_account(const char *code);

@@ -17,11 +17,8 @@
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
-#include "book.h"
+#include "book_internal.h"
 #include "book_statement.h"
-#include "compat.h"
-#include "errcodes.h"
-#include "eval_error.h"
 #include "spi_util.h"
 
 /* On the side that adds to the balance of the account a. */
@@ -81,18 +78,6 @@ static UaefQuery find_postings = {
 	3, {TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID}
 };
 
-pg_noreturn static void undefined_account(const char *code);
-
-static void
-undefined_account(const char *code)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_UAEF_UNDEFINED_ACCOUNT),
-			 errmsg("account \"%s\" does not exist",
-					uaef_eval_clip(code, strlen(code))),
-			 errhint("View uaef.account_balance lists those that are there.")));
-}
-
 Numeric
 uaef_book_balance(const char *account, TimestampTz at,
 				  TimestampTz recorded_at)
@@ -109,7 +94,7 @@ uaef_book_balance(const char *account, TimestampTz at,
 	bool		isnull;
 
 	if (uaef_spi_read(query, args) == 0)
-		undefined_account(account);
+		uaef_account_undefined(account);
 	back = MemoryContextSwitchTo(result);
 	balance = DatumGetNumericCopy(uaef_spi_value(0, 1, &isnull));
 	MemoryContextSwitchTo(back);
@@ -135,7 +120,7 @@ uaef_book_statement(FunctionCallInfo fcinfo, const char *account,
 	caller = uaef_spi_begin();
 	rows = uaef_spi_read(&find_postings, args);
 	if (rows == 0)
-		undefined_account(account);
+		uaef_account_undefined(account);
 	for (uint64 row = 0; row < rows; row++)
 	{
 		Datum		values[9];

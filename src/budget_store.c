@@ -199,7 +199,8 @@ uaef_budget_drop(const char *name, Oid actor)
 	if (uaef_spi_run(&retire_budget, &arg, NULL) == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_UAEF_UNDEFINED_BUDGET),
-				 errmsg("budget \"%s\" does not exist", name)));
+				 errmsg("budget \"%s\" does not exist", name),
+				 errhint("The view uaef.budget_status lists those that are there.")));
 	record("budget_dropped", name, NULL, NULL, actor);
 	uaef_spi_end(caller);
 }

@@ -25,6 +25,7 @@
 #include "ledger.h"
 #include "receive_rule.h"
 #include "secret.h"
+#include "near_name.h"
 #include "spi_util.h"
 #include "url.h"
 #include "wake.h"
@@ -47,6 +48,10 @@ static UaefQuery select_connector = {
 	" EXISTS (SELECT FROM uaef.payout_channel p WHERE p.connector = $1)"
 	" FROM uaef.connector WHERE name = $1",
 	1, {TEXTOID}
+};
+
+static UaefQuery near_connectors = {
+	UAEF_NAMES_AROUND("name", "connector"), 1, {TEXTOID}
 };
 
 static UaefQuery update_paused = {
@@ -335,13 +340,24 @@ uaef_connector_create(const char *name, const char *type, Jsonb *config,
 	return connector_id;
 }
 
+const char *
+uaef_connector_hint(const char *name)
+{
+	Datum		arg = CStringGetTextDatum(name);
+
+	return uaef_name_hint(name, &near_connectors, &arg,
+						  "Use uaef.create_connector() to make it.");
+}
+
 static void
 raise_undefined(const char *name)
 {
+	const char *hint = uaef_connector_hint(name);
+
 	ereport(ERROR,
 			(errcode(ERRCODE_UAEF_UNDEFINED_CONNECTOR),
 			 errmsg("connector \"%s\" does not exist", name),
-			 errhint("Use uaef.create_connector() to make it.")));
+			 errhint("%s", hint)));
 }
 
 bool

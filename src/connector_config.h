@@ -30,6 +30,9 @@ extern bool uaef_connector_find(const char *name, UaefConnector *connector);
 /* The same; raises UA405 when there is none. */
 extern void uaef_connector_load(const char *name, UaefConnector *connector);
 
+/* The hint for who names a connector that there is not. */
+extern const char *uaef_connector_hint(const char *name);
+
 /* Raise unless there is such a connector, and it receives. */
 extern void uaef_connector_require_receiver(const char *name);
 

@@ -11,6 +11,7 @@
 #ifndef UAEF_DEFINITION_H
 #define UAEF_DEFINITION_H
 
+#include "compat.h"
 #include "condition.h"
 #include "json_schema.h"
 #include "template.h"
@@ -402,6 +403,9 @@ extern int32 uaef_definition_look_up_held(const char *name, bool *held);
 
 /* The id of a version, but 0 when there is none. */
 extern int32 uaef_definition_look_up(const char *name, int32 version);
+
+/* Raise UA302: no such workflow, and which one was perhaps meant. */
+pg_noreturn extern void uaef_definition_undefined(const char *name);
 
 /*
  * Store a definition as a new version of the workflow, or find that the

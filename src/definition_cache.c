@@ -29,10 +29,10 @@
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
-#include "utils/varlena.h"
 
 #include "definition.h"
 #include "errcodes.h"
+#include "near_name.h"
 #include "spi_util.h"
 
 /* Definitions kept, unless one transaction needs more of them. */
@@ -346,50 +346,16 @@ uaef_definition_find(const char *name, int32 version)
 	return uaef_definition_find_start(name, version, &held);
 }
 
-/*
- * How far one name is from another, at most far + 1; letter case is no distance.
- */
-static int
-distance(const char *name, const char *other, int far)
+void
+uaef_definition_undefined(const char *name)
 {
-	if (pg_strcasecmp(name, other) == 0)
-		return 0;
-	return varstr_levenshtein_less_equal(name, strlen(name), other,
-										 strlen(other), 1, 1, 1, far, true);
-}
+	const char *hint = uaef_name_hint(name, &list_names, NULL,
+									  "Use uaef.create_workflow() to create it.");
 
-/*
- * The workflow whose name is so near that it may be meant, or NULL: one letter in
- * four may differ, and two at most.
- */
-static char *
-find_near(const char *name)
-{
-	int			far = Min((strlen(name) + 1) / 4, 2);
-	MemoryContext context = CurrentMemoryContext;
-	char	   *near = NULL;
-	UaefCaller	caller;
-	int			n;
-
-	if (strlen(name) >= MAX_NAME_BYTES)
-		return NULL;
-	caller = uaef_spi_begin();
-	n = (int) uaef_spi_read(&list_names, NULL);
-	for (int i = 0; i < n; i++)
-	{
-		char	   *other = uaef_spi_text(i, 1);
-		int			d = distance(name, other, far);
-
-		if (d <= far)
-		{
-			near = other;
-			far = d - 1;
-		}
-	}
-	if (near != NULL)
-		near = MemoryContextStrdup(context, near);
-	uaef_spi_end(caller);
-	return near;
+	ereport(ERROR,
+			(errcode(ERRCODE_UAEF_UNDEFINED_WORKFLOW),
+			 errmsg("workflow \"%s\" does not exist", name),
+			 errhint("%s", hint)));
 }
 
 int32
@@ -397,22 +363,16 @@ uaef_definition_find_start(const char *name, int32 version, bool *held)
 {
 	int32		definition_id = look_up(name, version, held);
 	int32		newest = 0;
-	char	   *near = NULL;
 
 	if (definition_id != 0)
 		return definition_id;
 	if (version != 0)
 		newest = look_up(name, 0, held);
 	if (newest == 0)
-		near = find_near(name);
+		uaef_definition_undefined(name);
 	ereport(ERROR,
 			(errcode(ERRCODE_UAEF_UNDEFINED_WORKFLOW),
-			 newest == 0 ?
-			 errmsg("workflow \"%s\" does not exist", name) :
 			 errmsg("workflow \"%s\" has no version %d", name, version),
-			 near != NULL ? errhint("Perhaps you meant \"%s\".", near) :
-			 newest == 0 ?
-			 errhint("Use uaef.create_workflow() to create it.") :
 			 errhint("Its newest version is %d, which starts when no version is given.",
 					 uaef_definition_get(newest)->version)));
 }

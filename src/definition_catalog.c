@@ -28,6 +28,7 @@
 #include "connector_config.h"
 #include "definition_read.h"
 #include "errcodes.h"
+#include "limit_config.h"
 #include "settlement_rule.h"
 #include "spi_util.h"
 
@@ -364,11 +365,15 @@ check_limits(const UaefLimitDef *limits, int n, const char *where)
 		found = uaef_spi_run(&find_limit, &arg, NULL);
 		uaef_spi_end(caller);
 		if (found == 0)
+		{
+			const char *hint = uaef_limit_hint(limits[i].name);
+
 			ereport(ERROR,
 					(errcode(ERRCODE_UAEF_UNDEFINED_LIMIT),
 					 errmsg("%s: limit \"%s\" does not exist", where,
 							limits[i].name),
-					 errhint("Use uaef.create_limit() to create it.")));
+					 errhint("%s", hint)));
+		}
 	}
 }
 
@@ -378,13 +383,16 @@ check_connector(const char *name, const char *where)
 	Datum		args[] = {CStringGetTextDatum(name)};
 	UaefCaller	caller = uaef_spi_begin();
 	uint64		found = uaef_spi_run(&find_connector, args, NULL);
+	const char *hint;
 
 	uaef_spi_end(caller);
-	if (found == 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_UAEF_UNDEFINED_CONNECTOR),
-				 errmsg("%s: connector \"%s\" does not exist", where, name),
-				 errhint("Use uaef.create_connector() to create it.")));
+	if (found > 0)
+		return;
+	hint = uaef_connector_hint(name);
+	ereport(ERROR,
+			(errcode(ERRCODE_UAEF_UNDEFINED_CONNECTOR),
+			 errmsg("%s: connector \"%s\" does not exist", where, name),
+			 errhint("%s", hint)));
 }
 
 static void

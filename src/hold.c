@@ -88,9 +88,7 @@ require_own(const char *workflow, UaefCaller caller)
 	Oid			owner;
 
 	if (uaef_spi_run(&find_owner, &arg, NULL) == 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_UAEF_UNDEFINED_WORKFLOW),
-				 errmsg("workflow \"%s\" does not exist", workflow)));
+		uaef_definition_undefined(workflow);
 	owner = uaef_spi_oid(0, 1);
 	uaef_become_caller(caller);
 	uaef_require_member(owner, psprintf("workflow \"%s\"", workflow));

@@ -461,7 +461,7 @@ uaef_inbound_receive(const char *name, Jsonb *headers, UaefBytes body,
 	MemoryContextSwitchTo(context);
 	source = uaef_inbound_source_load(name);
 	if (source == NULL)
-		uaef_inbound_source_undefined(name);
+		uaef_inbound_source_undefined(name, caller);
 	if (source->paused)
 	{
 		answer->status = 503;

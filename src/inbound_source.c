@@ -24,6 +24,7 @@
 #include "json_util.h"
 #include "ledger.h"
 #include "secret.h"
+#include "near_name.h"
 #include "spi_util.h"
 
 #define SECRET_KIND "webhook_source"
@@ -70,6 +71,13 @@ static UaefQuery lock_source = {
 	"SELECT " SOURCE_COLUMNS " FROM uaef.webhook_source WHERE name = $1"
 	" FOR NO KEY UPDATE",
 	1, {TEXTOID}
+};
+
+/* Names of sources are told to their owners: who hands requests in serves strangers. */
+static UaefQuery near_sources = {
+	"SELECT name FROM uaef.webhook_source"
+	" WHERE pg_catalog.pg_has_role($2, created_by, 'USAGE') LIMIT 10000",
+	2, {TEXTOID, OIDOID}
 };
 
 static UaefQuery update_config = {
@@ -291,12 +299,16 @@ put_secret(const UaefInboundSource *source, Jsonb *secret)
  */
 
 void
-uaef_inbound_source_undefined(const char *name)
+uaef_inbound_source_undefined(const char *name, Oid caller)
 {
+	Datum		args[2] = {CStringGetTextDatum(name), ObjectIdGetDatum(caller)};
+	const char *hint = uaef_name_hint(name, &near_sources, args,
+									  "Use uaef.create_webhook_source() to make it.");
+
 	ereport(ERROR,
 			(errcode(ERRCODE_UAEF_UNDEFINED_WEBHOOK_SOURCE),
 			 errmsg("webhook source \"%s\" does not exist", name),
-			 errhint("Use uaef.create_webhook_source() to make it.")));
+			 errhint("%s", hint)));
 }
 
 /*
@@ -347,7 +359,7 @@ lock_own(const char *name, Oid caller)
 	UaefInboundSource *source;
 
 	if (uaef_spi_run(&lock_source, &arg, NULL) == 0)
-		uaef_inbound_source_undefined(name);
+		uaef_inbound_source_undefined(name, caller);
 	source = source_of_row();
 	if (!has_privs_of_role(caller, source->owner))
 		ereport(ERROR,

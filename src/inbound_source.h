@@ -38,7 +38,8 @@ extern bool uaef_inbound_keys_get(const UaefInboundSource *source,
 								  UaefInboundKeys *keys);
 extern void uaef_inbound_keys_wipe(UaefInboundKeys *keys);
 
-/* Raise UA440: no such source. */
-pg_noreturn extern void uaef_inbound_source_undefined(const char *name);
+/* Raise UA440: no such source, and which one of the caller's was perhaps meant. */
+pg_noreturn extern void uaef_inbound_source_undefined(const char *name,
+													  Oid caller);
 
 #endif							/* UAEF_INBOUND_SOURCE_H */

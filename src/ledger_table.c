@@ -151,12 +151,19 @@ uaef_ledger_table_find(Oid relation, UaefLedgerTable *table)
 void
 uaef_ledger_table_require(Oid relation, UaefLedgerTable *table)
 {
-	if (!uaef_ledger_table_find(relation, table))
+	char	   *name;
+
+	if (uaef_ledger_table_find(relation, table))
+		return;
+	name = get_rel_name(relation);
+	if (name == NULL)
 		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_OBJECT),
-				 errmsg("table \"%s\" is not attached to the ledger",
-						get_rel_name(relation) ? get_rel_name(relation) : "?"),
-				 errhint("Use uaef.attach_ledger().")));
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("relation with OID %u does not exist", relation)));
+	ereport(ERROR,
+			(errcode(ERRCODE_UNDEFINED_OBJECT),
+			 errmsg("table \"%s\" is not attached to the ledger", name),
+			 errhint("Use uaef.attach_ledger().")));
 }
 
 void

@@ -22,6 +22,7 @@
 #include "json_util.h"
 #include "ledger.h"
 #include "limit_config.h"
+#include "near_name.h"
 #include "spi_util.h"
 #include "wake.h"
 
@@ -149,6 +150,18 @@ uaef_limit_create(const char *name, int concurrency, const char *rate,
 	uaef_spi_end(back);
 }
 
+const char *
+uaef_limit_hint(const char *name)
+{
+	static UaefQuery near_limits = {
+		UAEF_NAMES_AROUND("name", "workflow_limit"), 1, {TEXTOID}
+	};
+	Datum		arg = CStringGetTextDatum(name);
+
+	return uaef_name_hint(name, &near_limits, &arg,
+						  "Use uaef.create_limit() to create it.");
+}
+
 void
 uaef_limit_drop(const char *name)
 {
@@ -157,9 +170,14 @@ uaef_limit_drop(const char *name)
 	Datum		arg = CStringGetTextDatum(name);
 
 	if (uaef_spi_run(&drop_limit, &arg, NULL) == 0)
+	{
+		const char *hint = uaef_limit_hint(name);
+
 		ereport(ERROR,
 				(errcode(ERRCODE_UAEF_UNDEFINED_LIMIT),
-				 errmsg("limit \"%s\" does not exist", name)));
+				 errmsg("limit \"%s\" does not exist", name),
+				 errhint("%s", hint)));
+	}
 	require_owner(name, caller, uaef_spi_oid(0, 1));
 	note("limit_dropped", name, 0, NULL, 0, caller);
 	uaef_spi_end(back);

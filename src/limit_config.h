@@ -18,4 +18,7 @@ extern void uaef_limit_create(const char *name, int concurrency,
 /* Drop one; raises UA312 when it does not exist. */
 extern void uaef_limit_drop(const char *name);
 
+/* The hint for who names a limit that there is not. */
+extern const char *uaef_limit_hint(const char *name);
+
 #endif							/* UAEF_LIMIT_CONFIG_H */

@@ -28,6 +28,7 @@
 #include "numeric_util.h"
 #include "payout.h"
 #include "settlement_rule.h"
+#include "near_name.h"
 #include "spi_util.h"
 #include "versioned_name.h"
 
@@ -89,11 +90,20 @@ find_channel(const char *name, UaefPayoutChannel *channel)
 void
 uaef_payout_channel_get(const char *name, UaefPayoutChannel *channel)
 {
-	if (!find_channel(name, channel))
-		ereport(ERROR,
-				(errcode(ERRCODE_UAEF_PAYOUT_CHANNEL),
-				 errmsg("payout channel \"%s\" does not exist", name),
-				 errhint("Use uaef.create_payout_channel() to create it.")));
+	static UaefQuery near_channels = {
+		UAEF_NAMES_AROUND("name", "payout_channel"), 1, {TEXTOID}
+	};
+	Datum		arg = CStringGetTextDatum(name);
+	const char *hint;
+
+	if (find_channel(name, channel))
+		return;
+	hint = uaef_name_hint(name, &near_channels, &arg,
+						  "Use uaef.create_payout_channel() to create it.");
+	ereport(ERROR,
+			(errcode(ERRCODE_UAEF_PAYOUT_CHANNEL),
+			 errmsg("payout channel \"%s\" does not exist", name),
+			 errhint("%s", hint)));
 }
 
 /*

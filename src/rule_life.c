@@ -29,6 +29,7 @@
 #include "rule_life.h"
 #include "rule_typing.h"
 #include "settlement_rule.h"
+#include "near_name.h"
 #include "spi_util.h"
 
 /* A version, as its row has it. */
@@ -74,21 +75,26 @@ no_such_rule(const char *name, int32 version)
 		"SELECT max(version) FROM uaef.settlement_rule WHERE name = $1",
 		1, {TEXTOID}
 	};
+	static UaefQuery near_rules = {
+		"SELECT DISTINCT name FROM uaef.settlement_rule ORDER BY name LIMIT 10000"
+	};
 	Datum		arg = CStringGetTextDatum(name);
 	Datum		newest;
 	bool		isnull;
+	const char *hint;
 
 	(void) uaef_spi_run(&find_newest, &arg, NULL);
 	newest = uaef_spi_value(0, 1, &isnull);
+	hint = isnull ? uaef_name_hint(name, &near_rules, NULL,
+								   "Use uaef.create_settlement_rule() to create it.") :
+		psprintf("Its newest version is %d.", DatumGetInt32(newest));
 	ereport(ERROR,
 			(errcode(ERRCODE_UAEF_UNDEFINED_SETTLEMENT),
 			 isnull
 			 ? errmsg("settlement rule \"%s\" does not exist", name)
 			 : errmsg("settlement rule \"%s\" has no version %d", name,
 					  version),
-			 isnull
-			 ? errhint("Use uaef.create_settlement_rule() to create it.")
-			 : errhint("Its newest version is %d.", DatumGetInt32(newest))));
+			 errhint("%s", hint)));
 }
 
 static void

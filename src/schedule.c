@@ -257,7 +257,8 @@ uaef_schedule_lock(const char *name)
 	if (schedule == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_UAEF_UNDEFINED_SCHEDULE),
-				 errmsg("schedule \"%s\" does not exist", name)));
+				 errmsg("schedule \"%s\" does not exist", name),
+				 errhint("The view uaef.schedule_status lists those that are there.")));
 	return schedule;
 }
 

@@ -298,7 +298,8 @@ lock_own_calendar(const char *name, Oid caller)
 	if (uaef_spi_run(&lock_calendar, &arg, NULL) == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_UAEF_UNDEFINED_SCHEDULE),
-				 errmsg("calendar \"%s\" does not exist", name)));
+				 errmsg("calendar \"%s\" does not exist", name),
+				 errhint("Use uaef.create_calendar() to create it.")));
 	if (!has_privs_of_role(caller, uaef_spi_oid(0, 1)))
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),

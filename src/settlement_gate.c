@@ -21,6 +21,7 @@
 #include "budget.h"
 #include "clock.h"
 #include "compliance.h"
+#include "definition.h"
 #include "errcodes.h"
 #include "json_util.h"
 #include "ledger.h"
@@ -274,9 +275,7 @@ check_workflow_owner(const char *workflow, Oid actor)
 	Datum		arg = CStringGetTextDatum(workflow);
 
 	if (uaef_spi_run(&find_owner, &arg, NULL) == 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_UAEF_UNDEFINED_WORKFLOW),
-				 errmsg("workflow \"%s\" does not exist", workflow)));
+		uaef_definition_undefined(workflow);
 	if (!has_privs_of_role(actor, uaef_spi_oid(0, 1)))
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),

@@ -453,9 +453,7 @@ uaef_settlement_rule_check_workflow_owner(const char *workflow, Oid actor)
 
 	args[0] = CStringGetTextDatum(workflow);
 	if (uaef_spi_run(&find_owner, args, NULL) == 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_UAEF_UNDEFINED_WORKFLOW),
-				 errmsg("workflow \"%s\" does not exist", workflow)));
+		uaef_definition_undefined(workflow);
 	uaef_require_membership(actor, uaef_spi_oid(0, 1),
 							psprintf("workflow \"%s\"", workflow));
 }

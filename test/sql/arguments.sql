@@ -15,6 +15,21 @@ SELECT uaef.drop_schedule(NULL);
 SELECT uaef.wait_for_workflow(NULL);
 SELECT * FROM uaef.claim_tasks('w', queues => '{a,NULL}');
 
+-- a check of nothing is no check that found nothing
+SELECT * FROM uaef.row_history('pg_class', NULL);
+SELECT * FROM uaef.row_history(NULL, '1');
+SELECT * FROM uaef.row_history(0, '1');
+SELECT * FROM uaef.verify_table(NULL);
+SELECT * FROM uaef.verify_table('pg_class');
+SELECT * FROM uaef.verify_ledger(NULL);
+SELECT * FROM uaef.verify_ledger(0);
+SELECT * FROM uaef.verify_ledger(quorum => NULL);
+SELECT * FROM uaef.verify_ledger(jobs => NULL);
+SELECT * FROM uaef.verify_ledger(sample => NULL);
+SELECT * FROM uaef.verify_ledger(indexes => NULL);
+SELECT consistent FROM uaef.ledger_verdict(quorum => NULL);
+SELECT * FROM uaef.workflow_dependencies(NULL);
+
 -- all results at once cannot be null
 SELECT count(*) FROM uaef.complete_tasks('[]');
 SELECT count(*) FROM uaef.complete_tasks(NULL::jsonb);
