@@ -330,9 +330,14 @@ uaef_verify_sample(VerifyScan *scan, int n)
 {
 	VerifyPlan *plan = scan->plan;
 	Sample		sample = {0};
+	bool		all;
 
 	if (plan->first_leaf == 0)
 		return 0;
+	/* Instead of as many by chance as there are, all are looked at once. */
+	all = n >= plan->first_leaf;
+	if (all)
+		n = (int) plan->first_leaf;
 	scan->arg = &sample;
 	for (int i = 0; i < n; i++)
 	{
@@ -343,7 +348,7 @@ uaef_verify_sample(VerifyScan *scan, int n)
 		CHECK_FOR_INTERRUPTS();
 		if (!pg_strong_random(&random, sizeof(random)))
 			break;
-		sample.leaf = random % (uint64) plan->first_leaf;
+		sample.leaf = all ? i : (int64) (random % (uint64) plan->first_leaf);
 		problem = uaef_verify_protected(scan, look_at_sample);
 		if (problem == NULL)
 			continue;

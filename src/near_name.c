@@ -38,25 +38,25 @@ same_digits(const char *name, const char *other)
 }
 
 /*
- * How far one name is from another, at most far + 1.
+ * How far one name is from another, at most limit + 1.
  */
 static int
-distance(const char *name, const char *other, int far)
+distance(const char *name, const char *other, int limit)
 {
 	if (!same_digits(name, other))
-		return far + 1;
+		return limit + 1;
 	if (pg_strcasecmp(name, other) == 0)
 		return 0;
 	return varstr_levenshtein_less_equal(name, strlen(name), other,
-										 strlen(other), 1, 1, 1, far, true);
+										 strlen(other), 1, 1, 1, limit, true);
 }
 
 static char *
 find_near(const char *name, UaefQuery *names, Datum *args)
 {
-	int			far = Min((strlen(name) + 1) / 4, 2);
+	int			limit = Min((strlen(name) + 1) / 4, 2);
 	MemoryContext context = CurrentMemoryContext;
-	char	   *near = NULL;
+	char	   *closest = NULL;
 	UaefCaller	caller;
 	int			n;
 
@@ -64,29 +64,29 @@ find_near(const char *name, UaefQuery *names, Datum *args)
 		return NULL;
 	caller = uaef_spi_begin();
 	n = (int) uaef_spi_read_latest(names, args);
-	for (int i = 0; i < n && far >= 0; i++)
+	for (int i = 0; i < n && limit >= 0; i++)
 	{
 		char	   *other = uaef_spi_text(i, 1);
-		int			d = distance(name, other, far);
+		int			d = distance(name, other, limit);
 
-		if (d <= far)
+		if (d <= limit)
 		{
-			near = other;
-			far = d - 1;
+			closest = other;
+			limit = d - 1;
 		}
 	}
-	if (near != NULL)
-		near = MemoryContextStrdup(context, near);
+	if (closest != NULL)
+		closest = MemoryContextStrdup(context, closest);
 	uaef_spi_end(caller);
-	return near;
+	return closest;
 }
 
 const char *
 uaef_name_hint(const char *name, UaefQuery *names, Datum *args,
 			   const char *otherwise)
 {
-	char	   *near = find_near(name, names, args);
+	char	   *closest = find_near(name, names, args);
 
-	return near != NULL ? psprintf("Perhaps you meant \"%s\".", near) :
+	return closest != NULL ? psprintf("Perhaps you meant \"%s\".", closest) :
 		otherwise;
 }
