@@ -224,10 +224,9 @@ agent_hint(const char *name)
 	static UaefQuery near_agents = {
 		UAEF_NAMES_AROUND("name", "agent"), 1, {TEXTOID}
 	};
-	Datum		arg = CStringGetTextDatum(name);
 
-	return uaef_name_hint(name, &near_agents, &arg,
-						  "Use uaef.register_agent() to register one.");
+	return uaef_name_hint_around(name, &near_agents,
+								 "Use uaef.register_agent() to register one.");
 }
 
 /*

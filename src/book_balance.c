@@ -98,12 +98,11 @@ uaef_account_undefined(const char *code)
 	static UaefQuery near_accounts = {
 		UAEF_NAMES_AROUND("code", "account"), 1, {TEXTOID}
 	};
-	Datum		arg = CStringGetTextDatum(code);
 	const char *hint = "It is bank:CHANNEL:CURRENCY, of a payout channel that takes the currency.";
 
 	if (strncmp(code, "bank:", strlen("bank:")) != 0)
-		hint = uaef_name_hint(code, &near_accounts, &arg,
-							  "Make it with uaef.create_account(); the view uaef.account_balance lists those that are there.");
+		hint = uaef_name_hint_around(code, &near_accounts,
+									 "Make it with uaef.create_account(); the view uaef.account_balance lists those that are there.");
 	ereport(ERROR,
 			(errcode(ERRCODE_UAEF_UNDEFINED_ACCOUNT),
 			 errmsg("account \"%s\" does not exist",

@@ -343,10 +343,8 @@ uaef_connector_create(const char *name, const char *type, Jsonb *config,
 const char *
 uaef_connector_hint(const char *name)
 {
-	Datum		arg = CStringGetTextDatum(name);
-
-	return uaef_name_hint(name, &near_connectors, &arg,
-						  "Use uaef.create_connector() to make it.");
+	return uaef_name_hint_around(name, &near_connectors,
+								 "Use uaef.create_connector() to make it.");
 }
 
 static void

@@ -156,10 +156,9 @@ uaef_limit_hint(const char *name)
 	static UaefQuery near_limits = {
 		UAEF_NAMES_AROUND("name", "workflow_limit"), 1, {TEXTOID}
 	};
-	Datum		arg = CStringGetTextDatum(name);
 
-	return uaef_name_hint(name, &near_limits, &arg,
-						  "Use uaef.create_limit() to create it.");
+	return uaef_name_hint_around(name, &near_limits,
+								 "Use uaef.create_limit() to create it.");
 }
 
 void

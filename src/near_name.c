@@ -13,6 +13,7 @@
  */
 #include "postgres.h"
 
+#include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/varlena.h"
 
@@ -89,4 +90,13 @@ uaef_name_hint(const char *name, UaefQuery *names, Datum *args,
 
 	return closest != NULL ? psprintf("Perhaps you meant \"%s\".", closest) :
 		otherwise;
+}
+
+const char *
+uaef_name_hint_around(const char *name, UaefQuery *names,
+					  const char *otherwise)
+{
+	Datum		arg = CStringGetTextDatum(name);
+
+	return uaef_name_hint(name, names, &arg, otherwise);
 }

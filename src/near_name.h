@@ -28,4 +28,8 @@
 extern const char *uaef_name_hint(const char *name, UaefQuery *names,
 								  Datum *args, const char *otherwise);
 
+/* The same with a query whose argument is the name, as UAEF_NAMES_AROUND(). */
+extern const char *uaef_name_hint_around(const char *name, UaefQuery *names,
+										 const char *otherwise);
+
 #endif							/* UAEF_NEAR_NAME_H */

@@ -93,13 +93,12 @@ uaef_payout_channel_get(const char *name, UaefPayoutChannel *channel)
 	static UaefQuery near_channels = {
 		UAEF_NAMES_AROUND("name", "payout_channel"), 1, {TEXTOID}
 	};
-	Datum		arg = CStringGetTextDatum(name);
 	const char *hint;
 
 	if (find_channel(name, channel))
 		return;
-	hint = uaef_name_hint(name, &near_channels, &arg,
-						  "Use uaef.create_payout_channel() to create it.");
+	hint = uaef_name_hint_around(name, &near_channels,
+								 "Use uaef.create_payout_channel() to create it.");
 	ereport(ERROR,
 			(errcode(ERRCODE_UAEF_PAYOUT_CHANNEL),
 			 errmsg("payout channel \"%s\" does not exist", name),

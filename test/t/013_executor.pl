@@ -158,7 +158,7 @@ is(wait_for($id, '10s'), 'completed', 'a prepared transaction is seen to');
 # executors saw nothing to do.
 for my $undo ('ROLLBACK', 'ROLLBACK TO before', 'ROLLBACK PREPARED')
 {
-	start_as('ann', 'nap', '{"s":1}') for 1 .. 2;
+	start_as('ann', 'nap', '{"s":2}') for 1 .. 2;
 	ok( $node->poll_query_until('one',
 			"SELECT count(*) = 2 FROM pg_stat_activity WHERE wait_event = 'PgSleep'"
 			  . " AND backend_type = 'uaef executor'"),

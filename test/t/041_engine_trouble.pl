@@ -84,7 +84,7 @@ is($node->safe_psql('postgres', 'SELECT count(*) FROM tries'), '1', 'once');
 # Pause and resume of a task that is running.
 $node->safe_psql('postgres', q{
 	SELECT uaef.create_workflow('slow', '{"tasks":[{"id":"t","type":"sql",
-		"config":{"sql":"SELECT pg_sleep(1)"}}]}')});
+		"config":{"sql":"SELECT pg_sleep(2)"}}]}')});
 my $slow = start('slow');
 $node->poll_query_until('postgres',
 	"SELECT count(*) = 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep'");

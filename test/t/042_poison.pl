@@ -19,6 +19,7 @@ $node->safe_psql('postgres', q{
 	CREATE ROLE calm LOGIN;
 	SELECT uaef.grant_access('calm', 'operator');
 	CREATE TABLE try (who text, at timestamptz DEFAULT clock_timestamp());
+	CREATE TABLE go ();
 	CREATE FUNCTION crash() RETURNS int LANGUAGE plpgsql AS $$
 	BEGIN
 		COPY (SELECT 1) TO PROGRAM 'kill -9 $PPID';
@@ -27,11 +28,14 @@ $node->safe_psql('postgres', q{
 	END $$;
 	CREATE FUNCTION slow() RETURNS int LANGUAGE plpgsql AS $$
 	BEGIN
-		PERFORM pg_sleep(2);
+		WHILE NOT EXISTS (SELECT FROM go) LOOP
+			PERFORM pg_sleep(0.2);
+		END LOOP;
 		INSERT INTO try VALUES ('slow');
 		RETURN 1;
 	END $$;
 	GRANT INSERT ON try TO calm;
+	GRANT SELECT ON go TO calm;
 	SELECT uaef.create_workflow('crash', '{"tasks":[{"id":"t","type":"sql","config":{"sql":"SELECT crash()"}}]}');
 	SELECT uaef.create_workflow('slow', '{"tasks":[{"id":"t","type":"sql","config":{"sql":"SELECT slow()"}}]}');
 	SELECT uaef.create_workflow('leave', '{"tasks":[{"id":"t","type":"sql",
@@ -57,14 +61,18 @@ sub task
 }
 
 # A task that kills its backend, and so the server; two that only run meanwhile,
-# in another role's executor.
+# in executors of another role, and end after the first crash.
 my ($slow1, $slow2) = split /\|/, $node->safe_psql('postgres',
 	"SET SESSION AUTHORIZATION calm;"
 	  . " SELECT uaef.start_workflow('slow'), uaef.start_workflow('slow')");
 $node->poll_query_until('postgres',
-	"SELECT count(*) = 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep'");
+	"SELECT count(*) > 0 FROM pg_stat_activity WHERE wait_event = 'PgSleep'");
 my $crash = $node->safe_psql('postgres',
 	"SELECT uaef.start_workflow('crash', start_at => clock_timestamp() + interval '300 ms')");
+ok($node->poll_query_until('postgres',
+		"SELECT losses > 0 FROM uaef.task_run WHERE execution_id = '$crash'"),
+	'the server crashes');
+$node->safe_psql('postgres', 'INSERT INTO go DEFAULT VALUES');
 ended($crash, 'failed', 'a task that crashes the server fails');
 is(task($crash), 'failed|3|poison', 'after three crashes');
 ended($_, 'completed', 'a task beside it completes') for ($slow1, $slow2);
