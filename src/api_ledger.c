@@ -144,9 +144,9 @@ PG_FUNCTION_INFO_V1(uaef_seal_ledger);
 Datum
 uaef_seal_ledger(PG_FUNCTION_ARGS)
 {
-	int64		block_no = uaef_ledger_seal(uaef_seal_max_events);
+	int64		block_no = uaef_ledger_seal(uaef_seal_max_events, true);
 
-	if (block_no <= 0)
+	if (block_no == 0)
 		PG_RETURN_NULL();
 	PG_RETURN_INT64(block_no);
 }

@@ -107,11 +107,11 @@ extern void uaef_ledger_replace_identity(Relation rel, HeapTuple identity);
 /*
  * Seal what has been committed since the last block, in as many blocks of at
  * most max_events events as it takes.  Returns the last one's number, 0 when
- * there was nothing to seal, UAEF_SEAL_BUSY when another session is sealing.  Raises when
- * this transaction has written; the caller commits soon, for the lock of the
- * sealer is held until then.
+ * there was nothing to seal.  While another session is sealing it waits, or
+ * returns UAEF_SEAL_BUSY.  Raises when this transaction has written; the caller
+ * commits soon, for the lock of the sealer is held until then.
  */
-extern int64 uaef_ledger_seal(int max_events);
+extern int64 uaef_ledger_seal(int max_events, bool wait);
 #define UAEF_SEAL_BUSY	(-1)
 
 /*

@@ -34,8 +34,8 @@
  *
  * Locking: one sealer per database, by a lock that lasts until the transaction
  * ends; S is taken under it.  Writers never take it, and the worker does not
- * wait for it.  Who wants an event sealed waits in the lock's queue, then looks
- * whether the one before has sealed it.
+ * wait for it.  People wait in the lock's queue, and then seal what the one
+ * before has left.
  *
  *-------------------------------------------------------------------------
  */
@@ -111,10 +111,10 @@ static void store_tiles(const Gathering *gathering, int64 base);
 static void append_news(const UaefBlock *block);
 
 int64
-uaef_ledger_seal(int max_events)
+uaef_ledger_seal(int max_events, bool wait)
 {
 	require_no_xid();
-	return lock_sealer(false) ? seal(max_events, false) : UAEF_SEAL_BUSY;
+	return lock_sealer(wait) ? seal(max_events, false) : UAEF_SEAL_BUSY;
 }
 
 /*

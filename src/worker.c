@@ -722,7 +722,7 @@ run_seal(void)
 	int64		block;
 
 	begin();
-	block = uaef_ledger_seal(uaef_seal_max_events);
+	block = uaef_ledger_seal(uaef_seal_max_events, false);
 	commit();
 	CHECKPOINT_STEP->due = Min(CHECKPOINT_STEP->due,
 							   Max(CHECKPOINT_STEP->not_before,
