@@ -46,9 +46,9 @@ CREATE FUNCTION uaef.validate_json(
 	value jsonb)
 RETURNS TABLE (path text, keyword text, message text)
 AS 'MODULE_PATHNAME', 'uaef_validate_json'
-LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE ROWS 10;
+LANGUAGE C IMMUTABLE PARALLEL SAFE ROWS 10;
 COMMENT ON FUNCTION uaef.validate_json(jsonb, jsonb) IS
-	'what is wrong with a value by a JSON Schema (draft 2020-12): JSON pointer, keyword and message, at most 1000; no row when it fits';
+	'what is wrong with a value by a JSON Schema (draft 2020-12): JSON pointer, keyword and message, at most 1000; no row when it fits; raises 22004 for null, which is no value';
 REVOKE ALL ON FUNCTION uaef.validate_json(jsonb, jsonb) FROM PUBLIC;
 
 --

@@ -13,6 +13,7 @@
 #include "utils/timestamp.h"
 
 #include "arguments.h"
+#include "arrival_act.h"
 #include "connector_call.h"
 #include "connector_config.h"
 #include "delivery_care.h"
@@ -21,6 +22,7 @@
 #include "hide_statement.h"
 #include "host_limit.h"
 #include "json_util.h"
+#include "receive_rule.h"
 
 PG_FUNCTION_INFO_V1(uaef_allow_egress);
 PG_FUNCTION_INFO_V1(uaef_check_egress);
@@ -95,6 +97,18 @@ uaef_deny_egress(PG_FUNCTION_ARGS)
 }
 
 /*
+ * Warn of workflows that the rules of a new config name in vain.
+ */
+static void
+warn_of_rules(Jsonb *config)
+{
+	UaefReceiveConfig *receive = uaef_receive_parse(config);
+
+	if (receive != NULL)
+		uaef_arrival_warn(receive->rules);
+}
+
+/*
  * uaef.create_connector(name text, type text, config jsonb, secret jsonb)
  *	 -> integer
  */
@@ -102,6 +116,7 @@ Datum
 uaef_create_connector(PG_FUNCTION_ARGS)
 {
 	ErrorContextCallback hiding;
+	Jsonb	   *config = uaef_arg_jsonb(fcinfo, 2, "config");
 	Jsonb	   *secret = uaef_arg_jsonb_or_null(fcinfo, 3);
 	int32		connector_id;
 
@@ -109,10 +124,10 @@ uaef_create_connector(PG_FUNCTION_ARGS)
 		uaef_hide_statement_begin(&hiding, "SELECT uaef.create_connector(...)");
 	connector_id = uaef_connector_create(uaef_arg_text(fcinfo, 0, "name"),
 										 uaef_arg_text(fcinfo, 1, "type"),
-										 uaef_arg_jsonb(fcinfo, 2, "config"),
-										 secret);
+										 config, secret);
 	if (secret != NULL)
 		uaef_hide_statement_end(&hiding);
+	warn_of_rules(config);
 	PG_RETURN_INT32(connector_id);
 }
 
@@ -136,8 +151,10 @@ uaef_resume_connector(PG_FUNCTION_ARGS)
 Datum
 uaef_alter_connector(PG_FUNCTION_ARGS)
 {
-	uaef_connector_alter(uaef_arg_text(fcinfo, 0, "name"),
-						 uaef_arg_jsonb(fcinfo, 1, "config"));
+	Jsonb	   *config = uaef_arg_jsonb(fcinfo, 1, "config");
+
+	uaef_connector_alter(uaef_arg_text(fcinfo, 0, "name"), config);
+	warn_of_rules(config);
 	PG_RETURN_VOID();
 }
 

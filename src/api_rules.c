@@ -23,6 +23,7 @@
 
 #include "allocate.h"
 #include "amount.h"
+#include "arguments.h"
 #include "condition.h"
 #include "errcodes.h"
 #include "json_schema.h"
@@ -274,13 +275,15 @@ uaef_json_matches(PG_FUNCTION_ARGS)
 Datum
 uaef_validate_json(PG_FUNCTION_ARGS)
 {
-	UaefSchema *schema = uaef_schema_compile(PG_GETARG_JSONB_P(0), NULL);
+	Jsonb	   *document = uaef_arg_jsonb(fcinfo, 0, "schema");
+	Jsonb	   *value = uaef_arg_jsonb(fcinfo, 1, "value");
+	UaefSchema *schema = uaef_schema_compile(document, NULL);
 	UaefEvalError error;
 	List	   *failures;
 	ListCell   *cell;
 
-	if (!uaef_schema_failures(schema, PG_GETARG_JSONB_P(1), MAX_FAILURES,
-							  &failures, &error) &&
+	if (!uaef_schema_failures(schema, value, MAX_FAILURES, &failures,
+							  &error) &&
 		error.sqlstate != ERRCODE_UAEF_SCHEMA_MISMATCH)
 		uaef_eval_raise(&error);
 	uaef_begin_set(fcinfo);

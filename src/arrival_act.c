@@ -23,6 +23,7 @@
 #include "access.h"
 #include "arrival_act.h"
 #include "claim.h"
+#include "definition.h"
 #include "engine.h"
 #include "errcodes.h"
 #include "failure.h"
@@ -292,4 +293,23 @@ uaef_arrival_act(const UaefArrivalRules *rules, const UaefArrival *arrival,
 						   SECURITY_LOCAL_USERID_CHANGE);
 	act(arrival, rule, filled, outcome);
 	uaef_become_caller(back);
+}
+
+void
+uaef_arrival_warn(const UaefArrivalRules *rules)
+{
+	for (int i = 0; i < rules->n; i++)
+	{
+		const char *name = rules->rules[i].workflow;
+		const char *hint;
+
+		if (name == NULL || uaef_definition_look_up(name, 0) != 0)
+			continue;
+		hint = uaef_definition_hint(name);
+		ereport(WARNING,
+				(errcode(ERRCODE_UAEF_UNDEFINED_WORKFLOW),
+				 errmsg("workflow \"%s\" does not exist", name),
+				 errdetail("Rule %d of \"on\" fails until it does.", i + 1),
+				 errhint("%s", hint)));
+	}
 }

@@ -41,4 +41,7 @@ extern void uaef_arrival_act(const UaefArrivalRules *rules,
 							 const UaefArrival *arrival,
 							 UaefArrivalOutcome *outcome);
 
+/* Warn of each workflow that a rule names and that is not there (yet). */
+extern void uaef_arrival_warn(const UaefArrivalRules *rules);
+
 #endif							/* UAEF_ARRIVAL_ACT_H */

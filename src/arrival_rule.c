@@ -275,6 +275,8 @@ read_rule(const UaefObject *config, JsonbValue *value, int no,
 		check_action(&what, i);
 		rule->action = i;
 		rule->what = compile_what(&what, &member, roots);
+		if (has_key(&what, "workflow") && !is_template(&what, "workflow"))
+			rule->workflow = uaef_read_text(&what, "workflow", true);
 		found++;
 	}
 	if (found != 1)

@@ -31,6 +31,7 @@ typedef struct UaefArrivalRule
 	UaefCondition *when;		/* NULL: always */
 	UaefArrivalAction action;
 	UaefTemplate *what;			/* the action's object, filled in whole */
+	const char *workflow;		/* that it names; NULL: none, or by template */
 } UaefArrivalRule;
 
 typedef struct UaefArrivalRules

@@ -404,7 +404,10 @@ extern int32 uaef_definition_look_up_held(const char *name, bool *held);
 /* The id of a version, but 0 when there is none. */
 extern int32 uaef_definition_look_up(const char *name, int32 version);
 
-/* Raise UA302: no such workflow, and which one was perhaps meant. */
+/* What to do about a workflow that does not exist: which one was meant? */
+extern const char *uaef_definition_hint(const char *name);
+
+/* Raise UA302: no such workflow, with the hint. */
 pg_noreturn extern void uaef_definition_undefined(const char *name);
 
 /*

@@ -346,11 +346,17 @@ uaef_definition_find(const char *name, int32 version)
 	return uaef_definition_find_start(name, version, &held);
 }
 
+const char *
+uaef_definition_hint(const char *name)
+{
+	return uaef_name_hint(name, &list_names, NULL,
+						  "Use uaef.create_workflow() to create it.");
+}
+
 void
 uaef_definition_undefined(const char *name)
 {
-	const char *hint = uaef_name_hint(name, &list_names, NULL,
-									  "Use uaef.create_workflow() to create it.");
+	const char *hint = uaef_definition_hint(name);
 
 	ereport(ERROR,
 			(errcode(ERRCODE_UAEF_UNDEFINED_WORKFLOW),

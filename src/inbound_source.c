@@ -16,6 +16,7 @@
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
+#include "arrival_act.h"
 #include "clock.h"
 #include "compat.h"
 #include "errcodes.h"
@@ -23,8 +24,8 @@
 #include "inbound_source.h"
 #include "json_util.h"
 #include "ledger.h"
-#include "secret.h"
 #include "near_name.h"
+#include "secret.h"
 #include "spi_util.h"
 
 #define SECRET_KIND "webhook_source"
@@ -448,6 +449,7 @@ uaef_inbound_source_create(const char *name, const char *type, Jsonb *config,
 	uaef_spi_end(back);
 	if (secret != NULL)
 		put_secret(&source, secret);
+	uaef_arrival_warn(source.rules);
 	return source.id;
 }
 
@@ -480,6 +482,8 @@ uaef_inbound_source_alter(const char *name, Jsonb *changes, Jsonb *secret)
 	uaef_spi_end(back);
 	if (secret != NULL)
 		put_secret(source, secret);
+	if (changes != NULL)
+		uaef_arrival_warn(source->rules);
 }
 
 void

@@ -98,6 +98,9 @@ SELECT * FROM uaef.validate_json('{
 	}}
 }', '{"customer": "", "lines": [{"sku": "ABC", "price": 1}, {"sku": "abc", "price": -0.001}, {"sku": "XYZ", "~a": 1}, 5]}');
 SELECT count(*) FROM uaef.validate_json('{"items": false}', (SELECT jsonb_agg(g) FROM generate_series(1, 1200) g));
+-- null is no value that fits
+SELECT * FROM uaef.validate_json('{}', NULL);
+SELECT * FROM uaef.validate_json(NULL, '1');
 
 -- bounds: of depth, of parts, of work, of levels
 SELECT pg_temp.try((repeat('{"not":', 80) || '{}' || repeat('}', 80))::jsonb, '1');

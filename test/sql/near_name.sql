@@ -53,6 +53,13 @@ SELECT near(format('SELECT uaef.balance(%L)', code))
 FROM unnest(ARRAY['near:user:18', 'near:user:1', 'near_other', 'n', '', repeat('x', 150)]) code;
 SELECT near(format('SELECT uaef.send(%L, ''{}'')', repeat('x', 300))) ~ 'create_connector' AS long;
 
+-- a rule for what arrives may name a workflow that is made later: it is warned of
+SELECT uaef.alter_webhook_source('near_source', '{"on": [{"when": {"body.a": "b"}, "ignore": {}},
+	{"when": {"body.a": "c"}, "start": {"workflow": "{{body.flow}}"}}, {"start": {"workflow": "near_flaw"}}]}');
+SELECT uaef.alter_webhook_source('near_source', '{"on": [{"start": {"workflow": "near_flow"}}]}');
+SELECT uaef.create_connector('near_queue', 'sqs', '{"url": "https://sqs.eu-west-1.amazonaws.com/1/q",
+	"receive": {"on": [{"signal": {"workflow": "other", "key": "k", "signal": "s"}}]}}') > 0 AS queue;
+
 -- who hands webhooks in for others learns no names of sources
 SET ROLE regress_near_front;
 DO $$ BEGIN
