@@ -26,4 +26,24 @@ sub poll_query_until
 	}
 }
 
+# End a process of the server as a fault would, and wait until the server is
+# there again: it must have noticed the end first, for until then it goes on
+# answering, and ends the next session in the middle of its query.
+# Returns how many processes there were to kill.
+sub kill_process
+{
+	my ($self, $pid) = @_;
+	my $deadline = Time::HiRes::time() + $PostgreSQL::Test::Utils::timeout_default;
+	my $killed = $pid ? kill 'KILL', $pid : 0;
+
+	while ($killed && kill 0, $pid)
+	{
+		die "process $pid does not end\n" if Time::HiRes::time() > $deadline;
+		Time::HiRes::sleep(0.01);
+	}
+	$self->poll_query_until('postgres', 'SELECT true')
+	  or die "the server did not come back\n";
+	return $killed;
+}
+
 1;

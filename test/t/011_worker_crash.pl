@@ -23,7 +23,7 @@ for my $kind ('uaef worker', 'uaef launcher')
 {
 	my $victim = $node->safe_psql('postgres',
 		"SELECT pid FROM pg_stat_activity WHERE backend_type = '$kind'");
-	kill 'KILL', $victim;
+	$node->kill_process($victim);
 	ok( $node->poll_query_until(
 			'postgres',
 			"SELECT count(*) = 1 FROM pg_stat_activity"

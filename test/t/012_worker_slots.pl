@@ -29,7 +29,7 @@ is(wait_for_worker($node, 'one', 'start_worker() starts one'),
 is($node->safe_psql('one', 'SELECT uaef.start_worker()'),
 	$pid, 'a second call finds it');
 
-kill 'KILL', $pid;
+$node->kill_process($pid);
 ok( $node->poll_query_until(
 		'postgres',
 		"SELECT count(*) = 1 FROM pg_stat_activity WHERE state IS NOT NULL"

@@ -311,8 +311,7 @@ is(column($slow_again, 'uncertain'), 't', 'an attempt that was cut off may have 
 
 # The same after a crash of the worker.
 eventually(sub { $server->keys_of('/hang/slow-again') == 2 });
-kill 'KILL', sql(q(SELECT pid FROM pg_stat_activity WHERE backend_type = 'uaef worker'));
-eventually(sub { eval { sql('SELECT true') } });
+$node->kill_process(sql(q(SELECT pid FROM pg_stat_activity WHERE backend_type = 'uaef worker')));
 wait_for($slow_again, q(attempt = 3 AND status = 'sending'));
 eventually(sub { $server->keys_of('/hang/slow-again') == 3 });
 my $one_key = column($slow_again, 'idempotency_key');

@@ -234,7 +234,7 @@ $size = checkpoint();
 wait_until("(SELECT state = 'sending' FROM uaef.anchor_status WHERE anchor = 'a')
 	AND EXISTS (SELECT FROM uaef.delivery WHERE anchor = 'a' AND status = 'sending')");
 my $worker = sql("SELECT pid FROM pg_stat_activity WHERE backend_type = 'uaef worker'");
-kill 'KILL', $worker;
+$node->kill_process($worker);
 $a->put('go', '');
 $node->poll_query_until('postgres', "SELECT pid <> $worker FROM pg_stat_activity WHERE backend_type = 'uaef worker'");
 $a->put('fault');

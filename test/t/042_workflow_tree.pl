@@ -147,7 +147,7 @@ sub kill_one
 			"SELECT pid FROM pg_stat_activity WHERE backend_type = 'uaef $kind' ORDER BY random() LIMIT 1");
 		$pid //= '';
 	}
-	return $pid =~ /^\d+$/ ? kill('KILL', $pid) : 0;
+	return $pid =~ /^\d+$/ ? $node->kill_process($pid) : 0;
 }
 
 my %met = (worker => 0, executor => 0);
@@ -160,7 +160,6 @@ for my $round (1 .. 3)
 	{
 		sleep 0.1 + rand(0.2);
 		$met{$kind} += kill_one($kind);
-		$node->poll_query_until('postgres', 'SELECT true') or die "the server did not come back\n";
 		query("SELECT uaef.start_workflow('tree', jsonb_build_object('key', 'r$round $kind ' || i, 'n', i % 2)) FROM generate_series(1, 20) i");
 		$n += 20;
 	}

@@ -93,8 +93,7 @@ for my $round (1 .. 3)
 {
 	becomes(q{SELECT count(*) >= 2 FROM tick WHERE name = 'crash' AND tick_at > now() - interval '10 seconds'},
 		"ticks, round $round");
-	kill 'KILL', worker_pid($node, 'app');
-	$node->poll_query_until('postgres', 'SELECT NOT pg_is_in_recovery()');
+	$node->kill_process(worker_pid($node, 'app'));
 	wait_for_worker($node, 'app', 'the worker comes back');
 	becomes(q{SELECT last_tick > now() - interval '1.5 seconds' FROM uaef.schedule_status WHERE name = 'crash'},
 		'and has caught up');

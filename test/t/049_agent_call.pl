@@ -177,7 +177,7 @@ foreach my $take ("uaef.cancel_workflow('ID')", "uaef.claim_agent_tasks('$key')"
 # A worker that is killed loses no task and no answer twice.
 $peer->sql("SELECT uaef.start_workflow('talk', jsonb_build_object('word', n)) FROM generate_series(1, 20) n");
 my $pid = $peer->sql("SELECT pid FROM pg_stat_activity WHERE backend_type = 'uaef worker'");
-kill 'KILL', $pid if $pid;
+$peer->node->kill_process($pid);
 ok($peer->node->poll_query_until('postgres',
 	"SELECT count(*) = 22 FROM uaef.workflow_run WHERE workflow = 'talk' AND status IN ('completed', 'failed')"),
 	'all end');
