@@ -299,7 +299,7 @@ sql("ROLLBACK PREPARED 'p'");
 sql("SELECT uaef.record_event('held')");
 sql("BEGIN; SELECT uaef.seal_ledger(); PREPARE TRANSACTION 's'");
 $event = sql("SELECT uaef.record_event('waits')");
-is(sql('SELECT uaef.seal_ledger()'), '', 'seal_ledger() does not wait for another sealer');
+is(state_of("SET lock_timeout = '20ms'; SELECT uaef.seal_ledger()"), '55P03', 'seal_ledger() waits for another sealer');
 is(state_of("SELECT uaef.seal_and_wait($event, '20ms')"), 'UA103', 'seal_and_wait() does, for so long');
 is(sql("SHOW lock_timeout"), '0', 'by no setting that stays');
 sql("COMMIT PREPARED 's'");
