@@ -244,7 +244,7 @@ CREATE FUNCTION uaef.seal_ledger() RETURNS bigint
 AS 'MODULE_PATHNAME', 'uaef_seal_ledger'
 LANGUAGE C VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp;
 COMMENT ON FUNCTION uaef.seal_ledger() IS
-	'seal the committed events into blocks, after another session that is sealing has ended its transaction; returns the last block''s number, or null when there was nothing left to seal; raises in a transaction that has written';
+	'seal the committed events into blocks, after another session that is sealing has ended its transaction; returns the last block''s number, or null when there was nothing left to seal; lock_timeout limits the wait; raises in a transaction that has written';
 
 CREATE FUNCTION uaef.hash_event(event_id bigint) RETURNS uaef.hash256
 AS 'MODULE_PATHNAME', 'uaef_hash_event'

@@ -116,18 +116,19 @@ Datum
 uaef_create_connector(PG_FUNCTION_ARGS)
 {
 	ErrorContextCallback hiding;
-	Jsonb	   *config = uaef_arg_jsonb(fcinfo, 2, "config");
 	Jsonb	   *secret = uaef_arg_jsonb_or_null(fcinfo, 3);
+	Jsonb	   *config;
 	int32		connector_id;
 
 	if (secret != NULL)
 		uaef_hide_statement_begin(&hiding, "SELECT uaef.create_connector(...)");
+	config = uaef_arg_jsonb(fcinfo, 2, "config");
 	connector_id = uaef_connector_create(uaef_arg_text(fcinfo, 0, "name"),
 										 uaef_arg_text(fcinfo, 1, "type"),
 										 config, secret);
+	warn_of_rules(config);
 	if (secret != NULL)
 		uaef_hide_statement_end(&hiding);
-	warn_of_rules(config);
 	PG_RETURN_INT32(connector_id);
 }
 

@@ -22,15 +22,14 @@ PG_FUNCTION_INFO_V1(uaef_create_webhook_source);
 Datum
 uaef_create_webhook_source(PG_FUNCTION_ARGS)
 {
-	char	   *name = uaef_arg_text(fcinfo, 0, "name");
-	char	   *type = uaef_arg_text(fcinfo, 1, "type");
-	Jsonb	   *config = uaef_arg_jsonb(fcinfo, 2, "config");
-	Jsonb	   *secret = uaef_arg_jsonb_or_null(fcinfo, 3);
 	ErrorContextCallback hiding;
 	int32		source_id;
 
 	uaef_hide_statement_begin(&hiding, "SELECT uaef.create_webhook_source(...)");
-	source_id = uaef_inbound_source_create(name, type, config, secret);
+	source_id = uaef_inbound_source_create(uaef_arg_text(fcinfo, 0, "name"),
+										   uaef_arg_text(fcinfo, 1, "type"),
+										   uaef_arg_jsonb(fcinfo, 2, "config"),
+										   uaef_arg_jsonb_or_null(fcinfo, 3));
 	uaef_hide_statement_end(&hiding);
 	PG_RETURN_INT32(source_id);
 }

@@ -37,13 +37,12 @@ PG_FUNCTION_INFO_V1(uaef_verify_token);
 Datum
 uaef_verify_token(PG_FUNCTION_ARGS)
 {
-	char	   *token = uaef_arg_text(fcinfo, 0, "token");
-	char	   *audience = uaef_arg_text(fcinfo, 1, "audience");
 	ErrorContextCallback hiding;
 	Jsonb	   *claims;
 
 	uaef_hide_statement_begin(&hiding, "SELECT uaef.verify_token(...)");
-	claims = uaef_token_verify(token, audience);
+	claims = uaef_token_verify(uaef_arg_text(fcinfo, 0, "token"),
+							   uaef_arg_text(fcinfo, 1, "audience"));
 	uaef_hide_statement_end(&hiding);
 	PG_RETURN_JSONB_P(claims);
 }

@@ -29,12 +29,13 @@ sub poll_query_until
 # End a process of the server as a fault would, and wait until the server is
 # there again: it must have noticed the end first, for until then it goes on
 # answering, and ends the next session in the middle of its query.
-# Returns how many processes there were to kill.
+# Returns how many processes there were to kill: none if it has ended by itself.
 sub kill_process
 {
 	my ($self, $pid) = @_;
 	my $deadline = Time::HiRes::time() + $PostgreSQL::Test::Utils::timeout_default;
-	my $killed = $pid ? kill 'KILL', $pid : 0;
+	die "no process to kill\n" if $pid !~ /^\d+$/;
+	my $killed = kill 'KILL', $pid;
 
 	while ($killed && kill 0, $pid)
 	{

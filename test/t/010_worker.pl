@@ -120,7 +120,7 @@ like($err, qr/cannot run inside a transaction block/,
 wait_for_worker($node, 'copy', 'after the failure the worker is back');
 my $took = seconds_of(
 	sub { $node->safe_psql('postgres', 'DROP DATABASE copy'); });
-ok($took < 5, sprintf 'DROP DATABASE under a worker takes %.1f s', $took);
+ok($took < 15, sprintf 'DROP DATABASE under a worker takes %.1f s', $took);
 $node->safe_psql('postgres', 'DROP DATABASE uno WITH (FORCE)');
 is(count_log($node, qr/FATAL.*does not exist/),
 	0, 'nobody tries to start a worker in a dropped database');
@@ -128,7 +128,7 @@ is(count_log($node, qr/FATAL.*does not exist/),
 # A fast shutdown does not wait for workers.
 wait_for_worker($node, 'two', 'the other database has been left alone');
 $took = seconds_of(sub { $node->stop('fast'); });
-ok($took < 2, sprintf 'fast shutdown takes %.1f s', $took);
+ok($took < 15, sprintf 'fast shutdown takes %.1f s', $took);
 is(count_log($node, qr/PANIC|terminated by signal/), 0, 'nothing crashed');
 
 done_testing();

@@ -204,7 +204,7 @@ my $took = seconds_of(
 		is($node->safe_psql('one', 'SELECT uaef.stop_worker()'),
 			't', 'stop_worker() ends a busy executor');
 	});
-ok($took < 4, sprintf 'in %.1f s', $took);
+ok($took < 15, sprintf 'in %.1f s', $took);
 is(executors(), '', 'there is none left');
 $node->safe_psql('one', 'SELECT uaef.start_worker()');
 ok( $node->poll_query_until(
@@ -213,7 +213,7 @@ ok( $node->poll_query_until(
 	'after start_worker() the task is at it again');
 $took = seconds_of(
 	sub { $node->safe_psql('postgres', 'DROP DATABASE one'); });
-ok($took < 4, sprintf 'DROP DATABASE under a busy executor takes %.1f s', $took);
+ok($took < 15, sprintf 'DROP DATABASE under a busy executor takes %.1f s', $took);
 
 # Idle executors end after their time.
 $node->append_conf('postgresql.conf', "uaef.executor_idle_timeout = '200ms'");
@@ -266,7 +266,7 @@ $node->safe_psql('postgres', q{
 $node->poll_query_until('postgres',
 	"SELECT count(*) = 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep'");
 $took = seconds_of(sub { $node->stop('fast'); });
-ok($took < 2, sprintf 'fast shutdown under a busy executor takes %.1f s', $took);
+ok($took < 15, sprintf 'fast shutdown under a busy executor takes %.1f s', $took);
 is(count_log($node, qr/PANIC|TRAP|terminated by signal/), 0, 'nothing crashed');
 
 done_testing();

@@ -194,6 +194,6 @@ my $output = `'$^X' '$FindBin::Bin/../bench/tables' --small --json`;
 is($?, 0, 'the benchmark runs');
 my %figure = map { $_->{name} => $_ } @{ decode_json($output) };
 like($figure{$_}{value}, qr/^[\d.e-]+$/, "$_ is a number")
-  for qw(ledgered_ratio ledgered_vs_chain ledgered_vs_hash cpu_ratio attach_us verify_us);
+  for qw(ratio vs_chain vs_hash prepared_ratio prepared_vs_chain cpu_ratio attach_us verify_us);
 is($figure{problems}{value}, 0, 'what it wrote verifies');
 done_testing();

@@ -167,8 +167,8 @@ is( sql("SET SESSION AUTHORIZATION head; SELECT uaef.approve(approval_id) FROM u
 		WHERE execution_id = '$groups'"), 'approved', 'whichever is left');
 
 # A decision that comes before the end of time, and commits after it, holds.
-my $race = ask('{"approvers":"boss","expires":"1s"}', ']');
 my $voter = $node->background_psql('postgres', on_error_stop => 1);
+my $race = ask('{"approvers":"boss","expires":"3s"}', ']');
 $voter->query_safe("BEGIN; SET SESSION AUTHORIZATION boss");
 $voter->query_safe("SELECT uaef.approve(approval_id) FROM uaef.pending_approval WHERE execution_id = '$race'");
 poll("clock_timestamp() > expires_at + interval '300ms' FROM uaef.human_approval
@@ -178,7 +178,7 @@ is(ending($race), 'completed', 'the decision holds');
 is(events($race), 'approval_requested approval_granted', 'and nothing expired');
 
 # One that is rolled back leaves the end to time; one that comes later is late.
-$race = ask('{"approvers":"boss","expires":"1s"}', ']');
+$race = ask('{"approvers":"boss","expires":"3s"}', ']');
 my $id = sql("SELECT approval_id FROM uaef.human_approval WHERE execution_id = '$race'");
 $voter->query_safe("RESET SESSION AUTHORIZATION; BEGIN; SET SESSION AUTHORIZATION boss");
 $voter->query_safe("SELECT uaef.approve($id)");

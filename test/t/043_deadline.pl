@@ -50,10 +50,10 @@ like(ending($late), qr/^failed.*\|deadline$/, 'that holds too');
 
 like(ending(start('free', ", timeout => '200ms'")), qr/^failed.*\|deadline$/,
 	'a start may have one');
-my $paused = start('free', ", timeout => '1s'");
-$node->safe_psql('postgres', "SELECT uaef.pause_workflow('$paused')")
-  if $node->safe_psql('postgres',
-	"SELECT status FROM uaef.workflow_run WHERE execution_id = '$paused'") eq 'running';
+my $paused = $node->safe_psql('postgres', q{
+	SELECT uaef.start_workflow('free', timeout => '1s') AS id \\gset
+	SELECT count(uaef.pause_workflow(:'id')) \\g /dev/null
+	\\echo :id}) =~ s/\s+\z//r;
 like(ending($paused), qr/^failed.*\|deadline$/, 'the clock of a paused one runs on');
 is($node->safe_psql('postgres', "SELECT count(*) FROM uaef.task_timer"), 0,
 	'no timer is left');
@@ -68,7 +68,8 @@ like(ending($free), qr/^failed.*\|UA309$/, 'a shorter timeout ends what runs');
 
 # One that is lengthened: the old timer does not fire.
 $node->safe_psql('postgres', q{
-	SELECT uaef.create_workflow('short', '{"tasks":[{"id":"t","type":"external","queue":"short","timeout":"300ms"}]}')});
+	SELECT uaef.create_workflow('short', '{"tasks":[{"id":"t","type":"external","queue":"short","timeout":"300ms"}]}');
+	SELECT uaef.create_workflow('second', '{"tasks":[{"id":"t","type":"external","queue":"second","timeout":"1s"}]}')});
 my $short = start('short');
 $node->safe_psql('postgres',
 	"SELECT uaef.alter_task(execution_id, task, timeout => '1h') FROM uaef.claim_tasks('w', 'short', 1, '1 hour')");
@@ -83,12 +84,11 @@ is($node->safe_psql('postgres',
 # when it is taken back, the timeout does.
 for my $end ('COMMIT', 'ROLLBACK')
 {
-	my $e = start('short');
+	my $e = start('second');
 	my $session = $node->background_psql('postgres');
-	my $due = $node->safe_psql('postgres',
-		"SELECT count(*) FROM uaef.claim_tasks('w', 'short', 1, '1 hour');"
-		  . " SELECT due_at FROM uaef.task_timer WHERE kind = 'timeout' AND execution_id = '$e'");
-	$due =~ s/^.*\n//s;
+	$session->query_safe("SELECT count(*) FROM uaef.claim_tasks('w', 'second', 1, '1 hour')");
+	my $due = $session->query_safe(
+		"SELECT due_at FROM uaef.task_timer WHERE kind = 'timeout' AND execution_id = '$e'");
 	$session->query_safe(
 		"BEGIN; SELECT uaef.complete_task(task_id) FROM uaef.task_run WHERE execution_id = '$e'");
 	ok($node->poll_query_until('postgres',

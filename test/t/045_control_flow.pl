@@ -15,7 +15,7 @@ my $node = new_node('main', "shared_preload_libraries = 'uaef'\n");
 $node->start;
 $node->safe_psql('postgres', q{
 	CREATE EXTENSION uaef CASCADE;
-	SELECT uaef.create_workflow('undo', '{"timeout": "500ms", "tasks": [
+	SELECT uaef.create_workflow('undo', '{"timeout": "3s", "tasks": [
 		{"id": "book", "type": "external", "queue": "book", "limits": [{"concurrency": 3}],
 			"compensate": {"type": "external", "queue": "undo", "limits": [{"concurrency": 1}]}},
 		{"id": "pay", "type": "external", "queue": "pay"}], "edges": [{"from": "book", "to": "pay"}]}');

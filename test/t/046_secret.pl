@@ -238,9 +238,16 @@ push @failed, complaint("SELECT uaef.set_secret('agent', '', $literal)"),
   complaint("SELECT uaef.set_connector_secret('bird', $unknown)"),
   complaint("SELECT uaef.set_connector_secret('nothing', $literal)"),
   complaint(qq(SELECT uaef.create_connector('bird', 'webhook', '{"url":"https://example.com/"}', $literal))),
+  complaint("SELECT uaef.create_connector('bird', 'webhook', NULL, $literal)"),
+  complaint("SELECT uaef.create_webhook_source('bird', 'github', NULL, $literal)"),
+  complaint("SELECT uaef.verify_token('$canary', NULL)"),
   complaint("DO \$\$BEGIN PERFORM uaef.set_secret('Bad kind', 'x', $literal); END\$\$") =~ s/^CONTEXT:.*//smr,
   complaint("SELECT uaef.set_secret('agent', 'b', $literal), 1 / (SELECT count(*) - 1 FROM generate_series(1, 1))");
-is(scalar(grep { /ERROR/ } @failed), 7, 'failures with a canary');
+is(scalar(grep { /ERROR/ } @failed), 10, 'failures with a canary');
+my $warned = complaint(q(DO $$BEGIN PERFORM uaef.create_connector('queue', 'sqs',
+	'{"url":"https://sqs.eu-west-1.amazonaws.com/1/q","receive":{"on":[{"start":{"workflow":"none"}}]}}',
+	jsonb_build_object('access_key_id', 'a', 'secret_access_key', ') . $canary . q(')); END$$));
+like($warned, qr/WARNING:.*"none" does not exist/, 'and a warning');
 my ($in, $seen) = ('', '');
 my $session = IPC::Run::start([ 'psql', '-XAtq', $node->connstr('postgres') ], '<', \$in, '>', \$seen);
 $in = "SELECT pg_backend_pid();\nSELECT uaef.set_secret('agent', 'c', $literal);\n\\echo done\n";
