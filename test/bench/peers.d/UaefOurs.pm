@@ -106,8 +106,11 @@ sub prepare
 		$self->{cluster}->query("SELECT uaef.allow_egress('127.0.0.1', $self->{port}, 'http', '127.0.0.1/32')");
 		$self->{cluster}->query(qq(SELECT uaef.create_connector('echo', 'webhook', '{"url":"$url","idempotent":true,"max_concurrent":100}')));
 	}
+	# Leases of tasks that were completed are cleared away when they would end;
+	# after that there are events to seal once more.
 	if ($workload eq 'idle')
 	{
+		$self->{cluster}->poll('SELECT count(*) FROM uaef.task_timer', 0, 300) or die "timers were not cleared away\n";
 		$self->{cluster}->poll("SELECT count(*) FROM uaef.ledger_unsealed WHERE event_type <> 'ledger_sealed'", 0, 300)
 		  or die "the events were not sealed\n";
 	}
