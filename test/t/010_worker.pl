@@ -33,15 +33,13 @@ wait_for_no_worker($node, 'bare', 'no worker after a rollback');
 # blocks of what was made above are sealed and counted.
 my $commits = "SELECT sum(xact_commit + xact_rollback) FROM pg_stat_database"
   . " WHERE datname IN ('one', 'two')";
-my $before = -1;
-my $now = $node->safe_psql('postgres', $commits);
-for (1 .. 20)
-{
-	last if $now == $before;
-	$before = $now;
-	$node->safe_psql('postgres', 'SELECT pg_sleep(0.5)');
-	$now = $node->safe_psql('postgres', $commits);
-}
+ok( $node->poll_query_until(
+		'postgres',
+		"SELECT count(*) = 2 FROM pg_stat_activity WHERE backend_type = 'uaef worker'"
+		  . " AND datname IN ('one', 'two') AND state = 'idle'"
+		  . " AND state_change < clock_timestamp() - interval '2.5 seconds'"),
+	'both workers have done it all');
+my $before = $node->safe_psql('postgres', $commits);
 $node->safe_psql('postgres', 'SELECT pg_sleep(3)');
 is($node->safe_psql('postgres', $commits),
 	$before, 'no transaction in three idle seconds');

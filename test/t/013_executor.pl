@@ -27,7 +27,9 @@ $node->safe_psql('one', q{
 	SELECT uaef.create_workflow('nap', '{"tasks":[{"id":"t","type":"sql",
 		"config":{"sql":"SELECT pg_sleep(($1->>''s'')::float8)"}}]}');
 	SELECT uaef.create_workflow('claim', '{"tasks":[{"id":"t","type":"sql",
-		"config":{"sql":"SELECT pg_advisory_xact_lock(77), (SELECT count(*) FROM uaef.claim_tasks(''w'', ''none'')), pg_sleep(4)"}}]}');
+		"config":{"sql":"SELECT pg_advisory_xact_lock(77), (SELECT count(*) FROM uaef.claim_tasks(''w'', ''none'')), pg_advisory_xact_lock(78)"}}]}');
+	SELECT uaef.create_workflow('held', '{"tasks":[{"id":"t","type":"sql",
+		"config":{"sql":"SELECT pg_advisory_xact_lock_shared(78)"}}]}');
 });
 
 # Start an execution as a role; returns its id.
@@ -55,11 +57,23 @@ sub output_of
 		"SELECT output->>'$key' FROM uaef.task_execution WHERE execution_id = '$id'");
 }
 
-sub executors
+my $executors = "SELECT string_agg(role || ' ' || state, ', ' ORDER BY role)"
+  . " FROM uaef.worker_status WHERE kind = 'executor'";
+
+# Who has ended a task looks for another one before it is idle.
+sub executors_become
 {
-	return $node->safe_psql('one',
-		"SELECT string_agg(role || ' ' || state, ', ' ORDER BY role)"
-		  . " FROM uaef.worker_status WHERE kind = 'executor'");
+	my ($expected, $message) = @_;
+	return ok($node->poll_query_until('one', $executors, $expected), $message);
+}
+
+# Wait until so many executors are at a task that somebody's lock holds up.
+sub held_up
+{
+	my ($n, $message) = @_;
+	return ok($node->poll_query_until('one', "SELECT count(*) = $n FROM pg_locks"
+			  . " WHERE locktype = 'advisory' AND objid = 78 AND NOT granted"),
+		$message);
 }
 
 # An executor is the role's own, and serves it again.
@@ -70,13 +84,13 @@ my $pid = output_of($id, 'pid');
 $id = start_as('ann', 'who');
 is(wait_for($id, '10s'), 'completed', 'a second one runs');
 is(output_of($id, 'pid'), $pid, 'in the same process');
-is(executors(), 'ann idle', 'worker_status shows it');
+executors_become('ann idle', 'worker_status shows it');
 
 # One place for two roles: the idle one goes for the other.
 $id = start_as('bob', 'who');
 is(wait_for($id, '10s'), 'completed', 'another role gets the place');
 is(output_of($id, 'name'), 'bob', 'with an executor of its own');
-is(executors(), 'bob idle', 'the first one is gone');
+executors_become('bob idle', 'the first one is gone');
 
 # A busy one is not waited for when it ends: its role gets the place back.
 my $nap = start_as('bob', 'nap', '{"s":2}');
@@ -88,60 +102,57 @@ is(wait_for($late, '10s'), 'completed', 'and what waited behind it');
 
 # A task that claims of another queue does not take what its executor was told.
 my $holder = $node->background_psql('one');
-$holder->query_safe('SELECT pg_advisory_lock(77)');
+$holder->query_safe('SELECT pg_advisory_lock(77), pg_advisory_lock(78)');
 $nap = start_as('ann', 'claim');
 ok( $node->poll_query_until('one', "SELECT count(*) = 1 FROM pg_locks"
 		  . " WHERE locktype = 'advisory' AND NOT granted"),
 	'the only executor is busy');
 my $told = start_as('ann', 'who');
 $holder->query_safe('SELECT pg_advisory_unlock(77)');
-ok( $node->poll_query_until('one', "SELECT count(*) = 1 FROM pg_stat_activity"
-		  . " WHERE wait_event = 'PgSleep' AND backend_type = 'uaef executor'"),
-	'and has claimed');
-$holder->quit;
+held_up(1, 'and has claimed');
 
 # More executors for one role whose first is busy.
 $node->append_conf('postgresql.conf', "uaef.max_executors = 2\nuaef.priority_step = '24h'");
 $node->reload;
 ok($node->poll_query_until('one', "SELECT current_setting('uaef.max_executors') = '2'"),
 	'two executors are allowed');
-is(wait_for($told, '3s'), 'completed', 'and a second one takes what the first was told');
+is(wait_for($told, '60s'), 'completed', 'and a second one takes what the first was told');
+$holder->query_safe('SELECT pg_advisory_unlock(78)');
 is(wait_for($nap, '10s'), 'completed', 'the claim ends');
 is(wait_for(start_as('bob', 'who'), '10s'), 'completed', 'a place is taken back');
-$nap = start_as('ann', 'nap', '{"s":5}');
-ok( $node->poll_query_until(
-		'one',
-		"SELECT count(*) = 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep'"
-		  . " AND backend_type = 'uaef executor'"),
-	'one executor is busy');
+$holder->query_safe('SELECT pg_advisory_lock(78)');
+$nap = start_as('ann', 'held');
+held_up(1, 'one executor is busy');
 $id = start_as('ann', 'who');
-is(wait_for($id, '4s'), 'completed', 'a second one takes the next task');
+is(wait_for($id, '60s'), 'completed', 'a second one takes the next task');
+$holder->query_safe('SELECT pg_advisory_unlock(78)');
 
 # Also if that is the last of all: its rank is the highest there is.
 is(wait_for($nap, '10s'), 'completed', 'the nap ends');
-is(executors(), 'ann idle, ann idle', 'nobody is busy');
+executors_become('ann idle, ann idle', 'nobody is busy');
 for (1 .. 2)
 {
 	$id = start_as('bob', 'who');
 	is(wait_for($id, '5s'), 'completed', 'quick tasks, which are taken by many');
 }
-$nap = start_as('bob', 'nap', '{"s":4}');
-ok( $node->poll_query_until('one', "SELECT count(*) = 1 FROM pg_stat_activity"
-		  . " WHERE wait_event = 'PgSleep' AND backend_type = 'uaef executor'"),
-	'one executor is busy');
+$holder->query_safe('SELECT pg_advisory_lock(78)');
+$nap = start_as('bob', 'held');
+held_up(1, 'one executor is busy');
 $id = start_as('bob', 'who', '{}', ', priority => -2147483648');
-is(wait_for($id, '3s'), 'completed', 'a task of the lowest priority waits no longer');
+is(wait_for($id, '60s'), 'completed', 'a task of the lowest priority waits no longer');
+$holder->query_safe('SELECT pg_advisory_unlock(78)');
 
 # An executor that is ended in the middle of a task: it is run again.
 is(wait_for($nap, '10s'), 'completed', 'the nap ends');
-$nap = start_as('ann', 'nap', '{"s":1.5}');
-ok( $node->poll_query_until(
-		'one',
-		"SELECT count(*) = 1 FROM (SELECT pg_terminate_backend(pid)"
-		  . " FROM pg_stat_activity WHERE wait_event = 'PgSleep'"
-		  . " AND backend_type = 'uaef executor') AS ended"),
-	'a busy executor is ended');
-is(wait_for($nap, '15s'), 'completed', 'its task is run again');
+$holder->query_safe('SELECT pg_advisory_lock(78)');
+$nap = start_as('ann', 'held');
+held_up(1, 'an executor is busy');
+is($node->safe_psql('one',
+		"SELECT count(*) FROM (SELECT pg_terminate_backend(pid) FROM pg_locks"
+		  . " WHERE locktype = 'advisory' AND objid = 78 AND NOT granted) AS ended"),
+	1, 'it is ended');
+$holder->query_safe('SELECT pg_advisory_unlock(78)');
+is(wait_for($nap, '60s'), 'completed', 'its task is run again');
 
 # COMMIT PREPARED wakes too.
 $node->safe_psql('one', q{
@@ -158,22 +169,20 @@ is(wait_for($id, '10s'), 'completed', 'a prepared transaction is seen to');
 # executors saw nothing to do.
 for my $undo ('ROLLBACK', 'ROLLBACK TO before', 'ROLLBACK PREPARED')
 {
-	start_as('ann', 'nap', '{"s":2}') for 1 .. 2;
-	ok( $node->poll_query_until('one',
-			"SELECT count(*) = 2 FROM pg_stat_activity WHERE wait_event = 'PgSleep'"
-			  . " AND backend_type = 'uaef executor'"),
-		'all executors are busy');
+	$holder->query_safe('SELECT pg_advisory_lock(78)');
+	start_as('ann', 'held') for 1 .. 2;
+	held_up(2, 'all executors are busy');
 	$id = start_as('ann', 'who');
 	my $session = $node->background_psql('one', extra_params => [ '-U', 'ann' ]);
 	$session->query_safe("BEGIN; SAVEPOINT before; SELECT uaef.cancel_workflow('$id')");
 	$session->query_safe("PREPARE TRANSACTION 'q'") if $undo =~ /PREPARED/;
-	ok($node->poll_query_until('one', "SELECT (SELECT string_agg(role || ' ' || state, ', ')"
-			  . " FROM uaef.worker_status WHERE kind = 'executor') = 'ann idle, ann idle'"),
-		'and then find nothing');
+	$holder->query_safe('SELECT pg_advisory_unlock(78)');
+	executors_become('ann idle, ann idle', 'and then find nothing');
 	$session->query_safe($undo =~ /PREPARED/ ? "$undo 'q'" : $undo);
 	is(wait_for($id, '10s'), 'completed', "a task that $undo gives back is run");
 	$session->quit;
 }
+$holder->quit;
 
 # A role that cannot log in has no executor before version 17.
 SKIP:
@@ -205,7 +214,7 @@ my $took = seconds_of(
 			't', 'stop_worker() ends a busy executor');
 	});
 ok($took < 15, sprintf 'in %.1f s', $took);
-is(executors(), '', 'there is none left');
+is($node->safe_psql('one', $executors), '', 'there is none left');
 $node->safe_psql('one', 'SELECT uaef.start_worker()');
 ok( $node->poll_query_until(
 		'one',

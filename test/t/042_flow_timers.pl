@@ -101,8 +101,9 @@ define('bool', '{"type":"wait","config":{"query":"SELECT bool_or(up) FROM flag W
 my $bool = start('bool', '{"name": "b"}');
 define('row', '{"type":"wait","config":{"query":"SELECT name, up FROM flag WHERE name = $1->>\'who\'","every":"100ms","input":{"who":"{{in.name}}"}}}');
 my $row = start('row', '{"name": "r"}');
-$node->poll_query_until('postgres',
-	"SELECT count(*) >= 2 FROM uaef.task_timer WHERE kind = 'query'");
+ok($node->poll_query_until('postgres',
+		"SELECT count(*) >= 2 FROM uaef.task_timer WHERE kind = 'query'"),
+	'queries are to be asked again');
 is(tasks($bool), 'no completed, t running, yes completed', 'a query that is not true waits');
 my $version = $node->safe_psql('postgres', "SELECT xmin FROM uaef.task_execution WHERE execution_id = '$bool' AND task = 't'");
 $node->safe_psql('postgres', "INSERT INTO flag VALUES ('b', false), ('r', false)");
@@ -167,15 +168,18 @@ $node->safe_psql('postgres', q{
 	CREATE FUNCTION slow() RETURNS bool LANGUAGE plpgsql AS $$
 	BEGIN
 		INSERT INTO looks VALUES ('slow');
-		PERFORM pg_sleep(1);
+		PERFORM pg_advisory_xact_lock(1);
 		RETURN true;
 	END $$});
 define('slow', '{"type":"wait","config":{"query":"SELECT slow()"}}');
+my $holder = $node->background_psql('postgres');
+$holder->query_safe('SELECT pg_advisory_lock(1)');
 $id = start('slow');
-my $sleeps = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'";
-ok($node->poll_query_until('postgres', $sleeps, '1'), 'a query runs');
+my $waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'advisory'";
+ok($node->poll_query_until('postgres', $waits, '1'), 'a query runs');
 $node->safe_psql('postgres', "SELECT uaef.cancel_workflow('$id')");
-ok($node->poll_query_until('postgres', $sleeps, '0'), 'and ends after its execution');
+$holder->quit;
+ok($node->poll_query_until('postgres', $waits, '0'), 'and ends after its execution');
 is(ending(start('row', '{"name": "r"}')), 'completed ', 'its executor goes on');
 is(tasks($id), 'no completed, t cancelled, yes completed', 'the task stays cancelled');
 is($node->safe_psql('postgres', "SELECT count(*) FROM looks WHERE name = 'slow'"), '0', 'and its effects are gone');

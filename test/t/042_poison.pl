@@ -65,8 +65,9 @@ sub task
 my ($slow1, $slow2) = split /\|/, $node->safe_psql('postgres',
 	"SET SESSION AUTHORIZATION calm;"
 	  . " SELECT uaef.start_workflow('slow'), uaef.start_workflow('slow')");
-$node->poll_query_until('postgres',
-	"SELECT count(*) > 0 FROM pg_stat_activity WHERE wait_event = 'PgSleep'");
+ok($node->poll_query_until('postgres',
+		"SELECT count(*) > 0 FROM pg_stat_activity WHERE wait_event = 'PgSleep'"),
+	'they run');
 my $crash = $node->safe_psql('postgres',
 	"SELECT uaef.start_workflow('crash', start_at => clock_timestamp() + interval '300 ms')");
 ok($node->poll_query_until('postgres',
@@ -99,12 +100,14 @@ is(task($leave), 'failed|3|poison', 'after three executors');
 $node->safe_psql('postgres', q{
 	SELECT uaef.create_workflow('long', '{"tasks":[{"id":"t","type":"sql","config":{"sql":"SELECT pg_sleep(60)"}}]}')});
 my $long = $node->safe_psql('postgres', "SELECT uaef.start_workflow('long')");
-$node->poll_query_until('postgres',
-	"SELECT count(*) > 0 FROM pg_stat_activity WHERE wait_event = 'PgSleep'");
+ok($node->poll_query_until('postgres',
+		"SELECT count(*) > 0 FROM pg_stat_activity WHERE wait_event = 'PgSleep'"),
+	'a task runs');
 $node->restart;
 wait_for_worker($node, 'postgres', 'the worker is back');
-$node->poll_query_until('postgres',
-	"SELECT count(*) > 0 FROM pg_stat_activity WHERE wait_event = 'PgSleep'");
+ok($node->poll_query_until('postgres',
+		"SELECT count(*) > 0 FROM pg_stat_activity WHERE wait_event = 'PgSleep'"),
+	'and the task');
 is(task($long), 'queued|0|', 'a fast shutdown does not count');
 $node->safe_psql('postgres', "SELECT uaef.cancel_workflow('$long')");
 

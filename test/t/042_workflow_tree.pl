@@ -123,7 +123,7 @@ ok($node->poll_query_until('postgres', "SELECT count(*) > 8000 FROM uaef.workflo
 query("SELECT uaef.cancel_workflow('$bomb')");
 my $then = query("SELECT count(*) FROM uaef.workflow_execution WHERE root_execution_id = '$bomb'");
 ok($node->poll_query_until('postgres', "SELECT count(*) = 0 FROM uaef.workflow_execution WHERE $open"), 'a cancel catches up');
-cmp_ok(query("SELECT count(*) FROM uaef.workflow_execution WHERE root_execution_id = '$bomb'"), '<', 2 * $then + 1000,
+cmp_ok(query("SELECT count(*) FROM uaef.workflow_execution WHERE root_execution_id = '$bomb'"), '<', 4 * $then + 10000,
 	'with little that began after it');
 $node->append_conf('postgresql.conf', 'uaef.max_descendants = 1000');
 $node->reload;

@@ -193,7 +193,7 @@ is_status(doubtful(answers('{"status":"refused","id":"tr_8"}')), 'released', 'fa
 
 # A word that tells nothing, then one that does.
 my $waits_for = answers('{"status":"waits"}');
-my $told = doubtful($waits_for, ',"lookups":50');
+my $told = doubtful($waits_for, ',"lookups":100,"lookup_after":"300ms"');
 wait_for("SELECT lookups >= 3 FROM uaef.payout WHERE channel = '$told'", 'it is asked again while it does not tell');
 is(sql("SELECT status FROM uaef.payout WHERE channel = '$told'"), 'unknown', 'and is still unknown');
 sql("SELECT uaef.alter_connector('$told', config || jsonb_build_object('lookup_url', '$url$look')) FROM uaef.connector WHERE name = '$told'");

@@ -217,7 +217,8 @@ sub received
 	my ($connector) = @_;
 	my $id = sql("SELECT uaef.send('$connector', '{}')");
 	my $request = '';
-	my $peer = $receiver->accept;
+	$receiver->timeout($PostgreSQL::Test::Utils::timeout_default);
+	my $peer = $receiver->accept or die 'nothing is sent';
 	sysread $peer, $request, 4096, length $request while $request !~ /\{\}$/;
 	syswrite $peer, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 	close $peer;

@@ -66,7 +66,9 @@ foreach my $type ('sqs', 'servicebus')
 			  $peer->requests;
 		};
 		my $seen = $deletes->();
-		until ($deletes->() > $seen + 1) { Time::HiRes::usleep(50_000); }
+		my $limit = time + $PostgreSQL::Test::Utils::timeout_default;
+		Time::HiRes::usleep(50_000) until $deletes->() > $seen + 1 || time > $limit;
+		cmp_ok($deletes->(), '>', $seen + 1, "$type: it is to be forgotten again and again");
 		is($peer->sql('SELECT ' . started('take')), $before + 14, "$type: and not again when it comes again");
 	}
 	$peer->server->put('keep');

@@ -111,13 +111,14 @@ is(sql("SELECT count(*) FROM uaef.connector c WHERE c::text LIKE '%$key%'"), '0'
 unlike(slurp_file($node->logfile), qr/\Q$key\E/, 'nor in the log');
 
 # A proxy that the connector names, or the server's settings; what it is asked.
-my $proxy = IO::Socket::INET->new(Listen => 5, LocalAddr => '127.0.0.1') or die "cannot listen: $!";
+my $proxy = IO::Socket::INET->new(Listen => 5, LocalAddr => '127.0.0.1',
+	Timeout => $PostgreSQL::Test::Utils::timeout_default) or die "cannot listen: $!";
 my $proxy_url = 'http://127.0.0.1:' . $proxy->sockport;
 sub asked
 {
 	my ($name) = @_;
 	my $id = sql("SELECT uaef.send('$name', '{}')");
-	my $peer = $proxy->accept;
+	my $peer = $proxy->accept or die 'nobody asks';
 	my $line = <$peer>;
 	close $peer;
 	$node->poll_query_until('postgres', "SELECT finished_at IS NOT NULL FROM uaef.delivery WHERE delivery_id = $id") or die 'not finished';

@@ -7,7 +7,7 @@ use PeerCluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $peer = PeerCluster->start('calls', "uaef.http_timeout = '5s'\nrestart_after_crash = on\n");
+my $peer = PeerCluster->start('calls', "uaef.http_timeout = '20s'\nrestart_after_crash = on\n");
 my $url = $peer->server->url;
 my $json = JSON::PP->new->ascii->canonical;
 
@@ -54,8 +54,8 @@ sub run
 # Until it has nothing to do.
 sub worker_sleeps
 {
-	$peer->node->poll_query_until('postgres', "SELECT state = 'idle'
-		FROM pg_stat_activity WHERE backend_type = 'uaef worker'");
+	ok($peer->node->poll_query_until('postgres', "SELECT state = 'idle'
+		FROM pg_stat_activity WHERE backend_type = 'uaef worker'"), 'and has nothing to do');
 	return;
 }
 
@@ -107,7 +107,7 @@ is(reputation('bad', 'failed'), '1', 'who is better is asked first');
 $peer->sql("SELECT uaef.deactivate_agent('good')");
 like(run('think', { word => 'a' }), qr/^anthropic_authentication_error/, 'and who is not active, never');
 $peer->sql("SELECT uaef.activate_agent('good')");
-$peer->sql("INSERT INTO uaef.delivery_gate VALUES ('connector $gpt', 'open', 9, now() + interval '1 s', now())");
+$peer->sql("INSERT INTO uaef.delivery_gate VALUES ('connector $gpt', 'open', 9, now() + interval '5 s', now())");
 is(run('think', { word => 'c' })->{text}, 'c', 'who is better waits while its breaker is open');
 is(reputation('bad', 'failed'), '3', 'and the other one is asked meanwhile');
 $peer->sql('DELETE FROM uaef.delivery_gate');
@@ -136,7 +136,8 @@ like(run('cheap', {}), qr/^UA361 .* beyond the budget of workflow "cheap"/, 'bey
 agent('slow', 'anthropic', $peer->connector('anthropic', { url => "$url/claude/~hang" }), 'wait');
 workflow('wait', { capability => 'wait', prompt => 'say x' });
 my $id = $peer->sql("SELECT uaef.start_workflow('wait', '{}')");
-$peer->node->poll_query_until('postgres', "SELECT count(*) = 1 FROM uaef.delivery WHERE status = 'sending'");
+ok($peer->node->poll_query_until('postgres', "SELECT count(*) = 1 FROM uaef.delivery WHERE status = 'sending'"),
+	'a call that is not answered');
 $peer->sql("SELECT uaef.cancel_workflow('$id', 'enough')");
 is(reputation('slow', 'running, cancelled'), '0|1', 'cancelled');
 foreach my $bad ([ 'anthropic', $gpt, qr/not for agents of platform/ ], [ 'http', 'none', qr/does not exist/ ])
