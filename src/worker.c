@@ -142,6 +142,9 @@ static bool look_for_deliveries = false;
 /* Whether somebody asked for messages of queues. */
 static bool messages_asked = false;
 
+/* The reasons that are set, and whose steps we have made due. */
+static uint32 noted_reasons = 0;
+
 /*
  * Timers to be fired one by one, after a batch of them has raised an error, so
  * that the bad one is found and the others are not held up.
@@ -164,6 +167,7 @@ static void run_due_steps(MemoryContext context);
 static void run_step(Step *step, MemoryContext context);
 static void try_step(Step *step, MemoryContext context);
 static bool is_news(const Step *step);
+static bool is_told(void);
 static void recover_from_error(Step *step, MemoryContext context);
 static void wait_for_event(void);
 static void set_idle(bool idle);
@@ -364,7 +368,7 @@ static void
 note_reasons(void)
 {
 	TimestampTz now = GetCurrentTimestamp();
-	int			reasons;
+	uint32		reasons;
 	int			i;
 
 	ResetLatch(MyLatch);
@@ -382,7 +386,7 @@ note_reasons(void)
 		make_all_due();
 	}
 
-	reasons = (int) pg_atomic_read_u32(&my_slot->reasons);
+	reasons = noted_reasons = pg_atomic_read_u32(&my_slot->reasons);
 	if ((reasons & UAEF_WAKE_CONTROL) != 0)
 		make_all_due();
 	if ((reasons & UAEF_WAKE_RECEIVE) != 0)
@@ -443,7 +447,10 @@ run_step(Step *step, MemoryContext context)
 	if (step == DELIVERY_STEP && !look_for_deliveries)
 		look_again = step->due;
 	else
+	{
+		noted_reasons &= ~(uint32) step->reasons;
 		pg_atomic_fetch_and_u32(&my_slot->reasons, ~(uint32) step->reasons);
+	}
 
 	step->due = DT_NOEND;
 	try_step(step, context);
@@ -511,6 +518,18 @@ recover_from_error(Step *step, MemoryContext context)
 }
 
 /*
+ * Has anybody told us of something since note_reasons()?  The latch alone does
+ * not say so: a step that waited for a lock has waited on it and reset it, and
+ * who finds a reason set does not set the latch again.
+ */
+static bool
+is_told(void)
+{
+	return ConfigReloadPending ||
+		(pg_atomic_read_u32(&my_slot->reasons) & ~noted_reasons) != 0;
+}
+
+/*
  * Sleep until there is a reason, news of a transfer, or something due.
  */
 static void
@@ -534,7 +553,7 @@ wait_for_event(void)
 	else if (delivering)
 		next = Min(next, DELIVERY_STEP->not_before);
 
-	if (next <= now)
+	if (next <= now || is_told())
 		timeout_ms = 0;
 	else
 	{

@@ -176,9 +176,14 @@ SET uaef.test_now = '2026-03-01 12:09:59+00';
 INSERT INTO limit_run SELECT 'high', uaef.start_workflow('low', priority => 10);
 SET uaef.test_now = '2026-03-01 12:10:01+00';
 INSERT INTO limit_run SELECT 'too late', uaef.start_workflow('low', priority => 10);
+\c -
+SET client_min_messages = warning;
+SET uaef.test_now = '2026-03-01 12:10:01+00';
 SELECT r.key FROM uaef.claim_tasks('w', 'prio', 1) c JOIN limit_run r ON e = c.execution_id;
 SELECT r.key FROM uaef.claim_tasks('w', 'prio', 1) c JOIN limit_run r ON e = c.execution_id;
 SELECT r.key FROM uaef.claim_tasks('w', 'prio', 1) c JOIN limit_run r ON e = c.execution_id;
+-- a session that has not claimed yet begins at the front
+\c -
 INSERT INTO limit_run SELECT 'extreme', uaef.start_workflow('low', priority => 2147483647);
 INSERT INTO limit_run SELECT 'least', uaef.start_workflow('low', priority => -2147483648);
 SELECT r.key FROM uaef.claim_tasks('w', 'prio', 1) c JOIN limit_run r ON e = c.execution_id;
