@@ -118,7 +118,6 @@ Datum
 uaef_row_history_sql(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
-
 	Oid			table = uaef_arg_oid(fcinfo, 0, "table");
 	Jsonb	   *key = uaef_arg_jsonb(fcinfo, 1, "key");
 

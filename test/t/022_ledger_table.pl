@@ -5,10 +5,12 @@ use strict;
 use warnings;
 
 use FindBin;
-use JSON::PP;
+use lib "$FindBin::Bin/../lib";
+
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
+use BenchTest;
 
 my $conf = <<'CONF';
 shared_preload_libraries = 'uaef'
@@ -190,10 +192,8 @@ sql('postgres', 'INSERT INTO bag VALUES (5); ALTER TABLE bag ADD b int');
 $node->stop;
 
 # The benchmark's figures come out; their size says nothing here.
-my $output = `'$^X' '$FindBin::Bin/../bench/tables' --small --json`;
-is($?, 0, 'the benchmark runs');
-my %figure = map { $_->{name} => $_ } @{ decode_json($output) };
+my %figure = figures_of('tables', 'the benchmark runs');
 like($figure{$_}{value}, qr/^[\d.e-]+$/, "$_ is a number")
   for qw(ratio vs_chain vs_hash prepared_ratio prepared_vs_chain cpu_ratio attach_us verify_us);
-is($figure{problems}{value}, 0, 'what it wrote verifies');
+are_none(\%figure, 'problems');
 done_testing();
