@@ -104,9 +104,10 @@ dist: META.json
 	mkdir -p dist
 	git archive --prefix=$(EXTENSION)-$(EXTVERSION).0/ -o dist/$(EXTENSION)-$(EXTVERSION).0.zip HEAD
 
-# pg_config may be there without PGXS, which is in the server's headers.
+# pg_config may be there without PGXS, and PGXS without the server's headers.
 PGXS := $(wildcard $(shell $(PG_CONFIG) --pgxs 2>/dev/null))
-ifneq ($(PGXS),)
+HEADERS := $(wildcard $(shell $(PG_CONFIG) --includedir-server 2>/dev/null)/postgres.h)
+ifneq ($(and $(PGXS),$(HEADERS)),)
 
 # Bitcode would let JIT inline our functions, which never helps calls that
 # read tables, and needs exactly the clang that the server was built with.
@@ -144,7 +145,7 @@ else
 
 .PHONY: all install installcheck clean
 all install installcheck:
-	@echo "$(PG_CONFIG) names no PGXS: install the headers of the PostgreSQL server, or run test/bootstrap" >&2
+	@echo "$(PG_CONFIG) names no PGXS with headers: install those of the PostgreSQL server, or run test/bootstrap" >&2
 	@exit 1
 clean:
 	rm -rf $(OBJS) $(EXTENSION).so $(PROGRAMS) $(INSTALL_SQL) $(EXTRA_CLEAN)
