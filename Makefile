@@ -106,8 +106,8 @@ dist: META.json
 
 # pg_config may be there without PGXS, and PGXS without the server's headers.
 PGXS := $(wildcard $(shell $(PG_CONFIG) --pgxs 2>/dev/null))
-HEADERS := $(wildcard $(shell $(PG_CONFIG) --includedir-server 2>/dev/null)/postgres.h)
-ifneq ($(and $(PGXS),$(HEADERS)),)
+SERVER_HEADER := $(wildcard $(shell $(PG_CONFIG) --includedir-server 2>/dev/null)/postgres.h)
+ifneq ($(and $(PGXS),$(SERVER_HEADER)),)
 
 # Bitcode would let JIT inline our functions, which never helps calls that
 # read tables, and needs exactly the clang that the server was built with.
