@@ -352,6 +352,18 @@ sub latencies
 	return map { median(@{ $ms[$_] // die "script $_ never ran\n" }) } 0 .. $#scripts;
 }
 
+# Tell on standard error what is wrong with the ledger and the money; returns how
+# much.
+sub problems
+{
+	my ($self) = @_;
+	my @lines = split /\n/, $self->query(
+		"SELECT 'ledger: ' || v FROM uaef.verify_ledger(jobs => 2) v UNION ALL SELECT 'money: ' || a FROM uaef.audit_money() a");
+
+	print STDERR "$self->{database}: $_\n" for @lines;
+	return scalar @lines;
+}
+
 # Change one byte of the stored hash of an event, as a superuser can who switches
 # the guards of the table off; doing it twice changes it back.
 sub flip_a_byte

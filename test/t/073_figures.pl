@@ -16,7 +16,7 @@ are_none(\%figure, qw(idle problems));
 %figure = figures_of('engine', 'the benchmark of the engine runs');
 have_goals(\%figure, qw(map_many_per_s map_ratio map_bounded_ratio complete_ratio
 	  claim_ratio held_ratio idle_transactions));
-are_none(\%figure, 'ledger_problems');
+are_none(\%figure, 'problems');
 
 %figure = figures_of('books', 'the benchmark of accounts runs');
 have_goals(\%figure, qw(batch_per_s single_per_s));

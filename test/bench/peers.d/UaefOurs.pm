@@ -236,15 +236,14 @@ sub tasks
 
 sub start_sql { return "SELECT uaef.start_workflow('chain');"; }
 
-# What is wrong with the ledger and the money.
+# Wait until all has ended; how much is wrong with the ledger and the money.
 sub problems
 {
 	my ($self) = @_;
 
 	$self->{cluster}->poll("SELECT count(*) FROM uaef.workflow_execution WHERE status = 'running'", 0, 600)
-	  or return 'executions are stuck';
-	return split /\n/, $self->{cluster}->query(
-		"SELECT 'ledger: ' || v FROM uaef.verify_ledger() v UNION ALL SELECT 'money: ' || a FROM uaef.audit_money() a");
+	  or die "executions are stuck\n";
+	return $self->{cluster}->problems;
 }
 
 sub end

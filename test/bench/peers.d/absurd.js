@@ -64,14 +64,12 @@ exports.open = async (context) => {
       chain: (n) => flow('chain', n),
       diamond: (n) => flow('diamond', n),
       fanout: (n) => flow('fanout', 1, { n }),
-      async worker(n) {
-        for (let left = n; left > 0;) {
-          const tasks = await absurd.claimTasks({ batchSize: 100, claimTimeout: 300 });
-          await Promise.all(tasks.map((task) => pool.query(
-            'SELECT absurd.complete_run($1, $2, $3)', ['bench', task.run_id, '{"done":true}'])));
-          left -= tasks.length;
-        }
-      },
+      worker: (n) => context.twoWorkers(n, async () => {
+        const tasks = await absurd.claimTasks({ batchSize: 100, claimTimeout: 300 });
+        await Promise.all(tasks.map((task) => pool.query(
+          'SELECT absurd.complete_run($1, $2, $3)', ['bench', task.run_id, '{"done":true}'])));
+        return tasks.length;
+      }),
       latency: (n) => context.latencies(n, () => absurd.spawn('timed', {}), 10),
     },
     start: async () => `SELECT count(*) FROM absurd.spawn_task('bench', 'noop', '{}');`,

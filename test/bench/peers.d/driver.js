@@ -47,6 +47,14 @@ const context = {
   async until(condition, ms = 10) {
     while (!await condition()) await this.sleep(ms);
   },
+  // Two workers outside that take n tasks between them, as ours are two sessions;
+  // take() does one batch and answers how many it had.
+  async twoWorkers(n, take) {
+    let left = n;
+    await Promise.all([1, 2].map(async () => {
+      while (left > 0) left -= await take();
+    }));
+  },
   // Start one after another on an idle system; the body calls arrived().  A system
   // that polls is met at any moment between two polls.
   async latencies(n, start, pollMs = 0) {

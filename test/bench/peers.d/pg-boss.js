@@ -17,16 +17,17 @@ exports.open = async (context) => {
 
   const jobs = (name, n, data = {}) => Array.from({ length: n }, () => ({ name, data }));
 
-  // Take n jobs of a stage; next tells which jobs follow from a batch.
-  const stage = async (name, n, next, batchSize = 2000) => {
-    for (let left = n; left > 0;) {
-      const batch = await boss.fetch(name, { batchSize });
-      if (!batch || batch.length === 0) continue;
-      const following = next ? next(batch) : [];
-      if (following.length > 0) await boss.insert(following);
-      await boss.complete(name, batch.map((job) => job.id));
-      left -= batch.length;
-    }
+  // Take a batch of a stage; next tells which jobs follow from it.
+  const take = async (name, batchSize, next) => {
+    const batch = await boss.fetch(name, { batchSize });
+    if (!batch || batch.length === 0) return 0;
+    const following = next ? next(batch) : [];
+    if (following.length > 0) await boss.insert(following);
+    await boss.complete(name, batch.map((job) => job.id));
+    return batch.length;
+  };
+  const stage = async (name, n, next) => {
+    for (let left = n; left > 0;) left -= await take(name, 2000, next);
   };
 
   return {
@@ -62,7 +63,7 @@ exports.open = async (context) => {
         await boss.insert(jobs('s5', 1));
         await stage('s5', 1);
       },
-      worker: (n) => stage('noop', n, undefined, 100),
+      worker: (n) => context.twoWorkers(n, () => take('noop', 100)),
       latency: (n) => context.latencies(n, () => boss.send('timed', {}), 500),
     },
     start: async () => `INSERT INTO pgboss.job (name, data) VALUES ('noop', '{}');`,

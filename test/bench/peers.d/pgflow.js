@@ -89,9 +89,7 @@ exports.open = async (context) => {
       chain: (n) => flow('chain', n),
       diamond: (n) => flow('diamond', n),
       fanout: (n) => flow('fanout', 1, Array.from({ length: n }, (_, i) => i)),
-      async worker(n) {
-        for (let left = n; left > 0;) left -= await take('noop', 2);
-      },
+      worker: (n) => context.twoWorkers(n, () => take('noop', 2)),
       async latency(n) {
         work('timed');
         return context.latencies(n, () => start('timed', 1, {}), 100);
