@@ -86,10 +86,11 @@ sub version
 
 sub can_do { return 1; }
 
+# Tasks that completed; a map is none beside its items.
 sub _done
 {
 	my ($self) = @_;
-	return $self->{cluster}->query("SELECT count(*) FROM uaef.task_execution WHERE status = 'completed'");
+	return $self->{cluster}->query("SELECT count(*) FROM uaef.task_execution WHERE status = 'completed' AND items_total IS NULL");
 }
 
 sub prepare

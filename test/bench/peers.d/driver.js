@@ -48,12 +48,17 @@ const context = {
     while (!await condition()) await this.sleep(ms);
   },
   // Two workers outside that take n tasks between them, as ours are two sessions;
-  // take() does one batch and answers how many it had.
+  // take() does one batch and answers how many it had.  All are done when the first
+  // of them sees so; the other may still wait for more.
   async twoWorkers(n, take) {
     let left = n;
-    await Promise.all([1, 2].map(async () => {
-      while (left > 0) left -= await take();
-    }));
+    const work = async () => {
+      while (left > 0) {
+        const taken = await take();
+        left -= taken;
+      }
+    };
+    await Promise.race([work(), work()]);
   },
   // Start one after another on an idle system; the body calls arrived().  A system
   // that polls is met at any moment between two polls.
