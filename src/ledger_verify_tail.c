@@ -221,6 +221,10 @@ uaef_verify_new_events(VerifyScan *scan)
 	uaef_verify_chain_flush(scan);
 	uaef_verify_leaf_flush(scan);
 	index_close(numbers.index, AccessShareLock);
+
+	/* Those that help with the chunks count from 0, and do not tell the scan. */
+	(void) pg_atomic_fetch_add_u64(&scan->plan->events, scan->events_seen);
+	scan->events_seen = 0;
 }
 
 /* ----------
