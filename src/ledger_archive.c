@@ -21,6 +21,7 @@
 #include "access/table.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class_d.h"
+#include "catalog/pg_inherits.h"
 #include "catalog/pg_type_d.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
@@ -64,6 +65,7 @@ typedef struct Leaves
 static char *table_name(Oid table);
 static void problem(const UaefReport *report, const char *code,
 					const UaefPlace *place, const char *detail);
+static bool is_column(Form_pg_attribute attribute, Oid events, int number);
 static void require_form(Relation rel);
 static bool payload_is_sound(const Datum *values, const bool *nulls);
 static bool is_leaf(Leaves *leaves, int64 leaf, const uint8 *hash);
@@ -96,8 +98,25 @@ problem(const UaefReport *report, const char *code, const UaefPlace *place,
 }
 
 /*
+ * Whether a column is the one that stands at this place in such tables.  A
+ * generated one may be computed only when it is read, by whatever code.
+ */
+static bool
+is_column(Form_pg_attribute attribute, Oid events, int number)
+{
+	const char *name = number == LEAF_INDEX ? "leaf_index" :
+		get_attname(events, number, false);
+
+	return !attribute->attisdropped && attribute->attgenerated == '\0' &&
+		strcmp(NameStr(attribute->attname), name) == 0 &&
+		attribute->atttypid ==
+		(number == LEAF_INDEX ? INT8OID : get_atttype(events, number));
+}
+
+/*
  * Raise unless a table has the columns that we made such tables with, and runs
- * nobody's code when it is read.
+ * nobody's code when it is read.  A table that inherits from it is not checked,
+ * but whoever reads the one does not see which rows are the other's.
  */
 static void
 require_form(Relation rel)
@@ -106,18 +125,17 @@ require_form(Relation rel)
 	Oid			schema = get_namespace_oid("uaef", false);
 	Oid			events = get_relname_relid("ledger_event", schema);
 	bool		good = rel->rd_rel->relkind == RELKIND_RELATION &&
-		!rel->rd_rel->relrowsecurity && desc->natts == LEAF_INDEX;
+		!rel->rd_rel->relrowsecurity && desc->natts == LEAF_INDEX &&
+		find_inheritance_children(RelationGetRelid(rel), NoLock) == NIL;
 
 	for (int i = 1; good && i <= LEAF_INDEX; i++)
-		good = !TupleDescAttr(desc, i - 1)->attisdropped &&
-			TupleDescAttr(desc, i - 1)->atttypid ==
-			(i == LEAF_INDEX ? INT8OID : get_atttype(events, i));
+		good = is_column(TupleDescAttr(desc, i - 1), events, i);
 	if (!good)
 		ereport(ERROR,
 				(errcode(ERRCODE_UAEF_BAD_ARCHIVE),
 				 errmsg("table \"%s\" does not hold retired events",
 						RelationGetRelationName(rel)),
-				 errdetail("It must be an ordinary table with the columns of uaef.ledger_event and, last, leaf_index.")));
+				 errdetail("It must be an ordinary table, which no other inherits from, with the columns of uaef.ledger_event and, last, leaf_index, none of them generated.")));
 }
 
 /*
@@ -232,7 +250,7 @@ check_complete(const UaefReport *report, Oid table)
 							   " nullif((t.leaves - r.leaves)::pg_catalog.text, '{}')"
 							   " FROM (SELECT pg_catalog.range_agg("
 							   "pg_catalog.int8range(leaf_index, leaf_index + 1))"
-							   " AS leaves FROM %s) AS t"
+							   " AS leaves FROM ONLY %s) AS t"
 							   " JOIN uaef.ledger_retirement AS r"
 							   " ON r.leaves OPERATOR(pg_catalog.&&) t.leaves"
 							   " ORDER BY r.leaves = t.leaves DESC, r.event_id DESC"
@@ -381,7 +399,7 @@ uaef_restore_events(Oid table, const char *reason)
 							 " event_type, actor_type, actor_id, session_role,"
 							 " effective_role, task_id, agent_id, payload,"
 							 " salt, payload_hash, signer, signature,"
-							 " prev_hash, event_hash FROM %s"
+							 " prev_hash, event_hash FROM ONLY %s"
 							 " ORDER BY leaf_index", table_name(table)),
 					false, 0) != SPI_OK_INSERT)
 		elog(ERROR, "could not restore events");

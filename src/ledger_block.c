@@ -168,7 +168,7 @@ uaef_block_last(Snapshot snapshot, UaefBlock *block)
 }
 
 int64
-uaef_block_event_ids(Snapshot snapshot, int64 **ids, UaefBlock *last)
+uaef_block_event_ids(Snapshot snapshot, int64 **ids)
 {
 	Oid			schema = get_namespace_oid("uaef", false);
 	Relation	rel = table_open(get_relname_relid("ledger_block", schema),
@@ -180,21 +180,22 @@ uaef_block_event_ids(Snapshot snapshot, int64 **ids, UaefBlock *last)
 	HeapTuple	tuple;
 	UaefBlock	block;
 
-	last->no = 0;
 	*ids = palloc(allocated * sizeof(int64));
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
 	{
 		CHECK_FOR_INTERRUPTS();
 		if (!uaef_block_read(tuple, RelationGetDescr(rel), &block))
-			continue;
+			ereport(ERROR,
+					(errcode(ERRCODE_UAEF_LEDGER_MISMATCH),
+					 errmsg("block %lld is damaged", (long long) block.no),
+					 errdetail("Which events it sealed cannot be read, and none may be sealed twice."),
+					 errhint("See uaef.verify_ledger(), and restore the block's row from a backup.")));
 		while (allocated < n + block.leaf_count)
 			allocated *= 2;
 		*ids = repalloc_huge(*ids, allocated * sizeof(int64));
 		memcpy(*ids + n, block.event_ids, block.leaf_count * sizeof(int64));
 		n += block.leaf_count;
 		pfree(block.event_array);
-		if (block.no > last->no)
-			*last = block;
 	}
 	systable_endscan(scan);
 	table_close(rel, AccessShareLock);

@@ -88,12 +88,10 @@ extern char *uaef_block_snapshot(Datum value);
 extern void uaef_block_last(Snapshot snapshot, UaefBlock *block);
 
 /*
- * The event_ids of all sound blocks that a snapshot sees, sorted; returns how
- * many.  An id that is listed twice is there twice.  *last becomes the last
- * of these blocks, with number 0 if there is none.
+ * The event_ids of all blocks that a snapshot sees, sorted; returns how many.
+ * An id that is listed twice is there twice.  Raises if a block is damaged.
  */
-extern int64 uaef_block_event_ids(Snapshot snapshot, int64 **ids,
-								  UaefBlock *last);
+extern int64 uaef_block_event_ids(Snapshot snapshot, int64 **ids);
 
 /* Sort ids; where a sorted array has one, or NULL. */
 extern void uaef_block_sort_ids(int64 *ids, int64 n);

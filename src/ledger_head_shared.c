@@ -13,7 +13,9 @@
  * whoever does so writes its place, or empties it, before its row is in the
  * table.  It is believed only if the (sub)transaction that wrote it committed or
  * is one of ours: after an abort the table has to be asked.  Who reads it holds
- * the stream, so nobody is appending.  The streams of rows and those of
+ * the stream, so nobody is appending.  Nor is what was written before there was
+ * our database: one that was dropped may have had its number and, where both are
+ * copies of a third, the same streams.  The streams of rows and those of
  * backends are kept; what is recorded of executions is not, as the engine
  * looks for their ends once in a step.
  *
@@ -39,6 +41,7 @@
 #include "storage/spin.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
+#include "utils/syscache.h"
 
 #include "compat.h"
 #include "event_hash.h"
@@ -72,6 +75,8 @@ static void startup(void);
 static Place *place_of(const pg_uuid_t *stream);
 static bool is_of(const SharedHead *head, Relation rel,
 				  const pg_uuid_t *stream);
+static FullTransactionId full_xid(TransactionId xid);
+static FullTransactionId database_begin(void);
 static bool has_committed(FullTransactionId writer);
 static bool is_event(HeapTuple tuple, Relation rel, const SharedHead *head);
 static bool is_where_we_inserted(Relation rel, const SharedHead *head);
@@ -118,6 +123,41 @@ is_of(const SharedHead *head, Relation rel, const pg_uuid_t *stream)
 	return head->database == MyDatabaseId &&
 		head->table == RelationGetRelid(rel) &&
 		memcmp(&head->stream, stream, UUID_LEN) == 0;
+}
+
+/*
+ * The last transaction up to now that has a number of 32 bits.
+ */
+static FullTransactionId
+full_xid(TransactionId xid)
+{
+	FullTransactionId next = ReadNextFullTransactionId();
+	uint32		epoch = EpochFromFullTransactionId(next);
+
+	if (xid >= XidFromFullTransactionId(next) && epoch > 0)
+		epoch--;
+	return FullTransactionIdFromEpochAndXid(epoch, xid);
+}
+
+/*
+ * A transaction that came before every other one of this database: what wrote
+ * its row in pg_database.  If that was changed since, or is older than the
+ * numbers of 32 bits reach back, it is a later one, which is safe.
+ */
+static FullTransactionId
+database_begin(void)
+{
+	static FullTransactionId begin;
+	HeapTuple	tuple;
+
+	if (FullTransactionIdIsValid(begin))
+		return begin;
+	tuple = SearchSysCache1(DATABASEOID, ObjectIdGetDatum(MyDatabaseId));
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for database %u", MyDatabaseId);
+	begin = full_xid(HeapTupleHeaderGetRawXmin(tuple->t_data));
+	ReleaseSysCache(tuple);
+	return begin;
 }
 
 /*
@@ -204,7 +244,9 @@ uaef_shared_head_get(Relation rel, const pg_uuid_t *stream, UaefStreamEnd *end)
 	head = place->head;
 	SpinLockRelease(&place->lock);
 
-	if (!is_of(&head, rel, stream) || !has_committed(head.writer) ||
+	if (!is_of(&head, rel, stream) ||
+		FullTransactionIdPrecedes(head.writer, database_begin()) ||
+		!has_committed(head.writer) ||
 		!(head.sure || is_where_we_inserted(rel, &head)))
 		return false;
 	*end = head.end;

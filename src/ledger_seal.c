@@ -403,11 +403,10 @@ gather_unlisted(Gathering *gathering, Relation rel)
 	TupleDesc	desc = RelationGetDescr(rel);
 	SysScanDesc scan;
 	HeapTuple	tuple;
-	UaefBlock	last;
 	int64	   *sealed;
 	int64		nsealed;
 
-	nsealed = uaef_block_event_ids(gathering->snapshot, &sealed, &last);
+	nsealed = uaef_block_event_ids(gathering->snapshot, &sealed);
 	scan = systable_beginscan(rel, InvalidOid, false, gathering->snapshot, 0,
 							  NULL);
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))

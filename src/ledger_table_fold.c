@@ -105,7 +105,7 @@ uaef_table_history(const UaefLedgerTable *table, UaefTableHistory *history)
 
 	uaef_table_stream(table->table_id, &stream);
 	args[0] = UUIDPGetDatum(&stream);
-	rows = uaef_spi_run(&query, args, NULL);
+	rows = uaef_spi_read(&query, args);
 	history->steps = palloc0(Max(rows, 1) * sizeof(TableStep));
 	history->n = 0;
 	history->complete = false;

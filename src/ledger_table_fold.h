@@ -42,7 +42,10 @@ typedef struct UaefRowChange
 	Jsonb	   *payload;		/* NULL: it was erased */
 } UaefRowChange;
 
-/* Read the events of a table as a whole.  As the owner, within SPI. */
+/*
+ * Read the events of a table as a whole that the active snapshot sees.  As the
+ * owner, within SPI.
+ */
 extern void uaef_table_history(const UaefLedgerTable *table,
 							   UaefTableHistory *history);
 

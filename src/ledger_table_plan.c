@@ -206,6 +206,7 @@ uaef_table_plan(Relation rel, int64 table_id)
 	Oid			relation = RelationGetRelid(rel);
 	UaefTablePlan *plan;
 	UaefLedgerTable table;
+	MemoryContext context;
 	bool		found;
 
 	make_table();
@@ -220,16 +221,15 @@ uaef_table_plan(Relation rel, int64 table_id)
 
 	plan->valid = false;
 	find_attachment(rel, table_id, &table);
+	context = AllocSetContextCreate(CacheMemoryContext, "uaef ledgered table",
+									ALLOCSET_SMALL_SIZES);
 
 	/* From here on an invalidation is for the plan that we make. */
 	plan->valid = true;
 	plan->table_id = table_id;
 	if (plan->context != NULL)
 		MemoryContextDelete(plan->context);
-	plan->context = NULL;
-	plan->context = AllocSetContextCreate(CacheMemoryContext,
-										  "uaef ledgered table",
-										  ALLOCSET_SMALL_SIZES);
+	plan->context = context;
 	PG_TRY();
 	{
 		describe(plan, rel, &table);

@@ -66,6 +66,7 @@ typedef struct TableCheck
 	UaefLedgerTable table;
 	UaefTableHistory history;
 	bool		has_key;
+	List	   *parts;			/* it, or it and its partitions; locked */
 	int64		erased_new;		/* events without payload that may have */
 	int64		erased_old;		/* ... made a row, or taken one */
 	int64		doubtful;		/* rows that only these explain */
@@ -93,6 +94,8 @@ static void put_count(TableCheck *check, Jsonb *image, int rows,
 static void put_row(TableCheck *check, UaefTablePlan *plan,
 					TupleTableSlot *slot);
 static void sort_heap(TableCheck *check, Oid relation);
+static List *lock_parts(Oid relation);
+static void push_snapshot(TableCheck *check);
 static void sort_table(TableCheck *check);
 static void count_events(TableCheck *check);
 static void next_row(TableCheck *check);
@@ -223,6 +226,35 @@ sort_heap(TableCheck *check, Oid relation)
 	table_close(rel, NoLock);
 }
 
+static List *
+lock_parts(Oid relation)
+{
+	if (get_rel_relkind(relation) == RELKIND_PARTITIONED_TABLE)
+		return find_all_inheritors(relation, AccessShareLock, NULL);
+	return list_make1_oid(relation);
+}
+
+/*
+ * Make a snapshot active by which the table's rows are those that the events
+ * tell of.  It must be taken when all locks are there: what TRUNCATE takes away
+ * while they are waited for is gone for any snapshot, but its event only there
+ * for those that are newer.  And a partition may have come meanwhile.
+ */
+static void
+push_snapshot(TableCheck *check)
+{
+	List	   *parts = lock_parts(check->table.relation);
+
+	do
+	{
+		if (check->parts != NIL)
+			PopActiveSnapshot();
+		check->parts = parts;
+		PushActiveSnapshot(GetLatestSnapshot());
+		parts = lock_parts(check->table.relation);
+	} while (!equal(parts, check->parts));
+}
+
 static void
 sort_table(TableCheck *check)
 {
@@ -231,20 +263,14 @@ sort_table(TableCheck *check)
 	Oid			collation = InvalidOid;
 	bool		nulls_first = false;
 	TupleDesc	desc = sort_desc(check);
-	List	   *parts;
 
 	check->sort = tuplesort_begin_heap(desc, 1, &column, &operator,
 									   &collation, &nulls_first, work_mem,
 									   NULL, 0);
 	check->slot = MakeSingleTupleTableSlot(desc, &TTSOpsVirtual);
-	if (get_rel_relkind(check->table.relation) == RELKIND_PARTITIONED_TABLE)
-		parts = find_all_inheritors(check->table.relation, AccessShareLock,
-									NULL);
-	else
-		parts = list_make1_oid(check->table.relation);
-	for (int i = 0; i < list_length(parts); i++)
-		if (get_rel_relkind(list_nth_oid(parts, i)) == RELKIND_RELATION)
-			sort_heap(check, list_nth_oid(parts, i));
+	for (int i = 0; i < list_length(check->parts); i++)
+		if (get_rel_relkind(list_nth_oid(check->parts, i)) == RELKIND_RELATION)
+			sort_heap(check, list_nth_oid(check->parts, i));
 	if (!check->has_key)
 	{
 		count_erased(check);
@@ -605,7 +631,7 @@ count_erased(TableCheck *check)
 		Int64GetDatum(check->history.first_event)
 	};
 
-	(void) uaef_spi_run(&query, args, NULL);
+	(void) uaef_spi_read(&query, args);
 	check->erased_new = uaef_spi_int64(0, 1);
 	check->erased_old = uaef_spi_int64(0, 2);
 	if (uaef_spi_bool(0, 3) || check->history.known_from > 0)
@@ -737,7 +763,7 @@ uaef_verify_table(const UaefReport *report, Oid relation)
 
 	caller = uaef_spi_begin();
 	check_guards_of(report, &check.table);
-	PushActiveSnapshot(GetLatestSnapshot());
+	push_snapshot(&check);
 	uaef_table_history(&check.table, &check.history);
 	sort_table(&check);
 	if (check.has_key)

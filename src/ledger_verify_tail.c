@@ -75,6 +75,10 @@ add_number(Numbers *numbers, int64 event_id)
 	numbers->ids[numbers->n++] = event_id;
 }
 
+/*
+ * By the snapshot that the blocks are listed by: an event in a block that came
+ * since is for that one not sealed, and for a newer one not unsealed.
+ */
 static void
 add_unsealed(VerifyScan *scan)
 {
@@ -82,7 +86,7 @@ add_unsealed(VerifyScan *scan)
 		"SELECT event_id FROM uaef.ledger_unsealed", 0
 	};
 	Numbers    *numbers = scan->arg;
-	uint64		rows = uaef_spi_run(&query, NULL, NULL);
+	uint64		rows = uaef_spi_read(&query, NULL);
 
 	for (uint64 i = 0; i < rows; i++)
 		add_number(numbers, uaef_spi_int64(i, 1));
@@ -217,6 +221,10 @@ uaef_verify_new_events(VerifyScan *scan)
 	uaef_verify_chain_flush(scan);
 	uaef_verify_leaf_flush(scan);
 	index_close(numbers.index, AccessShareLock);
+
+	/* Those that help with the chunks count from 0, and do not tell the scan. */
+	(void) pg_atomic_fetch_add_u64(&scan->plan->events, scan->events_seen);
+	scan->events_seen = 0;
 }
 
 /* ----------

@@ -170,8 +170,33 @@ RESET ROLE;
 SELECT count(*) FROM uaef.verify_archive('uaef.ledger_block');
 CREATE VIEW trick AS SELECT * FROM uaef_archive.retirement_1;
 SELECT count(*) FROM uaef.verify_archive('trick');
-\set VERBOSITY default
 DROP VIEW trick;
+-- rows that are read with it, and are not its own
+BEGIN;
+CREATE TABLE trick () INHERITS (uaef_archive.retirement_2);
+WITH d AS (DELETE FROM ONLY uaef_archive.retirement_2
+	WHERE event_id = (SELECT min(event_id) FROM uaef_archive.retirement_2 WHERE payload IS NOT NULL) RETURNING *)
+INSERT INTO trick SELECT * FROM d;
+UPDATE trick SET payload = '{"forged": 1}';
+SAVEPOINT s;
+SELECT count(*) FROM uaef.verify_archive('uaef_archive.retirement_2');
+ROLLBACK TO s;
+SELECT uaef.restore_events('uaef_archive.retirement_2', 'wanted') > 0 AS restored;
+ROLLBACK TO s;
+DROP TABLE trick;
+SELECT code FROM uaef.verify_archive('uaef_archive.retirement_2');
+ROLLBACK;
+-- columns that are not what they are called, or not there until they are read
+BEGIN;
+ALTER TABLE uaef_archive.retirement_1 RENAME stream_seq TO s;
+ALTER TABLE uaef_archive.retirement_1 RENAME leaf_index TO stream_seq;
+ALTER TABLE uaef_archive.retirement_1 RENAME s TO leaf_index;
+SELECT count(*) FROM uaef.verify_archive('uaef_archive.retirement_1');
+ROLLBACK;
+CREATE TABLE trick (LIKE uaef.ledger_event, leaf_index bigint GENERATED ALWAYS AS (event_id) STORED);
+SELECT count(*) FROM uaef.verify_archive('trick');
+DROP TABLE trick;
+\set VERBOSITY default
 
 -- tampering with it is found, and lets nothing back in
 BEGIN;

@@ -125,6 +125,18 @@ $node->command_fails_like(
 	qr/UA102/,
 	'a changed event is refused');
 
+# Where a block cannot be read, a copy seals nothing, rather than twice.
+sql('postgres', 'CREATE DATABASE damaged TEMPLATE copy');
+sql('damaged', <<'SQL');
+ALTER TABLE uaef.ledger_block DISABLE TRIGGER ALL;
+UPDATE uaef.ledger_block SET frontier = '\x' WHERE block_no = 1;
+SQL
+my ($status, $sealed, $error) = $node->psql('damaged', "\\set VERBOSITY verbose\nSELECT uaef.seal_ledger()");
+like($error, qr/UA102: block 1 is damaged/, 'a copy with a block that is damaged');
+is(sql('damaged', 'SELECT count(*) - count(DISTINCT e) FROM uaef.ledger_block, unnest(event_ids) AS e'),
+	0, 'no event is in two blocks');
+sql('postgres', 'DROP DATABASE damaged');
+
 # Rewrites of the tables.
 sql('utf8', $_)
   for ('VACUUM FULL uaef.ledger_event',

@@ -237,6 +237,12 @@ $problems .= verify($_ % 2 ? '' : 'jobs => 2') for 1 .. 8;
 waitpid $pid, 0;
 is($problems, '', 'no problem while events are written and sealed');
 
+# Whoever helps, as many events were looked at.
+my $looked = 'SELECT events FROM uaef.ledger_verdict(from_block => 2, sample => 0, jobs => %d)';
+my $alone = $node->safe_psql('postgres', sprintf $looked, 1);
+cmp_ok($alone, '>', 60000, 'what is new was looked at');
+is($node->safe_psql('postgres', sprintf $looked, 2), $alone, 'by two processes too');
+
 $node->append_conf('postgresql.conf', 'max_worker_processes = 0');
 $node->restart;
 is((verify_forged('max_parallel_workers = 8'))[0], $forged, 'no process is free to help');
