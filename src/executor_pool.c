@@ -285,6 +285,16 @@ loss_is_due(UaefExecutorSlot *slot, UaefTaskRef *ref, TimestampTz *next)
 }
 
 /*
+ * Whether a slot has an executor of this database, or will have one.
+ */
+static bool
+is_ours(UaefExecutorSlot *slot)
+{
+	return pg_atomic_read_u32(&slot->state) != UAEF_EXECUTOR_FREE &&
+		pg_atomic_read_u32(&slot->database) == MyDatabaseId;
+}
+
+/*
  * Count the tasks that executors died of; once, those that they were at when
  * the server crashed, before any executor can write another mark.  Returns
  * when one has to be counted that may yet turn out to be a shutdown.
@@ -304,9 +314,7 @@ count_losses(void)
 			count_loss(&ref);
 			slot->lost = false;
 		}
-		if (!crash_counted &&
-			pg_atomic_read_u32(&slot->state) == UAEF_EXECUTOR_FREE &&
-			uaef_running_left(i, &ref))
+		if (!crash_counted && !is_ours(slot) && uaef_running_left(i, &ref))
 		{
 			count_loss(&ref);
 			uaef_running_forget(i);

@@ -23,6 +23,7 @@
 #include "compat.h"
 #include "errcodes.h"
 #include "executor.h"
+#include "running_mark.h"
 #include "shmem.h"
 #include "wait_event.h"
 #include "worker_control.h"
@@ -157,6 +158,7 @@ uaef_worker_forget(Oid database)
 			pg_atomic_write_u32(&executor->state, UAEF_EXECUTOR_FREE);
 	}
 	LWLockRelease(&uaef_shared->lock);
+	uaef_running_remove(database);
 }
 
 /*
