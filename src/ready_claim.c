@@ -292,23 +292,49 @@ uaef_ready_given_back(void)
 	tell_rest();
 }
 
-bool
-uaef_ready_take(const char *queue, Oid run_as, int64 rank, int64 task_id)
+/*
+ * Take the row with these keys, and its rank; false when there is none, or
+ * (*there) somebody else is just taking it.
+ */
+static bool
+take(const char *queue, int n_keys, ScanKeyData *keys, int64 *rank, bool *there)
 {
 	UaefScan	scan;
-	ScanKeyData keys[4];
 	bool		taken = false;
 
-	ScanKeyInit(&keys[2], READY_RANK, BTEqualStrategyNumber, F_INT8EQ,
-				Int64GetDatum(rank));
-	ScanKeyInit(&keys[3], READY_TASK_ID, BTEqualStrategyNumber, F_INT8EQ,
-				Int64GetDatum(task_id));
-	init_role_key(&keys[1], run_as);
-	begin_scan(&scan, queue, 4, keys);
+	*there = false;
+	begin_scan(&scan, queue, n_keys, keys);
 	while (uaef_scan_next(&scan, ForwardScanDirection))
-		taken |= take_row(&scan);
+	{
+		*there = true;
+		if (!take_row(&scan))
+			continue;
+		taken = true;
+		*rank = DatumGetInt64(uaef_scan_value(&scan, READY_RANK));
+	}
 	uaef_scan_end(&scan);
 	return taken;
+}
+
+bool
+uaef_ready_take(const char *queue, Oid run_as, int64 task_id, int64 *rank,
+				bool anywhere)
+{
+	ScanKeyData keys[4];
+	bool		there;
+	bool		taken;
+
+	init_role_key(&keys[1], run_as);
+	ScanKeyInit(&keys[2], READY_RANK, BTEqualStrategyNumber, F_INT8EQ,
+				Int64GetDatum(*rank));
+	ScanKeyInit(&keys[3], READY_TASK_ID, BTEqualStrategyNumber, F_INT8EQ,
+				Int64GetDatum(task_id));
+	taken = take(queue, 4, keys, rank, &there);
+	if (there || !anywhere)
+		return taken;
+
+	keys[2] = keys[3];
+	return take(queue, 3, keys, rank, &there);
 }
 
 bool

@@ -29,6 +29,10 @@ $node->safe_psql('one', q{
 		"config":{"sql":"SELECT pg_sleep(($1->>''s'')::float8), pg_backend_pid() AS pid"}}]}');
 	SELECT uaef.create_workflow('claim', '{"tasks":[{"id":"t","type":"sql",
 		"config":{"sql":"SELECT pg_advisory_xact_lock(77), (SELECT count(*) FROM uaef.claim_tasks(''w'', ''none'')), pg_advisory_xact_lock(78)"}}]}');
+	CREATE TABLE promise (n int UNIQUE DEFERRABLE INITIALLY DEFERRED);
+	INSERT INTO promise VALUES (1);
+	SELECT uaef.create_workflow('promise', '{"tasks":[{"id":"t","type":"sql",
+		"config":{"sql":"INSERT INTO promise VALUES (1)"}}]}');
 	SELECT uaef.create_workflow('held', '{"tasks":[{"id":"t","type":"sql",
 		"config":{"sql":"SELECT pg_advisory_xact_lock_shared(78)"}}]}');
 });
@@ -250,6 +254,25 @@ SKIP:
 	$node->reload;
 	is(wait_for($id, '10s'), 'completed', 'with LOGIN its task is run');
 }
+
+# What was queued before uaef.priority_step changed is found at its old place.
+$node->safe_psql('one', 'SELECT uaef.stop_worker()');
+my ($broken, $here, $moved) = split /\|/, $node->safe_psql('one',
+	"SELECT uaef.start_workflow('promise', priority => 5),"
+	  . " uaef.start_workflow('who', priority => 5), uaef.start_workflow('who', priority => 5)");
+$node->append_conf('postgresql.conf', "uaef.priority_step = '1h'");
+$node->reload;
+ok($node->poll_query_until('one', "SELECT current_setting('uaef.priority_step') = '1h'"),
+	'a point of priority is worth less');
+is($node->safe_psql('one', "SELECT uaef.execute_next_tasks('$here')"), 1,
+	'execute_next_tasks() takes a task');
+my $rank = "SELECT string_agg(rank::text, ',') FROM uaef.task_ready WHERE execution_id = '$moved'";
+my $before = $node->safe_psql('one', $rank);
+$node->safe_psql('one', "SELECT uaef.alter_task('$moved', 't', priority => 1)");
+cmp_ok($node->safe_psql('one', $rank), '>', $before, 'alter_task() gives one another place');
+$node->safe_psql('one', 'SELECT uaef.start_worker()');
+is(wait_for($broken, '60s'), 'failed', 'one that fails at its commit is run once');
+is(wait_for($moved, '10s'), 'completed', 'the other one too');
 
 # The worker and its executors end for a command, whatever they are at.
 $nap = start_as('ann', 'nap', '{"s":60}');
