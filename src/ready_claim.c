@@ -185,6 +185,15 @@ claim_from(const char *queue, Oid run_as, int64 rank, int limit,
 }
 
 /*
+ * The lowest rank that is near the last claim's.
+ */
+static int64
+near_rank(void)
+{
+	return Max(last.rank, PG_INT64_MIN + NEAR_US) - NEAR_US;
+}
+
+/*
  * Hear what has been queued.  Who is told nothing looks on from where it was.
  */
 static void
@@ -194,7 +203,7 @@ hear_news(const char *queue)
 
 	if (!is_told(queue) || !uaef_ready_news_hear(&rank))
 		last.next = last.rank;
-	else if (rank < last.rank - NEAR_US)
+	else if (rank < near_rank())
 		last.told_low = true;
 	else
 		last.next = Min(last.next, rank);
@@ -248,7 +257,7 @@ claim_near(const char *queue, Oid run_as, int limit, UaefTaskRef *refs)
 	if (last.next != UAEF_NO_RANK)
 		n = claim_from(queue, run_as, last.next, limit, refs);
 	if (n == 0 && !is_told(queue))
-		n = claim_from(queue, run_as, last.rank - NEAR_US, limit, refs);
+		n = claim_from(queue, run_as, near_rank(), limit, refs);
 	return n;
 }
 
