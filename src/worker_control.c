@@ -35,7 +35,6 @@
 /* How long processes may end by themselves before they get SIGTERM. */
 #define GRACE_MS			1000
 
-static UaefWorkerSlot *claim_to_start(void);
 static void forget_dropped(void);
 static void await_start(BackgroundWorkerHandle *handle, UaefWorkerSlot *slot);
 static void no_slot_error(void);
@@ -75,13 +74,16 @@ uaef_worker_start(void)
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("cannot start a worker during recovery")));
 	uaef_shmem_attach();
+	forget_dropped();
 
-	slot = claim_to_start();
-	if (slot == NULL)
+	LWLockAcquire(&uaef_shared->lock, LW_EXCLUSIVE);
+	slot = uaef_shmem_claim_worker(MyDatabaseId);
+	if (slot != NULL)
 	{
-		forget_dropped();
-		slot = claim_to_start();
+		slot->stopped = false;
+		slot->failures = 0;
 	}
+	LWLockRelease(&uaef_shared->lock);
 	if (slot == NULL)
 		no_slot_error();
 	if (running_pid(slot) != 0)
@@ -97,25 +99,6 @@ uaef_worker_start(void)
 	}
 	await_start(handle, slot);
 	return running_pid(slot);
-}
-
-/*
- * This database's slot, for a worker that may run; NULL if all are taken.
- */
-static UaefWorkerSlot *
-claim_to_start(void)
-{
-	UaefWorkerSlot *slot;
-
-	LWLockAcquire(&uaef_shared->lock, LW_EXCLUSIVE);
-	slot = uaef_shmem_claim_worker(MyDatabaseId);
-	if (slot != NULL)
-	{
-		slot->stopped = false;
-		slot->failures = 0;
-	}
-	LWLockRelease(&uaef_shared->lock);
-	return slot;
 }
 
 /*
