@@ -627,7 +627,7 @@ uaef_advance_cancel_task(UaefTask *task)
 	const UaefTaskKind *kind = uaef_task_kind(task);
 
 	if (task->status == UAEF_TASK_QUEUED && task->stored)
-		(void) uaef_step_unready(task);
+		uaef_step_unready_ended(task);
 	else if (kind->withdraw != NULL &&
 			 (task->status == UAEF_TASK_RUNNING ||
 			  task->status == UAEF_TASK_WAITING_INPUT))

@@ -79,10 +79,10 @@ uaef_claim_wait(const UaefClaimRequest *request, int64 wait_us, int *n)
 	}
 	PG_CATCH();
 	{
-		uaef_claimer_unregister(false);
+		uaef_claimer_unregister();
 		PG_RE_THROW();
 	}
 	PG_END_TRY();
-	uaef_claimer_unregister(*n > 0);
+	uaef_claimer_unregister();
 	return claims;
 }

@@ -356,6 +356,13 @@ extern void uaef_step_timer_of(UaefStep *step, const pg_uuid_t *execution_id,
 extern bool uaef_step_unready(UaefTask *task);
 
 /*
+ * The same for one of perhaps many that end without having run, and need not be
+ * there at all: one that is not where it would be queued now is left to whoever
+ * claims it, and drops it.
+ */
+extern void uaef_step_unready_ended(UaefTask *task);
+
+/*
  * Whether a task may stand in task_ready: it is queued, or it waits for a
  * query, which is run many times while the task is running.
  */

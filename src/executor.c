@@ -266,11 +266,11 @@ uaef_executor_main(Datum arg)
 	if (slot == NULL)
 		proc_exit(0);
 	before_shmem_exit(detach, PointerGetDatum(slot));
-	uaef_running_attach(DatumGetInt32(arg));
 	uaef_ready_news_attach(slot);
 
 	BackgroundWorkerInitializeConnectionByOid(args.database, args.role,
 											  UAEF_EXECUTOR_CONNECT_FLAGS);
+	uaef_running_attach(DatumGetInt32(arg));
 	pin_settings();
 	CurrentMemoryContext = AllocSetContextCreate(TopMemoryContext,
 												 "uaef executor",

@@ -67,6 +67,12 @@ static BackgroundWorkerHandle *handles[UAEF_MAX_EXECUTORS];
 static TroubledRole troubled[MAX_TROUBLED];
 static int	n_troubled = 0;
 
+/*
+ * Of the roles that had work and no executor, the one that was given one last;
+ * InvalidOid: since then there was a time when there were no such roles.
+ */
+static Oid	last_served = InvalidOid;
+
 /* Failures in a row to get a background worker from the server. */
 static int	no_slot_failures = 0;
 
@@ -157,6 +163,8 @@ uaef_executor_pool_tend(UaefWorkerSlot *worker)
 			break;
 		}
 		started = start(role);
+		if (started && !served)
+			last_served = role;
 		/* For a role that is served, one executor is enough to live with. */
 		if (!started && !served)
 			next = Min(next, backoff(no_slot_failures));
@@ -277,6 +285,16 @@ loss_is_due(UaefExecutorSlot *slot, UaefTaskRef *ref, TimestampTz *next)
 }
 
 /*
+ * Whether a slot has an executor of this database, or will have one.
+ */
+static bool
+is_ours(UaefExecutorSlot *slot)
+{
+	return pg_atomic_read_u32(&slot->state) != UAEF_EXECUTOR_FREE &&
+		pg_atomic_read_u32(&slot->database) == MyDatabaseId;
+}
+
+/*
  * Count the tasks that executors died of; once, those that they were at when
  * the server crashed, before any executor can write another mark.  Returns
  * when one has to be counted that may yet turn out to be a shutdown.
@@ -296,9 +314,7 @@ count_losses(void)
 			count_loss(&ref);
 			slot->lost = false;
 		}
-		if (!crash_counted &&
-			pg_atomic_read_u32(&slot->state) == UAEF_EXECUTOR_FREE &&
-			uaef_running_left(i, &ref))
+		if (!crash_counted && !is_ours(slot) && uaef_running_left(i, &ref))
 		{
 			count_loss(&ref);
 			uaef_running_forget(i);
@@ -372,24 +388,40 @@ note_failure(Oid role)
 }
 
 /*
- * A role that has work, in a transaction of its own.  Roles that cannot have
- * an executor are added to refused on the way, as far as it has room.
+ * The first role after this one that has work and can have an executor.  Those
+ * that cannot are added to refused on the way, as far as it has room.
  */
 static Oid
-find_role(const RoleSet *leave_out, RoleSet *refused)
+find_role_after(Oid role, const RoleSet *leave_out, RoleSet *refused)
 {
-	Oid			role = InvalidOid;
-
-	SetCurrentStatementStartTimestamp();
-	StartTransactionCommand();
-	PushActiveSnapshot(GetTransactionSnapshot());
 	for (;;)
 	{
 		role = uaef_engine_role_with_work(role, leave_out->roles, leave_out->n);
 		if (!OidIsValid(role) || can_have_executor(role))
-			break;
-		if (refused->n < MAX_TROUBLED)
+			return role;
+		if (refused->n < MAX_TROUBLED && !is_in(refused, role))
 			refused->roles[refused->n++] = role;
+	}
+}
+
+/*
+ * A role that has work, in a transaction of its own.  They take turns: one whose
+ * executor had to go for another does not come before those that still wait.
+ */
+static Oid
+find_role(const RoleSet *leave_out, RoleSet *refused)
+{
+	Oid			role;
+
+	SetCurrentStatementStartTimestamp();
+	StartTransactionCommand();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	role = find_role_after(last_served, leave_out, refused);
+	if (!OidIsValid(role) && OidIsValid(last_served))
+	{
+		role = find_role_after(InvalidOid, leave_out, refused);
+		if (!OidIsValid(role))
+			last_served = InvalidOid;
 	}
 	PopActiveSnapshot();
 	CommitTransactionCommand();
@@ -554,8 +586,8 @@ start(Oid role)
 /*
  * All places are taken, and a role has none, or (served) too few.  Ask an
  * executor to end that can be spared: one that is idle, or for a role that has
- * none also a busy one that has had its turn.  Its end wakes us, as does one
- * that becomes idle.  Returns when a turn ends (DT_NOEND: that need not be
+ * none also the busy one that has had its turn first.  Its end wakes us, as does
+ * one that becomes idle.  Returns when a turn ends (DT_NOEND: that need not be
  * waited for).
  */
 static TimestampTz
@@ -587,10 +619,10 @@ make_room(Oid role, bool served)
 			if (pg_atomic_read_u32(&slot->role) != role)
 				idle = slot;
 		}
-		else if (turn_ends <= now)
-			busy = slot;
-		else
+		else if (turn_ends > now)
 			next = Min(next, turn_ends);
+		else if (busy == NULL || slot->started < busy->started)
+			busy = slot;
 	}
 	if (idle == NULL && !served)
 		idle = busy;

@@ -431,8 +431,8 @@ read_waiter(Granter *granter, SPITupleTable *result, uint64 row)
 }
 
 /*
- * Those who stand in the line of another key that it took a start from are
- * not looked at now, and nothing else may tell when that has one again.
+ * Let a waiter run: it takes a place and a start of each of its keys, and leaves
+ * the line for the ready set or, where it has no queue, for a timer.
  */
 static void
 grant(Granter *granter, const KeyState *served, Waiter *waiter)
@@ -447,6 +447,11 @@ grant(Granter *granter, const KeyState *served, Waiter *waiter)
 		if (waiter->bounds[i].interval_us > 0)
 			state->next_free = Max(state->next_free, granter->now) +
 				waiter->bounds[i].interval_us;
+
+		/*
+		 * Nobody looks at those in the line of another key now, and nothing
+		 * else may tell when that has a start again.
+		 */
 		if (state != served)
 			note_blocked(granter, state, &waiter->bounds[i]);
 	}

@@ -28,6 +28,8 @@ static void begin_again(UaefTask *map);
 static Jsonb *evaluate_list(UaefTask *map, UaefEvalError *error);
 static void make_items(UaefTask *map, Jsonb *list);
 static UaefTask *next_item(UaefTask *map);
+static int	room_for_items(UaefTask *map);
+static void redo_items(UaefTask *map);
 static void begin_items(UaefTask *map);
 static void complete_map(UaefTask *map);
 static void cancel_items(UaefTask *map);

@@ -185,6 +185,15 @@ claim_from(const char *queue, Oid run_as, int64 rank, int limit,
 }
 
 /*
+ * The lowest rank that is near the last claim's.
+ */
+static int64
+near_rank(void)
+{
+	return Max(last.rank, PG_INT64_MIN + NEAR_US) - NEAR_US;
+}
+
+/*
  * Hear what has been queued.  Who is told nothing looks on from where it was.
  */
 static void
@@ -194,7 +203,7 @@ hear_news(const char *queue)
 
 	if (!is_told(queue) || !uaef_ready_news_hear(&rank))
 		last.next = last.rank;
-	else if (rank < last.rank - NEAR_US)
+	else if (rank < near_rank())
 		last.told_low = true;
 	else
 		last.next = Min(last.next, rank);
@@ -248,7 +257,7 @@ claim_near(const char *queue, Oid run_as, int limit, UaefTaskRef *refs)
 	if (last.next != UAEF_NO_RANK)
 		n = claim_from(queue, run_as, last.next, limit, refs);
 	if (n == 0 && !is_told(queue))
-		n = claim_from(queue, run_as, last.rank - NEAR_US, limit, refs);
+		n = claim_from(queue, run_as, near_rank(), limit, refs);
 	return n;
 }
 
@@ -292,23 +301,49 @@ uaef_ready_given_back(void)
 	tell_rest();
 }
 
-bool
-uaef_ready_take(const char *queue, Oid run_as, int64 rank, int64 task_id)
+/*
+ * Take the row with these keys, and its rank; false when there is none, or
+ * (*there) somebody else is just taking it.
+ */
+static bool
+take(const char *queue, int n_keys, ScanKeyData *keys, int64 *rank, bool *there)
 {
 	UaefScan	scan;
-	ScanKeyData keys[4];
 	bool		taken = false;
 
-	ScanKeyInit(&keys[2], READY_RANK, BTEqualStrategyNumber, F_INT8EQ,
-				Int64GetDatum(rank));
-	ScanKeyInit(&keys[3], READY_TASK_ID, BTEqualStrategyNumber, F_INT8EQ,
-				Int64GetDatum(task_id));
-	init_role_key(&keys[1], run_as);
-	begin_scan(&scan, queue, 4, keys);
+	*there = false;
+	begin_scan(&scan, queue, n_keys, keys);
 	while (uaef_scan_next(&scan, ForwardScanDirection))
-		taken |= take_row(&scan);
+	{
+		*there = true;
+		if (!take_row(&scan))
+			continue;
+		taken = true;
+		*rank = DatumGetInt64(uaef_scan_value(&scan, READY_RANK));
+	}
 	uaef_scan_end(&scan);
 	return taken;
+}
+
+bool
+uaef_ready_take(const char *queue, Oid run_as, int64 task_id, int64 *rank,
+				bool anywhere)
+{
+	ScanKeyData keys[4];
+	bool		there;
+	bool		taken;
+
+	init_role_key(&keys[1], run_as);
+	ScanKeyInit(&keys[2], READY_RANK, BTEqualStrategyNumber, F_INT8EQ,
+				Int64GetDatum(*rank));
+	ScanKeyInit(&keys[3], READY_TASK_ID, BTEqualStrategyNumber, F_INT8EQ,
+				Int64GetDatum(task_id));
+	taken = take(queue, 4, keys, rank, &there);
+	if (there || !anywhere)
+		return taken;
+
+	keys[2] = keys[3];
+	return take(queue, 3, keys, rank, &there);
 }
 
 bool

@@ -30,9 +30,13 @@ extern int	uaef_ready_again_ms(void);
 /* What was claimed last is in the ready set again, all or some of it. */
 extern void uaef_ready_given_back(void);
 
-/* Take one task out, if it is there and nobody else is just taking it. */
-extern bool uaef_ready_take(const char *queue, Oid run_as, int64 rank,
-							int64 task_id);
+/*
+ * Take one task out, if it is there and nobody else is just taking it.  One that
+ * is not at this rank is looked for anywhere, if so asked, which takes as long as
+ * the queue is; *rank is then where it was.
+ */
+extern bool uaef_ready_take(const char *queue, Oid run_as, int64 task_id,
+							int64 *rank, bool anywhere);
 
 /*
  * The first role after this one, by OID, that has tasks in a queue, besides

@@ -5,11 +5,12 @@
  *
  * A task whose SQL kills its backend takes the server's shared memory with it,
  * and its own transaction; so what it was can stand in neither.  It stands in
- * a file of the data directory, one record for each executor, which survives
- * the death of processes because the kernel keeps it.  Its folder is one that
- * backups leave out: what runs elsewhere is no task of a copy.  It is not synced: a power
- * failure is nothing that a task brings about, and so a mark costs one short
- * system call.
+ * a file of the data directory, one record for each executor slot, which survives
+ * the death of processes because the kernel keeps it.  Each database has its own
+ * file: after a crash the slots are given out anew, and another database may be
+ * first.  The folder is one that backups leave out: what runs elsewhere is no task
+ * of a copy.  The file is not synced: a power failure is nothing that a task brings
+ * about, and so a mark costs one short system call.
  *
  * Locking: none; an executor writes its own record, and the database's worker
  * reads the records of those that are gone.
@@ -28,13 +29,12 @@
 #include "compat.h"
 #include "running_mark.h"
 
-#define MARK_FILE PG_STAT_TMP_DIR "/uaef.running"
+#define MARK_FILE PG_STAT_TMP_DIR "/uaef.running.%u"
 #define MARK_MAGIC 0x75616566
 
 typedef struct Mark
 {
 	uint32		magic;			/* 0: none runs */
-	Oid			database;
 	UaefTaskRef ref;
 } Mark;
 
@@ -44,10 +44,19 @@ static int	mark_fd = -1;
 static UaefTaskRef current;
 static bool is_running = false;
 
-static int
-open_file(void)
+static const char *
+file_of(Oid database)
 {
-	return BasicOpenFile(MARK_FILE, O_RDWR | O_CREAT | PG_BINARY);
+	static char path[MAXPGPATH];
+
+	snprintf(path, sizeof(path), MARK_FILE, database);
+	return path;
+}
+
+static int
+open_file(int flags)
+{
+	return BasicOpenFile(file_of(MyDatabaseId), O_RDWR | PG_BINARY | flags);
 }
 
 /*
@@ -59,17 +68,19 @@ write_mark(int fd, int slot, const Mark *mark)
 	if (pg_pwrite(fd, mark, sizeof(Mark), slot * sizeof(Mark)) != sizeof(Mark))
 		ereport(LOG,
 				(errcode_for_file_access(),
-				 errmsg("could not write file \"%s\": %m", MARK_FILE)));
+				 errmsg("could not write file \"%s\": %m",
+						file_of(MyDatabaseId))));
 }
 
 void
 uaef_running_attach(int slot)
 {
-	mark_fd = open_file();
+	mark_fd = open_file(O_CREAT);
 	if (mark_fd < 0)
 		ereport(LOG,
 				(errcode_for_file_access(),
-				 errmsg("could not open file \"%s\": %m", MARK_FILE)));
+				 errmsg("could not open file \"%s\": %m",
+						file_of(MyDatabaseId))));
 	my_slot = slot;
 }
 
@@ -86,7 +97,6 @@ uaef_running_mark(const UaefTaskRef *ref)
 	{
 		current = *ref;
 		mark.magic = MARK_MAGIC;
-		mark.database = MyDatabaseId;
 		mark.ref = *ref;
 	}
 	write_mark(mark_fd, my_slot, &mark);
@@ -103,10 +113,10 @@ bool
 uaef_running_left(int slot, UaefTaskRef *ref)
 {
 	Mark		mark;
-	int			fd = open_file();
+	int			fd = open_file(0);
 	bool		found = fd >= 0 &&
 		pg_pread(fd, &mark, sizeof(mark), slot * sizeof(mark)) == sizeof(mark) &&
-		mark.magic == MARK_MAGIC && mark.database == MyDatabaseId;
+		mark.magic == MARK_MAGIC;
 
 	if (fd >= 0)
 		close(fd);
@@ -119,11 +129,17 @@ void
 uaef_running_forget(int slot)
 {
 	Mark		mark;
-	int			fd = open_file();
+	int			fd = open_file(0);
 
 	memset(&mark, 0, sizeof(mark));
 	if (fd < 0)
 		return;
 	write_mark(fd, slot, &mark);
 	close(fd);
+}
+
+void
+uaef_running_remove(Oid database)
+{
+	(void) unlink(file_of(database));
 }

@@ -90,6 +90,7 @@ initialize(UaefShared *shared)
 		pg_atomic_init_u32(&shared->executors[i].role, InvalidOid);
 		pg_atomic_init_u32(&shared->executors[i].proc, 0);
 		pg_atomic_init_u32(&shared->executors[i].end, 0);
+		pg_atomic_init_u32(&shared->executors[i].announced, 0);
 		pg_atomic_init_u64(&shared->executors[i].news, 0);
 		pg_atomic_init_u64(&shared->executors[i].left_at, 0);
 		shared->executors[i].lost = false;

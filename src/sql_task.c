@@ -542,8 +542,9 @@ fail_alone(const UaefTaskRef *ref, const ErrorData *error, Oid role)
 											   ref->item);
 
 		if (task != NULL && uaef_task_stands_ready(task) &&
-			task->attempt == ref->attempt && uaef_step_unready(task))
+			task->attempt == ref->attempt)
 		{
+			(void) uaef_step_unready(task);
 			uaef_advance_fail(task, &failure);
 			uaef_step_write(step);
 		}

@@ -261,11 +261,16 @@ uaef_rank(TimestampTz queued_at, int64 priority)
 	return rank;
 }
 
+static int64
+priority_of(const UaefTask *task)
+{
+	return (int64) task->execution->priority + task->def->priority;
+}
+
 int64
 uaef_task_rank(const UaefTask *task)
 {
-	return uaef_rank(task->queued_at,
-					 (int64) task->execution->priority + task->def->priority);
+	return uaef_rank(task->queued_at, priority_of(task));
 }
 
 static HeapTuple
@@ -318,13 +323,14 @@ write_ready(UaefStep *step)
 	step->ready = NIL;
 }
 
-bool
-uaef_step_unready(UaefTask *task)
+static bool
+unready(UaefTask *task, bool anywhere)
 {
 	const char *queue = uaef_task_queue(task);
 	int64		rank = uaef_task_rank(task);
 
-	if (!uaef_ready_take(queue, uaef_task_run_as(task), rank, task->task_id))
+	if (!uaef_ready_take(queue, uaef_task_run_as(task), task->task_id, &rank,
+						 anywhere))
 		return false;
 	if (uaef_task_sql(task->def) != NULL)
 		uaef_wake_executor_on_abort(task->execution->initiated_by, rank);
@@ -333,6 +339,22 @@ uaef_step_unready(UaefTask *task)
 	if (task->def->type == UAEF_TASK_AGENT)
 		uaef_wake_worker_on_abort(UAEF_WAKE_AGENTS);
 	return true;
+}
+
+/*
+ * Since it was queued, uaef.priority_step may have changed, or its priority while
+ * somebody was just claiming it.
+ */
+bool
+uaef_step_unready(UaefTask *task)
+{
+	return unready(task, priority_of(task) != 0 || task->overrides != NULL);
+}
+
+void
+uaef_step_unready_ended(UaefTask *task)
+{
+	(void) unready(task, false);
 }
 
 static HeapTuple

@@ -151,7 +151,7 @@ static void
 withdraw_wait(UaefTask *task)
 {
 	if (uaef_task_sql(task->def) != NULL && task->stored)
-		(void) uaef_step_unready(task);
+		uaef_step_unready_ended(task);
 }
 
 /*

@@ -154,7 +154,7 @@ uaef_claimers_at_commit(void)
 void
 uaef_claimers_at_abort(void)
 {
-	uaef_claimer_unregister(false);
+	uaef_claimer_unregister();
 	wake_list(&at_abort);
 	uaef_claimers_forget();
 }
@@ -172,7 +172,7 @@ uaef_claimers_at_subabort(void)
 void
 uaef_claimers_forget(void)
 {
-	uaef_claimer_unregister(true);
+	uaef_claimer_unregister();
 	at_commit.n = at_abort.n = 0;
 	at_commit.all = at_abort.all = false;
 }
@@ -226,11 +226,12 @@ uaef_claimer_wait(long timeout_ms)
 }
 
 /*
- * Who was woken and takes nothing leaves a task to somebody else, who may
- * sleep: that one is woken.
+ * Who was woken since it marked itself last may have looked before that, and
+ * leaves a task, also if it takes others, to somebody else, who may sleep: that
+ * one is woken.
  */
 void
-uaef_claimer_unregister(bool took_some)
+uaef_claimer_unregister(void)
 {
 	UaefClaimerSlot *slot = my_slot;
 	uint32		keys[UAEF_MAX_CLAIM_KEYS];
@@ -246,7 +247,7 @@ uaef_claimer_unregister(bool took_some)
 	pg_atomic_fetch_sub_u32(&uaef_shared->n_claimers, 1);
 	pg_atomic_write_u32(&slot->proc, 0);
 
-	if (!woken || took_some)
+	if (!woken)
 		return;
 	for (int i = 0; i < n; i++)
 		wake(&keys[i], 1);

@@ -4,8 +4,8 @@
  *	  Waking sessions that wait for tasks of a queue.
  *
  * A task that a commit puts into a queue wakes one of the sessions that wait
- * for that queue, and no other.  A session that was woken and takes nothing
- * wakes the next one.
+ * for that queue, and no other.  A session that was woken and does not look
+ * again wakes the next one.
  *
  *-------------------------------------------------------------------------
  */
@@ -27,7 +27,7 @@ extern void uaef_wake_claimers_on_commit(void);
  */
 extern void uaef_claimer_register(char *const *queues, int n);
 extern void uaef_claimer_wait(long timeout_ms);
-extern void uaef_claimer_unregister(bool took_some);
+extern void uaef_claimer_unregister(void);
 
 /* For wake.c: the end of the transaction, or of a part of it. */
 extern void uaef_claimers_at_commit(void);

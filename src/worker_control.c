@@ -16,11 +16,14 @@
 #include "access/xlog.h"
 #include "miscadmin.h"
 #include "pgstat.h"
+#include "utils/snapmgr.h"
+#include "utils/syscache.h"
 #include "utils/timestamp.h"
 
 #include "compat.h"
 #include "errcodes.h"
 #include "executor.h"
+#include "running_mark.h"
 #include "shmem.h"
 #include "wait_event.h"
 #include "worker_control.h"
@@ -32,6 +35,7 @@
 /* How long processes may end by themselves before they get SIGTERM. */
 #define GRACE_MS			1000
 
+static void forget_dropped(void);
 static void await_start(BackgroundWorkerHandle *handle, UaefWorkerSlot *slot);
 static void no_slot_error(void);
 static pid_t running_pid(UaefWorkerSlot *slot);
@@ -70,6 +74,7 @@ uaef_worker_start(void)
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("cannot start a worker during recovery")));
 	uaef_shmem_attach();
+	forget_dropped();
 
 	LWLockAcquire(&uaef_shared->lock, LW_EXCLUSIVE);
 	slot = uaef_shmem_claim_worker(MyDatabaseId);
@@ -94,6 +99,49 @@ uaef_worker_start(void)
 	}
 	await_start(handle, slot);
 	return running_pid(slot);
+}
+
+/*
+ * Without preloading, databases are dropped by sessions that do not have our
+ * library, and tell us nothing.
+ */
+static void
+forget_dropped(void)
+{
+	for (int i = 0; i < UAEF_MAX_WORKERS; i++)
+	{
+		Oid			database = pg_atomic_read_u32(&uaef_shared->workers[i].database);
+
+		/* What has a slot by now is seen, however new it is. */
+		InvalidateCatalogSnapshot();
+		if (OidIsValid(database) &&
+			!SearchSysCacheExists1(DATABASEOID, ObjectIdGetDatum(database)))
+			uaef_worker_forget(database);
+	}
+}
+
+void
+uaef_worker_forget(Oid database)
+{
+	UaefWorkerSlot *slot;
+
+	LWLockAcquire(&uaef_shared->lock, LW_EXCLUSIVE);
+	slot = uaef_shmem_worker(database);
+	if (slot != NULL)
+	{
+		slot->stopped = false;
+		uaef_shmem_free_worker(slot);
+	}
+	for (int i = 0; i < UAEF_MAX_EXECUTORS; i++)
+	{
+		UaefExecutorSlot *executor = &uaef_shared->executors[i];
+
+		if (pg_atomic_read_u32(&executor->state) == UAEF_EXECUTOR_FAILED &&
+			pg_atomic_read_u32(&executor->database) == database)
+			pg_atomic_write_u32(&executor->state, UAEF_EXECUTOR_FREE);
+	}
+	LWLockRelease(&uaef_shared->lock);
+	uaef_running_remove(database);
 }
 
 /*

@@ -38,4 +38,7 @@ extern bool uaef_worker_await_end(Oid database, long timeout_ms);
 /* End this database's worker and executors, until uaef_worker_start(). */
 extern bool uaef_worker_stop(void);
 
+/* A database has been dropped: give up what was kept for it. */
+extern void uaef_worker_forget(Oid database);
+
 #endif							/* UAEF_WORKER_CONTROL_H */

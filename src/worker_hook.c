@@ -51,6 +51,9 @@ static int	n_held = 0;
 /* A database that it made or opened, for the launcher to look at. */
 static Oid	new_database = InvalidOid;
 
+/* One that it dropped. */
+static Oid	dropped_database = InvalidOid;
+
 static void on_utility(PlannedStmt *pstmt, const char *query,
 					   bool read_only_tree, ProcessUtilityContext context,
 					   ParamListInfo params, QueryEnvironment *environment,
@@ -223,7 +226,8 @@ release(Oid database)
 }
 
 /*
- * After a commit the launcher sees what the command did.
+ * After a commit the launcher sees what the command did.  DROP DATABASE is a
+ * transaction of its own: if that commits, the database is gone.
  */
 static void
 at_xact_end(XactEvent event, void *arg)
@@ -234,13 +238,11 @@ at_xact_end(XactEvent event, void *arg)
 
 	while (n_held > 0)
 		release(held[--n_held]);
-	if (OidIsValid(new_database) && event == XACT_EVENT_COMMIT)
-	{
-		Oid			database = new_database;
-
-		uaef_wake_worker(database, UAEF_WAKE_CONTROL);
-	}
-	new_database = InvalidOid;
+	if (event == XACT_EVENT_COMMIT && OidIsValid(dropped_database))
+		uaef_worker_forget(dropped_database);
+	if (event == XACT_EVENT_COMMIT && OidIsValid(new_database))
+		uaef_wake_worker(new_database, UAEF_WAKE_CONTROL);
+	new_database = dropped_database = InvalidOid;
 }
 
 static void
@@ -250,6 +252,11 @@ on_access(ObjectAccessType access, Oid class_id, Oid object_id, int sub_id,
 	if (previous_access)
 		previous_access(access, class_id, object_id, sub_id, arg);
 
+	if (access == OAT_DROP && class_id == DatabaseRelationId)
+	{
+		uaef_shmem_attach();
+		dropped_database = object_id;
+	}
 	if (access == OAT_DROP && class_id == ExtensionRelationId &&
 		object_id == get_extension_oid("uaef", true))
 		uaef_wake_worker_on_commit(UAEF_WAKE_CONTROL);

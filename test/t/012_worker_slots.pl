@@ -47,6 +47,16 @@ my ($rc, $out, $err) = $node->psql('two',
 	'BEGIN; CREATE EXTENSION uaef CASCADE; SELECT uaef.start_worker()');
 like($err, qr/the worker has not started.*Commit CREATE EXTENSION first/s,
 	'start_worker() before the commit is an error');
+
+# A database that is dropped by a session that knows nothing of workers.
+$node->safe_psql('two', 'CREATE EXTENSION uaef CASCADE');
+$node->safe_psql('postgres', 'CREATE DATABASE gone TEMPLATE two');
+$node->safe_psql('gone', 'SELECT uaef.stop_worker()');
+$node->safe_psql('postgres', 'DROP DATABASE gone');
+$node->safe_psql('two', 'SELECT uaef.start_worker()');
+is($node->safe_psql('two', q{SELECT string_agg(coalesce(database, 'gone'), ',' ORDER BY database)
+	FROM uaef.worker_status WHERE kind = 'worker'}),
+	'one,two', 'start_worker() lets the place of one that is gone go');
 is(count_log($node, qr/TRAP|PANIC/), 0, 'nothing broke');
 $node->stop;
 
@@ -69,6 +79,14 @@ $node->safe_psql('one', 'SELECT uaef._announce_worker(), pg_sleep(0.6)')
   for 1 .. 3;
 is(count_log($node, qr/WARNING.*no background worker slot is free/),
 	1, 'the log says it once');
+
+# A worker that was stopped leaves nothing behind in a database that is dropped.
+is($node->safe_psql('one', 'SELECT uaef.stop_worker()'),
+	't', 'stop_worker() where there is none');
+$node->safe_psql('postgres', 'DROP DATABASE one');
+ok($node->poll_query_until('two',
+		"SELECT count(*) = 0 FROM uaef.worker_status WHERE kind = 'worker' AND database IS NULL"),
+	'a database that is gone has no place');
 $node->stop;
 
 done_testing();

@@ -20,14 +20,19 @@ $node->safe_psql('one', q{
 	CREATE ROLE ann LOGIN;
 	CREATE ROLE bob LOGIN;
 	CREATE ROLE cat NOLOGIN;
-	GRANT USAGE ON SCHEMA uaef TO ann, bob, cat;
-	GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA uaef TO ann, bob, cat;
+	CREATE ROLE dan LOGIN;
+	GRANT USAGE ON SCHEMA uaef TO ann, bob, cat, dan;
+	GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA uaef TO ann, bob, cat, dan;
 	SELECT uaef.create_workflow('who', '{"tasks":[{"id":"t","type":"sql",
 		"config":{"sql":"SELECT session_user::text AS name, pg_backend_pid() AS pid"}}]}');
 	SELECT uaef.create_workflow('nap', '{"tasks":[{"id":"t","type":"sql",
-		"config":{"sql":"SELECT pg_sleep(($1->>''s'')::float8)"}}]}');
+		"config":{"sql":"SELECT pg_sleep(($1->>''s'')::float8), pg_backend_pid() AS pid"}}]}');
 	SELECT uaef.create_workflow('claim', '{"tasks":[{"id":"t","type":"sql",
 		"config":{"sql":"SELECT pg_advisory_xact_lock(77), (SELECT count(*) FROM uaef.claim_tasks(''w'', ''none'')), pg_advisory_xact_lock(78)"}}]}');
+	CREATE TABLE promise (n int UNIQUE DEFERRABLE INITIALLY DEFERRED);
+	INSERT INTO promise VALUES (1);
+	SELECT uaef.create_workflow('promise', '{"tasks":[{"id":"t","type":"sql",
+		"config":{"sql":"INSERT INTO promise VALUES (1)"}}]}');
 	SELECT uaef.create_workflow('held', '{"tasks":[{"id":"t","type":"sql",
 		"config":{"sql":"SELECT pg_advisory_xact_lock_shared(78)"}}]}');
 });
@@ -76,6 +81,36 @@ sub held_up
 		$message);
 }
 
+# A backlog of a role: short tasks, for many turns.
+sub start_naps
+{
+	my ($role, $n) = @_;
+	$node->safe_psql('one',
+		"SELECT uaef.start_workflow('nap', '{\"s\":0.4}') FROM generate_series(1, $n)",
+		extra_params => [ '-U', $role ]);
+	return;
+}
+
+sub naps_sql
+{
+	my ($role, $status) = @_;
+	return "SELECT count(*) FROM uaef.workflow_run WHERE workflow = 'nap'"
+	  . " AND initiated_by = '$role'::regrole AND status = '$status'";
+}
+
+sub naps
+{
+	my ($role, $status) = @_;
+	return $node->safe_psql('one', naps_sql($role, $status));
+}
+
+sub end_naps
+{
+	$node->safe_psql('one', "SELECT uaef.cancel_workflow(execution_id)"
+		  . " FROM uaef.workflow_run WHERE status = 'running'");
+	return;
+}
+
 # An executor is the role's own, and serves it again.
 my $id = start_as('ann', 'who');
 is(wait_for($id, '10s'), 'completed', 'a SQL task runs');
@@ -92,18 +127,24 @@ is(wait_for($id, '10s'), 'completed', 'another role gets the place');
 is(output_of($id, 'name'), 'bob', 'with an executor of its own');
 executors_become('bob idle', 'the first one is gone');
 
-# A busy one is not waited for when it ends: its role gets the place back.
-my $nap = start_as('bob', 'nap', '{"s":2}');
-$id = start_as('ann', 'who');
-my $late = start_as('bob', 'who');
-is(wait_for($id, '10s'), 'completed', 'a role waits for a busy place');
-is(wait_for($nap, '10s'), 'completed', 'what was running has ended well');
-is(wait_for($late, '10s'), 'completed', 'and what waited behind it');
+# A busy one goes after its turn, however much waits behind it, and whichever of
+# them was made first; its role gets the place back.
+start_naps('ann', 60);
+executors_become('ann busy', 'the place is taken');
+$id = start_as('bob', 'who');
+is(wait_for($id, '60s'), 'completed', 'a role waits for a busy place');
+my $had = naps('ann', 'completed');
+my $all = naps_sql('ann', 'completed');
+cmp_ok(naps('ann', 'running'), '>', 0, 'for a turn, not for all that there is');
+is(naps('ann', 'failed'), 0, 'what was running has ended well');
+ok($node->poll_query_until('one', "SELECT ($all) > $had"),
+	'what waited behind it goes on');
+end_naps();
 
 # A task that claims of another queue does not take what its executor was told.
 my $holder = $node->background_psql('one');
 $holder->query_safe('SELECT pg_advisory_lock(77), pg_advisory_lock(78)');
-$nap = start_as('ann', 'claim');
+my $nap = start_as('ann', 'claim');
 ok( $node->poll_query_until('one', "SELECT count(*) = 1 FROM pg_locks"
 		  . " WHERE locktype = 'advisory' AND NOT granted"),
 	'the only executor is busy');
@@ -142,8 +183,20 @@ $id = start_as('bob', 'who', '{}', ', priority => -2147483648');
 is(wait_for($id, '60s'), 'completed', 'a task of the lowest priority waits no longer');
 $holder->query_safe('SELECT pg_advisory_unlock(78)');
 
-# An executor that is ended in the middle of a task: it is run again.
+# Three roles for two places, each with more to do than it has time for: they
+# take turns, at both places.
 is(wait_for($nap, '10s'), 'completed', 'the nap ends');
+my $since = $node->safe_psql('one', 'SELECT clock_timestamp()');
+start_naps($_, 60) for ('ann', 'bob', 'dan');
+ok($node->poll_query_until('one', qq{
+		SELECT count(*) = 3 FROM (SELECT initiated_by
+			FROM uaef.workflow_run JOIN uaef.task_run USING (execution_id)
+			WHERE workflow_run.workflow = 'nap' AND workflow_run.created_at > '$since'
+			GROUP BY 1 HAVING count(DISTINCT task_run.output->>'pid') > 2) AS by_many}),
+	'each role gets places again and again');
+end_naps();
+
+# An executor that is ended in the middle of a task: it is run again.
 $holder->query_safe('SELECT pg_advisory_lock(78)');
 $nap = start_as('ann', 'held');
 held_up(1, 'an executor is busy');
@@ -201,6 +254,25 @@ SKIP:
 	$node->reload;
 	is(wait_for($id, '10s'), 'completed', 'with LOGIN its task is run');
 }
+
+# What was queued before uaef.priority_step changed is found at its old place.
+$node->safe_psql('one', 'SELECT uaef.stop_worker()');
+my ($broken, $here, $moved) = split /\|/, $node->safe_psql('one',
+	"SELECT uaef.start_workflow('promise', priority => 5),"
+	  . " uaef.start_workflow('who', priority => 5), uaef.start_workflow('who', priority => 5)");
+$node->append_conf('postgresql.conf', "uaef.priority_step = '1h'");
+$node->reload;
+ok($node->poll_query_until('one', "SELECT current_setting('uaef.priority_step') = '1h'"),
+	'a point of priority is worth less');
+is($node->safe_psql('one', "SELECT uaef.execute_next_tasks('$here')"), 1,
+	'execute_next_tasks() takes a task');
+my $rank = "SELECT string_agg(rank::text, ',') FROM uaef.task_ready WHERE execution_id = '$moved'";
+my $before = $node->safe_psql('one', $rank);
+$node->safe_psql('one', "SELECT uaef.alter_task('$moved', 't', priority => 1)");
+cmp_ok($node->safe_psql('one', $rank), '>', $before, 'alter_task() gives one another place');
+$node->safe_psql('one', 'SELECT uaef.start_worker()');
+is(wait_for($broken, '60s'), 'failed', 'one that fails at its commit is run once');
+is(wait_for($moved, '10s'), 'completed', 'the other one too');
 
 # The worker and its executors end for a command, whatever they are at.
 $nap = start_as('ann', 'nap', '{"s":60}');

@@ -9,23 +9,28 @@ use lib "$FindBin::Bin/../lib";
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
+use Time::HiRes qw(sleep time);
 use UaefTest;
 
 my $node = new_node('main',
 	"shared_preload_libraries = 'uaef'\nrestart_after_crash = on\n");
 $node->start;
-$node->safe_psql('postgres', q{
+my $crasher = q{
 	CREATE EXTENSION uaef CASCADE;
-	CREATE ROLE calm LOGIN;
-	SELECT uaef.grant_access('calm', 'operator');
-	CREATE TABLE try (who text, at timestamptz DEFAULT clock_timestamp());
-	CREATE TABLE go ();
 	CREATE FUNCTION crash() RETURNS int LANGUAGE plpgsql AS $$
 	BEGIN
 		COPY (SELECT 1) TO PROGRAM 'kill -9 $PPID';
 		PERFORM pg_sleep(60);
 		RETURN 1;
 	END $$;
+	SELECT uaef.create_workflow('crash', '{"tasks":[{"id":"t","type":"sql","config":{"sql":"SELECT crash()"}}]}');
+};
+$node->safe_psql('postgres', $crasher);
+$node->safe_psql('postgres', q{
+	CREATE ROLE calm LOGIN;
+	SELECT uaef.grant_access('calm', 'operator');
+	CREATE TABLE try (who text, at timestamptz DEFAULT clock_timestamp());
+	CREATE TABLE go ();
 	CREATE FUNCTION slow() RETURNS int LANGUAGE plpgsql AS $$
 	BEGIN
 		WHILE NOT EXISTS (SELECT FROM go) LOOP
@@ -36,7 +41,6 @@ $node->safe_psql('postgres', q{
 	END $$;
 	GRANT INSERT ON try TO calm;
 	GRANT SELECT ON go TO calm;
-	SELECT uaef.create_workflow('crash', '{"tasks":[{"id":"t","type":"sql","config":{"sql":"SELECT crash()"}}]}');
 	SELECT uaef.create_workflow('slow', '{"tasks":[{"id":"t","type":"sql","config":{"sql":"SELECT slow()"}}]}');
 	SELECT uaef.create_workflow('leave', '{"tasks":[{"id":"t","type":"sql",
 		"config":{"sql":"SELECT pg_terminate_backend(pg_backend_pid()), pg_sleep(60)"}}]}');
@@ -123,6 +127,43 @@ ended($lose, 'failed', 'a task that three workers disappear with fails');
 is(task($lose), 'failed|3|poison', 'as a poison');
 $node->safe_psql('postgres', "SELECT uaef.retry_workflow('$lose')");
 is(task($lose), 'queued|0|', 'a retry begins to count anew');
+
+# After a crash another database may be first at the executors' places; it does
+# not hide who was there.
+sub crash_by
+{
+	my ($database, $message) = @_;
+	my $crashes = 'terminating any other active server processes';
+	my $before = count_log($node, $crashes);
+	my $deadline = time + $PostgreSQL::Test::Utils::timeout_default;
+
+	# The server may end the session that asks for the worker.
+	eval { $node->psql($database, 'SELECT uaef.start_worker()') };
+	sleep 0.1 while count_log($node, $crashes) == $before && time < $deadline;
+	is(count_log($node, $crashes), $before + 1, $message);
+	ok($node->poll_query_until('postgres', 'SELECT true'), 'and comes back');
+	return;
+}
+
+$node->append_conf('postgresql.conf', 'uaef.start_workers = off');
+$node->reload;
+$node->safe_psql('postgres', 'CREATE DATABASE two');
+$node->safe_psql('two', $crasher);
+$crash = $node->safe_psql('two', "SELECT uaef.start_workflow('crash')");
+$node->safe_psql('postgres', 'DELETE FROM go; SELECT uaef.stop_worker()');
+crash_by('two', 'a task crashes the server');
+$node->safe_psql('postgres', "SET SESSION AUTHORIZATION calm;"
+	  . " SELECT uaef.start_workflow('slow') FROM generate_series(1, 2)");
+$node->safe_psql('postgres', 'SELECT uaef.start_worker()');
+ok($node->poll_query_until('postgres',
+		"SELECT count(*) = 2 FROM pg_stat_activity WHERE wait_event = 'PgSleep'"),
+	'another database takes the places');
+crash_by('two', 'the task crashes the server again');
+is($node->safe_psql('two', "SELECT losses FROM uaef.task_run WHERE execution_id = '$crash'"),
+	1, 'the first crash is counted');
+$node->safe_psql('postgres', 'DROP DATABASE two');
+my @files = glob($node->data_dir . '/pg_stat_tmp/uaef.running.*');
+is(scalar @files, 1, 'a database that is gone leaves no file');
 
 is($node->safe_psql('postgres', 'SELECT count(*) FROM uaef.verify_ledger()'),
 	0, 'the ledger is whole');

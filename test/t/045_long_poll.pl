@@ -151,6 +151,23 @@ cmp_ok(seconds_of(sub { finish($other) }), '<', 20, 'and is the one that is woke
 ask(q{SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE query ~ 'caught' AND wait_event = 'PgSleep'});
 finish($busy);
 
+# Two wait.  One is woken for a task that is given back, and looks for it while
+# another comes, which it is woken for as well: it passes that on to the second.
+my $kept = ask(q{SELECT uaef.start_workflow('job')});
+my $giver = $node->background_psql('app');
+$giver->query_safe("BEGIN; SELECT FROM uaef.workflow_execution WHERE execution_id = '$kept' FOR UPDATE");
+$giver->query_safe("SAVEPOINT before; SELECT count(*) FROM uaef.claim_tasks('giver', 'q')");
+my $two = waiters(2, "wait => '2 minutes'");
+wait_count(2, 'two wait');
+$giver->query_safe('ROLLBACK TO before');
+ok($node->poll_query_until('postgres', q{SELECT count(*) = 1 FROM pg_stat_activity
+	WHERE query LIKE 'SELECT task_id FROM uaef.claim_tasks%' AND wait_event_type = 'Lock'}),
+	'one of them is taking a task');
+ask(q{SELECT uaef.start_workflow('job')});
+$giver->query_safe('COMMIT');
+cmp_ok(seconds_of(sub { finish($two) }), '<', 60, 'the other one gets what came meanwhile');
+$giver->quit;
+
 # Two queues, one list: the task of either ends the wait.
 my $both = waiters(1, "queues => '{other,q}', wait => '2 minutes'");
 wait_count(1, 'one waits for two queues');
