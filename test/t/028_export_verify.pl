@@ -164,6 +164,7 @@ record_signed('a', q('paid', '{"amount": 12.50, "no": 1}'));
 record_signed('a', q('seen', NULL));
 record_signed('a', qq('paid', '{"no": 2}', '$execution'));
 record_signed('a', q('paid', '{"no": 3, "secret": true}'));
+sql('a', q(SELECT uaef.record_event('noted', '{"no": 4}', uaef.start_workflow('w', '{}'))));
 sql('a', <<'SQL');
 INSERT INTO account SELECT i, 'owner ' || i, i * 1.10 FROM generate_series(1, 40) i;
 UPDATE account SET amount = amount * 2 WHERE id % 3 = 0;
@@ -182,10 +183,33 @@ sound('a', 'REDACTED RETIRED', 'with an archive');
 is(sql('a', "SELECT uaef.restore_events('uaef_archive.retirement_1', 'wanted')"), '300', 'the archive is restored');
 seal('a');
 sound('a', 'REDACTED', 'after the restore');
+
+# Of a bundle with retired events there is no new file; what is redacted goes
+# from the one that is there, whether the event was retired or not.
+my @salts = split /\n/, sql('a', q(SELECT salt FROM uaef.ledger_event
+	WHERE payload @@ '$.no == 4 || $.i <= 3' AND event_type IN ('noted', 'many')));
+is(scalar(@salts), 4, 'events that will be redacted');
+sub payloads
+{
+	my $all = '';
+	find(sub { $all .= slurp_file($_) if -f }, "$dir/a.tiles/uaef/payload");
+	return $all;
+}
+my $payloads = payloads();
+is(scalar(grep { $payloads =~ /$_/ } @salts), 4, 'their payloads are in the folder');
+sql('a', q(SELECT uaef.redact_events('$.no == 4 || $.i <= 3', 'asked for')));
 is(sql('a', "SELECT uaef.retire_events(now(), 'old', max_events => 300)"), '300', 'events are retired again');
 is(sql('a', "SELECT uaef.retire_events(now(), 'not needed', archive => false, max_events => 150)"), '150', 'and deleted');
 seal('a');
 my ($lines, $folder) = sound('a', 'REDACTED RETIRED', 'with deleted events');
+$payloads = payloads();
+is(scalar(grep { $payloads =~ /$_/ } @salts), 0, 'the payloads are in the folder no more');
+ok(-e "$folder/tile/entries/000", 'whose bundle is still there');
+like(slurp_file("$folder/uaef/payload/000"), qr/\A((\{.*|null)\n){256}\z/, 'with the other payloads');
+is(sql('a', "SELECT files FROM uaef.export_tiles('$folder')"), '0', 'then there is nothing to do');
+append_to_file("$folder/uaef/payload/000", 'x');
+is(sql('a', "SELECT files FROM uaef.export_tiles('$folder')"), '1', 'a damaged file');
+like(slurp_file("$folder/uaef/payload/000"), qr/\A(null\n){256}\z/, 'says nothing more');
 is(sql('a', "SELECT uaef.export_tiles('$dir/fresh') IS NOT NULL"), 't', 'a fresh folder');
 is(codes(both('a fresh folder', '--policy', $policy, "$dir/fresh")), '0 REDACTED RETIRED', 'a fresh folder without their bundles');
 ok(!-e "$dir/fresh/tile/entries/000", 'which are not there');
