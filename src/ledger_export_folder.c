@@ -216,11 +216,12 @@ lock_folder(const char *path)
 		ereport(ERROR,
 				(errcode_for_file_access(),
 				 errmsg("could not open directory \"%s\": %m", path)));
-	if (st.st_uid != geteuid() || (st.st_mode & S_IWOTH) != 0)
+	if (st.st_uid != geteuid() || (st.st_mode & (S_IWGRP | S_IWOTH)) != 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("directory \"%s\" is not the server's own", path),
-				 errdetail("It must belong to the user that the server runs as, and not be open to all for writing.")));
+				 errdetail("It must belong to the user that the server runs as, and nobody else may write into it."),
+				 errhint("Take the right to write from its group and from others, as chmod go-w does.")));
 	if (flock(fd, LOCK_EX | LOCK_NB) != 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_IN_USE),
