@@ -552,8 +552,11 @@ class Bench:
                     (shutil.copytree if os.path.isdir(source) else shutil.copy)(
                         source, os.path.join(keep, entry_))
 
-    def compare(self, name, arguments, harm):
-        """harm: True if it must be found, False if it must not, None if either will do."""
+    def compare(self, name, arguments, harm, codes=None):
+        """harm: True if it must be found, False if it must not, None if either will do.
+
+        codes: what must be found, and nothing else.
+        """
         one, two = ask_program(self.program, arguments), ask_python(arguments)
         self.count += 1
         for finding in one[1]:
@@ -561,7 +564,7 @@ class Bench:
         if one[0] != two[0] or (one[0] != 2 and not alike(one[1], two[1])):
             self.differ += 1
             self.complain("differ", name, one, two)
-        elif harm is True and one[0] == 0:
+        elif harm is True and one[0] == 0 or codes is not None and {f[0] for f in one[1]} != set(codes.split()):
             self.missed += 1
             self.complain("not found", name, one, two)
         elif harm is False and one[0] != 0:
@@ -832,6 +835,38 @@ def check_sound(bench, made, name):
         bench.compare("sound receipt, " + name, trusted[2:] + ["--receipt", bench.path("receipt")], False)
 
 
+def claim_sizes(bench, made):
+    """Sizes that no tree has, and files that are none: told, and soon."""
+    folder = bench.path("folder")
+    root = bytes.fromhex(made.blocks[-1]["tree_root"])
+    for size in (2**63 - 1, 2**56 + 1, 2**56, 2**55, 9223372036854775000, 5 * 10**6):
+        for where in ("note", "ledger", "block", "blocks", "proof"):
+            bad = copy.deepcopy(made)
+            if where == "note":
+                bad.notes = [made.note(size, root)]
+            for block in bad.blocks if where == "blocks" else bad.blocks[1:2] if where == "block" else ():
+                block["leaf_count"] = size
+            write_folder(bad, folder)
+            if where == "note":
+                os.remove(os.path.join(folder, "uaef/ledger.json"))
+            elif where == "ledger":
+                put(folder, "uaef/ledger.json", json.dumps(dict(
+                    format=1, ledger_id=str(made.id), tree_size=size)).encode())
+            arguments = [folder]
+            if where == "proof":
+                with open(bench.path("proof"), "wb") as out:
+                    out.write(made.proof(0).replace(b"\nindex 0\n", b"\nindex %d\n" % size))
+                arguments = ["--proof", bench.path("proof")]
+            bench.compare("a size of %d in the %s" % (size, where), arguments, True)
+    write_folder(made, folder)
+    for name in ("uaef/blocks.jsonl", "uaef/retired.jsonl", "checkpoint", tile_name("tile/0", 0, len(made.leaves()))):
+        path = os.path.join(folder, name)
+        if os.path.exists(path):
+            os.remove(path)
+        os.mkfifo(path)
+        bench.compare("a pipe for " + name, [folder], None)
+
+
 def sweep_bytes(bench, made):
     """Every byte of a note and of a proof: what was signed cannot be changed."""
     trusted = outside(bench, made)
@@ -947,6 +982,7 @@ def main():
         good = fuzz(bench, options.fuzz)
     else:
         bases = sound_ledgers(bench, options.large)
+        claim_sizes(bench, bases[0])
         if options.sweep:
             sweep_bytes(bench, bases[0])
         for _ in range(options.mutations):

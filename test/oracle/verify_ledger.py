@@ -170,6 +170,7 @@ def canonical(value):
 # ---- columns of rows; ValueError when they are not of their type -----------
 
 MOST = 2**63 - 1
+LEAVES_MOST = 2**56
 
 
 def number(value):
@@ -417,7 +418,7 @@ class Checkpoint:
             raise ValueError("no checkpoint")
         self.text, self.origin, self.size = body.encode(), lines[0], int(lines[1])
         self.root = from_base64(lines[2])
-        if self.size > MOST or len(self.root) != 32:
+        if self.size > LEAVES_MOST or len(self.root) != 32:
             raise ValueError("no checkpoint")
         self.signatures = []
         for line in rest.split("\n")[:-1]:
@@ -838,9 +839,9 @@ class Block:
             return value
         self.no = None
         self.no = least(number(row.get("block_no")), 1)
-        self.first_leaf, self.leaf_count, self.tree_size, self.foreign = (
-            least(number(row.get(c)), 0)
-            for c in ("first_leaf", "leaf_count", "tree_size", "foreign_event_id"))
+        self.first_leaf, self.leaf_count, self.tree_size = (
+            least(number(row.get(c)), 0, LEAVES_MOST) for c in ("first_leaf", "leaf_count", "tree_size"))
+        self.foreign = least(number(row.get("foreign_event_id")), 0)
         self.tree_root, self.prev, self.hash = (
             hash_(row.get(c)) for c in ("tree_root", "prev_block_hash", "block_hash"))
         if brief and row.get("event_ids") is None:
@@ -1082,10 +1083,25 @@ def tile_file(folder, kind, n, width):
 
 
 def read_bytes(path):
-    try:
-        return open(path, "rb").read()
-    except FileNotFoundError:
-        return None
+    return open(path, "rb").read() if os.path.isfile(path) else None
+
+
+MISSING_MOST = 10000
+
+
+def behind_last(folder, size):
+    """The number behind the last bundle to be read: of the first one that is missing with all behind it."""
+    bundles, there = -(-size // 256), -1
+    for n in range(bundles):
+        if there >= n:
+            continue
+        for i in range(n, min(bundles, n + MISSING_MOST + 1)):
+            if any(tile_file(folder, kind, i, min(256, size - 256 * i))[0] for kind in ("tile/0", "tile/entries")):
+                there = i
+                break
+        else:
+            return n + 1
+    return bundles
 
 
 def read_folder(ledger, folder):
@@ -1139,10 +1155,12 @@ def read_ledger_file(ledger, data):
             raise ValueError("no object")
         read_ledger_row(ledger, row, True)
         ledger.size = number(row.get("tree_size"))
-        if not 0 <= ledger.size <= MOST // 2:
+        if not 0 <= ledger.size <= LEAVES_MOST:
             raise ValueError("tree_size")
         if row.get("blocks") is not None:
             ledger.block_count = number(row["blocks"])
+            if not 0 <= ledger.block_count <= LEAVES_MOST:
+                raise ValueError("blocks")
     except ValueError as e:
         raise Unreadable("ledger.json: %s" % e) from None
     if isinstance(row.get("origin"), str) and not isinstance(row["origin"], Num):
@@ -1166,7 +1184,9 @@ def read_mirror(ledger, folder):
 def read_bundles(ledger, folder):
     with_payloads = os.path.exists(os.path.join(folder, "uaef/payload"))
     ledger.leaves, ledger.by_leaf = [], {}
-    for n in range(-(-ledger.size // 256)):
+    bundles = behind_last(folder, ledger.size)
+    ledger.size = min(ledger.size, 256 * bundles)
+    for n in range(bundles):
         width = min(256, ledger.size - 256 * n)
         got, tile = tile_file(folder, "tile/0", n, width)
         whole = got > 0 and len(tile) == 32 * got
@@ -1463,14 +1483,14 @@ def check_proof(ledger, policy, data):
             raise ValueError("extra")
         index = re.fullmatch(rb"index (0|[1-9][0-9]*)", lines.pop(0))
         proof = [from_base64(line) for line in lines]
-        if not index or int(index.group(1)) > MOST or any(len(h) != 32 for h in proof) \
+        if not index or int(index.group(1)) >= LEAVES_MOST or any(len(h) != 32 for h in proof) \
                 or len(proof) > 63:
             raise ValueError("no proof")
     except (ValueError, IndexError):
         ledger.find("PROOF_MISMATCH")
         return False
     index = int(index.group(1))
-    where = {"leaf_index": index} if index < MOST else {}
+    where = {"leaf_index": index}
     a = Anchor(ledger, policy, True, note)
     met = not policy or (hasattr(a, "checkpoint") and a.good and a.quorum)
     if not a.good:
@@ -1522,7 +1542,7 @@ def check_receipt(ledger, policy, data):
             raise ValueError("no receipt")
         mine.id, stream = uuid_bytes(r.get("ledger_id")), uuid_bytes(r.get("execution_id"))
         size, expected = number(r.get("tree_size")), hash_(r.get("root"))
-        if size < 1 or ledger.id not in (None, mine.id) or policy and policy.ledger not in (None, mine.id) \
+        if not 1 <= size <= LEAVES_MOST or ledger.id not in (None, mine.id) or policy and policy.ledger not in (None, mine.id) \
                 or not isinstance(r.get("events"), list) or not r["events"] \
                 or not isinstance(r.get("proof"), list):
             raise ValueError("a bad receipt")
