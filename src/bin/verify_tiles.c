@@ -777,6 +777,8 @@ read_retired_row(Tiles *tiles, const Json *json, int64_t line, Buffer *scratch)
 	Ledger	   *ledger = tiles->ledger;
 	Slice		kind;
 	Kept		kept = {.arrival = tiles->kept.count};
+	const Keeping *keeping = &ledger->found.keeping;
+	size_t		told = keeping->redacted.count + keeping->retired.count;
 	bool		placed;
 
 	if (!row_text(json, "row", &kind))
@@ -790,7 +792,10 @@ read_retired_row(Tiles *tiles, const Json *json, int64_t line, Buffer *scratch)
 	else if (event_row_read(ledger, json, line, scratch, &ledger->found,
 							&kept.row, &placed) && kept.row.decoded &&
 			 row_number(json, "leaf_index", &kept.leaf) && kept.leaf >= 0)
+	{
+		kept.tells = keeping->redacted.count + keeping->retired.count > told;
 		*list_add(&tiles->kept) = kept;
+	}
 }
 
 /*

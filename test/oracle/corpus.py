@@ -867,6 +867,45 @@ def claim_sizes(bench, made):
         bench.compare("a pipe for " + name, [folder], None)
 
 
+def claim_without_proof(bench, rnd):
+    """Redactions and retirements that are told behind the checkpoint, as who has only the export could do."""
+    made = Made(rnd, 400, 4)
+    row = next(e for e in made.events if e["payload_hash"] and e["event_type"] == "note" and not e["signature"]
+               and e["salt"] and e["event_id"] in made.blocks[0]["event_ids"])
+
+    def both_ways(name, made, codes, change=lambda: None):
+        trusted = outside(bench, made)
+        write_lines(lines_of(made), bench.path("export"))
+        write_folder(made, bench.path("folder"))
+        change()
+        for arguments in ([bench.path("export")], [bench.path("folder")]):
+            bench.compare(name, trusted + arguments, False, codes + " UNANCHORED")
+            notes, made.notes = made.notes, []
+            bench.compare(name + ", nothing kept", arguments[:1], False, codes)
+            made.notes = notes
+
+    def tell(made):
+        gone = next(e for e in made.events if e["event_id"] == row["event_id"])
+        e = made.keep("event_redacted", event_id=gone["event_id"], payload_hash=gone["payload_hash"], reason="r")
+        gone["payload"] = gone["salt"] = None
+        return e
+    bad = copy.deepcopy(made)
+    told = dict(tell(bad), leaf_index=0)
+    both_ways("an unsealed redaction", bad, "REDACTED", lambda: put(
+        bench.path("folder"), "uaef/retired.jsonl", (json.dumps(told) + "\n").encode()))
+    bad = copy.deepcopy(made)
+    tell(bad)
+    bad.seal(True)
+    both_ways("a redaction behind the checkpoint", bad, "REDACTED")
+    bad = copy.deepcopy(made)
+    bad.retire()
+    both_ways("a retirement behind the checkpoint", bad, "REDACTED RETIRED")
+    bad.sign()
+    bad.notes = bad.notes[-2:]
+    write_lines(lines_of(bad), bench.path("export"))
+    bench.compare("a retirement that is covered", outside(bench, bad) + [bench.path("export")], False, "REDACTED RETIRED")
+
+
 def sweep_bytes(bench, made):
     """Every byte of a note and of a proof: what was signed cannot be changed."""
     trusted = outside(bench, made)
@@ -983,6 +1022,7 @@ def main():
     else:
         bases = sound_ledgers(bench, options.large)
         claim_sizes(bench, bases[0])
+        claim_without_proof(bench, random.Random(options.seed))
         if options.sweep:
             sweep_bytes(bench, bases[0])
         for _ in range(options.mutations):

@@ -265,7 +265,7 @@ def entry(e):
 class Event:
     """What is known of one; decoded is false where its row or entry makes no sense."""
     ledger = stream = event_id = stream_seq = stored = None
-    prev_hash = computed = None
+    prev_hash = computed = leaf = None
     kind = recorded_at = tx = 0
     decoded = True
 
@@ -528,7 +528,7 @@ class Policy:
 
 # ---- what is found ------------------------------------------------------------
 
-INFOS, WARNINGS = ("REDACTED", "RETIRED"), ("COSIG_MISSING", "INCARNATION_UNDECLARED")
+INFOS, WARNINGS = ("REDACTED", "RETIRED"), ("COSIG_MISSING", "INCARNATION_UNDECLARED", "UNANCHORED")
 
 
 class Findings:
@@ -563,11 +563,13 @@ class Ledger:
         self.find = find
         self.id = self.origin = self.incarnation = None
         self.events, self.blocks, self.notes = [], [], []
-        self.news, self.redacted, self.gone = [], set(), []
+        self.news, self.redacted, self.gone = [], {}, []
         self.told_retired, self.told_restored = {}, set()      # what events say
         self.declared, self.keys, self.revoked, self.signed = set(), [], [], []
         self.retirements, self.retired_heads = [], []           # what rows say
         self.retired, self.last_ends = [], None     # ranges of leaves, told by events
+        self.believed = set()           # those events
+        self.tellers, self.placed = [], {}      # events of redactions, retirements; the leaves of events
         self.tiles, self.kept, self.left_out = {}, {}, []
         self.late = False               # the export does not begin where the ledger does
         self.leaves = None              # hashes in the order of the tree
@@ -616,11 +618,13 @@ class Ledger:
         if kind == b"event_redacted":
             what = told("event_id", positive), told("payload_hash", digest)
             if None not in what:
-                self.redacted.add(what)
+                self.redacted.setdefault(what, set()).add(e.event_id)
+                self.tellers.append(e)
         elif kind == b"events_retired":
             leaves_hash = told("leaves_hash", digest)
             if e.event_id and leaves_hash is not None:
                 self.told_retired.setdefault(e.event_id, set()).add(leaves_hash)
+                self.tellers.append(e)
         elif kind == b"events_restored":
             self.told_restored.add(told("retirement", positive))
         elif kind == b"incarnation_declared":
@@ -672,6 +676,8 @@ class Ledger:
                 good = good and last <= int(low) < int(high) <= MOST
                 last = int(high)
                 ranges.append((int(low), int(high)))
+            if event_id and sha(leaves.encode()) in self.told_retired.get(event_id, ()):
+                self.believed.add(event_id)
             if good:
                 self.retired += ranges
             self.find("RETIRED" if good else "LEAF_MISSING", event_id=event_id)
@@ -821,6 +827,19 @@ class Ledger:
                 self.find("BLOCK_CHAIN_BREAK", block_no=no)
             if b.tree_root != told_root:
                 self.find("ROOT_MISMATCH", block_no=no)
+
+    def place(self, event_id, leaf):
+        self.placed[event_id] = min(leaf, self.placed.get(event_id, leaf))
+
+    def check_told(self, size):
+        """What is told only by events that a checkpoint of this size does not cover."""
+        for e in self.gone:
+            tellers = self.redacted.get((e.event_id, e.fields[8]))
+            if tellers and not any(self.placed.get(t, size) < size for t in tellers):
+                self.find("UNANCHORED", **place_of(e))
+        for event_id in self.believed:
+            if self.placed.get(event_id, size) >= size:
+                self.find("UNANCHORED", event_id=event_id)
 
     def check_gone(self):
         for e in self.gone:
@@ -1051,6 +1070,7 @@ def check_lines(ledger):
             if i in listed:
                 ledger.find("LEAF_EXTRA", block_no=b.no, event_id=i)
             listed.add(i)
+            ledger.place(i, place)
             ledger.check_seen(b, i, e.tx)
         tree = ledger.finish_block(b, tree) or tree
     final = ledger.last
@@ -1339,6 +1359,9 @@ def check_folder(ledger):
     ledger.settle_retired()
     check_left_out(ledger)
     ledger.check_chains()
+    for e in ledger.tellers:
+        if e.leaf is not None:
+            ledger.place(e.event_id, e.leaf)
     tree, end = Tree(), 0
     for b in ledger.blocks or ():
         if ledger.last and b.no <= ledger.last.no:
@@ -1467,8 +1490,9 @@ def check_anchors(ledger, policy, outside):
             best = a
     if policy and policy.quorum is not None and not (best and best.quorum):
         find("COSIG_MISSING", tree_size=best.checkpoint.size or None if best else None)
-        return False
-    return True
+    if best:
+        ledger.check_told(best.checkpoint.size)
+    return not policy or policy.quorum is None or bool(best and best.quorum)
 
 
 def check_proof(ledger, policy, data):
