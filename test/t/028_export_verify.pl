@@ -353,5 +353,38 @@ sql('c', "SELECT uaef.revoke_signer('clara', 'lost')");
 seal('c');
 sound('c', 'REDACTED RETIRED', 'a signer is revoked');
 
+# ----------
+# An archive outlives the extension
+# ----------
+sql('postgres', 'CREATE DATABASE d');
+for my $number (1, 2)
+{
+	run_command([ 'uaef-signer', 'keygen', "test.example/$number", "$dir/key$number" ]);
+	chmod 0600, "$dir/key$number";
+	sql('postgres', "ALTER DATABASE d SET uaef.ledger_origin = 'test.example/$number'");
+	sql('postgres', "ALTER DATABASE d SET uaef.ledger_key_file = '$dir/key$number'");
+	sql('d', 'CREATE EXTENSION uaef CASCADE');
+	sql('d', "SELECT count(uaef.record_event('many', jsonb_build_object('i', i))) FROM generate_series(1, 300) i");
+	seal('d');
+	is(sql('d', "SELECT uaef.retire_events(now(), 'old')"), '256', "round $number: events are retired");
+	is(sql('d', 'SELECT archive FROM uaef.ledger_retirement'), "uaef_archive.retirement_$number", 'into a table of the next free number');
+	is(sql('d', "SELECT count(*) FROM uaef.verify_archive('uaef_archive.retirement_$number')"), '0', 'which holds');
+	my $changed = sql('d', <<"SQL");
+BEGIN;
+UPDATE uaef_archive.retirement_$number SET event_hash = substr(event_hash, 2) WHERE leaf_index = 7;
+UPDATE uaef_archive.retirement_$number SET salt = salt || '\\x00' WHERE leaf_index = 8;
+SELECT code FROM uaef.verify_archive('uaef_archive.retirement_$number');
+ROLLBACK;
+SQL
+	is($changed, "EVENT_HASH_MISMATCH\nPAYLOAD_MISMATCH", 'and what is no hash is seen');
+	sql('d', 'DROP EXTENSION uaef') if $number == 1;
+	is(sql('d', "SELECT count(event_hash) FROM uaef_archive.retirement_1"), '256', 'nothing of it is lost');
+}
+sql('d', <<'SQL');
+ALTER TABLE uaef_archive.retirement_2 ALTER salt TYPE uaef.hash256, ALTER payload_hash TYPE uaef.hash256,
+	ALTER prev_hash TYPE uaef.hash256, ALTER event_hash TYPE uaef.hash256
+SQL
+is(sql('d', "SELECT uaef.restore_events('uaef_archive.retirement_2', 'wanted')"), '256', 'one with hashes of our type is restored too');
+
 $node->stop;
 done_testing();
