@@ -65,8 +65,11 @@ typedef struct Leaves
 static char *table_name(Oid table);
 static void problem(const UaefReport *report, const char *code,
 					const UaefPlace *place, const char *detail);
+static bool is_hash(int number);
+static bool is_type(Oid type, Oid events, int number);
 static bool is_column(Form_pg_attribute attribute, Oid events, int number);
 static void require_form(Relation rel);
+static void take_hashes(TupleDesc desc, Datum *values, bool *nulls);
 static bool payload_is_sound(const Datum *values, const bool *nulls);
 static bool is_leaf(Leaves *leaves, int64 leaf, const uint8 *hash);
 static void check_row(const UaefReport *report, Leaves *leaves,
@@ -97,6 +100,24 @@ problem(const UaefReport *report, const char *code, const UaefPlace *place,
 	uaef_report_problem(report, code, place, detail);
 }
 
+static bool
+is_hash(int number)
+{
+	return number == UAEF_EVENT_SALT || number == UAEF_EVENT_PAYLOAD_HASH ||
+		number == UAEF_EVENT_PREV_HASH || number == UAEF_EVENT_HASH;
+}
+
+/*
+ * Whether a column may have a type.  Hashes are bytea, so that the extension
+ * can be dropped without the table; of its own type they will do too.
+ */
+static bool
+is_type(Oid type, Oid events, int number)
+{
+	return (type == BYTEAOID && is_hash(number)) ||
+		type == (number == LEAF_INDEX ? INT8OID : get_atttype(events, number));
+}
+
 /*
  * Whether a column is the one that stands at this place in such tables.  A
  * generated one may be computed only when it is read, by whatever code.
@@ -109,8 +130,7 @@ is_column(Form_pg_attribute attribute, Oid events, int number)
 
 	return !attribute->attisdropped && attribute->attgenerated == '\0' &&
 		strcmp(NameStr(attribute->attname), name) == 0 &&
-		attribute->atttypid ==
-		(number == LEAF_INDEX ? INT8OID : get_atttype(events, number));
+		is_type(attribute->atttypid, events, number);
 }
 
 /*
@@ -136,6 +156,25 @@ require_form(Relation rel)
 				 errmsg("table \"%s\" does not hold retired events",
 						RelationGetRelationName(rel)),
 				 errdetail("It must be an ordinary table, which no other inherits from, with the columns of uaef.ledger_event and, last, leaf_index, none of them generated.")));
+}
+
+/*
+ * The hashes of a row as they are in uaef.ledger_event; null for what is none.
+ */
+static void
+take_hashes(TupleDesc desc, Datum *values, bool *nulls)
+{
+	for (int i = 1; i <= UAEF_EVENT_COLUMNS; i++)
+	{
+		const uint8 *hash;
+
+		if (!is_hash(i) || ISNULL(i) ||
+			TupleDescAttr(desc, i - 1)->atttypid != BYTEAOID)
+			continue;
+		hash = uaef_fixed_bytes(VALUE(i), UAEF_HASH_LEN);
+		ISNULL(i) = hash == NULL;
+		VALUE(i) = PointerGetDatum(hash);
+	}
 }
 
 /*
@@ -227,6 +266,7 @@ uaef_archive_check_rows(const UaefReport *report, Oid table)
 		CHECK_FOR_INTERRUPTS();
 		old_context = MemoryContextSwitchTo(context);
 		heap_deform_tuple(tuple, RelationGetDescr(rel), values, nulls);
+		take_hashes(RelationGetDescr(rel), values, nulls);
 		check_row(report, leaves, values, nulls);
 		MemoryContextSwitchTo(old_context);
 		MemoryContextReset(context);

@@ -51,7 +51,7 @@ typedef struct Writer
 {
 	const char *root;
 	char		last[MAXPGPATH];	/* directory that was written to last */
-	int64	   *redacted;		/* bundles with a redacted event, sorted */
+	int64	   *redacted;		/* leaves of redacted events, sorted */
 	int			nredacted;
 	UaefFolder *folder;
 } Writer;
@@ -66,7 +66,9 @@ static char *read_small_file(const char *path, int max_len);
 static void check_checkpoint(const char *path, int64 tree_size);
 static void read_redacted(Writer *writer);
 static bool is_redacted(const Writer *writer, int64 no);
+static bool is_redacted_leaf(const Writer *writer, int64 leaf);
 static int	compare_numbers(const void *a, const void *b);
+static int	compare_bundles(const void *a, const void *b);
 static void remove_partial(const char *path);
 static void flush_directory(const char *path);
 static void flush_parent(const char *path);
@@ -76,6 +78,8 @@ static bool is_done(const Writer *writer, const char *path,
 					const UaefFile *file, const StringInfoData *content);
 static void put_file(Writer *writer, const char *name, const char *data,
 					 size_t len);
+static bool read_erased(const Writer *writer, const char *path, int64 no,
+						StringInfo content);
 static void export_file(Writer *writer, UaefFiles *files,
 						const UaefFile *file, StringInfo content);
 
@@ -212,11 +216,12 @@ lock_folder(const char *path)
 		ereport(ERROR,
 				(errcode_for_file_access(),
 				 errmsg("could not open directory \"%s\": %m", path)));
-	if (st.st_uid != geteuid() || (st.st_mode & S_IWOTH) != 0)
+	if (st.st_uid != geteuid() || (st.st_mode & (S_IWGRP | S_IWOTH)) != 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("directory \"%s\" is not the server's own", path),
-				 errdetail("It must belong to the user that the server runs as, and not be open to all for writing.")));
+				 errdetail("It must belong to the user that the server runs as, and nobody else may write into it."),
+				 errhint("Take the right to write from its group and from others, as chmod go-w does.")));
 	if (flock(fd, LOCK_EX | LOCK_NB) != 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_IN_USE),
@@ -310,7 +315,18 @@ compare_numbers(const void *a, const void *b)
 }
 
 /*
- * The bundles of payloads that have to be looked at again.
+ * The number of a bundle, and a leaf.
+ */
+static int
+compare_bundles(const void *a, const void *b)
+{
+	int64		no = *(const int64 *) b / UAEF_TILE_WIDTH;
+
+	return compare_numbers(a, &no);
+}
+
+/*
+ * The leaves whose payloads must not be in the folder.
  */
 static void
 read_redacted(Writer *writer)
@@ -329,19 +345,29 @@ read_redacted(Writer *writer)
 		int64		leaf = uaef_leaf_of_event(uaef_spi_int64(i, 1), NULL);
 
 		if (leaf >= 0)
-			writer->redacted[writer->nredacted++] = leaf / UAEF_TILE_WIDTH;
+			writer->redacted[writer->nredacted++] = leaf;
 	}
 	uaef_spi_end(caller);
 	qsort(writer->redacted, writer->nredacted, sizeof(int64),
 		  compare_numbers);
 }
 
+/*
+ * Whether a bundle of payloads has to be looked at again.
+ */
 static bool
 is_redacted(const Writer *writer, int64 no)
 {
 	return writer->nredacted > 0 &&
 		bsearch(&no, writer->redacted, writer->nredacted, sizeof(int64),
-				compare_numbers) != NULL;
+				compare_bundles) != NULL;
+}
+
+static bool
+is_redacted_leaf(const Writer *writer, int64 leaf)
+{
+	return bsearch(&leaf, writer->redacted, writer->nredacted, sizeof(int64),
+				   compare_numbers) != NULL;
 }
 
 /*
@@ -522,21 +548,61 @@ remove_partial(const char *path)
 }
 
 /*
- * A payload that was redacted must not stay in a file of fewer events either.
+ * What a file of payloads has, without those that were redacted; false when
+ * there is none.  Which line is whose is known only while none is lost, so of
+ * a damaged file nothing stays.
+ */
+static bool
+read_erased(const Writer *writer, const char *path, int64 no,
+			StringInfo content)
+{
+	struct stat st;
+	char	   *there;
+	char	   *line;
+	int			lines = 0;
+
+	(void) unlink(psprintf("%s" NEW_SUFFIX, path));
+	if (lstat(path, &st) != 0 || !S_ISREG(st.st_mode))
+		return false;
+	there = read_small_file(path, (int) Min(st.st_size, MaxAllocSize - 1));
+	line = there;
+	resetStringInfo(content);
+	for (char *end; line != NULL && (end = strchr(line, '\n')) != NULL; line = end + 1)
+	{
+		if (is_redacted_leaf(writer, no * UAEF_TILE_WIDTH + lines++))
+			appendStringInfoString(content, "null\n");
+		else
+			appendBinaryStringInfo(content, line, (int) (end - line + 1));
+	}
+	if (lines == UAEF_TILE_WIDTH && *line == '\0')
+		return true;
+	resetStringInfo(content);
+	for (int i = 0; i < UAEF_TILE_WIDTH; i++)
+		appendStringInfoString(content, "null\n");
+	return true;
+}
+
+/*
+ * A payload that was redacted must not stay in a file of fewer events either,
+ * nor in one that cannot be made anew, since other events of it were retired.
  */
 static void
 export_file(Writer *writer, UaefFiles *files, const UaefFile *file,
 			StringInfo content)
 {
 	char	   *path = psprintf("%s/%s", writer->root, file->path);
+	bool		redacted = file->kind == UAEF_FILE_PAYLOAD &&
+		is_redacted(writer, file->no);
 
-	if (file->kind == UAEF_FILE_PAYLOAD && is_redacted(writer, file->no))
+	if (redacted)
 		remove_partial(path);
-	if (is_done(writer, path, file, NULL) ||
-		!uaef_files_read(files, content) ||
-		is_done(writer, path, file, content))
+	if (is_done(writer, path, file, NULL))
 		return;
-	put_file(writer, path, content->data, content->len);
+	if (!uaef_files_read(files, content) &&
+		!(redacted && read_erased(writer, path, file->no, content)))
+		return;
+	if (!is_done(writer, path, file, content))
+		put_file(writer, path, content->data, content->len);
 }
 
 void

@@ -127,7 +127,9 @@ covered_size(void)
 }
 
 /*
- * A new table for what is retired, in a schema that is nobody's but ours.
+ * A new table for what is retired, in a schema that is nobody's but ours.  It
+ * outlives the extension: none of its columns is of a type of ours, and a
+ * ledger that begins anew finds tables of the one before.
  */
 static void
 make_table(Retirement *retirement)
@@ -140,6 +142,8 @@ make_table(Retirement *retirement)
 		"SELECT pg_catalog.count(*) + 1 FROM uaef.ledger_retirement", 0
 	};
 	Datum		args[] = {CStringGetTextDatum(ARCHIVE_SCHEMA)};
+	Oid			schema;
+	int64		n;
 	char	   *name;
 
 	if (uaef_spi_run(&schema_owner, args, NULL) == 0)
@@ -150,13 +154,18 @@ make_table(Retirement *retirement)
 				 errmsg("schema \"%s\" does not belong to the owner of the ledger",
 						ARCHIVE_SCHEMA)));
 	(void) uaef_spi_run(&number, NULL, NULL);
-	name = psprintf("retirement_%lld", (long long) uaef_spi_int64(0, 1));
+	n = uaef_spi_int64(0, 1);
+	schema = get_namespace_oid(ARCHIVE_SCHEMA, false);
+	do
+		name = psprintf("retirement_%lld", (long long) n++);
+	while (OidIsValid(get_relname_relid(name, schema)));
 	retirement->table = psprintf("%s.%s", ARCHIVE_SCHEMA, name);
 	run(psprintf("CREATE TABLE %s (LIKE uaef.ledger_event,"
 				 " leaf_index bigint PRIMARY KEY)", retirement->table));
-	retirement->relation = get_relname_relid(name,
-											 get_namespace_oid(ARCHIVE_SCHEMA,
-															   false));
+	run(psprintf("ALTER TABLE %s ALTER salt TYPE bytea, ALTER payload_hash"
+				 " TYPE bytea, ALTER prev_hash TYPE bytea, ALTER event_hash"
+				 " TYPE bytea", retirement->table));
+	retirement->relation = get_relname_relid(name, schema);
 }
 
 /*

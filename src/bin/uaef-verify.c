@@ -209,12 +209,12 @@ print_summary(const Ledger *ledger, const char *result, const char *verdict)
 	if (report_json)
 	{
 		buffer_print(&line, "{\"result\":\"%s\",\"events\":%lld,\"leaves\":%lld,"
-					 "\"blocks\":%lld,\"streams\":%lld,\"errors\":%lld,"
+					 "\"blocks\":%lld,\"streams\":%lld,\"unsealed\":%lld,\"errors\":%lld,"
 					 "\"warnings\":%lld,\"infos\":%lld,\"verdict\":",
 					 result, (long long) ledger->events,
 					 (long long) ledger->leaves, (long long) ledger->blocks,
 					 (long long) (ledger->chains ? chains_count(ledger->chains) : 0),
-					 (long long) report->errors, (long long) report->warnings,
+					 (long long) ledger->unsealed, (long long) report->errors, (long long) report->warnings,
 					 (long long) report->infos);
 		add_json_string(&line, verdict);
 		buffer_print(&line, "}\n");
@@ -222,11 +222,17 @@ print_summary(const Ledger *ledger, const char *result, const char *verdict)
 	else
 	{
 		if (ledger->options->export != NULL)
-			buffer_print(&line, "%lld events in %lld streams, %lld leaves, %lld blocks, %zu checkpoints\n",
+			buffer_print(&line, "%lld events in %lld streams, %lld leaves, %lld blocks, %zu checkpoints",
 						 (long long) ledger->events,
 						 (long long) chains_count(ledger->chains),
 						 (long long) ledger->leaves,
 						 (long long) ledger->blocks, ledger->notes.count);
+		if (ledger->unsealed > 0)
+			buffer_print(&line, "; %lld event%s in no block",
+						 (long long) ledger->unsealed,
+						 ledger->unsealed == 1 ? "" : "s");
+		if (ledger->options->export != NULL)
+			buffer_char(&line, '\n');
 		if (ledger->found.without_payload > 0)
 			buffer_print(&line, "payloads were not exported and not looked at: %lld events\n",
 						 (long long) ledger->found.without_payload);

@@ -301,6 +301,41 @@ check_fork(Ledger *ledger)
 		}
 }
 
+/*
+ * What redactions and retirements are told by events that a trusted checkpoint
+ * of this size does not have: whoever had the file can have added those.
+ */
+static void
+check_told(Ledger *ledger, int64_t size)
+{
+	Found	   *found = &ledger->found;
+	int64_t		leaf;
+
+	for (size_t i = 0; i < found->gone.count; i++)
+	{
+		const Gone *gone = &found->gone.item[i];
+		Place		place = {.stream = gone->placed ? gone->stream : NULL,
+		.stream_seq = gone->stream_seq,.event_id = gone->event_id};
+
+		if (keeping_redacted(&found->keeping, gone->event_id,
+							 gone->payload_hash, &leaf) && leaf >= size)
+			report_finding(&found->report, "UNANCHORED", &place,
+						   "the redaction is told by an event that the checkpoint of size %lld does not cover",
+						   (long long) size);
+	}
+	for (size_t i = 0; i < found->keeping.retired.count; i++)
+	{
+		const Told *told = &found->keeping.retired.item[i];
+		Place		place = {.event_id = told->event_id};
+
+		if (told->believed &&
+			keeping_leaf(&found->keeping, told->event_id) >= size)
+			report_finding(&found->report, "UNANCHORED", &place,
+						   "the retirement is told by an event that the checkpoint of size %lld does not cover",
+						   (long long) size);
+	}
+}
+
 void
 anchors_trusted(Ledger *ledger, uint8_t *root)
 {
@@ -349,6 +384,8 @@ anchors_check(Ledger *ledger, Buffer *summary)
 					   best.trusted ? "no quorum of the policy's witnesses has cosigned it" :
 					   "there is no checkpoint that a quorum of the policy's witnesses has cosigned");
 	}
+	if (best.trusted)
+		check_told(ledger, best.size);
 	report_write(&ledger->found.report);
 
 	if (!best.trusted)

@@ -10,6 +10,7 @@
 
 #include "verify_block.h"
 #include "verify_sha256.h"
+#include "verify_tree.h"
 
 /* A number as JSON or, as PostgreSQL writes xid8, as a string. */
 static bool
@@ -238,6 +239,16 @@ read_frontier(const Json *json, Block *block)
 	return good;
 }
 
+/*
+ * How many leaves, or which one.
+ */
+static bool
+row_leaves(const Json *json, const char *column, int64_t *value)
+{
+	return row_number(json, column, value) && *value >= 0 &&
+		*value <= LEAVES_MOST;
+}
+
 static const char *
 read_columns(const Json *json, bool brief, Block *block)
 {
@@ -246,14 +257,11 @@ read_columns(const Json *json, bool brief, Block *block)
 		block->no = 0;
 		return "block_no";
 	}
-	if (!row_number(json, "first_leaf", &block->first_leaf) ||
-		block->first_leaf < 0)
+	if (!row_leaves(json, "first_leaf", &block->first_leaf))
 		return "first_leaf";
-	if (!row_number(json, "leaf_count", &block->leaf_count) ||
-		block->leaf_count < 0)
+	if (!row_leaves(json, "leaf_count", &block->leaf_count))
 		return "leaf_count";
-	if (!row_number(json, "tree_size", &block->tree_size) ||
-		block->tree_size < 0)
+	if (!row_leaves(json, "tree_size", &block->tree_size))
 		return "tree_size";
 	if (!row_hash(json, "tree_root", block->tree_root))
 		return "tree_root";

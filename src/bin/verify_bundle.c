@@ -103,7 +103,8 @@ check_payload(Reading *reading, Slice line)
 		event_signed(reading->found, &reading->event, text.data, text.len);
 		if (reading->event.kind == KIND_ENGINE)
 			event_says(reading->ledger, reading->found, &reading->event,
-					   &scratch->inner, scratch->inner.nodes);
+					   leaf_index(reading), &scratch->inner,
+					   scratch->inner.nodes);
 	}
 }
 
@@ -271,6 +272,9 @@ take_kept(const KeptList *kept, Bundle *bundle, Found *found)
 		if (row->decoded)
 			continue;
 		*row = kept->item[low].row;
+		if (kept->item[low].tells)
+			keeping_place(&found->keeping, row->event_id,
+						  kept->item[low].leaf);
 		if (!bundle->complete ||
 			memcmp(row->stored, bundle->tile.node[index], HASH_LEN) == 0)
 			continue;

@@ -17,6 +17,7 @@ typedef struct Kept
 	int64_t		leaf;
 	size_t		arrival;
 	EventRow	row;
+	bool		tells;			/* of a redaction or retirement */
 } Kept;
 
 typedef LIST(Kept)

@@ -185,7 +185,7 @@ event_row_read(const Ledger *ledger, const Json *json, int64_t line,
 	row->recorded_at = event.recorded_at;
 	row->tx = event.tx;
 	memcpy(row->prev_hash, event.prev_hash, HASH_LEN);
-	event_says(ledger, found, &event, json,
+	event_says(ledger, found, &event, -1, json,
 			   json_member(json, json->nodes + json->row, "payload"));
 	buffer_free(&bytes.signature);
 	return hashed;

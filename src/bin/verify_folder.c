@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "verify_folder.h"
@@ -40,20 +41,38 @@ tile_path(char *path, const char *folder, const char *kind, int64_t number,
 }
 
 /*
- * Read a file whole; false if there is none.
+ * A descriptor of an ordinary file; -1 if there is none.
  */
-static bool
-read_whole(const char *path, Buffer *buffer)
+static int
+open_file(const char *path)
 {
-	int			fd = open(path, O_RDONLY);
+	int			fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY);
+	struct stat status;
+
+	if (fd < 0 && errno != ENOENT && errno != ENOTDIR && errno != ENXIO)
+		fatal("could not open \"%s\": %s", path, strerror(errno));
+	if (fd < 0 || (fstat(fd, &status) == 0 && S_ISREG(status.st_mode)))
+		return fd;
+	close(fd);
+	return -1;
+}
+
+FILE *
+file_open(const char *path)
+{
+	int			fd = open_file(path);
+
+	return fd < 0 ? NULL : fdopen(fd, "r");
+}
+
+bool
+file_read(const char *path, Buffer *buffer)
+{
+	int			fd = open_file(path);
 	ssize_t		got;
 
 	if (fd < 0)
-	{
-		if (errno != ENOENT && errno != ENOTDIR)
-			fatal("could not open \"%s\": %s", path, strerror(errno));
 		return false;
-	}
 	do
 	{
 		buffer_reserve(buffer, READ_SIZE);
@@ -75,10 +94,23 @@ tile_read(const char *folder, const char *kind, int64_t number, int width,
 
 	buffer->len = 0;
 	tile_path(path, folder, kind, number, width);
-	if (read_whole(path, buffer))
+	if (file_read(path, buffer))
 		return width;
 	if (width == TILE_WIDTH)
 		return 0;
 	tile_path(path, folder, kind, number, TILE_WIDTH);
-	return read_whole(path, buffer) ? TILE_WIDTH : 0;
+	return file_read(path, buffer) ? TILE_WIDTH : 0;
+}
+
+bool
+tile_there(const char *folder, const char *kind, int64_t number, int width)
+{
+	char		path[PATH_SIZE];
+	struct stat status;
+
+	tile_path(path, folder, kind, number, width);
+	if (stat(path, &status) == 0 && S_ISREG(status.st_mode))
+		return true;
+	return width < TILE_WIDTH &&
+		tile_there(folder, kind, number, TILE_WIDTH);
 }

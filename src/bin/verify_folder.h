@@ -8,9 +8,18 @@
 #ifndef VERIFY_FOLDER_H
 #define VERIFY_FOLDER_H
 
+#include <stdio.h>
+
 #include "verify_tree.h"
 
 #define PATH_SIZE 4096
+
+/*
+ * Read a file whole, or open it; false or NULL if there is none, or no ordinary
+ * one: who writes into a pipe would have us wait.
+ */
+extern bool file_read(const char *path, Buffer *buffer);
+extern FILE *file_open(const char *path);
 
 /*
  * The path of a tile: kind is a level, "entries" or a folder beside them;
@@ -25,6 +34,10 @@ extern void tile_path(char *path, const char *folder, const char *kind,
  */
 extern int	tile_read(const char *folder, const char *kind, int64_t number,
 					  int width, Buffer *buffer);
+
+/* Whether tile_read() would find something. */
+extern bool tile_there(const char *folder, const char *kind, int64_t number,
+					   int width);
 
 /*
  * The levels above the leaves' tiles, as they are completed from the left.

@@ -65,33 +65,45 @@ signer_says(Keeping *keeping, const Event *event, const Json *json,
 }
 
 static void
-retirement_says(Keeping *keeping, const Event *event, const Json *json,
-				const JsonNode *payload)
+retirement_says(Keeping *keeping, const Event *event, int64_t leaf,
+				const Json *json, const JsonNode *payload)
 {
 	Told		told = {.event_id = event->event_id};
 
-	if (event->event_id > 0 &&
-		member_hash(json, payload, "leaves_hash", told.leaves_hash))
-		*list_add(&keeping->retired) = told;
+	if (event->event_id < 1 ||
+		!member_hash(json, payload, "leaves_hash", told.leaves_hash))
+		return;
+	*list_add(&keeping->retired) = told;
+	if (leaf >= 0)
+		keeping_place(keeping, event->event_id, leaf);
+}
+
+static void
+redaction_says(Keeping *keeping, const Event *event, int64_t leaf,
+			   const Json *json, const JsonNode *payload)
+{
+	Redacted	redacted = {.teller = event->event_id};
+
+	if (!member_number(json, payload, "event_id", &redacted.event_id) ||
+		!member_hash(json, payload, "payload_hash", redacted.payload_hash))
+		return;
+	*list_add(&keeping->redacted) = redacted;
+	if (leaf >= 0)
+		keeping_place(keeping, event->event_id, leaf);
 }
 
 void
-keeping_says(Keeping *keeping, const Event *event, const Json *json,
-			 const JsonNode *payload)
+keeping_says(Keeping *keeping, const Event *event, int64_t leaf,
+			 const Json *json, const JsonNode *payload)
 {
 	Slice		type = event->field[TAG_EVENT_TYPE];
-	Redacted	redacted;
 	Lineage		lineage = {.block_no = 0};
 	int64_t		number;
 
 	if (slice_is(type, "event_redacted"))
-	{
-		if (member_number(json, payload, "event_id", &redacted.event_id) &&
-			member_hash(json, payload, "payload_hash", redacted.payload_hash))
-			*list_add(&keeping->redacted) = redacted;
-	}
+		redaction_says(keeping, event, leaf, json, payload);
 	else if (slice_is(type, "events_retired"))
-		retirement_says(keeping, event, json, payload);
+		retirement_says(keeping, event, leaf, json, payload);
 	else if (slice_is(type, "events_restored"))
 	{
 		if (member_number(json, payload, "retirement", &number))
@@ -107,6 +119,16 @@ keeping_says(Keeping *keeping, const Event *event, const Json *json,
 		signer_says(keeping, event, json, payload, true);
 	else if (slice_is(type, "signer_revoked"))
 		signer_says(keeping, event, json, payload, false);
+}
+
+void
+keeping_place(Keeping *keeping, int64_t event_id, int64_t leaf)
+{
+	Placed	   *placed = list_add(&keeping->placed);
+
+	placed->event_id = event_id;
+	placed->leaf = leaf;
+	keeping->placed_sorted = false;
 }
 
 #define move_list(to, from) \
@@ -126,6 +148,7 @@ keeping_move(Keeping *to, Keeping *from)
 	move_list(&to->declared, &from->declared);
 	move_list(&to->signers, &from->signers);
 	move_list(&to->signatures, &from->signatures);
+	move_list(&to->placed, &from->placed);
 }
 
 /* ----------
@@ -144,12 +167,49 @@ compare_redacted(const void *a, const void *b)
 	return memcmp(left->payload_hash, right->payload_hash, HASH_LEN);
 }
 
+static int
+compare_placed(const void *a, const void *b)
+{
+	const Placed *left = a;
+	const Placed *right = b;
+
+	if (left->event_id != right->event_id)
+		return left->event_id < right->event_id ? -1 : 1;
+	return left->leaf < right->leaf ? -1 : left->leaf > right->leaf;
+}
+
+int64_t
+keeping_leaf(Keeping *keeping, int64_t event_id)
+{
+	size_t		low = 0;
+	size_t		high = keeping->placed.count;
+
+	if (!keeping->placed_sorted && high > 0)
+		qsort(keeping->placed.item, high, sizeof(Placed), compare_placed);
+	keeping->placed_sorted = true;
+	while (low < high)
+	{
+		size_t		middle = low + (high - low) / 2;
+
+		if (keeping->placed.item[middle].event_id < event_id)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low < keeping->placed.count &&
+		keeping->placed.item[low].event_id == event_id ?
+		keeping->placed.item[low].leaf : INT64_MAX;
+}
+
 bool
 keeping_redacted(Keeping *keeping, int64_t event_id,
-				 const uint8_t *payload_hash)
+				 const uint8_t *payload_hash, int64_t *leaf)
 {
 	Redacted	key = {.event_id = event_id};
+	const Redacted *found;
+	const Redacted *end = keeping->redacted.item + keeping->redacted.count;
 
+	*leaf = INT64_MAX;
 	if (keeping->redacted.count == 0)
 		return false;
 	if (!keeping->sorted)
@@ -157,20 +217,34 @@ keeping_redacted(Keeping *keeping, int64_t event_id,
 			  sizeof(Redacted), compare_redacted);
 	keeping->sorted = true;
 	memcpy(key.payload_hash, payload_hash, HASH_LEN);
-	return bsearch(&key, keeping->redacted.item, keeping->redacted.count,
-				   sizeof(Redacted), compare_redacted) != NULL;
+	found = bsearch(&key, keeping->redacted.item, keeping->redacted.count,
+					sizeof(Redacted), compare_redacted);
+	if (found == NULL)
+		return false;
+	while (found > keeping->redacted.item &&
+		   compare_redacted(found - 1, &key) == 0)
+		found--;
+	for (; found < end && compare_redacted(found, &key) == 0; found++)
+		*leaf = Min(*leaf, keeping_leaf(keeping, found->teller));
+	return true;
 }
 
 bool
-keeping_retired(const Keeping *keeping, int64_t event_id, Slice leaves)
+keeping_retired(Keeping *keeping, int64_t event_id, Slice leaves)
 {
 	uint8_t		hash[HASH_LEN];
 	bool		told = false;
 
 	sha256(leaves.data, leaves.len, hash);
 	for (size_t i = 0; i < keeping->retired.count; i++)
-		told |= keeping->retired.item[i].event_id == event_id &&
-			memcmp(keeping->retired.item[i].leaves_hash, hash, HASH_LEN) == 0;
+	{
+		Told	   *retired = &keeping->retired.item[i];
+
+		if (retired->event_id != event_id ||
+			memcmp(retired->leaves_hash, hash, HASH_LEN) != 0)
+			continue;
+		retired->believed = told = true;
+	}
 	for (size_t i = 0; i < keeping->restored.count; i++)
 		told &= keeping->restored.item[i] != event_id;
 	return told;

@@ -19,6 +19,7 @@
 /* An event event_redacted. */
 typedef struct Redacted
 {
+	int64_t		teller;			/* its own event_id */
 	int64_t		event_id;
 	uint8_t		payload_hash[HASH_LEN];
 } Redacted;
@@ -28,7 +29,15 @@ typedef struct Told
 {
 	int64_t		event_id;
 	uint8_t		leaves_hash[HASH_LEN];
+	bool		believed;		/* a retirement goes by it */
 } Told;
+
+/* Where in the tree an event of these stands. */
+typedef struct Placed
+{
+	int64_t		event_id;
+	int64_t		leaf;
+} Placed;
 
 /* Where a ledger was when a block was sealed. */
 typedef struct Lineage
@@ -65,12 +74,23 @@ typedef struct Keeping
 	LIST(Lineage) declared;
 	LIST(SignerNews) signers;
 	LIST(Signed) signatures;
-	bool		sorted;
+	LIST(Placed) placed;
+	bool		sorted;			/* redacted */
+	bool		placed_sorted;
 } Keeping;
 
-/* Take what an event of the stream says. */
-extern void keeping_says(Keeping *keeping, const Event *event,
+/*
+ * Take what an event of the stream says; leaf is where it stands, -1 if that
+ * is not known.
+ */
+extern void keeping_says(Keeping *keeping, const Event *event, int64_t leaf,
 						 const Json *json, const JsonNode *payload);
+
+/* An event that tells of a redaction or retirement was found in the tree. */
+extern void keeping_place(Keeping *keeping, int64_t event_id, int64_t leaf);
+
+/* The leaf of such an event; INT64_MAX if it is none. */
+extern int64_t keeping_leaf(Keeping *keeping, int64_t event_id);
 
 /* An event with a signer or a signature, and its payload's text. */
 extern void keeping_signed(Keeping *keeping, const Event *event,
@@ -79,12 +99,15 @@ extern void keeping_signed(Keeping *keeping, const Event *event,
 /* Move all of from behind what to has. */
 extern void keeping_move(Keeping *to, Keeping *from);
 
-/* Whether it was told that a payload was erased. */
+/*
+ * Whether it was told that a payload was erased; *leaf is that of the first
+ * event that tells it, INT64_MAX if none is in the tree.
+ */
 extern bool keeping_redacted(Keeping *keeping, int64_t event_id,
-							 const uint8_t *payload_hash);
+							 const uint8_t *payload_hash, int64_t *leaf);
 
 /* Whether it was told that these leaves were retired, and not restored. */
-extern bool keeping_retired(const Keeping *keeping, int64_t event_id,
+extern bool keeping_retired(Keeping *keeping, int64_t event_id,
 							Slice leaves);
 
 /* Whether it was told that the ledger went on there. */

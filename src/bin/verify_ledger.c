@@ -66,7 +66,7 @@ ledger_add_note(Ledger *ledger, const char *name, bool outside,
 
 void
 event_says(const Ledger *ledger, Found *found, const Event *event,
-		   const Json *json, const JsonNode *payload)
+		   int64_t leaf, const Json *json, const JsonNode *payload)
 {
 	Slice		type = event->field[TAG_EVENT_TYPE];
 
@@ -86,7 +86,7 @@ event_says(const Ledger *ledger, Found *found, const Event *event,
 		*list_add(&found->news) = news;
 	}
 	else if (memcmp(event->stream, ledger->keep_stream, UUID_LEN) == 0)
-		keeping_says(&found->keeping, event, json, payload);
+		keeping_says(&found->keeping, event, leaf, json, payload);
 }
 
 void
@@ -321,9 +321,10 @@ check_gone(Ledger *ledger)
 		const Gone *gone = &found->gone.item[i];
 		Place		place = {.stream = gone->placed ? gone->stream : NULL,
 		.stream_seq = gone->stream_seq,.event_id = gone->event_id};
+		int64_t		leaf;
 
 		if (keeping_redacted(&found->keeping, gone->event_id,
-							 gone->payload_hash))
+							 gone->payload_hash, &leaf))
 			report_finding(&found->report, "REDACTED", &place,
 						   "the payload was redacted");
 		else

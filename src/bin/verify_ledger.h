@@ -103,6 +103,7 @@ typedef struct Ledger
 	int64_t		blocks;
 	bool		blocks_there;	/* the export has blocks */
 	int64_t		unknown_rows;
+	int64_t		unsealed;		/* events that no block has */
 
 	/*
 	 * The block before the one that is looked at, and that of the sealing
@@ -138,10 +139,11 @@ extern void ledger_take(Ledger *ledger, Found *found);
 
 /*
  * An event that has been decoded: what its payload says to us.  The payload
- * may be NULL.
+ * may be NULL; leaf is where the event stands, -1 if that is not known.
  */
 extern void event_says(const Ledger *ledger, Found *found, const Event *event,
-					   const Json *json, const JsonNode *payload);
+					   int64_t leaf, const Json *json,
+					   const JsonNode *payload);
 
 /*
  * The payload of an event that has a payload_hash is not there; placed: stream

@@ -86,6 +86,7 @@ typedef struct Lines
 	size_t		room;
 	bool		sorted;
 	uint8_t    *listed;			/* a bit for each of known */
+	uint8_t    *telling;		/* likewise: tells of a redaction, retirement */
 	size_t		hint;			/* where the next event may be */
 	uint32_t   *order;			/* slot of each leaf */
 	size_t		leaves;
@@ -364,29 +365,6 @@ remember(Lines *lines, const EventRow *row)
 }
 
 /*
- * Before the first block: events can be found by number.
- */
-static void
-begin_blocks(Lines *lines)
-{
-	if (!lines->sorted)
-		qsort(lines->known, lines->count, sizeof(Known), compare_known);
-	for (size_t i = 1; i < lines->count; i++)
-	{
-		Place		place = {.event_id = lines->known[i].event_id};
-
-		if (lines->known[i].event_id == lines->known[i - 1].event_id)
-			report_finding(&lines->ledger->found.report, "LEAF_EXTRA", &place,
-						   "event_id occurs more than once");
-	}
-	lines->listed = calloc(lines->count / 8 + 1, 1);
-	if (lines->listed == NULL)
-		fatal("out of memory: %zu events", lines->count);
-	lines->blocks_begun = true;
-	retired_settle(&lines->retired, lines->ledger);
-}
-
-/*
  * The slot of an event; they are asked for in about their order.
  */
 static uint32_t
@@ -416,6 +394,75 @@ find_known(Lines *lines, int64_t event_id)
 	return (uint32_t) slot;
 }
 
+static uint8_t *
+make_bits(size_t count)
+{
+	uint8_t    *bits = calloc(count / 8 + 1, 1);
+
+	if (bits == NULL)
+		fatal("out of memory: %zu events", count);
+	return bits;
+}
+
+static bool
+has_bit(const uint8_t *bits, size_t i)
+{
+	return bits[i / 8] >> i % 8 & 1;
+}
+
+static void
+set_bit(uint8_t *bits, size_t i)
+{
+	bits[i / 8] |= (uint8_t) (1 << i % 8);
+}
+
+static void
+mark_teller(Lines *lines, int64_t event_id)
+{
+	uint32_t	slot = find_known(lines, event_id);
+
+	if (slot != NO_SLOT)
+		set_bit(lines->telling, slot);
+}
+
+/*
+ * The events of which it matters where in the tree they stand.
+ */
+static void
+mark_tellers(Lines *lines)
+{
+	const Keeping *keeping = &lines->ledger->found.keeping;
+
+	lines->telling = make_bits(lines->count);
+	for (size_t i = 0; i < keeping->redacted.count; i++)
+		mark_teller(lines, keeping->redacted.item[i].teller);
+	for (size_t i = 0; i < keeping->retired.count; i++)
+		mark_teller(lines, keeping->retired.item[i].event_id);
+	lines->hint = 0;
+}
+
+/*
+ * Before the first block: events can be found by number.
+ */
+static void
+begin_blocks(Lines *lines)
+{
+	if (!lines->sorted)
+		qsort(lines->known, lines->count, sizeof(Known), compare_known);
+	for (size_t i = 1; i < lines->count; i++)
+	{
+		Place		place = {.event_id = lines->known[i].event_id};
+
+		if (lines->known[i].event_id == lines->known[i - 1].event_id)
+			report_finding(&lines->ledger->found.report, "LEAF_EXTRA", &place,
+						   "event_id occurs more than once");
+	}
+	lines->listed = make_bits(lines->count);
+	mark_tellers(lines);
+	lines->blocks_begun = true;
+	retired_settle(&lines->retired, lines->ledger);
+}
+
 /* ----------
  * Blocks, in the order of their numbers
  * ----------
@@ -443,6 +490,18 @@ add_leaf(Lines *lines, uint32_t slot)
 		lines->frontier_known = false;
 	else if (lines->frontier_known)
 		frontier_append(&lines->frontier, slot_hash(lines, slot));
+}
+
+/*
+ * A known event is this leaf of the tree.
+ */
+static void
+list_event(Lines *lines, uint32_t slot, int64_t leaf)
+{
+	set_bit(lines->listed, slot);
+	if (has_bit(lines->telling, slot))
+		keeping_place(&lines->ledger->found.keeping,
+					  lines->known[slot].event_id, leaf);
 }
 
 /*
@@ -494,10 +553,10 @@ check_leaf(Lines *lines, const Block *block, int64_t leaf, int64_t event_id)
 					   "the event was sealed, but is gone");
 		return;
 	}
-	if (lines->listed[slot / 8] >> slot % 8 & 1)
+	if (has_bit(lines->listed, slot))
 		report_finding(report, "LEAF_EXTRA", &place,
 					   "the event is in more than one place of the tree");
-	lines->listed[slot / 8] |= (uint8_t) (1 << slot % 8);
+	list_event(lines, slot, leaf);
 	block_sees(lines->ledger, block, event_id, lines->known[slot].tx);
 }
 
@@ -548,7 +607,7 @@ skip_block(Lines *lines, Block *block)
 		uint32_t	slot = find_known(lines, block->event_ids[i]);
 
 		if (slot != NO_SLOT)
-			lines->listed[slot / 8] |= (uint8_t) (1 << slot % 8);
+			list_event(lines, slot, block->first_leaf + (int64_t) i);
 	}
 	block_free(&ledger->before);
 	ledger->before = *block;
@@ -709,13 +768,20 @@ check_unlisted(Lines *lines)
 	{
 		Place		place = {.event_id = lines->known[i].event_id};
 
-		if ((lines->listed[i / 8] >> i % 8 & 1) == 0 &&
+		if (!has_bit(lines->listed, i) &&
 			(i == 0 || lines->known[i - 1].event_id != place.event_id) &&
 			(place.event_id <= last->foreign_event_id ||
 			 snapshot_sees(&last->snapshot, lines->known[i].tx)))
 			report_finding(&ledger->found.report, "LEAF_EXTRA", &place,
 						   "the event is in no block, but older than the last one");
 	}
+}
+
+static void
+count_unsealed(Lines *lines)
+{
+	for (size_t i = 0; i < lines->count; i++)
+		lines->ledger->unsealed += !has_bit(lines->listed, i);
 }
 
 /*
@@ -863,6 +929,7 @@ lines_read(Ledger *ledger)
 		begin_blocks(lines);
 	check_late(lines);
 	check_unlisted(lines);
+	count_unsealed(lines);
 	retired_start(&lines->retired, ledger);
 	join_cosignatures(lines);
 	close(lines->fd);

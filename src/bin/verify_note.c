@@ -14,6 +14,7 @@
 #include "common_base64.h"
 #include "verify_note.h"
 #include "verify_sha256.h"
+#include "verify_tree.h"
 
 #define DASH "\xe2\x80\x94 "	/* an em dash and a space */
 #define DASH_LEN 4
@@ -125,8 +126,9 @@ read_body(Checkpoint *checkpoint)
 		checkpoint->origin.len == 0)
 		return "the checkpoint has no origin";
 	if (!take_line(&p, end, &line) ||
-		!decimal_decode(line.data, line.len, &checkpoint->size))
-		return "the checkpoint's tree size is no number";
+		!decimal_decode(line.data, line.len, &checkpoint->size) ||
+		checkpoint->size > LEAVES_MOST)
+		return "the checkpoint's tree size is no number, or too large";
 	if (!take_line(&p, end, &line) ||
 		base64_decode(line.data, line.len, checkpoint->root, HASH_LEN) != HASH_LEN)
 		return "the checkpoint's root is not of 32 bytes in base64";

@@ -88,8 +88,9 @@ proof_read(const char *text, size_t len, Proof *proof)
 			return "the proof is cut off";
 	}
 	if (!after_word(line, "index ", &rest) ||
-		!decimal_decode(rest.data, rest.len, &proof->index))
-		return "the proof has no index";
+		!decimal_decode(rest.data, rest.len, &proof->index) ||
+		proof->index >= LEAVES_MOST)
+		return "the proof has no index, or one that no tree has";
 	while (true)
 	{
 		if (!take_line(&p, end, &line))
@@ -201,7 +202,7 @@ check_proof(Ledger *ledger, const char *name, const char *text, size_t len,
 	}
 	note.data = (char *) proof->note;
 	note.len = proof->note_len;
-	place.leaf_plus_one = proof->index == INT64_MAX ? 0 : proof->index + 1;
+	place.leaf_plus_one = proof->index + 1;
 	if (anchor_read(ledger, &note, &checkpoint, &anchor) &&
 		find_leaf(ledger, name, proof, &event, leaf))
 	{

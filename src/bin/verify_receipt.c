@@ -171,7 +171,6 @@ events_in_block(const Receipt *receipt, const Block *block,
 
 	block_hash(block, receipt->own.id, hash);
 	if (memcmp(hash, block->hash, HASH_LEN) != 0 ||
-		block->first_leaf > INT64_MAX - block->leaf_count ||
 		block->tree_size != block->first_leaf + block->leaf_count ||
 		block->no <= before->no ||
 		(block->no == before->no + 1 && before->no > 0 &&
@@ -260,7 +259,8 @@ read_head(Receipt *receipt, const char *text, size_t len)
 	if (!row_uuid(json, "ledger_id", id) ||
 		!row_uuid(json, "execution_id", receipt->stream))
 		return wrong(receipt, "ledger_id or execution_id is no UUID");
-	if (!row_number(json, "tree_size", &receipt->size) || receipt->size < 1 ||
+	if (!row_number(json, "tree_size", &receipt->size) ||
+		receipt->size < 1 || receipt->size > LEAVES_MOST ||
 		!row_hash(json, "root", receipt->root))
 		return wrong(receipt, "tree_size or root is missing");
 	if ((receipt->ledger->id_known &&

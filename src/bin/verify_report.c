@@ -17,7 +17,8 @@
 bool		report_json = false;
 
 static const char *const infos[] = {"REDACTED", "RETIRED"};
-static const char *const warnings[] = {"COSIG_MISSING", "INCARNATION_UNDECLARED"};
+static const char *const warnings[] = {"COSIG_MISSING", "INCARNATION_UNDECLARED",
+"UNANCHORED"};
 
 /*
  * The word for a code's severity; counts it.

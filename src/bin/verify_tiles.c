@@ -9,7 +9,6 @@
  *
  *-------------------------------------------------------------------------
  */
-#include <errno.h>
 #include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,6 +24,12 @@
 
 /* Bundles that are read at a time. */
 #define BUNDLES 8
+
+/* Bundles that may be missing in a row, with others behind them. */
+#define MISSING_MOST 10000
+
+/* Where counting the leaves of blocks ends: one more block does not overflow. */
+#define COUNT_MOST ((int64_t) 1 << 62)
 
 /* The root of the tree at a size that a checkpoint names. */
 typedef struct Wanted
@@ -56,6 +61,8 @@ typedef struct Tiles
 	int64_t		size;
 	int64_t		from;			/* leaves that are trusted */
 	int64_t		next_bundle;	/* to be read */
+	int64_t		there;			/* bundle of which something is there, or -1 */
+	int64_t		end;			/* leaves up to the last bundle that is read */
 	Retired		retired;
 	KeptList	kept;
 				LIST(LeftOut) left_out;
@@ -230,9 +237,9 @@ next_block_line(Tiles *tiles)
 				return 0;
 			tile_path(path, tiles->folder, "uaef/blocks", tiles->block_file++,
 					  width);
-			tiles->blocks = fopen(path, "r");
+			tiles->blocks = file_open(path);
 			if (tiles->blocks == NULL)
-				fatal("could not open \"%s\": %s", path, strerror(errno));
+				fatal("\"%s\" is missing", path);
 			snprintf(tiles->blocks_name, sizeof(tiles->blocks_name), "%s", path);
 			tiles->line_number = 0;
 		}
@@ -370,7 +377,7 @@ end_block(Tiles *tiles)
 			tiles->frontier_known = true;
 		}
 	}
-	tiles->block_start += (int64_t) tiles->block.ids;
+	tiles->block_start = Min(block_end(tiles), COUNT_MOST);
 	block_done(tiles->ledger, &tiles->block, root, known);
 	next_block(tiles);
 }
@@ -448,26 +455,60 @@ take_leaves(Tiles *tiles, const Bundle *bundle)
 	}
 }
 
+static int
+bundle_width(const Tiles *tiles, int64_t number)
+{
+	return (int) Min(TILE_WIDTH, tiles->size - number * TILE_WIDTH);
+}
+
+/*
+ * Whether anything is there of a bundle, or of one of those behind it.  A
+ * folder may claim a tree that is larger than any: what it lacks at its end is
+ * told once, not for each bundle.
+ */
+static bool
+goes_on(Tiles *tiles, int64_t number, int64_t bundles)
+{
+	int64_t		last = Min(bundles - 1, number + MISSING_MOST);
+
+	for (int64_t i = number; tiles->there < number && i <= last; i++)
+	{
+		int			width = bundle_width(tiles, i);
+
+		if (tile_there(tiles->folder, "tile/0", i, width) ||
+			tile_there(tiles->folder, "tile/entries", i, width))
+			tiles->there = i;
+	}
+	return tiles->there >= number;
+}
+
+/*
+ * The bundles up to the first one that is missing with all behind it, which is
+ * read too, so that somebody tells of it.
+ */
 static void *
 get_piece(void *reader)
 {
 	Tiles	   *tiles = reader;
 	Piece	   *piece;
-	int64_t		bundles = (tiles->size + TILE_WIDTH - 1) / TILE_WIDTH;
+	int64_t		bundles = (tiles->end + TILE_WIDTH - 1) / TILE_WIDTH;
 
 	if (tiles->next_bundle >= bundles)
 		return NULL;
 	piece = get_memory(sizeof(Piece));
 	memset(&piece->found, 0, sizeof(Found));
-	piece->count = (int) Min(BUNDLES, bundles - tiles->next_bundle);
-	for (int i = 0; i < piece->count; i++)
+	for (piece->count = 0; piece->count < BUNDLES && tiles->next_bundle < bundles; piece->count++)
 	{
-		Bundle	   *bundle = &piece->bundle[i];
+		Bundle	   *bundle = &piece->bundle[piece->count];
 
 		bundle->number = tiles->next_bundle++;
-		bundle->width = (int) Min(TILE_WIDTH,
-								  tiles->size - bundle->number * TILE_WIDTH);
+		bundle->width = bundle_width(tiles, bundle->number);
 		bundle->from = tiles->from;
+		if (!goes_on(tiles, bundle->number, bundles))
+		{
+			bundles = tiles->next_bundle;
+			tiles->end = bundle->number * TILE_WIDTH + bundle->width;
+		}
 	}
 	return piece;
 }
@@ -601,7 +642,7 @@ read_notes(Tiles *tiles)
 	Buffer		file = {0};
 
 	snprintf(path, sizeof(path), "%s/checkpoint", tiles->folder);
-	if (read_file(path, &file))
+	if (file_read(path, &file))
 		ledger_add_note(tiles->ledger, "checkpoint", false, file.data, file.len);
 	snprintf(path, sizeof(path), "%s/uaef/checkpoints", tiles->folder);
 	dir = opendir(path);
@@ -617,10 +658,9 @@ read_notes(Tiles *tiles)
 		file.len = 0;
 		snprintf(path, sizeof(path), "%s/uaef/checkpoints/%s", tiles->folder,
 				 names.item[i]);
-		if (!read_file(path, &file))
-			fatal("could not read \"%s\": %s", path, strerror(errno));
-		ledger_add_note(tiles->ledger, path + strlen(tiles->folder) + 1, false,
-						file.data, file.len);
+		if (file_read(path, &file))
+			ledger_add_note(tiles->ledger, path + strlen(tiles->folder) + 1,
+							false, file.data, file.len);
 		free(names.item[i]);
 	}
 	free(names.item);
@@ -671,7 +711,7 @@ read_ledger_file(Tiles *tiles, uint8_t *id)
 	int64_t		format;
 
 	snprintf(path, sizeof(path), "%s/uaef/ledger.json", tiles->folder);
-	if (!read_file(path, &file))
+	if (!file_read(path, &file))
 		return false;
 	if (!json_read(&json, file.data, file.len))
 		fatal("%s: byte %zu: %s", path, json.error_at + 1, json.error);
@@ -680,11 +720,12 @@ read_ledger_file(Tiles *tiles, uint8_t *id)
 	if (!row_uuid(&json, "ledger_id", id))
 		fatal("%s: ledger_id is no UUID", path);
 	if (!row_number(&json, "tree_size", &tiles->size) ||
-		tiles->size < 0 || tiles->size > INT64_MAX / 2)
-		fatal("%s: tree_size is no number", path);
+		tiles->size < 0 || tiles->size > LEAVES_MOST)
+		fatal("%s: tree_size is no number, or too large", path);
 	if (row_has(&json, "blocks") &&
-		!row_number(&json, "blocks", &tiles->block_count))
-		fatal("%s: blocks is no number", path);
+		(!row_number(&json, "blocks", &tiles->block_count) ||
+		 tiles->block_count < 0 || tiles->block_count > LEAVES_MOST))
+		fatal("%s: blocks is no number, or too large", path);
 	if (row_text(&json, "origin", &text))
 		ledger->origin = strndup(text.data, text.len);
 	json_free(&json);
@@ -736,6 +777,8 @@ read_retired_row(Tiles *tiles, const Json *json, int64_t line, Buffer *scratch)
 	Ledger	   *ledger = tiles->ledger;
 	Slice		kind;
 	Kept		kept = {.arrival = tiles->kept.count};
+	const Keeping *keeping = &ledger->found.keeping;
+	size_t		told = keeping->redacted.count + keeping->retired.count;
 	bool		placed;
 
 	if (!row_text(json, "row", &kind))
@@ -749,7 +792,10 @@ read_retired_row(Tiles *tiles, const Json *json, int64_t line, Buffer *scratch)
 	else if (event_row_read(ledger, json, line, scratch, &ledger->found,
 							&kept.row, &placed) && kept.row.decoded &&
 			 row_number(json, "leaf_index", &kept.leaf) && kept.leaf >= 0)
+	{
+		kept.tells = keeping->redacted.count + keeping->retired.count > told;
 		*list_add(&tiles->kept) = kept;
+	}
 }
 
 /*
@@ -766,9 +812,7 @@ read_retired(Tiles *tiles)
 	int64_t		line = 0;
 
 	snprintf(path, sizeof(path), "%s/uaef/retired.jsonl", tiles->folder);
-	file = fopen(path, "r");
-	if (file == NULL && errno != ENOENT && errno != ENOTDIR)
-		fatal("could not open \"%s\": %s", path, strerror(errno));
+	file = file_open(path);
 	while (file != NULL &&
 		   (len = getline(&tiles->line, &tiles->line_size, file)) > 0)
 	{
@@ -803,9 +847,7 @@ open_folder(Tiles *tiles)
 	snprintf(path, sizeof(path), "%s/uaef/payload", tiles->folder);
 	tiles->with_payloads = access(path, F_OK) == 0;
 	snprintf(path, sizeof(path), "%s/uaef/blocks.jsonl", tiles->folder);
-	tiles->blocks = fopen(path, "r");
-	if (tiles->blocks == NULL && errno != ENOENT && errno != ENOTDIR)
-		fatal("could not open \"%s\": %s", path, strerror(errno));
+	tiles->blocks = file_open(path);
 	if (tiles->blocks != NULL)
 		tiles->block_count = 0;
 	memcpy(tiles->blocks_name, path, sizeof(path));
@@ -903,12 +945,15 @@ tiles_read(Ledger *ledger)
 	if (tiles->from > tiles->size)
 		tiles->from = tiles->size;
 	tiles->next_bundle = tiles->from / TILE_WIDTH;
+	tiles->there = -1;
+	tiles->end = tiles->size;
 	load_upper(tiles, tiles->next_bundle);
 	note_wanted(tiles);
 	next_block(tiles);
 	while (tiles->block_there && block_end(tiles) <= tiles->frontier.size)
 		end_block(tiles);
 	work_run(&work, ledger->options->jobs);
+	tiles->size = ledger->tree_size = tiles->end;
 	end_folder(tiles);
 	free(tiles->upper);
 }

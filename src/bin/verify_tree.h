@@ -13,6 +13,9 @@
 #define TREE_LEVELS 64
 #define TILE_WIDTH 256
 
+/* The leaves of the largest tree: sums of such numbers do not overflow. */
+#define LEAVES_MOST ((int64_t) 1 << 56)
+
 /*
  * The roots of the perfect subtrees that a tree is made of, largest first:
  * one for each bit of size.

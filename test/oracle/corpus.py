@@ -552,8 +552,11 @@ class Bench:
                     (shutil.copytree if os.path.isdir(source) else shutil.copy)(
                         source, os.path.join(keep, entry_))
 
-    def compare(self, name, arguments, harm):
-        """harm: True if it must be found, False if it must not, None if either will do."""
+    def compare(self, name, arguments, harm, codes=None):
+        """harm: True if it must be found, False if it must not, None if either will do.
+
+        codes: what must be found, and nothing else.
+        """
         one, two = ask_program(self.program, arguments), ask_python(arguments)
         self.count += 1
         for finding in one[1]:
@@ -561,7 +564,7 @@ class Bench:
         if one[0] != two[0] or (one[0] != 2 and not alike(one[1], two[1])):
             self.differ += 1
             self.complain("differ", name, one, two)
-        elif harm is True and one[0] == 0:
+        elif harm is True and one[0] == 0 or codes is not None and {f[0] for f in one[1]} != set(codes.split()):
             self.missed += 1
             self.complain("not found", name, one, two)
         elif harm is False and one[0] != 0:
@@ -832,6 +835,77 @@ def check_sound(bench, made, name):
         bench.compare("sound receipt, " + name, trusted[2:] + ["--receipt", bench.path("receipt")], False)
 
 
+def claim_sizes(bench, made):
+    """Sizes that no tree has, and files that are none: told, and soon."""
+    folder = bench.path("folder")
+    root = bytes.fromhex(made.blocks[-1]["tree_root"])
+    for size in (2**63 - 1, 2**56 + 1, 2**56, 2**55, 9223372036854775000, 5 * 10**6):
+        for where in ("note", "ledger", "block", "blocks", "proof"):
+            bad = copy.deepcopy(made)
+            if where == "note":
+                bad.notes = [made.note(size, root)]
+            for block in bad.blocks if where == "blocks" else bad.blocks[1:2] if where == "block" else ():
+                block["leaf_count"] = size
+            write_folder(bad, folder)
+            if where == "note":
+                os.remove(os.path.join(folder, "uaef/ledger.json"))
+            elif where == "ledger":
+                put(folder, "uaef/ledger.json", json.dumps(dict(
+                    format=1, ledger_id=str(made.id), tree_size=size)).encode())
+            arguments = [folder]
+            if where == "proof":
+                with open(bench.path("proof"), "wb") as out:
+                    out.write(made.proof(0).replace(b"\nindex 0\n", b"\nindex %d\n" % size))
+                arguments = ["--proof", bench.path("proof")]
+            bench.compare("a size of %d in the %s" % (size, where), arguments, True)
+    write_folder(made, folder)
+    for name in ("uaef/blocks.jsonl", "uaef/retired.jsonl", "checkpoint", tile_name("tile/0", 0, len(made.leaves()))):
+        path = os.path.join(folder, name)
+        if os.path.exists(path):
+            os.remove(path)
+        os.mkfifo(path)
+        bench.compare("a pipe for " + name, [folder], None)
+
+
+def claim_without_proof(bench, rnd):
+    """Redactions and retirements that are told behind the checkpoint, as who has only the export could do."""
+    made = Made(rnd, 400, 4)
+    row = next(e for e in made.events if e["payload_hash"] and e["event_type"] == "note" and not e["signature"]
+               and e["salt"] and e["event_id"] in made.blocks[0]["event_ids"])
+
+    def both_ways(name, made, codes, change=lambda: None):
+        trusted = outside(bench, made)
+        write_lines(lines_of(made), bench.path("export"))
+        write_folder(made, bench.path("folder"))
+        change()
+        for arguments in ([bench.path("export")], [bench.path("folder")]):
+            bench.compare(name, trusted + arguments, False, codes + " UNANCHORED")
+            notes, made.notes = made.notes, []
+            bench.compare(name + ", nothing kept", arguments[:1], False, codes)
+            made.notes = notes
+
+    def tell(made):
+        gone = next(e for e in made.events if e["event_id"] == row["event_id"])
+        e = made.keep("event_redacted", event_id=gone["event_id"], payload_hash=gone["payload_hash"], reason="r")
+        gone["payload"] = gone["salt"] = None
+        return e
+    bad = copy.deepcopy(made)
+    told = dict(tell(bad), leaf_index=0)
+    both_ways("an unsealed redaction", bad, "REDACTED", lambda: put(
+        bench.path("folder"), "uaef/retired.jsonl", (json.dumps(told) + "\n").encode()))
+    bad = copy.deepcopy(made)
+    tell(bad)
+    bad.seal(True)
+    both_ways("a redaction behind the checkpoint", bad, "REDACTED")
+    bad = copy.deepcopy(made)
+    bad.retire()
+    both_ways("a retirement behind the checkpoint", bad, "REDACTED RETIRED")
+    bad.sign()
+    bad.notes = bad.notes[-2:]
+    write_lines(lines_of(bad), bench.path("export"))
+    bench.compare("a retirement that is covered", outside(bench, bad) + [bench.path("export")], False, "REDACTED RETIRED")
+
+
 def sweep_bytes(bench, made):
     """Every byte of a note and of a proof: what was signed cannot be changed."""
     trusted = outside(bench, made)
@@ -947,6 +1021,8 @@ def main():
         good = fuzz(bench, options.fuzz)
     else:
         bases = sound_ledgers(bench, options.large)
+        claim_sizes(bench, bases[0])
+        claim_without_proof(bench, random.Random(options.seed))
         if options.sweep:
             sweep_bytes(bench, bases[0])
         for _ in range(options.mutations):

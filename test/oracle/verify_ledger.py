@@ -170,6 +170,7 @@ def canonical(value):
 # ---- columns of rows; ValueError when they are not of their type -----------
 
 MOST = 2**63 - 1
+LEAVES_MOST = 2**56
 
 
 def number(value):
@@ -264,7 +265,7 @@ def entry(e):
 class Event:
     """What is known of one; decoded is false where its row or entry makes no sense."""
     ledger = stream = event_id = stream_seq = stored = None
-    prev_hash = computed = None
+    prev_hash = computed = leaf = None
     kind = recorded_at = tx = 0
     decoded = True
 
@@ -417,7 +418,7 @@ class Checkpoint:
             raise ValueError("no checkpoint")
         self.text, self.origin, self.size = body.encode(), lines[0], int(lines[1])
         self.root = from_base64(lines[2])
-        if self.size > MOST or len(self.root) != 32:
+        if self.size > LEAVES_MOST or len(self.root) != 32:
             raise ValueError("no checkpoint")
         self.signatures = []
         for line in rest.split("\n")[:-1]:
@@ -527,7 +528,7 @@ class Policy:
 
 # ---- what is found ------------------------------------------------------------
 
-INFOS, WARNINGS = ("REDACTED", "RETIRED"), ("COSIG_MISSING", "INCARNATION_UNDECLARED")
+INFOS, WARNINGS = ("REDACTED", "RETIRED"), ("COSIG_MISSING", "INCARNATION_UNDECLARED", "UNANCHORED")
 
 
 class Findings:
@@ -562,11 +563,13 @@ class Ledger:
         self.find = find
         self.id = self.origin = self.incarnation = None
         self.events, self.blocks, self.notes = [], [], []
-        self.news, self.redacted, self.gone = [], set(), []
+        self.news, self.redacted, self.gone = [], {}, []
         self.told_retired, self.told_restored = {}, set()      # what events say
         self.declared, self.keys, self.revoked, self.signed = set(), [], [], []
         self.retirements, self.retired_heads = [], []           # what rows say
         self.retired, self.last_ends = [], None     # ranges of leaves, told by events
+        self.believed = set()           # those events
+        self.tellers, self.placed = [], {}      # events of redactions, retirements; the leaves of events
         self.tiles, self.kept, self.left_out = {}, {}, []
         self.late = False               # the export does not begin where the ledger does
         self.leaves = None              # hashes in the order of the tree
@@ -615,11 +618,13 @@ class Ledger:
         if kind == b"event_redacted":
             what = told("event_id", positive), told("payload_hash", digest)
             if None not in what:
-                self.redacted.add(what)
+                self.redacted.setdefault(what, set()).add(e.event_id)
+                self.tellers.append(e)
         elif kind == b"events_retired":
             leaves_hash = told("leaves_hash", digest)
             if e.event_id and leaves_hash is not None:
                 self.told_retired.setdefault(e.event_id, set()).add(leaves_hash)
+                self.tellers.append(e)
         elif kind == b"events_restored":
             self.told_restored.add(told("retirement", positive))
         elif kind == b"incarnation_declared":
@@ -671,6 +676,8 @@ class Ledger:
                 good = good and last <= int(low) < int(high) <= MOST
                 last = int(high)
                 ranges.append((int(low), int(high)))
+            if event_id and sha(leaves.encode()) in self.told_retired.get(event_id, ()):
+                self.believed.add(event_id)
             if good:
                 self.retired += ranges
             self.find("RETIRED" if good else "LEAF_MISSING", event_id=event_id)
@@ -821,6 +828,19 @@ class Ledger:
             if b.tree_root != told_root:
                 self.find("ROOT_MISMATCH", block_no=no)
 
+    def place(self, event_id, leaf):
+        self.placed[event_id] = min(leaf, self.placed.get(event_id, leaf))
+
+    def check_told(self, size):
+        """What is told only by events that a checkpoint of this size does not cover."""
+        for e in self.gone:
+            tellers = self.redacted.get((e.event_id, e.fields[8]))
+            if tellers and not any(self.placed.get(t, size) < size for t in tellers):
+                self.find("UNANCHORED", **place_of(e))
+        for event_id in self.believed:
+            if self.placed.get(event_id, size) >= size:
+                self.find("UNANCHORED", event_id=event_id)
+
     def check_gone(self):
         for e in self.gone:
             self.find("REDACTED" if (e.event_id, e.fields[8]) in self.redacted else "PAYLOAD_MISMATCH", **place_of(e))
@@ -838,9 +858,9 @@ class Block:
             return value
         self.no = None
         self.no = least(number(row.get("block_no")), 1)
-        self.first_leaf, self.leaf_count, self.tree_size, self.foreign = (
-            least(number(row.get(c)), 0)
-            for c in ("first_leaf", "leaf_count", "tree_size", "foreign_event_id"))
+        self.first_leaf, self.leaf_count, self.tree_size = (
+            least(number(row.get(c)), 0, LEAVES_MOST) for c in ("first_leaf", "leaf_count", "tree_size"))
+        self.foreign = least(number(row.get("foreign_event_id")), 0)
         self.tree_root, self.prev, self.hash = (
             hash_(row.get(c)) for c in ("tree_root", "prev_block_hash", "block_hash"))
         if brief and row.get("event_ids") is None:
@@ -1050,6 +1070,7 @@ def check_lines(ledger):
             if i in listed:
                 ledger.find("LEAF_EXTRA", block_no=b.no, event_id=i)
             listed.add(i)
+            ledger.place(i, place)
             ledger.check_seen(b, i, e.tx)
         tree = ledger.finish_block(b, tree) or tree
     final = ledger.last
@@ -1082,10 +1103,25 @@ def tile_file(folder, kind, n, width):
 
 
 def read_bytes(path):
-    try:
-        return open(path, "rb").read()
-    except FileNotFoundError:
-        return None
+    return open(path, "rb").read() if os.path.isfile(path) else None
+
+
+MISSING_MOST = 10000
+
+
+def behind_last(folder, size):
+    """The number behind the last bundle to be read: of the first one that is missing with all behind it."""
+    bundles, there = -(-size // 256), -1
+    for n in range(bundles):
+        if there >= n:
+            continue
+        for i in range(n, min(bundles, n + MISSING_MOST + 1)):
+            if any(tile_file(folder, kind, i, min(256, size - 256 * i))[0] for kind in ("tile/0", "tile/entries")):
+                there = i
+                break
+        else:
+            return n + 1
+    return bundles
 
 
 def read_folder(ledger, folder):
@@ -1139,10 +1175,12 @@ def read_ledger_file(ledger, data):
             raise ValueError("no object")
         read_ledger_row(ledger, row, True)
         ledger.size = number(row.get("tree_size"))
-        if not 0 <= ledger.size <= MOST // 2:
+        if not 0 <= ledger.size <= LEAVES_MOST:
             raise ValueError("tree_size")
         if row.get("blocks") is not None:
             ledger.block_count = number(row["blocks"])
+            if not 0 <= ledger.block_count <= LEAVES_MOST:
+                raise ValueError("blocks")
     except ValueError as e:
         raise Unreadable("ledger.json: %s" % e) from None
     if isinstance(row.get("origin"), str) and not isinstance(row["origin"], Num):
@@ -1166,7 +1204,9 @@ def read_mirror(ledger, folder):
 def read_bundles(ledger, folder):
     with_payloads = os.path.exists(os.path.join(folder, "uaef/payload"))
     ledger.leaves, ledger.by_leaf = [], {}
-    for n in range(-(-ledger.size // 256)):
+    bundles = behind_last(folder, ledger.size)
+    ledger.size = min(ledger.size, 256 * bundles)
+    for n in range(bundles):
         width = min(256, ledger.size - 256 * n)
         got, tile = tile_file(folder, "tile/0", n, width)
         whole = got > 0 and len(tile) == 32 * got
@@ -1319,6 +1359,9 @@ def check_folder(ledger):
     ledger.settle_retired()
     check_left_out(ledger)
     ledger.check_chains()
+    for e in ledger.tellers:
+        if e.leaf is not None:
+            ledger.place(e.event_id, e.leaf)
     tree, end = Tree(), 0
     for b in ledger.blocks or ():
         if ledger.last and b.no <= ledger.last.no:
@@ -1447,8 +1490,9 @@ def check_anchors(ledger, policy, outside):
             best = a
     if policy and policy.quorum is not None and not (best and best.quorum):
         find("COSIG_MISSING", tree_size=best.checkpoint.size or None if best else None)
-        return False
-    return True
+    if best:
+        ledger.check_told(best.checkpoint.size)
+    return not policy or policy.quorum is None or bool(best and best.quorum)
 
 
 def check_proof(ledger, policy, data):
@@ -1463,14 +1507,14 @@ def check_proof(ledger, policy, data):
             raise ValueError("extra")
         index = re.fullmatch(rb"index (0|[1-9][0-9]*)", lines.pop(0))
         proof = [from_base64(line) for line in lines]
-        if not index or int(index.group(1)) > MOST or any(len(h) != 32 for h in proof) \
+        if not index or int(index.group(1)) >= LEAVES_MOST or any(len(h) != 32 for h in proof) \
                 or len(proof) > 63:
             raise ValueError("no proof")
     except (ValueError, IndexError):
         ledger.find("PROOF_MISMATCH")
         return False
     index = int(index.group(1))
-    where = {"leaf_index": index} if index < MOST else {}
+    where = {"leaf_index": index}
     a = Anchor(ledger, policy, True, note)
     met = not policy or (hasattr(a, "checkpoint") and a.good and a.quorum)
     if not a.good:
@@ -1522,7 +1566,7 @@ def check_receipt(ledger, policy, data):
             raise ValueError("no receipt")
         mine.id, stream = uuid_bytes(r.get("ledger_id")), uuid_bytes(r.get("execution_id"))
         size, expected = number(r.get("tree_size")), hash_(r.get("root"))
-        if size < 1 or ledger.id not in (None, mine.id) or policy and policy.ledger not in (None, mine.id) \
+        if not 1 <= size <= LEAVES_MOST or ledger.id not in (None, mine.id) or policy and policy.ledger not in (None, mine.id) \
                 or not isinstance(r.get("events"), list) or not r["events"] \
                 or not isinstance(r.get("proof"), list):
             raise ValueError("a bad receipt")

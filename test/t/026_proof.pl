@@ -231,8 +231,11 @@ SELECT count(*) FROM uaef.ledger_block;
 SELECT uaef.export_tiles('$killed');
 SQL
 mkdir "$dir/open";
-chmod 0777, "$dir/open";
-refused("$dir/open", qr/55000: .*is not the server's own/, 'not into a directory that all may write to');
+for my $mode (0777, 02775, 0757)
+{
+	chmod $mode, "$dir/open";
+	refused("$dir/open", qr/55000: .*is not the server's own.*chmod go-w/s, sprintf('not into a directory of mode %o', $mode));
+}
 
 # What is not proved is told.
 sql('big', "SELECT uaef.record_event('waits')");
@@ -249,10 +252,10 @@ refused($node->data_dir . '/x', qr/55000: .*belongs to the server/, 'not into th
 refused("$dir/none/at/all", qr/58P01/, 'not where there is nothing');
 symlink $node->data_dir, "$dir/link";
 refused("$dir/link/x", qr/55000: .*belongs to the server/, 'nor through a link');
-mkdir "$dir/full";
+mkdir "$dir/full", 0755;
 append_to_file("$dir/full/precious", 'x');
 refused("$dir/full", qr/55000: .*has other things in it/, 'not over other things');
-mkdir "$dir/linked";
+mkdir "$dir/linked", 0755;
 $node->command_ok([ 'cp', '-a', "$folder/.uaef-ledger-id", "$dir/linked/" ]);
 mkdir "$dir/target";
 symlink "$dir/target", "$dir/linked/tile";

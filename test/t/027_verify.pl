@@ -80,7 +80,7 @@ is(verdict($file),
 is(verdict("- < $file"), verdict($file), 'read from standard input');
 is(verdict("--jobs 3 $file"), verdict($file), 'by three threads');
 like((run_it("uaef-verify $file"))[0],
-	qr/^208 events in 2 streams, 206 leaves, 4 blocks/m, 'its figures')
+	qr/^208 events in 2 streams, 206 leaves, 4 blocks, 0 checkpoints; 2 events in no block$/m, 'its figures')
   or diag((run_it("uaef-verify $file"))[0]);
 like((run_it("uaef-verify --json $file"))[0],
 	qr/^\{"result":"sound","events":208,.*"errors":0,.*"verdict":"internally/m, 'as JSON');

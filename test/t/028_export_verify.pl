@@ -164,6 +164,7 @@ record_signed('a', q('paid', '{"amount": 12.50, "no": 1}'));
 record_signed('a', q('seen', NULL));
 record_signed('a', qq('paid', '{"no": 2}', '$execution'));
 record_signed('a', q('paid', '{"no": 3, "secret": true}'));
+sql('a', q(SELECT uaef.record_event('noted', '{"no": 4}', uaef.start_workflow('w', '{}'))));
 sql('a', <<'SQL');
 INSERT INTO account SELECT i, 'owner ' || i, i * 1.10 FROM generate_series(1, 40) i;
 UPDATE account SET amount = amount * 2 WHERE id % 3 = 0;
@@ -182,10 +183,33 @@ sound('a', 'REDACTED RETIRED', 'with an archive');
 is(sql('a', "SELECT uaef.restore_events('uaef_archive.retirement_1', 'wanted')"), '300', 'the archive is restored');
 seal('a');
 sound('a', 'REDACTED', 'after the restore');
+
+# Of a bundle with retired events there is no new file; what is redacted goes
+# from the one that is there, whether the event was retired or not.
+my @salts = split /\n/, sql('a', q(SELECT salt FROM uaef.ledger_event
+	WHERE payload @@ '$.no == 4 || $.i <= 3' AND event_type IN ('noted', 'many')));
+is(scalar(@salts), 4, 'events that will be redacted');
+sub payloads
+{
+	my $all = '';
+	find(sub { $all .= slurp_file($_) if -f }, "$dir/a.tiles/uaef/payload");
+	return $all;
+}
+my $payloads = payloads();
+is(scalar(grep { $payloads =~ /$_/ } @salts), 4, 'their payloads are in the folder');
+sql('a', q(SELECT uaef.redact_events('$.no == 4 || $.i <= 3', 'asked for')));
 is(sql('a', "SELECT uaef.retire_events(now(), 'old', max_events => 300)"), '300', 'events are retired again');
 is(sql('a', "SELECT uaef.retire_events(now(), 'not needed', archive => false, max_events => 150)"), '150', 'and deleted');
 seal('a');
 my ($lines, $folder) = sound('a', 'REDACTED RETIRED', 'with deleted events');
+$payloads = payloads();
+is(scalar(grep { $payloads =~ /$_/ } @salts), 0, 'the payloads are in the folder no more');
+ok(-e "$folder/tile/entries/000", 'whose bundle is still there');
+like(slurp_file("$folder/uaef/payload/000"), qr/\A((\{.*|null)\n){256}\z/, 'with the other payloads');
+is(sql('a', "SELECT files FROM uaef.export_tiles('$folder')"), '0', 'then there is nothing to do');
+append_to_file("$folder/uaef/payload/000", 'x');
+is(sql('a', "SELECT files FROM uaef.export_tiles('$folder')"), '1', 'a damaged file');
+like(slurp_file("$folder/uaef/payload/000"), qr/\A(null\n){256}\z/, 'says nothing more');
 is(sql('a', "SELECT uaef.export_tiles('$dir/fresh') IS NOT NULL"), 't', 'a fresh folder');
 is(codes(both('a fresh folder', '--policy', $policy, "$dir/fresh")), '0 REDACTED RETIRED', 'a fresh folder without their bundles');
 ok(!-e "$dir/fresh/tile/entries/000", 'which are not there');
@@ -328,6 +352,39 @@ for my $to ('b', 'c')
 sql('c', "SELECT uaef.revoke_signer('clara', 'lost')");
 seal('c');
 sound('c', 'REDACTED RETIRED', 'a signer is revoked');
+
+# ----------
+# An archive outlives the extension
+# ----------
+sql('postgres', 'CREATE DATABASE d');
+for my $number (1, 2)
+{
+	run_command([ 'uaef-signer', 'keygen', "test.example/$number", "$dir/key$number" ]);
+	chmod 0600, "$dir/key$number";
+	sql('postgres', "ALTER DATABASE d SET uaef.ledger_origin = 'test.example/$number'");
+	sql('postgres', "ALTER DATABASE d SET uaef.ledger_key_file = '$dir/key$number'");
+	sql('d', 'CREATE EXTENSION uaef CASCADE');
+	sql('d', "SELECT count(uaef.record_event('many', jsonb_build_object('i', i))) FROM generate_series(1, 300) i");
+	seal('d');
+	is(sql('d', "SELECT uaef.retire_events(now(), 'old')"), '256', "round $number: events are retired");
+	is(sql('d', 'SELECT archive FROM uaef.ledger_retirement'), "uaef_archive.retirement_$number", 'into a table of the next free number');
+	is(sql('d', "SELECT count(*) FROM uaef.verify_archive('uaef_archive.retirement_$number')"), '0', 'which holds');
+	my $changed = sql('d', <<"SQL");
+BEGIN;
+UPDATE uaef_archive.retirement_$number SET event_hash = substr(event_hash, 2) WHERE leaf_index = 7;
+UPDATE uaef_archive.retirement_$number SET salt = salt || '\\x00' WHERE leaf_index = 8;
+SELECT code FROM uaef.verify_archive('uaef_archive.retirement_$number');
+ROLLBACK;
+SQL
+	is($changed, "EVENT_HASH_MISMATCH\nPAYLOAD_MISMATCH", 'and what is no hash is seen');
+	sql('d', 'DROP EXTENSION uaef') if $number == 1;
+	is(sql('d', "SELECT count(event_hash) FROM uaef_archive.retirement_1"), '256', 'nothing of it is lost');
+}
+sql('d', <<'SQL');
+ALTER TABLE uaef_archive.retirement_2 ALTER salt TYPE uaef.hash256, ALTER payload_hash TYPE uaef.hash256,
+	ALTER prev_hash TYPE uaef.hash256, ALTER event_hash TYPE uaef.hash256
+SQL
+is(sql('d', "SELECT uaef.restore_events('uaef_archive.retirement_2', 'wanted')"), '256', 'one with hashes of our type is restored too');
 
 $node->stop;
 done_testing();
