@@ -14,8 +14,9 @@
  * neighbour's temporary table nor its row locks can be the cause.  The same
  * goes for a whole batch that fails at its commit.
  *
- * Only tasks that were short before are taken along; an unknown one comes
- * first in its batch.
+ * Only tasks that were short before are taken along; another one is claimed
+ * alone, for what is claimed is out of everybody's sight until the transaction
+ * ends.
  *
  * A task that kills its executor leaves nothing in any table.  The executor
  * marks which task it is at where it survives (running_mark.c), and the worker
@@ -53,6 +54,7 @@
 #include "sql_run.h"
 #include "task_input.h"
 #include "uuid7.h"
+#include "wake.h"
 
 /* The kind of advisory lock that is ours; pg_advisory_lock() has 1 and 2. */
 #define SUSPECT_LOCK 0x7561
@@ -68,6 +70,8 @@ typedef struct Batch
 	int			n_jobs;			/* to be run */
 	int			n_run;			/* that were run; the rest goes back */
 	int			n_succeeded;
+	bool		met_long;		/* the first that was not run may take long */
+	bool		may_grow;		/* none of those that were run usually does */
 } Batch;
 
 /* What the execution has become of a task that has been run. */
@@ -80,9 +84,9 @@ typedef enum Standing
 
 /*
  * How many tasks the next claim takes: grown while batches stay short, shrunk
- * when they do not, 1 after a batch that failed as a whole.  For what is claimed
- * and not run goes back to the ready set, it is grown with care for a while after
- * that.
+ * when they do not, 1 after a batch that failed as a whole, and for a task that
+ * may take long.  For what is claimed and not run goes back to the ready set, it is
+ * grown with care for a while after that.
  */
 static int	claim_size = 1;
 static int	careful = 0;		/* for so many batches */
@@ -207,6 +211,42 @@ be_alone(void)
 }
 
 /*
+ * Whether a task is known to take no longer than a batch may.  One that is not to
+ * be run at all, for want of an input, takes no time.
+ */
+static bool
+is_short(const UaefSqlJob *job)
+{
+	double		usual;
+
+	if (job->input == NULL)
+		return true;
+	usual = uaef_sql_usual_us(job->task);
+	return job->task->losses == 0 && usual >= 0 &&
+		usual <= uaef_executor_batch_ms * 1000.0;
+}
+
+/*
+ * Whether the first job may take long while others are claimed, which nobody
+ * else could run meanwhile.
+ */
+static bool
+holds_up_others(const Batch *batch)
+{
+	return batch->n_jobs > 1 && !is_short(&batch->jobs[0]);
+}
+
+/*
+ * Have others told of those that they passed over, when the claim is undone.
+ */
+static void
+offer_others(const Batch *batch, Oid role)
+{
+	for (int i = 1; i < batch->n_jobs; i++)
+		uaef_wake_executor_on_abort(role, uaef_task_rank(batch->jobs[i].task));
+}
+
+/*
  * Run jobs until the time for one commit is over, or one comes that may take
  * longer than that.
  */
@@ -224,20 +264,15 @@ run_batch(Batch *batch)
 
 		if (i > 0)
 		{
-			double		usual = uaef_sql_usual_us(job->task);
-
+			batch->met_long = !is_short(job);
 			INSTR_TIME_SET_CURRENT(now);
 			INSTR_TIME_SUBTRACT(now, start);
-			if (usual < 0 || usual > limit_us ||
+			if (batch->met_long ||
 				INSTR_TIME_GET_DOUBLE(now) * 1000000.0 > limit_us)
 				break;
 		}
 		if (job->task->losses > 0)
-		{
-			if (i > 0)
-				break;
 			be_alone();
-		}
 		if (job->input != NULL)
 		{
 			uaef_running_mark(&job->ref);
@@ -253,6 +288,8 @@ run_batch(Batch *batch)
 		if (MyXactFlags & XACT_FLAGS_ACCESSEDTEMPNAMESPACE)
 			break;
 	}
+	batch->may_grow = batch->n_jobs == batch->limit &&
+		(batch->n_run > 1 || is_short(&batch->jobs[0]));
 }
 
 /*
@@ -368,7 +405,7 @@ clean_session(bool temporary_tables)
 }
 
 /*
- * Claim, run and apply; false when the batch had to be undone.
+ * Claim, run and apply; false when the batch had to be undone, or its claim.
  */
 static bool
 run_in_transaction(Batch *batch, Oid role)
@@ -388,9 +425,14 @@ run_in_transaction(Batch *batch, Oid role)
 	guc_level = uaef_pin_search_path();
 	claim_batch(batch, role);
 	AtEOXact_GUC(true, guc_level);
-	run_batch(batch);
+	good = !holds_up_others(batch);
+	if (good)
+		run_batch(batch);
+	else
+		offer_others(batch, role);
 	temporary_tables = (MyXactFlags & XACT_FLAGS_ACCESSEDTEMPNAMESPACE) != 0;
-	good = batch->n_jobs == 0 || apply_batch(batch, role);
+	if (good && batch->n_jobs > 0)
+		good = apply_batch(batch, role);
 	if (good)
 	{
 		Async_UnlistenAll();
@@ -415,10 +457,10 @@ adapt_claim_size(const Batch *batch, bool good)
 		claim_size = 1;			/* so that the failed ones run alone */
 	else if (batch->n_run < batch->n_jobs)
 	{
-		claim_size = Max(1, batch->n_run);
+		claim_size = batch->met_long ? 1 : Max(1, batch->n_run);
 		careful = CAREFUL_BATCHES;
 	}
-	else if (batch->n_jobs == batch->limit)
+	else if (batch->may_grow)
 	{
 		claim_size += careful > 0 ? claim_size / 16 + 1 : claim_size;
 		claim_size = Min(claim_size, uaef_executor_batch_size);
