@@ -78,8 +78,8 @@ typedef struct Batch
 typedef enum Standing
 {
 	WANTED,						/* it is as it was claimed */
-	ENDED_HERE,					/* our own transaction, so the task, ended it */
-	ENDED_ELSEWHERE				/* somebody else did: undo what it did */
+	ENDED_HERE,					/* it ended its own task */
+	ENDED_ELSEWHERE				/* another did, or may have: undo what it did */
 } Standing;
 
 /*
@@ -295,16 +295,19 @@ run_batch(Batch *batch)
 /*
  * What has become of a job's task since it was claimed.  A task's SQL may have
  * ended its own execution, say by uaef.cancel_workflow(): that stands, with the
- * rest of what it did.
+ * rest of what it did.  In company it may have been a neighbour that did so; it is
+ * told apart when each runs alone.
  */
 static Standing
-standing_of(UaefExecution *execution, UaefTask *task, const UaefSqlJob *job)
+standing_of(const Batch *batch, UaefExecution *execution, UaefTask *task,
+			const UaefSqlJob *job)
 {
 	if (task != NULL && uaef_task_stands_ready(task) &&
 		task->attempt == job->ref.attempt &&
 		!uaef_execution_ended(execution->status))
 		return WANTED;
-	if (execution != NULL && (execution->ours || (task && task->ours)))
+	if (batch->n_run == 1 && execution != NULL &&
+		(execution->ours || (task && task->ours)))
 		return ENDED_HERE;
 	return ENDED_ELSEWHERE;
 }
@@ -319,7 +322,7 @@ apply_job(Batch *batch, UaefStep *step, UaefSqlJob *job)
 												   &job->ref.execution_id);
 	UaefTask   *task = execution == NULL ? NULL :
 		uaef_execution_find(execution, job->ref.task_no, job->ref.item);
-	Standing	standing = standing_of(execution, task, job);
+	Standing	standing = standing_of(batch, execution, task, job);
 
 	if (standing != WANTED)
 		return standing == ENDED_HERE || !job->succeeded || job->not_yet;
@@ -346,7 +349,8 @@ return_jobs(Batch *batch, UaefStep *step)
 
 /*
  * Apply what the jobs gave.  Returns false when one of the tasks has been
- * cancelled meanwhile: its effects must not be committed.
+ * cancelled meanwhile, by another session or by its neighbour: its effects must not
+ * be committed.
  */
 static bool
 apply_batch(Batch *batch, Oid role)

@@ -81,6 +81,31 @@ $node->safe_psql('postgres', q{
 is(ending(start('self')), 'cancelled', 'a task may cancel its own execution');
 is($node->safe_psql('postgres', 'SELECT count(*) FROM tries'), '1', 'once');
 
+# A task that another one cancels, in one batch: it has taken effect and is
+# completed, or neither.
+$node->safe_psql('postgres', q{
+	CREATE TABLE paid (e uuid);
+	SELECT uaef.create_workflow('pay', '{"tasks":[{"id":"t","type":"sql",
+		"config":{"sql":"INSERT INTO paid VALUES (($1->>''id'')::uuid)","input":{"id":"{{sys.execution_id}}"}}}]}');
+	SELECT uaef.create_workflow('cancel', '{"tasks":[{"id":"t","type":"sql",
+		"config":{"sql":"SELECT uaef.cancel_workflow(execution_id) FROM uaef.workflow_run WHERE workflow = ''pay'' AND name = $1->>''name'' AND status = ''running''"}}]}')});
+my $all_ended = "SELECT count(*) = 0 FROM uaef.workflow_run WHERE workflow IN ('pay', 'cancel') AND status = 'running'";
+ending(start('cancel', '{"name":"nobody"}'));
+$node->safe_psql('postgres', "SELECT count(uaef.start_workflow('pay')) FROM generate_series(1, 200)");
+ok($node->poll_query_until('postgres', $all_ended), 'claims have grown');
+$node->safe_psql('postgres', qq{
+	BEGIN;
+	SELECT uaef.start_workflow('pay', name => 'pays first');
+	SELECT uaef.start_workflow('cancel', '{"name":"pays first"}');
+	SELECT uaef.start_workflow('pay', name => 'cancelled first');
+	SELECT uaef.start_workflow('cancel', '{"name":"cancelled first"}', priority => 1);
+	COMMIT});
+ok($node->poll_query_until('postgres', $all_ended), 'all end');
+is($node->safe_psql('postgres',
+		"SELECT count(*) FROM uaef.workflow_run WHERE workflow = 'pay'"
+		  . " AND (status = 'completed') <> EXISTS (SELECT FROM paid WHERE e = execution_id)"),
+	'0', 'who is cancelled by another task has not taken effect');
+
 # Pause and resume of a task that is running.
 $node->safe_psql('postgres', q{
 	SELECT uaef.create_workflow('slow', '{"tasks":[{"id":"t","type":"sql",
