@@ -35,6 +35,7 @@
 #include "miscadmin.h"
 #include "portability/instr_time.h"
 #include "storage/lock.h"
+#include "storage/proc.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
@@ -124,6 +125,32 @@ uaef_engine_role_has_work(Oid role, int64 rank)
 }
 
 /*
+ * A lock_timeout of the role, for its own SQL, is not for what we wait for: it
+ * would make a failure of a task that has none.  Lasts until the end of the
+ * nest level.
+ */
+static void
+wait_for_locks(void)
+{
+	if (LockTimeout != 0)
+		(void) set_config_option("lock_timeout", "0", PGC_USERSET,
+								 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0,
+								 false);
+}
+
+/*
+ * Set settings of the role aside; returns the nest level.
+ */
+static int
+pin_settings(void)
+{
+	int			level = uaef_pin_search_path();
+
+	wait_for_locks();
+	return level;
+}
+
+/*
  * A paused execution begins nothing, but what it waits for may come about.
  */
 static bool
@@ -204,8 +231,7 @@ be_alone(void)
 
 	/* Like an advisory lock, but no function of SQL can have it. */
 	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, 0, 0, SUSPECT_LOCK);
-	(void) set_config_option("lock_timeout", "0", PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_SAVE, true, 0, false);
+	wait_for_locks();
 	(void) LockAcquire(&tag, ExclusiveLock, false, false);
 	AtEOXact_GUC(true, guc_level);
 }
@@ -355,7 +381,7 @@ return_jobs(Batch *batch, UaefStep *step)
 static bool
 apply_batch(Batch *batch, Oid role)
 {
-	int			guc_level = uaef_pin_search_path();
+	int			guc_level = pin_settings();
 	MemoryContext context = CurrentMemoryContext;
 	pg_uuid_t  *ids = palloc(sizeof(pg_uuid_t) * Max(batch->n_jobs, 1));
 	UaefTaskRef *refs = palloc(sizeof(UaefTaskRef) * Max(batch->n_jobs, 1));
@@ -420,13 +446,13 @@ run_in_transaction(Batch *batch, Oid role)
 
 	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();
+	guc_level = pin_settings();
 	if (!uaef_lock_extension())
 	{
 		CommitTransactionCommand();
 		return true;
 	}
 	PushActiveSnapshot(GetTransactionSnapshot());
-	guc_level = uaef_pin_search_path();
 	claim_batch(batch, role);
 	AtEOXact_GUC(true, guc_level);
 	good = !holds_up_others(batch);
@@ -526,22 +552,20 @@ uaef_sql_run_batch(Oid role, int *again_ms)
 void
 uaef_sql_make_ready(Oid role)
 {
-	int			guc_level;
 	UaefCaller	back;
 	pg_uuid_t	id;
 
 	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();
+	(void) pin_settings();
 	if (uaef_lock_extension())
 	{
 		PushActiveSnapshot(GetTransactionSnapshot());
-		guc_level = uaef_pin_search_path();
 		back = uaef_spi_begin();
 		(void) uaef_ready_has(UAEF_SQL_QUEUE, role, GetCurrentTimestamp());
 		uaef_uuid7(&id);
 		uaef_step_peek(uaef_step_begin("system", NULL), &id, 1);
 		uaef_spi_end(back);
-		AtEOXact_GUC(true, guc_level);
 		PopActiveSnapshot();
 	}
 	CommitTransactionCommand();
@@ -576,7 +600,7 @@ fail_alone(const UaefTaskRef *ref, const ErrorData *error, Oid role)
 
 	StartTransactionCommand();
 	PushActiveSnapshot(GetTransactionSnapshot());
-	guc_level = uaef_pin_search_path();
+	guc_level = pin_settings();
 	uaef_failure_from_error(&failure, error);
 	back = uaef_spi_begin();
 	step = uaef_step_begin("system", GetUserNameFromId(role, true));

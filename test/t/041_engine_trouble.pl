@@ -121,6 +121,40 @@ $node->safe_psql('postgres',
 $sleeper->query_safe('SELECT pg_advisory_unlock(1)');
 is(ending($slow), 'completed', 'pause and resume while a task runs');
 
+# A lock_timeout of the role is for what its SQL waits for, not for its execution.
+$node->safe_psql('postgres', q{
+	CREATE TABLE go ();
+	CREATE FUNCTION poll_go() RETURNS boolean LANGUAGE plpgsql AS $$
+	BEGIN
+		WHILE NOT EXISTS (SELECT FROM go) LOOP
+			PERFORM pg_sleep(0.05);
+		END LOOP;
+		RETURN current_setting('lock_timeout') = '200ms';
+	END $$;
+	CREATE ROLE hasty LOGIN;
+	ALTER ROLE hasty SET lock_timeout = '200ms';
+	GRANT SELECT ON go TO hasty;
+	SELECT uaef.grant_access('hasty', 'operator');
+	SELECT uaef.create_workflow('hasty', '{"tasks":[{"id":"t","type":"sql",
+		"config":{"sql":"SELECT poll_go() AS set"}}]}')});
+my $hasty = $node->safe_psql('postgres', "SELECT uaef.start_workflow('hasty')",
+	extra_params => [ '-U', 'hasty' ]);
+ok($node->poll_query_until('postgres',
+		"SELECT count(*) = 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep'"),
+	'a task runs');
+$sleeper->query_safe("BEGIN; SELECT uaef.pause_workflow('$hasty'); SELECT uaef.resume_workflow('$hasty')");
+$node->safe_psql('postgres', 'INSERT INTO go DEFAULT VALUES');
+ok($node->poll_query_until('postgres',
+		"SELECT count(*) > 0 FROM pg_locks JOIN pg_stat_activity USING (pid)"
+		  . " WHERE NOT granted AND backend_type = 'uaef executor'"
+		  . " AND waitstart < clock_timestamp() - interval '500 ms'"),
+	'its executor waits for the execution longer than the role would');
+$sleeper->query_safe('COMMIT');
+is(ending($hasty), 'completed', 'and the task completes');
+is($node->safe_psql('postgres',
+		"SELECT attempt, losses, output->>'set' FROM uaef.task_run WHERE execution_id = '$hasty'"),
+	'1|0|true', 'at once, and its SQL has the setting');
+
 # A client that holds an execution and sleeps holds up nobody else.
 my $held = start('longer wait');
 $sleeper->query_safe("BEGIN; SELECT uaef.pause_workflow('$held')");
