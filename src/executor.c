@@ -294,6 +294,10 @@ pin_settings(void)
 		{"default_transaction_read_only", "off"},
 		{"default_transaction_deferrable", "off"},
 		{"session_replication_role", "origin"},
+#if PG_VERSION_NUM >= 170000
+		/* It ends the process, and a task has a timeout of its own. */
+		{"transaction_timeout", "0"},
+#endif
 	};
 	int			i;
 
