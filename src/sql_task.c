@@ -67,7 +67,8 @@ typedef struct Batch
 	int			n_claimed;
 	int			again_ms;		/* there may be more then; 0: no */
 	UaefStep   *peek;			/* executions as they were when claimed */
-	UaefSqlJob *jobs;
+	UaefSqlJob *jobs;			/* as long as the transaction */
+	UaefTaskRef first;			/* that of the first one */
 	int			n_jobs;			/* to be run */
 	int			n_run;			/* that were run; the rest goes back */
 	int			n_succeeded;
@@ -99,8 +100,8 @@ static void claim_batch(Batch *batch, Oid role);
 static void run_batch(Batch *batch);
 static bool apply_batch(Batch *batch, Oid role);
 static bool run_in_transaction(Batch *batch, Oid role);
-static void judge_failure(const Batch *batch, const UaefTaskRef *first,
-						  const ErrorData *error, Oid role);
+static void judge_failure(const Batch *batch, const ErrorData *error,
+						  Oid role);
 static void fail_alone(const UaefTaskRef *ref, const ErrorData *error,
 					   Oid role);
 
@@ -215,6 +216,8 @@ claim_batch(Batch *batch, Oid role)
 	uaef_step_fetch(batch->peek, refs, n);
 	for (int i = 0; i < n; i++)
 		add_job(batch, &refs[i]);
+	if (batch->n_jobs > 0)
+		batch->first = batch->jobs[0].ref;
 	uaef_spi_end(back);
 }
 
@@ -415,7 +418,7 @@ apply_batch(Batch *batch, Oid role)
 /*
  * Leave the session as a task should find it: without the prepared statements,
  * held cursors, session locks, sequence values and temporary tables of those
- * before it.
+ * before it.  A transaction that is undone takes only its tables along.
  */
 static void
 clean_session(bool temporary_tables)
@@ -524,19 +527,16 @@ uaef_sql_run_batch(Oid role, int *again_ms)
 	}
 	PG_CATCH();
 	{
-		UaefTaskRef first = {0};
 		ErrorData  *error;
 
-		/* The jobs stand in the transaction's memory. */
-		if (batch->n_jobs > 0)
-			first = batch->jobs[0].ref;
 		MemoryContextSwitchTo(context);
 		error = CopyErrorData();
 		FlushErrorState();
 		AbortOutOfAnyTransaction();
+		clean_session(false);
 		claim_size = 1;
 		uaef_ready_given_back();
-		judge_failure(batch, &first, error, role);
+		judge_failure(batch, error, role);
 	}
 	PG_END_TRY();
 	uaef_running_mark(NULL);
@@ -576,13 +576,12 @@ uaef_sql_make_ready(Oid role)
  * are run again one by one.
  */
 static void
-judge_failure(const Batch *batch, const UaefTaskRef *first,
-			  const ErrorData *error, Oid role)
+judge_failure(const Batch *batch, const ErrorData *error, Oid role)
 {
 	if (batch->n_jobs == 0)
 		ReThrowError(unconstify(ErrorData *, error));
 	if (batch->n_jobs == 1 && !is_conflict(error))
-		fail_alone(first, error, role);
+		fail_alone(&batch->first, error, role);
 }
 
 /*

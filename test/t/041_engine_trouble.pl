@@ -81,6 +81,39 @@ $node->safe_psql('postgres', q{
 is(ending(start('self')), 'cancelled', 'a task may cancel its own execution');
 is($node->safe_psql('postgres', 'SELECT count(*) FROM tries'), '1', 'once');
 
+# What a batch that fails as a whole left in the session is gone when its task runs
+# again: it loses against another transaction once, when its outcome is written.
+$node->safe_psql('postgres', q{
+	CREATE SEQUENCE losses;
+	CREATE FUNCTION lose_once() RETURNS trigger LANGUAGE plpgsql AS $$
+	BEGIN
+		IF nextval('public.losses') = 1 THEN
+			RAISE EXCEPTION 'lost' USING ERRCODE = 'serialization_failure';
+		END IF;
+		RETURN NEW;
+	END $$;
+	CREATE TRIGGER lose_once BEFORE INSERT ON uaef.human_approval
+		FOR EACH ROW EXECUTE FUNCTION lose_once();
+	CREATE FUNCTION prepare() RETURNS int LANGUAGE plpgsql AS $$
+	BEGIN
+		PERFORM pg_advisory_lock(2);
+		EXECUTE 'PREPARE p AS SELECT 1';
+		RETURN 1;
+	END $$;
+	SELECT uaef.create_workflow('prepare', '{"tasks":[
+		{"id":"t","type":"sql","config":{"sql":"SELECT prepare()"}},
+		{"id":"a","type":"human_approval"}],"edges":[{"from":"t","to":"a"}]}')});
+my $prepare = start('prepare');
+ok($node->poll_query_until('postgres',
+		"SELECT status <> 'queued' FROM uaef.task_run WHERE execution_id = '$prepare' AND task = 't'"),
+	'a task runs that loses at its end');
+is($node->safe_psql('postgres', q{SELECT last_value FROM losses}), '2', 'twice');
+is($node->safe_psql('postgres',
+		"SELECT status, error FROM uaef.task_run WHERE execution_id = '$prepare' AND task = 't'"),
+	'completed|', 'and finds the session clean');
+$node->safe_psql('postgres',
+	"DROP TRIGGER lose_once ON uaef.human_approval; SELECT uaef.cancel_workflow('$prepare')");
+
 # A task that another one cancels, in one batch: it has taken effect and is
 # completed, or neither.
 $node->safe_psql('postgres', q{
