@@ -80,6 +80,7 @@ static int	work_until_idle(UaefExecutorSlot *slot, Oid role);
 static int	run_batch(Oid role, int *again_ms);
 static bool sleep_idle(UaefExecutorSlot *slot, int again_ms);
 static void stay_awake(void);
+static bool is_wanted(UaefExecutorSlot *slot);
 static bool was_announcement(UaefExecutorSlot *slot);
 static void offer_place(void);
 static void set_state(UaefExecutorSlot *slot, UaefExecutorState state);
@@ -442,6 +443,8 @@ sleep_idle(UaefExecutorSlot *slot, int again_ms)
 	do
 	{
 		end_if_asked(slot);
+		if (again_ms == 0 && is_wanted(slot))
+			return true;
 		rc = WaitLatch(MyLatch,
 					   WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
 					   again_ms > 0 ? Min(again_ms, uaef_executor_idle_ms) :
@@ -481,6 +484,17 @@ stay_awake(void)
 }
 
 /*
+ * Whether somebody has work for us, and has told us so.  The latch alone does not
+ * say it: who waits for a lock waits on it and resets it.
+ */
+static bool
+is_wanted(UaefExecutorSlot *slot)
+{
+	return pg_atomic_read_u32(&slot->state) != UAEF_EXECUTOR_IDLE ||
+		uaef_ready_news_left(slot) != UAEF_NO_RANK;
+}
+
+/*
  * Whether we were woken only because somebody is about to commit a task: then we
  * have made ready for it.  Whoever wakes us for what is there has made us busy or
  * has told us news before, and sets the latch after that.
@@ -493,8 +507,7 @@ was_announcement(UaefExecutorSlot *slot)
 	if (pg_atomic_exchange_u32(&slot->announced, 0) == 0)
 		return false;
 	ResetLatch(MyLatch);
-	if (pg_atomic_read_u32(&slot->state) != UAEF_EXECUTOR_IDLE ||
-		uaef_ready_news_left(slot) != UAEF_NO_RANK || ConfigReloadPending)
+	if (is_wanted(slot) || ConfigReloadPending)
 		return false;
 	uaef_sql_make_ready(pg_atomic_read_u32(&slot->role));
 	stay_awake();

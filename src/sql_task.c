@@ -50,6 +50,7 @@
 #include "guc.h"
 #include "policy_check.h"
 #include "ready_claim.h"
+#include "ready_news.h"
 #include "running_mark.h"
 #include "spi_util.h"
 #include "sql_run.h"
@@ -438,6 +439,19 @@ clean_session(bool temporary_tables)
 }
 
 /*
+ * What we were told of went with the extension; who believes that there is
+ * something left would look again and again.
+ */
+static void
+forget_news(void)
+{
+	int64		rank;
+
+	(void) uaef_ready_news_hear(&rank);
+	uaef_ready_news_left_at(UAEF_NO_RANK);
+}
+
+/*
  * Claim, run and apply; false when the batch had to be undone, or its claim.
  */
 static bool
@@ -453,6 +467,7 @@ run_in_transaction(Batch *batch, Oid role)
 	if (!uaef_lock_extension())
 	{
 		CommitTransactionCommand();
+		forget_news();
 		return true;
 	}
 	PushActiveSnapshot(GetTransactionSnapshot());
