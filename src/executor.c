@@ -346,7 +346,7 @@ detach(int code, Datum arg)
 	Oid			role = pg_atomic_read_u32(&slot->role);
 	UaefTaskRef at;
 	bool		running = uaef_running_current(&at);
-	int64		left_at = code == 0 ? uaef_ready_news_left(slot) : PG_INT64_MIN;
+	int64		left_at = PG_INT64_MIN;
 
 	uaef_running_mark(NULL);
 	LWLockAcquire(&uaef_shared->lock, LW_EXCLUSIVE);
@@ -361,8 +361,15 @@ detach(int code, Datum arg)
 														   SHUTDOWN_MS);
 	}
 	pg_atomic_write_u32(&slot->proc, 0);
-	pg_atomic_write_u32(&slot->state,
-						failed ? UAEF_EXECUTOR_FAILED : UAEF_EXECUTOR_FREE);
+
+	/*
+	 * Whoever woke us before this has told us why, and nobody takes the slot
+	 * until we release the lock; it is a full barrier.
+	 */
+	(void) pg_atomic_exchange_u32(&slot->state, failed ? UAEF_EXECUTOR_FAILED :
+								  UAEF_EXECUTOR_FREE);
+	if (code == 0)
+		left_at = uaef_ready_news_left(slot);
 	LWLockRelease(&uaef_shared->lock);
 
 	uaef_wake_executors(role, 1, left_at);
