@@ -307,6 +307,10 @@ result_to_jsonb(int rc)
 /*
  * Fire the triggers and check the constraints that the SQL deferred, so that
  * their errors are the task's and not the commit's.
+ *
+ * They stay immediate until the transaction ends.  So a later task of a batch
+ * whose SQL needs a constraint that is initially deferred fails in company, and
+ * is run again alone, where nothing came before it.
  */
 static void
 check_deferred_constraints(void)
