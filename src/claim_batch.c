@@ -3,9 +3,10 @@
  * claim_batch.c
  *	  Results of many tasks, and claims of others, in one step.
  *
- * Tasks to claim are taken out of the ready set first (claim.c).  Then all executions are locked at once, in their order, and written at once.  What
- * is wrong with one result is told in its row, for a worker that has lost one
- * lease has not lost the others.
+ * Tasks to claim are taken out of the ready set first (claim.c).  Then all
+ * executions are locked at once, in their order, and written at once.  What is
+ * wrong with one result is told in its row, for a worker that has lost one lease
+ * has not lost the others.
  *
  *-------------------------------------------------------------------------
  */

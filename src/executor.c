@@ -80,6 +80,7 @@ static int	work_until_idle(UaefExecutorSlot *slot, Oid role);
 static int	run_batch(Oid role, int *again_ms);
 static bool sleep_idle(UaefExecutorSlot *slot, int again_ms);
 static void stay_awake(void);
+static bool is_wanted(UaefExecutorSlot *slot);
 static bool was_announcement(UaefExecutorSlot *slot);
 static void offer_place(void);
 static void set_state(UaefExecutorSlot *slot, UaefExecutorState state);
@@ -294,6 +295,10 @@ pin_settings(void)
 		{"default_transaction_read_only", "off"},
 		{"default_transaction_deferrable", "off"},
 		{"session_replication_role", "origin"},
+#if PG_VERSION_NUM >= 170000
+		/* It ends the process, and a task has a timeout of its own. */
+		{"transaction_timeout", "0"},
+#endif
 	};
 	int			i;
 
@@ -341,7 +346,7 @@ detach(int code, Datum arg)
 	Oid			role = pg_atomic_read_u32(&slot->role);
 	UaefTaskRef at;
 	bool		running = uaef_running_current(&at);
-	int64		left_at = code == 0 ? uaef_ready_news_left(slot) : PG_INT64_MIN;
+	int64		left_at = PG_INT64_MIN;
 
 	uaef_running_mark(NULL);
 	LWLockAcquire(&uaef_shared->lock, LW_EXCLUSIVE);
@@ -356,8 +361,15 @@ detach(int code, Datum arg)
 														   SHUTDOWN_MS);
 	}
 	pg_atomic_write_u32(&slot->proc, 0);
-	pg_atomic_write_u32(&slot->state,
-						failed ? UAEF_EXECUTOR_FAILED : UAEF_EXECUTOR_FREE);
+
+	/*
+	 * Whoever woke us before this has told us why, and nobody takes the slot
+	 * until we release the lock; it is a full barrier.
+	 */
+	(void) pg_atomic_exchange_u32(&slot->state, failed ? UAEF_EXECUTOR_FAILED :
+								  UAEF_EXECUTOR_FREE);
+	if (code == 0)
+		left_at = uaef_ready_news_left(slot);
 	LWLockRelease(&uaef_shared->lock);
 
 	uaef_wake_executors(role, 1, left_at);
@@ -438,6 +450,8 @@ sleep_idle(UaefExecutorSlot *slot, int again_ms)
 	do
 	{
 		end_if_asked(slot);
+		if (again_ms == 0 && is_wanted(slot))
+			return true;
 		rc = WaitLatch(MyLatch,
 					   WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
 					   again_ms > 0 ? Min(again_ms, uaef_executor_idle_ms) :
@@ -477,6 +491,17 @@ stay_awake(void)
 }
 
 /*
+ * Whether somebody has work for us, and has told us so.  The latch alone does not
+ * say it: who waits for a lock waits on it and resets it.
+ */
+static bool
+is_wanted(UaefExecutorSlot *slot)
+{
+	return pg_atomic_read_u32(&slot->state) != UAEF_EXECUTOR_IDLE ||
+		uaef_ready_news_left(slot) != UAEF_NO_RANK;
+}
+
+/*
  * Whether we were woken only because somebody is about to commit a task: then we
  * have made ready for it.  Whoever wakes us for what is there has made us busy or
  * has told us news before, and sets the latch after that.
@@ -489,8 +514,7 @@ was_announcement(UaefExecutorSlot *slot)
 	if (pg_atomic_exchange_u32(&slot->announced, 0) == 0)
 		return false;
 	ResetLatch(MyLatch);
-	if (pg_atomic_read_u32(&slot->state) != UAEF_EXECUTOR_IDLE ||
-		uaef_ready_news_left(slot) != UAEF_NO_RANK || ConfigReloadPending)
+	if (is_wanted(slot) || ConfigReloadPending)
 		return false;
 	uaef_sql_make_ready(pg_atomic_read_u32(&slot->role));
 	stay_awake();

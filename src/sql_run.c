@@ -4,7 +4,7 @@
  *	  Running the SQL of one task, in a subtransaction of its own.
  *
  * The SQL runs with the rights of the current user, through a plan that the
- * backend keeps by definition and task.  Settings that it changes are put back,
+ * backend keeps by definition and task, as long as there is room.  Settings that it changes are put back,
  * and a timer of its own stops it when the task's time is over.  The guard of
  * data_access policies is up while it runs, and while what it deferred fires.
  *
@@ -57,8 +57,13 @@ typedef struct PlanEntry
 	double		usual_us;		/* moving average; -1: never run */
 } PlanEntry;
 
-/* Plans of this backend, kept until it ends. */
+/* Plans kept, and tasks of which it is known how long they take. */
+#define MAX_PLANS 512
+#define MAX_KNOWN 16384
+
+/* What this backend keeps of tasks, and how many plans are in it. */
 static HTAB *plans = NULL;
+static int	n_plans = 0;
 
 /* The timer's reason in this process, once registered, and whether it rang. */
 static bool timer_registered = false;
@@ -143,6 +148,31 @@ plan_entry(const UaefTask *task)
 	return entry;
 }
 
+/*
+ * Make room for one more plan, while none is in use, for tasks do not nest.  All
+ * go: to plan those again that are needed costs no more than filling the room did.
+ */
+static void
+make_room(const PlanEntry *keep)
+{
+	HASH_SEQ_STATUS scan;
+	PlanEntry  *entry;
+	bool		forget = hash_get_num_entries(plans) > MAX_KNOWN;
+
+	if (n_plans < MAX_PLANS && !forget)
+		return;
+	hash_seq_init(&scan, plans);
+	while ((entry = hash_seq_search(&scan)) != NULL)
+	{
+		if (entry->plan != NULL)
+			SPI_freeplan(entry->plan);
+		entry->plan = NULL;
+		if (forget && entry != keep)
+			(void) hash_search(plans, &entry->key, HASH_REMOVE, NULL);
+	}
+	n_plans = 0;
+}
+
 double
 uaef_sql_usual_us(const UaefTask *task)
 {
@@ -169,10 +199,12 @@ run_plan(UaefSqlJob *job)
 	{
 		SPIPlanPtr	plan = SPI_prepare(sql, 1, &type);
 
+		make_room(entry);
 		if (plan == NULL || SPI_keepplan(plan) != 0)
 			elog(ERROR, "could not prepare the task's statement: %s",
 				 SPI_result_code_string(SPI_result));
 		entry->plan = plan;
+		n_plans++;
 	}
 	rc = SPI_execute_plan(entry->plan, &arg, NULL, false, 0);
 	if (rc < 0)
@@ -275,6 +307,10 @@ result_to_jsonb(int rc)
 /*
  * Fire the triggers and check the constraints that the SQL deferred, so that
  * their errors are the task's and not the commit's.
+ *
+ * They stay immediate until the transaction ends.  So a later task of a batch
+ * whose SQL needs a constraint that is initially deferred fails in company, and
+ * is run again alone, where nothing came before it.
  */
 static void
 check_deferred_constraints(void)

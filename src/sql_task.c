@@ -14,8 +14,9 @@
  * neighbour's temporary table nor its row locks can be the cause.  The same
  * goes for a whole batch that fails at its commit.
  *
- * Only tasks that were short before are taken along; an unknown one comes
- * first in its batch.
+ * Only tasks that were short before are taken along; another one is claimed
+ * alone, for what is claimed is out of everybody's sight until the transaction
+ * ends.
  *
  * A task that kills its executor leaves nothing in any table.  The executor
  * marks which task it is at where it survives (running_mark.c), and the worker
@@ -34,6 +35,7 @@
 #include "miscadmin.h"
 #include "portability/instr_time.h"
 #include "storage/lock.h"
+#include "storage/proc.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
@@ -48,11 +50,13 @@
 #include "guc.h"
 #include "policy_check.h"
 #include "ready_claim.h"
+#include "ready_news.h"
 #include "running_mark.h"
 #include "spi_util.h"
 #include "sql_run.h"
 #include "task_input.h"
 #include "uuid7.h"
+#include "wake.h"
 
 /* The kind of advisory lock that is ours; pg_advisory_lock() has 1 and 2. */
 #define SUSPECT_LOCK 0x7561
@@ -64,25 +68,28 @@ typedef struct Batch
 	int			n_claimed;
 	int			again_ms;		/* there may be more then; 0: no */
 	UaefStep   *peek;			/* executions as they were when claimed */
-	UaefSqlJob *jobs;
+	UaefSqlJob *jobs;			/* as long as the transaction */
+	UaefTaskRef first;			/* that of the first one */
 	int			n_jobs;			/* to be run */
 	int			n_run;			/* that were run; the rest goes back */
 	int			n_succeeded;
+	bool		met_long;		/* the first that was not run may take long */
+	bool		may_grow;		/* none of those that were run usually does */
 } Batch;
 
 /* What the execution has become of a task that has been run. */
 typedef enum Standing
 {
 	WANTED,						/* it is as it was claimed */
-	ENDED_HERE,					/* our own transaction, so the task, ended it */
-	ENDED_ELSEWHERE				/* somebody else did: undo what it did */
+	ENDED_HERE,					/* it ended its own task */
+	ENDED_ELSEWHERE				/* another did, or may have: undo what it did */
 } Standing;
 
 /*
  * How many tasks the next claim takes: grown while batches stay short, shrunk
- * when they do not, 1 after a batch that failed as a whole.  For what is claimed
- * and not run goes back to the ready set, it is grown with care for a while after
- * that.
+ * when they do not, 1 after a batch that failed as a whole, and for a task that
+ * may take long.  For what is claimed and not run goes back to the ready set, it is
+ * grown with care for a while after that.
  */
 static int	claim_size = 1;
 static int	careful = 0;		/* for so many batches */
@@ -94,8 +101,8 @@ static void claim_batch(Batch *batch, Oid role);
 static void run_batch(Batch *batch);
 static bool apply_batch(Batch *batch, Oid role);
 static bool run_in_transaction(Batch *batch, Oid role);
-static void judge_failure(const Batch *batch, const UaefTaskRef *first,
-						  const ErrorData *error, Oid role);
+static void judge_failure(const Batch *batch, const ErrorData *error,
+						  Oid role);
 static void fail_alone(const UaefTaskRef *ref, const ErrorData *error,
 					   Oid role);
 
@@ -117,6 +124,32 @@ uaef_engine_role_has_work(Oid role, int64 rank)
 
 	uaef_spi_end(back);
 	return found;
+}
+
+/*
+ * A lock_timeout of the role, for its own SQL, is not for what we wait for: it
+ * would make a failure of a task that has none.  Lasts until the end of the
+ * nest level.
+ */
+static void
+wait_for_locks(void)
+{
+	if (LockTimeout != 0)
+		(void) set_config_option("lock_timeout", "0", PGC_USERSET,
+								 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0,
+								 false);
+}
+
+/*
+ * Set settings of the role aside; returns the nest level.
+ */
+static int
+pin_settings(void)
+{
+	int			level = uaef_pin_search_path();
+
+	wait_for_locks();
+	return level;
 }
 
 /*
@@ -184,6 +217,8 @@ claim_batch(Batch *batch, Oid role)
 	uaef_step_fetch(batch->peek, refs, n);
 	for (int i = 0; i < n; i++)
 		add_job(batch, &refs[i]);
+	if (batch->n_jobs > 0)
+		batch->first = batch->jobs[0].ref;
 	uaef_spi_end(back);
 }
 
@@ -200,10 +235,45 @@ be_alone(void)
 
 	/* Like an advisory lock, but no function of SQL can have it. */
 	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, 0, 0, SUSPECT_LOCK);
-	(void) set_config_option("lock_timeout", "0", PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_SAVE, true, 0, false);
+	wait_for_locks();
 	(void) LockAcquire(&tag, ExclusiveLock, false, false);
 	AtEOXact_GUC(true, guc_level);
+}
+
+/*
+ * Whether a task is known to take no longer than a batch may.  One that is not to
+ * be run at all, for want of an input, takes no time.
+ */
+static bool
+is_short(const UaefSqlJob *job)
+{
+	double		usual;
+
+	if (job->input == NULL)
+		return true;
+	usual = uaef_sql_usual_us(job->task);
+	return job->task->losses == 0 && usual >= 0 &&
+		usual <= uaef_executor_batch_ms * 1000.0;
+}
+
+/*
+ * Whether the first job may take long while others are claimed, which nobody
+ * else could run meanwhile.
+ */
+static bool
+holds_up_others(const Batch *batch)
+{
+	return batch->n_jobs > 1 && !is_short(&batch->jobs[0]);
+}
+
+/*
+ * Have others told of those that they passed over, when the claim is undone.
+ */
+static void
+offer_others(const Batch *batch, Oid role)
+{
+	for (int i = 1; i < batch->n_jobs; i++)
+		uaef_wake_executor_on_abort(role, uaef_task_rank(batch->jobs[i].task));
 }
 
 /*
@@ -224,20 +294,15 @@ run_batch(Batch *batch)
 
 		if (i > 0)
 		{
-			double		usual = uaef_sql_usual_us(job->task);
-
+			batch->met_long = !is_short(job);
 			INSTR_TIME_SET_CURRENT(now);
 			INSTR_TIME_SUBTRACT(now, start);
-			if (usual < 0 || usual > limit_us ||
+			if (batch->met_long ||
 				INSTR_TIME_GET_DOUBLE(now) * 1000000.0 > limit_us)
 				break;
 		}
 		if (job->task->losses > 0)
-		{
-			if (i > 0)
-				break;
 			be_alone();
-		}
 		if (job->input != NULL)
 		{
 			uaef_running_mark(&job->ref);
@@ -253,21 +318,26 @@ run_batch(Batch *batch)
 		if (MyXactFlags & XACT_FLAGS_ACCESSEDTEMPNAMESPACE)
 			break;
 	}
+	batch->may_grow = batch->n_jobs == batch->limit &&
+		(batch->n_run > 1 || is_short(&batch->jobs[0]));
 }
 
 /*
  * What has become of a job's task since it was claimed.  A task's SQL may have
  * ended its own execution, say by uaef.cancel_workflow(): that stands, with the
- * rest of what it did.
+ * rest of what it did.  In company it may have been a neighbour that did so; it is
+ * told apart when each runs alone.
  */
 static Standing
-standing_of(UaefExecution *execution, UaefTask *task, const UaefSqlJob *job)
+standing_of(const Batch *batch, UaefExecution *execution, UaefTask *task,
+			const UaefSqlJob *job)
 {
 	if (task != NULL && uaef_task_stands_ready(task) &&
 		task->attempt == job->ref.attempt &&
 		!uaef_execution_ended(execution->status))
 		return WANTED;
-	if (execution != NULL && (execution->ours || (task && task->ours)))
+	if (batch->n_run == 1 && execution != NULL &&
+		(execution->ours || (task && task->ours)))
 		return ENDED_HERE;
 	return ENDED_ELSEWHERE;
 }
@@ -282,7 +352,7 @@ apply_job(Batch *batch, UaefStep *step, UaefSqlJob *job)
 												   &job->ref.execution_id);
 	UaefTask   *task = execution == NULL ? NULL :
 		uaef_execution_find(execution, job->ref.task_no, job->ref.item);
-	Standing	standing = standing_of(execution, task, job);
+	Standing	standing = standing_of(batch, execution, task, job);
 
 	if (standing != WANTED)
 		return standing == ENDED_HERE || !job->succeeded || job->not_yet;
@@ -309,12 +379,13 @@ return_jobs(Batch *batch, UaefStep *step)
 
 /*
  * Apply what the jobs gave.  Returns false when one of the tasks has been
- * cancelled meanwhile: its effects must not be committed.
+ * cancelled meanwhile, by another session or by its neighbour: its effects must not
+ * be committed.
  */
 static bool
 apply_batch(Batch *batch, Oid role)
 {
-	int			guc_level = uaef_pin_search_path();
+	int			guc_level = pin_settings();
 	MemoryContext context = CurrentMemoryContext;
 	pg_uuid_t  *ids = palloc(sizeof(pg_uuid_t) * Max(batch->n_jobs, 1));
 	UaefTaskRef *refs = palloc(sizeof(UaefTaskRef) * Max(batch->n_jobs, 1));
@@ -348,7 +419,7 @@ apply_batch(Batch *batch, Oid role)
 /*
  * Leave the session as a task should find it: without the prepared statements,
  * held cursors, session locks, sequence values and temporary tables of those
- * before it.
+ * before it.  A transaction that is undone takes only its tables along.
  */
 static void
 clean_session(bool temporary_tables)
@@ -368,7 +439,20 @@ clean_session(bool temporary_tables)
 }
 
 /*
- * Claim, run and apply; false when the batch had to be undone.
+ * What we were told of went with the extension; who believes that there is
+ * something left would look again and again.
+ */
+static void
+forget_news(void)
+{
+	int64		rank;
+
+	(void) uaef_ready_news_hear(&rank);
+	uaef_ready_news_left_at(UAEF_NO_RANK);
+}
+
+/*
+ * Claim, run and apply; false when the batch had to be undone, or its claim.
  */
 static bool
 run_in_transaction(Batch *batch, Oid role)
@@ -379,18 +463,24 @@ run_in_transaction(Batch *batch, Oid role)
 
 	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();
+	guc_level = pin_settings();
 	if (!uaef_lock_extension())
 	{
 		CommitTransactionCommand();
+		forget_news();
 		return true;
 	}
 	PushActiveSnapshot(GetTransactionSnapshot());
-	guc_level = uaef_pin_search_path();
 	claim_batch(batch, role);
 	AtEOXact_GUC(true, guc_level);
-	run_batch(batch);
+	good = !holds_up_others(batch);
+	if (good)
+		run_batch(batch);
+	else
+		offer_others(batch, role);
 	temporary_tables = (MyXactFlags & XACT_FLAGS_ACCESSEDTEMPNAMESPACE) != 0;
-	good = batch->n_jobs == 0 || apply_batch(batch, role);
+	if (good && batch->n_jobs > 0)
+		good = apply_batch(batch, role);
 	if (good)
 	{
 		Async_UnlistenAll();
@@ -415,10 +505,10 @@ adapt_claim_size(const Batch *batch, bool good)
 		claim_size = 1;			/* so that the failed ones run alone */
 	else if (batch->n_run < batch->n_jobs)
 	{
-		claim_size = Max(1, batch->n_run);
+		claim_size = batch->met_long ? 1 : Max(1, batch->n_run);
 		careful = CAREFUL_BATCHES;
 	}
-	else if (batch->n_jobs == batch->limit)
+	else if (batch->may_grow)
 	{
 		claim_size += careful > 0 ? claim_size / 16 + 1 : claim_size;
 		claim_size = Min(claim_size, uaef_executor_batch_size);
@@ -452,19 +542,16 @@ uaef_sql_run_batch(Oid role, int *again_ms)
 	}
 	PG_CATCH();
 	{
-		UaefTaskRef first = {0};
 		ErrorData  *error;
 
-		/* The jobs stand in the transaction's memory. */
-		if (batch->n_jobs > 0)
-			first = batch->jobs[0].ref;
 		MemoryContextSwitchTo(context);
 		error = CopyErrorData();
 		FlushErrorState();
 		AbortOutOfAnyTransaction();
+		clean_session(false);
 		claim_size = 1;
 		uaef_ready_given_back();
-		judge_failure(batch, &first, error, role);
+		judge_failure(batch, error, role);
 	}
 	PG_END_TRY();
 	uaef_running_mark(NULL);
@@ -480,22 +567,20 @@ uaef_sql_run_batch(Oid role, int *again_ms)
 void
 uaef_sql_make_ready(Oid role)
 {
-	int			guc_level;
 	UaefCaller	back;
 	pg_uuid_t	id;
 
 	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();
+	(void) pin_settings();
 	if (uaef_lock_extension())
 	{
 		PushActiveSnapshot(GetTransactionSnapshot());
-		guc_level = uaef_pin_search_path();
 		back = uaef_spi_begin();
 		(void) uaef_ready_has(UAEF_SQL_QUEUE, role, GetCurrentTimestamp());
 		uaef_uuid7(&id);
 		uaef_step_peek(uaef_step_begin("system", NULL), &id, 1);
 		uaef_spi_end(back);
-		AtEOXact_GUC(true, guc_level);
 		PopActiveSnapshot();
 	}
 	CommitTransactionCommand();
@@ -506,13 +591,12 @@ uaef_sql_make_ready(Oid role)
  * are run again one by one.
  */
 static void
-judge_failure(const Batch *batch, const UaefTaskRef *first,
-			  const ErrorData *error, Oid role)
+judge_failure(const Batch *batch, const ErrorData *error, Oid role)
 {
 	if (batch->n_jobs == 0)
 		ReThrowError(unconstify(ErrorData *, error));
 	if (batch->n_jobs == 1 && !is_conflict(error))
-		fail_alone(first, error, role);
+		fail_alone(&batch->first, error, role);
 }
 
 /*
@@ -530,7 +614,7 @@ fail_alone(const UaefTaskRef *ref, const ErrorData *error, Oid role)
 
 	StartTransactionCommand();
 	PushActiveSnapshot(GetTransactionSnapshot());
-	guc_level = uaef_pin_search_path();
+	guc_level = pin_settings();
 	uaef_failure_from_error(&failure, error);
 	back = uaef_spi_begin();
 	step = uaef_step_begin("system", GetUserNameFromId(role, true));

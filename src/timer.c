@@ -159,7 +159,6 @@ static const struct
 #define BUSY_DELAY_MS	INT64CONST(100)
 #define BAD_DELAY_MS	INT64CONST(60000)
 
-
 static Timer *
 claim(TimestampTz now, int limit, TimestampTz from, int *n)
 {

@@ -303,6 +303,9 @@ connect_to(Oid database)
 		{"lock_timeout", "1s"},
 		{"row_security", "off"},
 		{"session_replication_role", "origin"},
+#if PG_VERSION_NUM >= 170000
+		{"transaction_timeout", "0"},
+#endif
 	};
 	int			i;
 

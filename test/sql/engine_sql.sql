@@ -114,6 +114,13 @@ SELECT uaef.execute_next_tasks(:'e');
 SELECT status, error->>'code' AS code, error->>'message' AS message FROM uaef.workflow_run WHERE execution_id = :'e';
 RESET ROLE;
 
+-- a session keeps the plans of some tasks, not of all that it has ever run
+SELECT uaef.create_workflow('eng_plans', jsonb_build_object('tasks', jsonb_agg(jsonb_build_object(
+	'id', 't' || n, 'type', 'sql', 'config', '{"sql": "SELECT 1 AS one"}'::jsonb)))) FROM generate_series(1, 600) n;
+SELECT uaef.start_workflow('eng_plans') AS e \gset
+SELECT uaef.execute_next_tasks(:'e');
+SELECT count(*) < 400 AS bounded FROM pg_backend_memory_contexts WHERE name = 'SPI Plan';
+
 SELECT * FROM uaef.verify_ledger() WHERE severity <> 'info';
 DROP TABLE eng_row;
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA uaef FROM regress_eng_a, regress_eng_b;

@@ -196,6 +196,31 @@ ok($node->poll_query_until('one', qq{
 	'each role gets places again and again');
 end_naps();
 
+# Who has claimed many tasks keeps none from the others while a long one runs, be
+# it new to him, and first, or known to be long, and in the middle.
+my $unfinished = "SELECT count(*) = 0 FROM uaef.workflow_run"
+  . " WHERE workflow = 'who' AND status = 'running'";
+my $some = "SELECT count(uaef.start_workflow('who')) FROM generate_series(1, 200)";
+$node->safe_psql('one', q{
+	SELECT uaef.create_workflow('long', '{"tasks":[{"id":"t","type":"sql",
+		"config":{"sql":"SELECT pg_advisory_xact_lock_shared(78)"}}]}')});
+$node->safe_psql('one', $some, extra_params => [ '-U', 'ann' ]);
+ok($node->poll_query_until('one', $unfinished), 'claims have grown');
+for my $before ('SELECT 1', $some)
+{
+	$holder->query_safe('SELECT pg_advisory_lock(78)');
+	$node->safe_psql('one',
+		"BEGIN; $before; SELECT uaef.start_workflow('long');"
+		  . " SELECT count(uaef.start_workflow('who')) FROM generate_series(1, 8); COMMIT",
+		extra_params => [ '-U', 'ann' ]);
+	held_up(1, 'a long task runs');
+	ok($node->poll_query_until('one', $unfinished), 'the short ones complete meanwhile');
+	$holder->query_safe('SELECT pg_advisory_unlock(78)');
+	ok($node->poll_query_until('one',
+			"SELECT count(*) = 0 FROM uaef.workflow_run WHERE workflow = 'long' AND status = 'running'"),
+		'and the long one ends');
+}
+
 # An executor that is ended in the middle of a task: it is run again.
 $holder->query_safe('SELECT pg_advisory_lock(78)');
 $nap = start_as('ann', 'held');
