@@ -157,7 +157,7 @@ my $kept = ask(q{SELECT uaef.start_workflow('job')});
 my $giver = $node->background_psql('app');
 $giver->query_safe("BEGIN; SELECT FROM uaef.workflow_execution WHERE execution_id = '$kept' FOR UPDATE");
 $giver->query_safe("SAVEPOINT before; SELECT count(*) FROM uaef.claim_tasks('giver', 'q')");
-my $two = waiters(2, "wait => '2 minutes'");
+my $two = waiters(2, "lease => '1 hour', wait => '90 seconds'");
 wait_count(2, 'two wait');
 $giver->query_safe('ROLLBACK TO before');
 ok($node->poll_query_until('postgres', q{SELECT count(*) = 1 FROM pg_stat_activity
