@@ -102,6 +102,13 @@ is_known(const char *queue, Oid run_as)
 	return last.run_as == run_as && strcmp(last.queue, queue) == 0;
 }
 
+static void
+init_queue_key(ScanKeyData *key, const char *queue)
+{
+	ScanKeyInit(key, READY_QUEUE, BTEqualStrategyNumber, F_TEXTEQ,
+				CStringGetTextDatum(queue));
+}
+
 /*
  * Whether this process is told of what comes to a queue: an executor of its own,
  * which others are not even if a task claims of them.
@@ -115,8 +122,7 @@ is_told(const char *queue)
 static void
 begin_scan(UaefScan *scan, const char *queue, int n_keys, ScanKeyData *keys)
 {
-	ScanKeyInit(&keys[0], READY_QUEUE, BTEqualStrategyNumber, F_TEXTEQ,
-				CStringGetTextDatum(queue));
+	init_queue_key(&keys[0], queue);
 	uaef_scan_begin_now(scan, "task_ready", "task_ready_order", n_keys, keys);
 	LockRelationOid(RelationGetRelid(scan->rel), RowExclusiveLock);
 }
@@ -350,13 +356,21 @@ bool
 uaef_ready_has(const char *queue, Oid run_as, int64 rank)
 {
 	UaefScan	scan;
+	SnapshotData now;
 	ScanKeyData keys[3];
 	bool		found;
 
+	init_queue_key(&keys[0], queue);
 	init_role_key(&keys[1], run_as);
 	init_rank_key(&keys[2], rank);
-	begin_scan(&scan, queue, 3, keys);
-	found = uaef_scan_next(&scan, ForwardScanDirection);
+	InitDirtySnapshot(now);
+	uaef_scan_begin(&scan, "task_ready", "task_ready_order", &now, 3, keys);
+	do
+	{
+		CHECK_FOR_INTERRUPTS();
+		found = uaef_scan_next(&scan, ForwardScanDirection);
+	} while (found && (TransactionIdIsValid(now.xmin) ||
+					   TransactionIdIsValid(now.xmax)));
 	uaef_scan_end(&scan);
 	return found;
 }

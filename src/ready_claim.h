@@ -45,7 +45,10 @@ extern bool uaef_ready_take(const char *queue, Oid run_as, int64 task_id,
 extern Oid	uaef_ready_next_role(const char *queue, Oid after,
 								 const Oid *others, int n);
 
-/* Whether a role has tasks of at least this rank in a queue. */
+/*
+ * Whether a role has tasks of at least this rank in a queue that nobody is just
+ * taking.
+ */
 extern bool uaef_ready_has(const char *queue, Oid run_as, int64 rank);
 
 #endif							/* UAEF_READY_CLAIM_H */

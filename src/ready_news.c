@@ -74,6 +74,12 @@ uaef_ready_news_left_at(int64 rank)
 }
 
 int64
+uaef_ready_news_rest(void)
+{
+	return my_slot == NULL ? UAEF_NO_RANK : uaef_ready_news_left(my_slot);
+}
+
+int64
 uaef_ready_news_left(UaefExecutorSlot *slot)
 {
 	int64		news = get(&slot->news);

@@ -38,4 +38,7 @@ extern void uaef_ready_news_left_at(int64 rank);
 /* The rank from which on an executor may have left something. */
 extern int64 uaef_ready_news_left(UaefExecutorSlot *slot);
 
+/* The same of this process; UAEF_NO_RANK when it is no executor. */
+extern int64 uaef_ready_news_rest(void);
+
 #endif							/* UAEF_READY_NEWS_H */

@@ -277,6 +277,21 @@ offer_others(const Batch *batch, Oid role)
 }
 
 /*
+ * Have others run what we leave while we are at a task that may take long.  What
+ * a batch of short ones leaves is offered by the executor after it.
+ */
+static void
+offer_rest(const Batch *batch, Oid role)
+{
+	int64		rank = uaef_ready_news_rest();
+
+	/* Of two tasks we take one ourselves. */
+	if (batch->n_jobs == 1 && rank != UAEF_NO_RANK &&
+		!is_short(&batch->jobs[0]))
+		uaef_wake_executors(role, 2, rank);
+}
+
+/*
  * Run jobs until the time for one commit is over, or one comes that may take
  * longer than that.
  */
@@ -475,7 +490,10 @@ run_in_transaction(Batch *batch, Oid role)
 	AtEOXact_GUC(true, guc_level);
 	good = !holds_up_others(batch);
 	if (good)
+	{
+		offer_rest(batch, role);
 		run_batch(batch);
+	}
 	else
 		offer_others(batch, role);
 	temporary_tables = (MyXactFlags & XACT_FLAGS_ACCESSEDTEMPNAMESPACE) != 0;

@@ -104,10 +104,21 @@ sub naps
 	return $node->safe_psql('one', naps_sql($role, $status));
 }
 
+# One may end just before it is cancelled.
 sub end_naps
 {
-	$node->safe_psql('one', "SELECT uaef.cancel_workflow(execution_id)"
-		  . " FROM uaef.workflow_run WHERE status = 'running'");
+	$node->safe_psql('one', q{
+		DO $$
+		DECLARE
+			run uuid;
+		BEGIN
+			FOR run IN SELECT execution_id FROM uaef.workflow_run WHERE status = 'running' LOOP
+				BEGIN
+					PERFORM uaef.cancel_workflow(run);
+				EXCEPTION WHEN SQLSTATE 'UA305' THEN NULL;
+				END;
+			END LOOP;
+		END $$});
 	return;
 }
 
@@ -220,6 +231,20 @@ for my $before ('SELECT 1', $some)
 			"SELECT count(*) = 0 FROM uaef.workflow_run WHERE workflow = 'long' AND status = 'running'"),
 		'and the long one ends');
 }
+
+# Two long tasks that come at once, for a role that has no executor: the first is no
+# reason for the second to wait.
+$node->safe_psql('one', q{
+	CREATE ROLE eve LOGIN;
+	GRANT USAGE ON SCHEMA uaef TO eve;
+	GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA uaef TO eve});
+$holder->query_safe('SELECT pg_advisory_lock(78)');
+$node->safe_psql('one', "SELECT uaef.start_workflow('held'), uaef.start_workflow('held')",
+	extra_params => [ '-U', 'eve' ]);
+my $took = seconds_of(sub { held_up(2, 'two long tasks run beside each other') });
+ok($took < 30, sprintf 'at once, not when something else wakes the worker: %.1f s', $took);
+$holder->query_safe('SELECT pg_advisory_unlock(78)');
+executors_become('eve idle, eve idle', 'both have ended');
 
 # An executor that is ended in the middle of a task: it is run again.
 $holder->query_safe('SELECT pg_advisory_lock(78)');
