@@ -330,7 +330,7 @@ ok( $node->poll_query_until(
 		'one',
 		"SELECT count(*) = 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep'"),
 	'an executor is busy for long');
-my $took = seconds_of(
+$took = seconds_of(
 	sub {
 		is($node->safe_psql('one', 'SELECT uaef.stop_worker()'),
 			't', 'stop_worker() ends a busy executor');
