@@ -4,9 +4,10 @@
  *	  Running the SQL of one task, in a subtransaction of its own.
  *
  * The SQL runs with the rights of the current user, through a plan that the
- * backend keeps by definition and task, as long as there is room.  Settings that it changes are put back,
- * and a timer of its own stops it when the task's time is over.  The guard of
- * data_access policies is up while it runs, and while what it deferred fires.
+ * backend keeps by definition and task, as long as there is room.  Settings that
+ * it changes are put back, and a timer of its own stops it when the task's time
+ * is over.  The guard of data_access policies is up while it runs, and while what
+ * it deferred fires.
  *
  *-------------------------------------------------------------------------
  */
