@@ -23,6 +23,20 @@
 #include "spi_util.h"
 #include "table_scan.h"
 
+/* Longest name of a worker, in bytes: it stands in the ledger for ever. */
+#define MAX_WORKER_NAME 255
+
+static void
+check_worker(const char *name)
+{
+	if (strlen(name) > MAX_WORKER_NAME)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("name of the worker is too long"),
+				 errdetail("It has %zu bytes, and may have %d.", strlen(name),
+						   MAX_WORKER_NAME)));
+}
+
 /*
  * Find tasks by their ids: places[i] is which of refs is that of results[i], -1
  * where there is no such task.  Returns how many refs there are.
@@ -152,6 +166,9 @@ uaef_claim_exchange(UaefResult *results, int n,
 	int		   *places = palloc(sizeof(int) * (n + 1));
 	int			taken = 0;
 	int			found;
+
+	if (request != NULL)
+		check_worker(request->worker);
 
 	/* What is claimed and said is returned, so it must outlive SPI's context. */
 	MemoryContextSwitchTo(context);

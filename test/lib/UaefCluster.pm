@@ -28,8 +28,8 @@ our @EXPORT_OK = qw(median);
 my $top = abs_path(dirname(__FILE__) . '/../..');
 my $bindir;
 
-# Children that are stopped by a signal leave no cluster behind.
-$SIG{INT} = $SIG{TERM} = sub { exit 1 };
+# Who is stopped by a signal, or whose reader goes away, leaves no cluster behind.
+$SIG{$_} = sub { exit 1 } for qw(HUP INT PIPE TERM);
 
 BEGIN
 {

@@ -53,6 +53,7 @@ SELECT count(*) FROM uaef.complete_tasks('[]');
 SELECT uaef.complete_tasks('{1}', '{}', '{}');
 -- names that nobody has
 SELECT * FROM uaef.claim_tasks('');
+SELECT * FROM uaef.claim_tasks(repeat('w', 256));
 SELECT * FROM uaef.claim_tasks('w', '');
 SELECT * FROM uaef.claim_tasks('w', queues => '{ext_a,""}');
 -- what cannot be read is told by its place, before anything is done
