@@ -16,7 +16,7 @@
 #include "ledger_table.h"
 #include "ledger_table_ddl.h"
 #include "ledger_table_history.h"
-#include "ledger_table_row.h"
+#include "ledger_table_pending.h"
 #include "ledger_table_verify.h"
 #include "set_result.h"
 
@@ -40,7 +40,7 @@ PG_FUNCTION_INFO_V1(uaef_ledger_row);
 Datum
 uaef_ledger_row(PG_FUNCTION_ARGS)
 {
-	uaef_table_record_change(trigger_data(fcinfo, "ledger_row"));
+	uaef_pending_row_add(trigger_data(fcinfo, "ledger_row"));
 	return (Datum) 0;
 }
 
@@ -51,7 +51,7 @@ PG_FUNCTION_INFO_V1(uaef_ledger_truncate);
 Datum
 uaef_ledger_truncate(PG_FUNCTION_ARGS)
 {
-	uaef_table_record_truncate(trigger_data(fcinfo, "ledger_truncate"));
+	uaef_pending_truncate(trigger_data(fcinfo, "ledger_truncate"));
 	return (Datum) 0;
 }
 

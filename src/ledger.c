@@ -112,6 +112,8 @@ typedef struct LedgerInfo
 	pg_uuid_t	slot_stream;	/* this backend's first stream */
 } LedgerInfo;
 
+void		(*uaef_before_append) (void) = NULL;
+
 static LedgerInfo info;
 static HTAB *heads = NULL;
 
@@ -142,19 +144,22 @@ static const pg_uuid_t *choose_stream(void);
 static void read_head(Relation rel, Relation open_index, StreamHead *head);
 static StreamHead *hold_head(Relation rel, const pg_uuid_t *stream);
 static void share_head(Relation rel, const StreamHead *head, bool sure);
-static void fill_identity(Datum *values, bool *nulls);
+static void fill_identity(Datum *values, bool *nulls,
+						  const UaefOrigin *origin);
 static void fill_payload(Datum *values, bool *nulls);
 static void check_name_length(int column, const char *name,
 							  const Datum *values, const bool *nulls);
 static void fill_application(Datum *values, bool *nulls, Oid role);
 static void set_text(Datum *values, bool *nulls, int column, const char *text);
 static StreamHead *chain_event(Relation rel, Datum *values, bool *nulls,
-							   Oid application, UnkeptHead *unkept);
+							   Oid application, const UaefOrigin *origin,
+							   UnkeptHead *unkept);
 static bool is_of_ledger(const pg_uuid_t *ledger, const Datum *values,
 						 const bool *nulls);
 static bool identity_is_used(Relation rel);
 static void check_chained(Relation rel, const Datum *values,
 						  const bool *nulls);
+static bool is_written_alone(const UaefEvent *event);
 static void event_row(const UaefEvent *event, Datum *values, bool *nulls);
 
 /* ----------
@@ -293,6 +298,12 @@ const pg_uuid_t *
 uaef_ledger_id(void)
 {
 	return &ledger_info()->ledger_id;
+}
+
+Oid
+uaef_ledger_event_table(void)
+{
+	return ledger_info()->event_table;
 }
 
 /* ----------
@@ -513,10 +524,10 @@ uaef_ledger_check_type(const char *type, size_t len)
  * current user is no help here: it is the extension's owner.
  */
 static void
-fill_identity(Datum *values, bool *nulls)
+fill_identity(Datum *values, bool *nulls, const UaefOrigin *origin)
 {
-	Oid			session = GetSessionUserId();
-	Oid			outer = GetOuterUserId();
+	Oid			session = origin ? origin->session_user : GetSessionUserId();
+	Oid			outer = origin ? origin->outer_user : GetOuterUserId();
 
 	VALUE(UAEF_EVENT_SESSION_ROLE) =
 		CStringGetTextDatum(GetUserNameFromId(session, false));
@@ -601,16 +612,17 @@ fill_application(Datum *values, bool *nulls, Oid role)
 
 /*
  * Make a row the next event of its stream, whose head is returned.  It is the
- * engine's, or that of the role which records it.  unkept, if not NULL, is
+ * engine's, or that of the role which records it.  origin, if not NULL, tells
+ * when and as whom it happened.  unkept, if not NULL, is
  * where the head goes of a stream that the caller holds, and that has no entry
  * among the heads of this transaction.
  */
 static StreamHead *
 chain_event(Relation rel, Datum *values, bool *nulls, Oid application,
-			UnkeptHead *unkept)
+			const UaefOrigin *origin, UnkeptHead *unkept)
 {
 	StreamHead *head;
-	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz at = origin ? origin->at : GetCurrentTimestamp();
 	text	   *type;
 
 	type = ISNULL(UAEF_EVENT_TYPE) ? NULL :
@@ -625,7 +637,7 @@ chain_event(Relation rel, Datum *values, bool *nulls, Oid application,
 										   UAEF_KIND_APPLICATION :
 										   UAEF_KIND_ENGINE);
 	ISNULL(UAEF_EVENT_KIND) = false;
-	fill_identity(values, nulls);
+	fill_identity(values, nulls, origin);
 	fill_payload(values, nulls);
 
 	if (unkept != NULL)
@@ -638,7 +650,7 @@ chain_event(Relation rel, Datum *values, bool *nulls, Oid application,
 		head = hold_head(rel, DatumGetUUIDP(VALUE(UAEF_EVENT_STREAM)));
 	VALUE(UAEF_EVENT_STREAM_SEQ) = Int64GetDatum(head->seq + 1);
 	VALUE(UAEF_EVENT_RECORDED_AT) =
-		TimestampTzGetDatum(Max(now, head->recorded_at));
+		TimestampTzGetDatum(Max(at, head->recorded_at));
 	VALUE(UAEF_EVENT_PREV_HASH) = uaef_hash_datum(head->hash);
 	VALUE(UAEF_EVENT_TX) =
 		FullTransactionIdGetDatum(GetTopFullTransactionId());
@@ -752,7 +764,7 @@ uaef_ledger_chain_row(Relation rel, HeapTuple tuple)
 	ISNULL(UAEF_EVENT_SIGNER) = true;
 	ISNULL(UAEF_EVENT_SIGNATURE) = true;
 	forget_kept_head();
-	head = chain_event(rel, values, nulls, GetUserId(), NULL);
+	head = chain_event(rel, values, nulls, GetUserId(), NULL, NULL);
 	uaef_wake_worker_on_commit(UAEF_WAKE_EVENTS);
 
 	/* ON CONFLICT may yet drop the row, so the next one looks for it. */
@@ -810,6 +822,16 @@ uaef_ledger_replace_identity(Relation rel, HeapTuple identity)
  * ----------
  */
 
+/*
+ * The next event of a row's stream finds its head in the table; and those that
+ * had waited may be of different commands.
+ */
+static bool
+is_written_alone(const UaefEvent *event)
+{
+	return event->row_stream || event->origin != NULL;
+}
+
 int64
 uaef_ledger_append(UaefEvent *events, int n)
 {
@@ -823,6 +845,8 @@ uaef_ledger_append(UaefEvent *events, int n)
 
 	if (n == 0)
 		return 0;
+	if (uaef_before_append != NULL)
+		uaef_before_append();
 	rows = palloc(sizeof(HeapTuple) * n);
 	uaef_table_open_oid(&table, ledger_info()->event_table);
 	uaef_require_columns(RelationGetDescr(table.rel), "ledger_event",
@@ -832,22 +856,27 @@ uaef_ledger_append(UaefEvent *events, int n)
 	{
 		event_row(&events[i], values, nulls);
 		head = chain_event(table.rel, values, nulls, events[i].application,
+						   events[i].origin,
 						   events[i].row_stream ? &unkept : NULL);
 		if (events[i].row_stream || head == &own)
 			share_head(table.rel, head, true);
 
-		/* The next event of a row's stream finds its head in the table. */
-		if (events[i].row_stream)
+		if (is_written_alone(&events[i]))
+		{
+			table.command = events[i].origin ? events[i].origin->command :
+				InvalidCommandId;
 			uaef_table_insert(&table, values, nulls, NULL);
+		}
 		else
 			rows[n_rows++] = heap_form_tuple(RelationGetDescr(table.rel),
 											 values, nulls);
 	}
+	table.command = InvalidCommandId;
 	uaef_table_insert_many(&table, rows, n_rows);
 	for (int i = 0; i < n_rows; i++)
 		heap_freetuple(rows[i]);
 	pfree(rows);
-	if (events[0].row_stream)
+	if (is_written_alone(&events[0]))
 		uaef_table_leave(&table);
 	else
 		uaef_table_close(&table);

@@ -37,6 +37,20 @@
  */
 #define UAEF_ECHOES "'" UAEF_SEAL_EVENT "', '" UAEF_TIMESTAMP_EVENT "'"
 
+/*
+ * Of an event that is written later than what it tells of happened: as whom,
+ * when, and in which command of the transaction, whose later ones see it.
+ */
+typedef struct UaefOrigin
+{
+	Oid			user;
+	Oid			session_user;
+	Oid			outer_user;
+	const char *application_name;
+	TimestampTz at;
+	CommandId	command;
+} UaefOrigin;
+
 /* One event to append.  What is NULL or 0 is absent. */
 typedef struct UaefEvent
 {
@@ -58,7 +72,15 @@ typedef struct UaefEvent
 	 * so.
 	 */
 	bool		row_stream;
+
+	const UaefOrigin *origin;	/* NULL: here and now */
 } UaefEvent;
+
+/*
+ * Called before events are appended: writes those that wait, so that the
+ * numbers of events are in the order of what they tell of.
+ */
+extern void (*uaef_before_append) (void);
 
 /*
  * Append events; their order within a stream is theirs in the array.  The
@@ -93,6 +115,9 @@ extern bool uaef_ledger_is_echo(const char *type, size_t len);
 
 /* The identity of the ledger; valid until the extension's objects change. */
 extern const pg_uuid_t *uaef_ledger_id(void);
+
+/* The table of events. */
+extern Oid	uaef_ledger_event_table(void);
 
 /* The body of trigger ledger_chain: the row to insert, chained or checked. */
 extern HeapTuple uaef_ledger_chain_row(Relation rel, HeapTuple tuple);

@@ -22,6 +22,7 @@
 #include "access/table.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_type_d.h"
+#include "ledger_table_pending.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -166,6 +167,7 @@ uaef_redact_event(int64 event_id, const char *reason)
 
 	uaef_keeping_require_reason(reason);
 	uaef_keeping_begin(&keeping, reason);
+	uaef_pending_rows_write();
 	told = redact(&keeping, event_id);
 	uaef_keeping_end(&keeping);
 

@@ -12,8 +12,8 @@
  * not touch, both versions of the row have the same pointer, and it is neither
  * read nor recorded.
  *
- * Memory: the caller's context, which for triggers ends with the row; rows
- * that are recorded in bulk have a context for each batch.
+ * Memory: the caller's context; rows that are recorded in bulk have a context
+ * for each batch.
  *
  *-------------------------------------------------------------------------
  */
@@ -76,16 +76,17 @@ typedef struct RowEvent
 	UaefPinned	pinned;
 	JsonbParseState *digested;	/* columns whose digest stands for them */
 	pg_uuid_t	stream;
+	const UaefOrigin *origin;	/* NULL: here and now */
 } RowEvent;
 
-static int64 table_id_of(const TriggerData *trigger);
 static bool is_wanted(const UaefTableColumn *column, const bool *wanted);
 static void choose_digests(const UaefTablePlan *plan,
 						   const TupleTableSlot *slot, const bool *wanted,
 						   bool *digest);
 static void begin_object(JsonbValue *object, int room);
 static JsonbValue *add_member(JsonbValue *object, const JsonbValue *name);
-static void begin_row(RowEvent *row, UaefTablePlan *plan);
+static void begin_row(RowEvent *row, UaefTablePlan *plan,
+					  const UaefOrigin *origin);
 static void add_common(RowEvent *row);
 static Jsonb *row_payload(RowEvent *row);
 static void column_value(UaefTableColumn *column, const TupleTableSlot *slot,
@@ -104,37 +105,20 @@ static bool append_int_key(const UaefTablePlan *plan,
 						   const TupleTableSlot *slot, StringInfo word);
 static void name_stream(int64 table_id, const char *word, pg_uuid_t *stream);
 static void end_row(RowEvent *row, const char *type, UaefEvent *event);
-static void append_row(RowEvent *row, const char *type);
 static bool same_value(const UaefTableColumn *column, const TupleTableSlot *a,
 					   const TupleTableSlot *b);
-static void record_one(UaefTablePlan *plan, TupleTableSlot *slot,
-					   const char *type, Member image);
-static void record_update(UaefTablePlan *plan, TupleTableSlot *old,
-						  TupleTableSlot *new);
-static void record_key_change(UaefTablePlan *plan, TupleTableSlot *old,
-							  TupleTableSlot *new);
+static void whole_row(const UaefRowVersions *versions, UaefEvent *event);
+static void update_without_key(const UaefRowVersions *versions,
+							   const bool *changed, UaefEvent *event);
+static void update_of_key(const UaefRowVersions *versions, UaefEvent *events);
+static int	update_events(const UaefRowVersions *versions, UaefEvent *events);
 static void record_heap(const UaefLedgerTable *table, Oid relation,
 						const char *type, Oid role);
-static void append_batch(UaefEvent *events, int n);
 
 /* ----------
  * The parts of an event
  * ----------
  */
-
-/*
- * The number of the attachment, which is the argument of our triggers.
- */
-static int64
-table_id_of(const TriggerData *trigger)
-{
-	if (trigger->tg_trigger->tgnargs != 1)
-		ereport(ERROR,
-				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-				 errmsg("trigger \"%s\" was not made by uaef.attach_ledger()",
-						trigger->tg_trigger->tgname)));
-	return strtoll(trigger->tg_trigger->tgargs[0], NULL, 10);
-}
 
 /*
  * wanted, if not NULL, tells of each column whether it is; else all but the
@@ -211,9 +195,10 @@ add_member(JsonbValue *object, const JsonbValue *name)
 }
 
 static void
-begin_row(RowEvent *row, UaefTablePlan *plan)
+begin_row(RowEvent *row, UaefTablePlan *plan, const UaefOrigin *origin)
 {
 	row->plan = plan;
+	row->origin = origin;
 	for (int i = 0; i < N_MEMBERS; i++)
 		row->members[i].type = jbvNull;
 	row->pinned = 0;
@@ -227,6 +212,8 @@ static void
 add_common(RowEvent *row)
 {
 	UaefTablePlan *plan = row->plan;
+	const char *application = row->origin ? row->origin->application_name :
+		application_name;
 
 	row->members[MEMBER_TABLE] = plan->table_name;
 	row->members[MEMBER_TABLE_ID] = plan->number;
@@ -235,9 +222,8 @@ add_common(RowEvent *row)
 			*pushJsonbValue(&row->digested, WJB_END_ARRAY, NULL);
 	if (plan->is_partition)
 		row->members[MEMBER_PARTITION] = plan->partition;
-	if (application_name != NULL && application_name[0] != '\0')
-		uaef_json_string(&row->members[MEMBER_APPLICATION_NAME],
-						 application_name);
+	if (application != NULL && application[0] != '\0')
+		uaef_json_string(&row->members[MEMBER_APPLICATION_NAME], application);
 }
 
 static Jsonb *
@@ -501,31 +487,25 @@ end_row(RowEvent *row, const char *type, UaefEvent *event)
 	memset(event, 0, sizeof(UaefEvent));
 	event->type = type;
 	event->actor_type = "user";
-	event->actor_id = GetUserNameFromId(GetUserId(), true);
+	event->actor_id = GetUserNameFromId(row->origin ? row->origin->user :
+										GetUserId(), true);
 	event->payload = row_payload(row);
+	event->origin = row->origin;
 	if (row->plan->nkey > 0)
 	{
-		event->stream = &row->stream;
+		event->stream = palloc(sizeof(pg_uuid_t));
+		*event->stream = row->stream;
 		event->row_stream = true;
 	}
 }
 
-static void
-append_batch(UaefEvent *events, int n)
+void
+uaef_append_row_events(UaefEvent *events, int n)
 {
 	UaefCaller	caller = uaef_become_owner();
 
 	(void) uaef_ledger_append(events, n);
 	uaef_become_caller(caller);
-}
-
-static void
-append_row(RowEvent *row, const char *type)
-{
-	UaefEvent	event;
-
-	end_row(row, type, &event);
-	append_batch(&event, 1);
 }
 
 /*
@@ -550,22 +530,45 @@ same_value(const UaefTableColumn *column, const TupleTableSlot *a,
 }
 
 /*
- * A row that came or went, as a whole, as "old" or "new".
+ * A row that came or went, as a whole, as "new" or "old".
  */
 static void
-record_one(UaefTablePlan *plan, TupleTableSlot *slot, const char *type,
-		   Member image)
+whole_row(const UaefRowVersions *versions, UaefEvent *event)
 {
+	bool		came = versions->old == NULL;
+	TupleTableSlot *slot = came ? versions->new : versions->old;
 	RowEvent	row;
 
-	begin_row(&row, plan);
-	if (plan->nkey > 0)
+	begin_row(&row, versions->plan, versions->origin);
+	if (versions->plan->nkey > 0)
 	{
 		add_key(&row, MEMBER_KEY, slot);
-		derive_stream(plan, slot, &row.pinned, &row.stream);
+		derive_stream(versions->plan, slot, &row.pinned, &row.stream);
 	}
-	add_image(&row, image, slot, NULL);
-	append_row(&row, type);
+	add_image(&row, came ? MEMBER_NEW : MEMBER_OLD, slot, NULL);
+	end_row(&row, came ? UAEF_ROW_INSERTED : UAEF_ROW_DELETED, event);
+}
+
+/*
+ * Of an update what it changed; the whole row, where nothing else tells which
+ * it was.
+ */
+static void
+update_without_key(const UaefRowVersions *versions, const bool *changed,
+				   UaefEvent *event)
+{
+	bool		has_key = versions->plan->nkey > 0;
+	RowEvent	row;
+
+	begin_row(&row, versions->plan, versions->origin);
+	if (has_key)
+	{
+		add_key(&row, MEMBER_KEY, versions->new);
+		derive_stream(versions->plan, versions->new, &row.pinned, &row.stream);
+	}
+	add_image(&row, MEMBER_OLD, versions->old, has_key ? changed : NULL);
+	add_image(&row, MEMBER_NEW, versions->new, has_key ? changed : NULL);
+	end_row(&row, UAEF_ROW_UPDATED, event);
 }
 
 /*
@@ -573,103 +576,75 @@ record_one(UaefTablePlan *plan, TupleTableSlot *slot, const char *type,
  * second event has the whole row, with which its stream begins again.
  */
 static void
-record_key_change(UaefTablePlan *plan, TupleTableSlot *old,
-				  TupleTableSlot *new)
+update_of_key(const UaefRowVersions *versions, UaefEvent *events)
 {
 	RowEvent	row;
 
-	begin_row(&row, plan);
-	add_key(&row, MEMBER_KEY, old);
-	add_key(&row, MEMBER_NEW_KEY, new);
-	derive_stream(plan, old, &row.pinned, &row.stream);
-	add_image(&row, MEMBER_OLD, old, NULL);
-	append_row(&row, UAEF_ROW_UPDATED);
+	begin_row(&row, versions->plan, versions->origin);
+	add_key(&row, MEMBER_KEY, versions->old);
+	add_key(&row, MEMBER_NEW_KEY, versions->new);
+	derive_stream(versions->plan, versions->old, &row.pinned, &row.stream);
+	add_image(&row, MEMBER_OLD, versions->old, NULL);
+	end_row(&row, UAEF_ROW_UPDATED, &events[0]);
 
-	begin_row(&row, plan);
-	add_key(&row, MEMBER_KEY, new);
-	add_key(&row, MEMBER_OLD_KEY, old);
-	derive_stream(plan, new, &row.pinned, &row.stream);
-	add_image(&row, MEMBER_NEW, new, NULL);
-	append_row(&row, UAEF_ROW_UPDATED);
+	begin_row(&row, versions->plan, versions->origin);
+	add_key(&row, MEMBER_KEY, versions->new);
+	add_key(&row, MEMBER_OLD_KEY, versions->old);
+	derive_stream(versions->plan, versions->new, &row.pinned, &row.stream);
+	add_image(&row, MEMBER_NEW, versions->new, NULL);
+	end_row(&row, UAEF_ROW_UPDATED, &events[1]);
 }
 
 /*
- * Of an update what it changed; the whole row, where nothing else tells which
- * it was.  An update that changed nothing is no event.
+ * An update that changed nothing is no event.
  */
-static void
-record_update(UaefTablePlan *plan, TupleTableSlot *old, TupleTableSlot *new)
+static int
+update_events(const UaefRowVersions *versions, UaefEvent *events)
 {
+	UaefTablePlan *plan = versions->plan;
 	bool	   *changed = palloc(plan->ncolumns * sizeof(bool));
 	bool		any = false;
 	bool		key_changed = false;
-	RowEvent	row;
 
-	slot_getallattrs(old);
-	slot_getallattrs(new);
+	slot_getallattrs(versions->old);
+	slot_getallattrs(versions->new);
 	for (int i = 0; i < plan->ncolumns; i++)
 	{
-		changed[i] = !same_value(&plan->columns[i], old, new);
+		changed[i] = !same_value(&plan->columns[i], versions->old, versions->new);
 		any |= changed[i];
 		key_changed |= changed[i] && plan->columns[i].is_key;
 	}
+	if (!any)
+		return 0;
 	if (key_changed)
-		record_key_change(plan, old, new);
-	if (!any || key_changed)
-		return;
-
-	begin_row(&row, plan);
-	if (plan->nkey > 0)
 	{
-		add_key(&row, MEMBER_KEY, new);
-		derive_stream(plan, new, &row.pinned, &row.stream);
+		update_of_key(versions, events);
+		return 2;
 	}
-	add_image(&row, MEMBER_OLD, old, plan->nkey > 0 ? changed : NULL);
-	add_image(&row, MEMBER_NEW, new, plan->nkey > 0 ? changed : NULL);
-	append_row(&row, UAEF_ROW_UPDATED);
+	update_without_key(versions, changed, events);
+	return 1;
+}
+
+int
+uaef_row_events(const UaefRowVersions *versions, UaefEvent *events)
+{
+	if (versions->old != NULL && versions->new != NULL)
+		return update_events(versions, events);
+	whole_row(versions, events);
+	return 1;
 }
 
 void
-uaef_table_record_change(TriggerData *trigger)
+uaef_table_record_truncate(UaefTablePlan *plan)
 {
-	UaefTablePlan *plan;
-
-	if (!TRIGGER_FIRED_AFTER(trigger->tg_event) ||
-		!TRIGGER_FIRED_FOR_ROW(trigger->tg_event))
-		ereport(ERROR,
-				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-				 errmsg("trigger function \"%s\" was not called as it must be",
-						"ledger_row"),
-				 errhint("Use uaef.attach_ledger().")));
-	plan = uaef_table_plan(trigger->tg_relation, table_id_of(trigger));
-	if (TRIGGER_FIRED_BY_INSERT(trigger->tg_event))
-		record_one(plan, trigger->tg_trigslot, UAEF_ROW_INSERTED, MEMBER_NEW);
-	else if (TRIGGER_FIRED_BY_DELETE(trigger->tg_event))
-		record_one(plan, trigger->tg_trigslot, UAEF_ROW_DELETED, MEMBER_OLD);
-	else
-		record_update(plan, trigger->tg_trigslot, trigger->tg_newslot);
-}
-
-void
-uaef_table_record_truncate(TriggerData *trigger)
-{
-	UaefTablePlan *plan;
 	RowEvent	row;
 	UaefEvent	event;
 
-	if (!TRIGGER_FIRED_AFTER(trigger->tg_event) ||
-		!TRIGGER_FIRED_BY_TRUNCATE(trigger->tg_event))
-		ereport(ERROR,
-				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-				 errmsg("trigger function \"%s\" was not called as it must be",
-						"ledger_truncate"),
-				 errhint("Use uaef.attach_ledger().")));
-	plan = uaef_table_plan(trigger->tg_relation, table_id_of(trigger));
-	begin_row(&row, plan);
+	begin_row(&row, plan, NULL);
 	end_row(&row, UAEF_TABLE_TRUNCATED, &event);
 	event.stream = &plan->stream;
 	event.row_stream = false;
-	append_batch(&event, 1);
+	uaef_append_row_events(&event, 1);
 }
 
 /* ----------
@@ -694,31 +669,31 @@ record_heap(const UaefLedgerTable *table, Oid relation, const char *type,
 												ALLOCSET_DEFAULT_SIZES);
 	MemoryContext caller = MemoryContextSwitchTo(batch);
 	UaefEvent	events[BATCH];
-	RowEvent	rows[BATCH];
+	RowEvent	row;
 	Size		bytes = 0;
 	int			n = 0;
 
 	while (table_scan_getnextslot(scan, ForwardScanDirection, slot))
 	{
-		begin_row(&rows[n], plan);
+		begin_row(&row, plan, NULL);
 		if (plan->nkey > 0)
 		{
-			add_key(&rows[n], MEMBER_KEY, slot);
-			derive_stream(plan, slot, &rows[n].pinned, &rows[n].stream);
+			add_key(&row, MEMBER_KEY, slot);
+			derive_stream(plan, slot, &row.pinned, &row.stream);
 		}
-		add_image(&rows[n], MEMBER_NEW, slot, NULL);
-		end_row(&rows[n], type, &events[n]);
+		add_image(&row, MEMBER_NEW, slot, NULL);
+		end_row(&row, type, &events[n]);
 		events[n].actor_id = GetUserNameFromId(role, true);
 		bytes += VARSIZE(events[n].payload);
 		if (++n < BATCH && bytes < 1024 * 1024)
 			continue;
-		append_batch(events, n);
+		uaef_append_row_events(events, n);
 		n = 0;
 		bytes = 0;
 		MemoryContextReset(batch);
 		CHECK_FOR_INTERRUPTS();
 	}
-	append_batch(events, n);
+	uaef_append_row_events(events, n);
 
 	MemoryContextSwitchTo(caller);
 	MemoryContextDelete(batch);

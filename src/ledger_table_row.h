@@ -8,17 +8,30 @@
 #ifndef UAEF_LEDGER_TABLE_ROW_H
 #define UAEF_LEDGER_TABLE_ROW_H
 
-#include "commands/trigger.h"
 #include "executor/tuptable.h"
 
+#include "ledger.h"
 #include "ledger_table.h"
 #include "ledger_table_plan.h"
 
-/* The body of trigger uaef_ledger_row: record one change. */
-extern void uaef_table_record_change(TriggerData *trigger);
+/* A row before and after a change: old is NULL when it came, new when it went. */
+typedef struct UaefRowVersions
+{
+	UaefTablePlan *plan;
+	TupleTableSlot *old;
+	TupleTableSlot *new;
+	const UaefOrigin *origin;	/* NULL: here and now */
+} UaefRowVersions;
 
-/* The body of trigger uaef_ledger_truncate. */
-extern void uaef_table_record_truncate(TriggerData *trigger);
+/* The events of a change (0 to 2), in the caller's memory; returns how many. */
+#define UAEF_ROW_MAX_EVENTS	2
+extern int	uaef_row_events(const UaefRowVersions *versions, UaefEvent *events);
+
+/* Append events of rows, whoever the current user is. */
+extern void uaef_append_row_events(UaefEvent *events, int n);
+
+/* Record that a table was truncated. */
+extern void uaef_table_record_truncate(UaefTablePlan *plan);
 
 /*
  * Record each row that a table, or a partition, or all partitions of one hold

@@ -21,6 +21,7 @@
 #include "catalog/pg_inherits.h"
 #include "catalog/pg_type.h"
 #include "executor/tuptable.h"
+#include "ledger_table_pending.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -754,6 +755,7 @@ uaef_verify_table(const UaefReport *report, Oid relation)
 	Relation	rel;
 	UaefCaller	caller;
 
+	uaef_pending_rows_write();
 	uaef_ledger_table_require(relation, &check.table);
 	check.report = report;
 	check.row = AllocSetContextCreate(CurrentMemoryContext, "uaef row",

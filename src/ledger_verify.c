@@ -24,6 +24,7 @@
 
 #include "access/transam.h"
 #include "catalog/pg_type_d.h"
+#include "ledger_table_pending.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
@@ -406,6 +407,7 @@ uaef_verify_ledger(const UaefReport *report, const UaefVerifyOptions *options,
 	VerifyScan	scan;
 
 	memset(verdict, 0, sizeof(UaefVerdict));
+	uaef_pending_rows_write();
 	uaef_check_guards(report);
 	uaef_check_table_guards(report);
 	uaef_verify_scan_begin(&scan, NULL, report, GetActiveSnapshot());

@@ -74,6 +74,7 @@ static void keep_lock(Relation rel, bool kept);
 static void require_plain_indexes(const UaefTable *table);
 static IndexInfo *index_info(Relation index, IndexInfo *plain);
 static void open_indexes(UaefTable *table);
+static CommandId command_of(const UaefTable *table);
 static void insert_entry(UaefTable *table, int index, Datum *values,
 						 bool *nulls, ItemPointer tid);
 static void insert_row(UaefTable *table, HeapTuple row);
@@ -234,6 +235,7 @@ uaef_table_open_oid(UaefTable *table, Oid relation)
 	PreventCommandIfReadOnly("INSERT, UPDATE or DELETE");
 	table->rel = table_open(relation, is_left_locked(relation) ?
 							NoLock : RowExclusiveLock);
+	table->command = InvalidCommandId;
 	open_indexes(table);
 	require_plain_indexes(table);
 }
@@ -250,6 +252,13 @@ insert_entry(UaefTable *table, int index, Datum *values, bool *nulls,
 						table->indexes->ri_IndexRelationInfo[index]);
 }
 
+static CommandId
+command_of(const UaefTable *table)
+{
+	return table->command != InvalidCommandId ? table->command :
+		GetCurrentCommandId(true);
+}
+
 static void
 insert_row(UaefTable *table, HeapTuple row)
 {
@@ -257,7 +266,7 @@ insert_row(UaefTable *table, HeapTuple row)
 	Datum		values[INDEX_MAX_KEYS];
 	bool		nulls[INDEX_MAX_KEYS];
 
-	simple_heap_insert(table->rel, row);
+	heap_insert(table->rel, row, command_of(table), 0, NULL);
 	for (int i = 0; i < table->indexes->ri_NumIndices; i++)
 	{
 		const IndexInfo *info = table->indexes->ri_IndexRelationInfo[i];
@@ -338,8 +347,7 @@ insert_some(UaefTable *table, TupleTableSlot **slots, HeapTuple *rows, int n)
 {
 	for (int i = 0; i < n; i++)
 		ExecStoreHeapTuple(rows[i], slots[i], true);
-	heap_multi_insert(table->rel, slots, n, GetCurrentCommandId(true), 0,
-					  NULL);
+	heap_multi_insert(table->rel, slots, n, command_of(table), 0, NULL);
 	for (int i = 0; i < n; i++)
 	{
 		rows[i]->t_self = slots[i]->tts_tid;

@@ -23,6 +23,9 @@ typedef struct UaefTable
 	Relation	rel;
 	CatalogIndexState indexes;
 	LOCKMODE	index_lock;		/* NoLock: held already, and to stay */
+
+	/* Which command rows are of; InvalidCommandId: the current one. */
+	CommandId	command;
 } UaefTable;
 
 /*

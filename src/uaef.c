@@ -14,6 +14,7 @@
 #include "guc.h"
 #include "launcher.h"
 #include "ledger_head_shared.h"
+#include "ledger_table_pending.h"
 #include "shmem.h"
 #include "wake.h"
 #include "worker_hook.h"
@@ -39,4 +40,7 @@ _PG_init(void)
 	uaef_worker_hook_init();
 	uaef_launcher_init();
 	uaef_data_access_init();
+
+	/* Last, so that it is asked first when a transaction ends: it may wake. */
+	uaef_pending_rows_init();
 }

@@ -280,6 +280,7 @@ SELECT operation, new, stream_seq FROM uaef.row_history('lt_lock', '2');
 CREATE FUNCTION lt_put(n int) RETURNS int LANGUAGE plpgsql AS $$
 BEGIN
 	INSERT INTO lt_lock VALUES (10 / (2 - n), 'd');
+	PERFORM FROM uaef.ledger_event LIMIT 1;	-- so that it is written now
 	RETURN n;
 END $$;
 BEGIN;

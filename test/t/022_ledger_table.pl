@@ -155,6 +155,18 @@ $node->safe_psql('postgres', 'TRUNCATE sent');
 $node->wait_for_catchup('sub');
 is($subscriber->safe_psql('postgres', "SELECT count(*) FROM sent, uaef.row_history('sent', '1')"), '0', 'a TRUNCATE too');
 is($subscriber->safe_psql('postgres', $problems), '', 'no problems on the subscriber');
+
+# The server that applies truncates without a command: what a row that was deleted
+# just before had stored apart is gone by then.
+$_->safe_psql('postgres', 'ALTER TABLE sent ADD COLUMN note text; ALTER TABLE sent ALTER COLUMN note SET STORAGE EXTERNAL')
+  for $node, $subscriber;
+$node->safe_psql('postgres', "INSERT INTO sent VALUES (3, 3, repeat('x', 9000))");
+$node->safe_psql('postgres', 'BEGIN; DELETE FROM sent; TRUNCATE sent; COMMIT');
+$node->wait_for_catchup('sub');
+is( $subscriber->safe_psql('postgres',
+		"SELECT string_agg(operation || ' ' || coalesce(length(old->>'note'), 0), ',' ORDER BY event_id) FROM uaef.row_history('sent', '3')"),
+	'INSERT 0,DELETE 9000', 'and a row with a large value before it');
+is($subscriber->safe_psql('postgres', $problems), '', 'no problems on the subscriber');
 $subscriber->stop;
 
 # What events said that are retired: a TRUNCATE, a column with a default, rows
