@@ -25,8 +25,9 @@
  *
  * Who changed a row is who makes its event, for that may run a type's output
  * function.  What cannot wait is recorded at once: a row with values that are
- * stored apart, for what it points to could be gone by then; a change in a
- * security-restricted operation, or within such an output function; one that
+ * stored apart, for what it points to could be gone by then; a change within a
+ * command that may alter tables, in a security-restricted operation, or within
+ * such an output function; one that
  * another module makes when the transaction ends and we have written already;
  * and all if the library was not preloaded, for then it may have been loaded
  * in that moment.
@@ -61,6 +62,7 @@ typedef struct PendingRow
 {
 	Oid			relation;
 	int64		table_id;
+	uint64		layout;
 	HeapTuple	old;			/* NULL: the row came */
 	HeapTuple	new;			/* NULL: it went */
 	UaefCaller	maker;
@@ -78,6 +80,7 @@ typedef struct Pending
 	int			room;
 	int			waiting;		/* those of n that are not written */
 	bool		writing;
+	bool		altering;		/* within a command that may alter tables */
 	bool		ending;			/* the transaction is, and we have written */
 } Pending;
 
@@ -96,11 +99,11 @@ static ExecutorStart_hook_type previous_start = NULL;
 static ProcessUtility_hook_type previous_utility = NULL;
 
 static void on_start(QueryDesc *query, int flags);
+static bool leaves_tables_alone(const Node *command);
 static void on_utility(PlannedStmt *pstmt, const char *text,
 					   bool read_only_tree, ProcessUtilityContext context,
 					   ParamListInfo params, QueryEnvironment *environment,
 					   DestReceiver *dest, QueryCompletion *completion);
-static bool leaves_tables_alone(const Node *command);
 static void at_xact_end(XactEvent event, void *arg);
 static void at_subxact_end(SubXactEvent event, SubTransactionId own,
 						   SubTransactionId parent, void *arg);
@@ -114,11 +117,12 @@ static bool can_wait(TupleTableSlot *old, TupleTableSlot *new);
 static const char *kept_application_name(void);
 static PendingRow *new_row(void);
 static void free_row(PendingRow *row);
-static void add_row(const TriggerData *trigger, TupleTableSlot *old,
+static void add_row(const UaefTablePlan *plan, TupleTableSlot *old,
 					TupleTableSlot *new);
 static void open_table(OpenTable *table, Oid relation);
 static void close_table(OpenTable *table);
 static void store_version(HeapTuple tuple, TupleTableSlot *slot);
+static void require_layout(const UaefTablePlan *plan, const PendingRow *row);
 static int	events_of(OpenTable *table, const PendingRow *row,
 					  UaefEvent *events);
 static void write_waiting(void);
@@ -201,14 +205,27 @@ on_utility(PlannedStmt *pstmt, const char *text, bool read_only_tree,
 		   QueryEnvironment *environment, DestReceiver *dest,
 		   QueryCompletion *completion)
 {
-	ProcessUtility_hook_type next = previous_utility;
+	ProcessUtility_hook_type next = previous_utility != NULL ?
+		previous_utility : standard_ProcessUtility;
+	bool		altering = pending.altering;
 
-	if (pending.waiting > 0 && !leaves_tables_alone(pstmt->utilityStmt))
+	if (!leaves_tables_alone(pstmt->utilityStmt))
+	{
 		uaef_pending_rows_write();
-	if (next == NULL)
-		next = standard_ProcessUtility;
-	next(pstmt, text, read_only_tree, context, params, environment, dest,
-		 completion);
+
+		/* COPY may be of the ledger, but alters no table. */
+		pending.altering |= !IsA(pstmt->utilityStmt, CopyStmt);
+	}
+	PG_TRY();
+	{
+		next(pstmt, text, read_only_tree, context, params, environment, dest,
+			 completion);
+	}
+	PG_FINALLY();
+	{
+		pending.altering = altering;
+	}
+	PG_END_TRY();
 }
 
 /*
@@ -307,8 +324,8 @@ is_stored_apart(TupleTableSlot *slot)
 static bool
 can_wait(TupleTableSlot *old, TupleTableSlot *new)
 {
-	return may_wait && !pending.ending && !pending.writing &&
-		!InSecurityRestrictedOperation() &&
+	return may_wait && !pending.writing && !pending.altering &&
+		!pending.ending && !InSecurityRestrictedOperation() &&
 		!is_stored_apart(old) && !is_stored_apart(new);
 }
 
@@ -324,7 +341,7 @@ uaef_pending_row_add(TriggerData *trigger)
 	changed_row(trigger, &versions.old, &versions.new);
 	if (can_wait(versions.old, versions.new))
 	{
-		add_row(trigger, versions.old, versions.new);
+		add_row(versions.plan, versions.old, versions.new);
 		if (pending.waiting >= MAX_WAITING)
 			uaef_pending_rows_write();
 		return;
@@ -396,13 +413,14 @@ free_row(PendingRow *row)
 }
 
 static void
-add_row(const TriggerData *trigger, TupleTableSlot *old, TupleTableSlot *new)
+add_row(const UaefTablePlan *plan, TupleTableSlot *old, TupleTableSlot *new)
 {
 	PendingRow *row = new_row();
 	MemoryContext caller = MemoryContextSwitchTo(pending.context);
 
-	row->relation = RelationGetRelid(trigger->tg_relation);
-	row->table_id = table_id_of(trigger);
+	row->relation = plan->relation;
+	row->table_id = plan->table_id;
+	row->layout = plan->layout;
 	row->old = old == NULL ? NULL : ExecCopySlotHeapTuple(old);
 	row->new = new == NULL ? NULL : ExecCopySlotHeapTuple(new);
 	GetUserIdAndSecContext(&row->maker.user, &row->maker.sec_context);
@@ -456,15 +474,31 @@ store_version(HeapTuple tuple, TupleTableSlot *slot)
 		ExecStoreHeapTuple(tuple, slot, false);
 }
 
+/*
+ * Commands that alter a table find nothing waiting; other modules may do it in
+ * their own ways.
+ */
+static void
+require_layout(const UaefTablePlan *plan, const PendingRow *row)
+{
+	if (plan->layout != row->layout)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("ledgered table %s was altered before changes of its rows were recorded",
+						uaef_relation_name(row->relation)),
+				 errhint("Alter it by SQL, or in another transaction.")));
+}
+
 static int
 events_of(OpenTable *table, const PendingRow *row, UaefEvent *events)
 {
 	UaefRowVersions versions = {.origin = &row->origin};
 
 	open_table(table, row->relation);
+	versions.plan = uaef_table_plan(table->rel, row->table_id);
+	require_layout(versions.plan, row);
 	store_version(row->old, table->old);
 	store_version(row->new, table->new);
-	versions.plan = uaef_table_plan(table->rel, row->table_id);
 	versions.old = row->old == NULL ? NULL : table->old;
 	versions.new = row->new == NULL ? NULL : table->new;
 	return uaef_row_events(&versions, events);

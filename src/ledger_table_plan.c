@@ -38,6 +38,7 @@ static int	compare_names(const void *a, const void *b, void *columns);
 static void add_columns(UaefTablePlan *plan, TupleDesc desc,
 						const UaefLedgerTable *table);
 static void add_key(UaefTablePlan *plan, const UaefLedgerTable *table);
+static bool same_layout(TupleDesc a, TupleDesc b);
 static void find_attachment(Relation rel, int64 table_id,
 							UaefLedgerTable *table);
 static void describe(UaefTablePlan *plan, Relation rel,
@@ -159,11 +160,33 @@ add_key(UaefTablePlan *plan, const UaefLedgerTable *table)
 		plan->columns[j].is_key = false;
 }
 
+/*
+ * Whether a row of the one can be read as one of the other, column by column.
+ */
+static bool
+same_layout(TupleDesc a, TupleDesc b)
+{
+	if (a->natts != b->natts)
+		return false;
+	for (int i = 0; i < a->natts; i++)
+	{
+		Form_pg_attribute l = TupleDescAttr(a, i);
+		Form_pg_attribute r = TupleDescAttr(b, i);
+
+		if (l->atttypid != r->atttypid || l->attisdropped != r->attisdropped ||
+			l->attlen != r->attlen || l->attalign != r->attalign ||
+			strcmp(NameStr(l->attname), NameStr(r->attname)) != 0)
+			return false;
+	}
+	return true;
+}
+
 static void
 describe(UaefTablePlan *plan, Relation rel, const UaefLedgerTable *table)
 {
 	MemoryContext caller = MemoryContextSwitchTo(plan->context);
 
+	plan->desc = CreateTupleDescCopy(RelationGetDescr(rel));
 	uaef_json_string(&plan->table_name, pstrdup(table->name));
 	plan->number.type = jbvNumeric;
 	plan->number.val.numeric = int64_to_numeric(table->table_id);
@@ -214,7 +237,9 @@ uaef_table_plan(Relation rel, int64 table_id)
 	if (!found)
 	{
 		plan->valid = false;
+		plan->layout = 0;
 		plan->context = NULL;
+		plan->desc = NULL;
 	}
 	if (plan->valid && plan->table_id == table_id)
 		return plan;
@@ -227,6 +252,9 @@ uaef_table_plan(Relation rel, int64 table_id)
 	/* From here on an invalidation is for the plan that we make. */
 	plan->valid = true;
 	plan->table_id = table_id;
+	if (plan->desc == NULL || !same_layout(plan->desc, RelationGetDescr(rel)))
+		plan->layout++;
+	plan->desc = NULL;
 	if (plan->context != NULL)
 		MemoryContextDelete(plan->context);
 	plan->context = context;

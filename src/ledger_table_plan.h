@@ -28,7 +28,9 @@ typedef struct UaefTablePlan
 	Oid			relation;		/* hash key: the table, or its partition */
 	bool		valid;
 	int64		table_id;
+	uint64		layout;			/* another one when columns are others */
 	MemoryContext context;		/* of all that follows */
+	TupleDesc	desc;
 	JsonbValue	table_name;		/* of the attached table */
 	JsonbValue	number;			/* table_id */
 	bool		is_partition;

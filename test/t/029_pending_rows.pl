@@ -71,7 +71,8 @@ CREATE VIEW wanted AS SELECT tx, row_number() OVER (PARTITION BY tx ORDER BY seq
 	CASE WHEN type <> 'row_deleted' THEN new END AS new, role, app FROM expected;
 CREATE VIEW found AS SELECT tx, row_number() OVER (PARTITION BY tx ORDER BY event_id) AS n, event_type AS type,
 	payload->'key' AS key, payload->'new' AS new, actor_id AS role, COALESCE(payload->>'application_name', '') AS app
-	FROM uaef.ledger_event WHERE event_type IN ('row_inserted', 'row_updated', 'row_deleted');
+	FROM uaef.ledger_event WHERE event_type IN ('row_inserted', 'row_updated', 'row_deleted')
+	AND payload->>'table' NOT LIKE '%ddl_log';
 CREATE VIEW differing AS SELECT w AS wanted, f AS found FROM wanted w FULL JOIN found f ON w.tx = f.tx AND w.n = f.n
 	WHERE ROW(w.type, w.key, w.new, w.role, w.app) IS DISTINCT FROM ROW(f.type, f.key, f.new, f.role, f.app);
 
@@ -223,6 +224,27 @@ is( $node->safe_psql('postgres',
 		"SELECT string_agg(concat_ws(' ', code, detail), ',') FROM (SELECT code, detail FROM uaef.verify_ledger()"
 		. " UNION ALL SELECT v.code, v.detail FROM uaef.ledgered_table t, uaef.verify_table(t.\"table\") v) x"),
 	'', 'no problems');
+
+# Rows that a command's event trigger writes to the table that it is about to
+# give other columns.
+$node->safe_psql('postgres', <<'SQL');
+CREATE TABLE ddl_log (id bigserial PRIMARY KEY, tag text, v int DEFAULT 1);
+SELECT uaef.attach_ledger('ddl_log');
+CREATE FUNCTION log_ddl() RETURNS event_trigger LANGUAGE plpgsql AS
+$$ BEGIN INSERT INTO public.ddl_log (tag) VALUES (tg_tag || ' begins'); END $$;
+CREATE EVENT TRIGGER a_log ON ddl_command_start EXECUTE FUNCTION log_ddl();
+BEGIN;
+INSERT INTO ddl_log (tag) VALUES ('mine');
+ALTER TABLE ddl_log ALTER COLUMN v TYPE text USING repeat(v::text, 3), ALTER COLUMN id TYPE text;
+ALTER TABLE ddl_log DROP COLUMN v;
+COMMIT;
+DROP EVENT TRIGGER a_log;
+SQL
+is( $node->safe_psql('postgres',
+		"SELECT string_agg(COALESCE(new->>'tag', '') || ' ' || COALESCE(new->>'v', '-'), ', ' ORDER BY event_id) FROM ("
+		  . "SELECT event_id, payload->'new' AS new FROM uaef.ledger_event WHERE event_type = 'row_inserted' AND payload->>'table' LIKE '%ddl_log') e"),
+	'mine 1, ALTER TABLE begins 1, ALTER TABLE begins 1', 'what an event trigger writes is recorded before the command');
+is($node->safe_psql('postgres', "SELECT string_agg(code, ',') FROM uaef.verify_table('ddl_log')"), '', 'and so verified');
 
 # What cannot be recorded fails the COMMIT, which says what it was at.
 my ($stdout, $stderr);
