@@ -27,10 +27,9 @@
  * function.  What cannot wait is recorded at once: a row with values that are
  * stored apart, for what it points to could be gone by then; a change within a
  * command that may alter tables, in a security-restricted operation, or within
- * such an output function; one that
- * another module makes when the transaction ends and we have written already;
- * and all if the library was not preloaded, for then it may have been loaded
- * in that moment.
+ * such an output function; one that another module makes when the transaction
+ * ends and we have written already; and all if the library was not preloaded,
+ * for then it may have been loaded in that moment.
  *
  * Locking: who changed the row holds a lock of the table until the transaction
  * ends.  Memory: a context below TopTransactionContext.
